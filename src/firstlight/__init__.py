@@ -1,0 +1,1 @@
+"""firstlight shows scientists their sample while the beam is still on."""
