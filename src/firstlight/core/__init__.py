@@ -1,0 +1,1 @@
+"""The vocabulary of firstlight: no files, no sockets, no GPU library."""

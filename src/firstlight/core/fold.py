@@ -1,0 +1,96 @@
+"""Folds: steps that accumulate frames into a result.
+
+Law: the result depends on the set of (id, frame), not on how they were split, ordered or timed, within `tolerance`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from .arrays import Array
+from .chunk import Chunk, Gap, Scan
+from .errors import ChangeRefused
+from .held import Held
+from .step import Step
+
+State = TypeVar("State")
+
+
+class Fold(Step, Generic[State]):
+    """A step with memory. Its state has one owner thread; `result` runs there, between two `add`s, and never aliases it."""
+
+    tolerance: ClassVar[float] = 1e-5
+    """Relative difference allowed between two orders of the same frames."""
+    follows: ClassVar[dict[str, dict[str, str]]] = {}
+    """Per output: which parameter moves the picture along an axis, such as ``{"xy": {"z": "z"}}``."""
+    windowed: ClassVar[bool] = False
+    """True if only adjacent parts may be merged."""
+
+    @abstractmethod
+    def empty(self, scan: Scan) -> State:
+        """The state before the first frame."""
+
+    def digest(self, chunk: Chunk) -> Chunk:
+        """The part of `add` that needs no state; worker threads do it, several chunks at once."""
+        return chunk
+
+    @abstractmethod
+    def add(self, state: State, chunk: Chunk, *held: Held) -> None:
+        """Take the frames of one (digested) chunk into the state."""
+
+    def miss(self, state: State, gap: Gap) -> None:
+        """Learn that some frames will not come."""
+
+    @abstractmethod
+    def result(self, state: State) -> dict[str, Array]:
+        """New arrays, one per output; may be called early, often, or never."""
+
+    def ready(self, state: State) -> bool:
+        """False while a result would mean nothing yet; the runner then neither shows it nor hands it on."""
+        return True
+
+    def coverage(self, state: State) -> float | None:
+        """The share of what the result needs that has come, 0…1, or None if that has no meaning here."""
+        return None
+
+    def refine(self, state: State) -> bool:
+        """Improve a coarse result in idle time; True if there is more to do afterwards or the result got better."""
+        return False
+
+    def merge(self, state: State, other: State) -> State:
+        """Combine two states of disjoint frames.
+
+        Raises:
+            ChangeRefused: This fold can not be merged.
+        """
+        raise ChangeRefused(f"'{self.use}' can not be merged.", field="merge", value=self.use)
+
+    def adapt(self, state: State, old: Self) -> State:
+        """Convert the state of the `old` parameters to these.
+
+        Raises:
+            ChangeRefused: That can not be done without the frames; the caller may restart the fold instead.
+        """
+        raise ChangeRefused(
+            f"'{self.use}' can not change its parameters while it runs.",
+            field="parameters",
+            value=self.use,
+            next_move="Stop the run and start it with the new values.",
+        )
+
+    def save(self, state: State) -> dict[str, Any]:
+        """The state as arrays and plain values, for `load`.
+
+        Raises:
+            ChangeRefused: This fold can not be saved.
+        """
+        raise ChangeRefused(f"The state of '{self.use}' can not be saved.", field="save", value=self.use)
+
+    def load(self, saved: dict[str, Any], scan: Scan) -> State:
+        """The state that `save` wrote.
+
+        Raises:
+            ChangeRefused: This fold can not be restored.
+        """
+        raise ChangeRefused(f"The state of '{self.use}' can not be restored.", field="load", value=self.use)

@@ -1,0 +1,200 @@
+"""Jobs: a pipeline with its source, sinks, views, buffers and runner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from . import registry
+from .buffer import BufferSettings
+from .errors import FirstlightError, JobError
+from .pipeline import Emit, Pipeline, Reference, build, parse_node
+from .sink import Sink
+from .source import Source
+from .units import Bytes
+from .view import View
+
+WEB = "web"
+PARTS = ("name", "source", "steps", "sinks", "views", "buffers", "runner")
+
+
+class RunnerSettings(BaseModel):
+    """Which runner works on the job, and with what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    use: str = "local"
+    """Name of the runner: local or naive."""
+    threads: int = Field(default=0, ge=0, le=1024)
+    """Worker threads; 0 takes one per core."""
+    memory: Bytes = Field(default=0, ge=0)
+    """Bytes for arrays that must be held whole; 0 takes half of the machine's memory. What is larger goes through disk."""
+    scratch: str | None = None
+    """Folder for what does not fit into memory; by default the system's folder for temporary files."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSpec:
+    """A sink and the output that it writes."""
+
+    sink: Sink
+    of: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpec:
+    """Views and the outputs that they show."""
+
+    of: Reference
+    every: float = 0.1
+    """Shortest time between two versions, in second."""
+    to: tuple[View, ...] = ()
+    """Views beside the run's own (web, notebook), which always offers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that a runner needs."""
+
+    source: Source
+    pipeline: Pipeline
+    sinks: tuple[SinkSpec, ...] = ()
+    views: tuple[ViewSpec, ...] = ()
+    buffers: Mapping[str, BufferSettings] = field(default_factory=dict[str, BufferSettings])
+    """By stream, or ``default``."""
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    name: str = "run"
+    collect: bool = False
+    """Keep the outputs that nothing else uses, as results in memory."""
+
+    def buffer(self, stream: str) -> BufferSettings:
+        """Settings of the buffer behind a stream: the user's, or one that suits the source."""
+        found = self.buffers.get(stream) or self.buffers.get("default")
+        return found or BufferSettings(policy="wait" if self.source.pausable else "spill")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a job file; `parse_job` reads it back."""
+        job: dict[str, Any] = {"name": self.name, "source": _plugin(self.source), "steps": self.pipeline.to_dict()}
+        if self.sinks:
+            job["sinks"] = [{**_plugin(s.sink), "of": str(s.of)} for s in self.sinks]
+        if self.views:
+            job["views"] = [
+                {"of": str(v.of), "every": f"{v.every} s", "to": [WEB, *map(_plugin, v.to)]} for v in self.views
+            ]
+        if self.buffers:
+            job["buffers"] = {name: b.model_dump(exclude_defaults=True) for name, b in self.buffers.items()}
+        job["runner"] = {"use": self.runner.use, **self.runner.model_dump(exclude_defaults=True)}
+        return job
+
+
+def _plugin(plugin: Source | Sink | View) -> dict[str, Any]:
+    return {"use": plugin.use, **plugin.model_dump(mode="json", exclude_defaults=True)}
+
+
+def parse_job(given: Mapping[str, Any]) -> Job:
+    """Read a job from plain values.
+
+    Raises:
+        JobError: Something in it is wrong; every mistake is named.
+    """
+    problems = [f"There is no part '{part}' in a job. Expected: {', '.join(PARTS)}." for part in given if part not in PARTS]
+    source = _source(given.get("source"), problems)
+    pipe = _steps(given.get("steps"), problems)
+    sinks = _sinks(_list(given.get("sinks"), "sinks", problems), problems)
+    views = _views(_list(given.get("views"), "views", problems), problems)
+    buffers = {
+        str(name): build(BufferSettings, _mapping(values), f"buffers '{name}'", problems)
+        for name, values in _mapping(given.get("buffers")).items()
+    }
+    runner = build(RunnerSettings, _mapping(given.get("runner")), "runner", problems)
+    for spec in (*sinks, *views):
+        if spec.of.step != "source" and all(node.name != spec.of.step for node in pipe.nodes) and not _failed(given, pipe):
+            problems.append(f"There is no step '{spec.of.step}' to take an output of. Expected one of: {', '.join(n.name for n in pipe.nodes)}.")
+    if problems or source is None or runner is None:
+        raise JobError(problems)
+    known = {name: settings for name, settings in buffers.items() if settings is not None}
+    return Job(source, pipe, tuple(sinks), tuple(views), known, runner, str(given.get("name", "run")))
+
+
+def _failed(given: Mapping[str, Any], pipe: Pipeline) -> bool:
+    """True if a step did not parse: its outputs are then not missed a second time."""
+    steps = given.get("steps")
+    return not isinstance(steps, Sequence) or len(steps) != len(pipe.nodes)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any, part: str, problems: list[str]) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in cast("list[Any]", value)):
+        problems.append(f"'{part}' is not a list of mappings. Write each entry as '- {{use: …, of: …}}'.")
+        return []
+    return [dict(item) for item in cast("list[dict[str, Any]]", value)]
+
+
+def _load(kind: str, given: dict[str, Any], where: str, problems: list[str]) -> Any | None:
+    use = given.pop("use", None)
+    if not isinstance(use, str):
+        problems.append(f"{where}: 'use' is missing. 'firstlight list {kind}' shows the names.")
+        return None
+    try:
+        plugin = registry.get(kind, use)
+    except FirstlightError as error:
+        problems.append(f"{where}: {error}")
+        return None
+    return build(plugin, given, f"{where} '{use}'", problems)
+
+
+def _source(given: Any, problems: list[str]) -> Source | None:
+    if not isinstance(given, Mapping):
+        problems.append("The job has no source. Give one, for example 'source: {use: phantom}'.")
+        return None
+    return _load("sources", dict(cast("Mapping[str, Any]", given)), "source", problems)
+
+
+def _steps(given: Any, problems: list[str]) -> Pipeline:
+    if not isinstance(given, list) or not given:
+        problems.append("The job has no steps. Give a list, for example 'steps: [{use: flat_field}, {use: minus_log}]'.")
+        return Pipeline(())
+    nodes = [parse_node(_mapping(item), number, problems) for number, item in enumerate(cast("list[Any]", given), 1)]
+    found = [node for node in nodes if node is not None]
+    names = [node.name for node in found]
+    problems += [f"Two steps are called '{name}'. Give one of them another 'name'." for name in sorted({n for n in names if names.count(n) > 1})]
+    return Pipeline(tuple(found))
+
+
+def _sinks(given: list[dict[str, Any]], problems: list[str]) -> list[SinkSpec]:
+    found: list[SinkSpec] = []
+    for number, item in enumerate(given, 1):
+        of = item.pop("of", None)
+        if of is None:
+            problems.append(f"sink {number}: 'of' is missing. Name the step whose output it writes.")
+        sink = _load("sinks", item, f"sink {number}", problems)
+        if sink is not None and of is not None:
+            found.append(SinkSpec(sink, Reference.parse(str(of))))
+    return found
+
+
+def _views(given: list[dict[str, Any]], problems: list[str]) -> list[ViewSpec]:
+    found: list[ViewSpec] = []
+    for number, item in enumerate(given, 1):
+        unknown = set(item) - {"of", "every", "to"}
+        problems += [f"view {number}: there is no field '{name}'. Expected of, every, to." for name in sorted(unknown)]
+        if "of" not in item:
+            problems.append(f"view {number}: 'of' is missing. Name the step whose output it shows.")
+            continue
+        try:
+            every = Emit.parse(item.get("every", "0.1 s")).seconds or 0.1
+        except FirstlightError as error:
+            problems.append(f"view {number}: every: {error}")
+            continue
+        to = [t for t in cast("list[Any]", item.get("to", [WEB])) if t != WEB]
+        views = [_load("views", _mapping(t) or {"use": t}, f"view {number}", problems) for t in to]
+        found.append(ViewSpec(Reference.parse(str(item["of"])), every, tuple(v for v in views if v is not None)))
+    return found

@@ -1,0 +1,73 @@
+"""The record of a run: what every sink stores, what ``--again`` repeats and ``cite`` reads."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from .chunk import Gap, Scan
+from .run import Change, Counts
+
+LIBRARIES = ("firstlight", "numpy", "scipy", "numba", "finufft", "h5py", "pydantic", "p4p")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of firstlight and of the libraries whose results end up in the data."""
+    found = {"python": platform.python_version(), "platform": sys.platform}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def describe_scan(scan: Scan) -> dict[str, Any]:
+    """The scan in plain values."""
+    return {
+        "name": scan.name,
+        "streams": {
+            name: {"axes": list(s.axes), "sizes": dict(s.sizes), "dtype": s.dtype, "arrival": s.arrival, "unit": s.unit}
+            for name, s in scan.streams.items()
+        },
+        "calibration": {name: {"value": q.value, "unit": q.unit} for name, q in scan.calibration.items()},
+        "metadata": dict(scan.metadata),
+    }
+
+
+def start_record(job: Mapping[str, Any], scan: Scan, cites: Sequence[str], started: float) -> dict[str, Any]:
+    """The record as it is known before the first frame."""
+    return {
+        "job": dict(job),
+        "scan": describe_scan(scan),
+        "versions": versions(),
+        "cites": sorted(set(cites)),
+        "started": started,
+        "complete": False,
+    }
+
+
+def end_record(
+    begun: Mapping[str, Any],
+    *,
+    counts: Counts,
+    gaps: Sequence[Gap],
+    changes: Sequence[Change],
+    values: Mapping[str, Any],
+    ended: float,
+    complete: bool,
+) -> dict[str, Any]:
+    """The record at the end of a run."""
+    return {
+        **begun,
+        "counts": counts.as_dict(),
+        "gaps": [asdict(gap) for gap in gaps],
+        "changes": [asdict(change) for change in changes],
+        "values": dict(values),
+        "ended": ended,
+        "complete": complete,
+    }

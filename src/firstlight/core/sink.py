@@ -1,0 +1,40 @@
+"""Sinks: lossless consumers of results. A sink may slow the pipeline."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from .chunk import Chunk, Gap, Scan
+from .step import Configured
+
+
+class Sink(Configured):
+    """Writes one output of one run. Blocking methods, called from one writer thread."""
+
+    @abstractmethod
+    def open(self, scan: Scan, record: dict[str, Any]) -> None:
+        """Prepare to write `scan.main`. The record comes first, so that even an interrupted file says what it is.
+
+        Raises:
+            SinkError: It can not be written; the message names the path and the next move.
+        """
+
+    @abstractmethod
+    def write(self, chunk: Chunk) -> None:
+        """Write the frames of one chunk at the places that their ids name.
+
+        Raises:
+            SinkError: The disk is full, or the store is gone.
+        """
+
+    def miss(self, gap: Gap) -> None:
+        """Note frames that will not come."""
+
+    @abstractmethod
+    def close(self, record: dict[str, Any], *, complete: bool) -> None:
+        """Write the final record (counts, gaps, changes) and say whether the run came to its end."""
+
+    def location(self) -> str | None:
+        """Where the result is, for people: a path or an address."""
+        return None

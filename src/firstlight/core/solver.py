@@ -1,0 +1,23 @@
+"""Solvers: folds that also iterate.
+
+Law: the same frames, seed and schedule give the same result; otherwise the same quality, within `tolerance`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from .fold import Fold, State
+
+
+class Solver(Fold[State]):
+    """Iterates in idle time while frames arrive, and a fixed number of rounds after the last one, on frames sorted by id."""
+
+    @abstractmethod
+    def advance(self, state: State, rounds: int) -> None:
+        """Do so many rounds on the frames in the state, visited in the order of their ids."""
+
+    @property
+    @abstractmethod
+    def rounds(self) -> int:
+        """How many rounds follow the last frame."""

@@ -1,0 +1,125 @@
+"""What every step is: a frozen model whose fields are its parameters, with a signature in axis labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from .axes import DEFAULT_OUTPUT, Pattern, Signature, halo_of, output_axes, parse_signature
+from .chunk import Scan, Stream
+from .errors import AxesError
+from .units import Quantity
+
+
+class Configured(BaseModel):
+    """A named plugin whose fields are its parameters; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    use: ClassVar[str] = ""
+    """The name under which it is registered."""
+    cites: ClassVar[tuple[str, ...]] = ()
+    """DOIs of what it implements."""
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+    @classmethod
+    def title(cls) -> str:
+        """The name in words."""
+        return cls.use.replace("_", " ").capitalize()
+
+
+class Step(Configured):
+    """A step of a pipeline: operator, fold, solver or arrangement."""
+
+    signature: ClassVar[Signature]
+    arguments: ClassVar[tuple[str, ...]] = ("frames",)
+    """Names of the data arguments, in the order of the signature's inputs."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a class give its signature as text."""
+        super().__pydantic_init_subclass__(**kwargs)
+        declared: Any = cls.__dict__.get("signature")
+        if isinstance(declared, str):
+            cls.signature = parse_signature(declared)
+
+    def sizes(self, known: Mapping[str, int | None], scan: Scan) -> Mapping[str, int | None]:
+        """Lengths of the axes that this step makes or changes; the others keep theirs."""
+        return {}
+
+    def dtype(self, given: str) -> str:
+        """Type of the values that come out, for a type that goes in."""
+        return "float32"
+
+    def unit(self, scan: Scan) -> str | None:
+        """Unit of the values that come out."""
+        return None
+
+    def calibration(self, scan: Scan) -> Mapping[str, Quantity]:
+        """The calibration of what comes out; a step that changes the pixel size says so here."""
+        return scan.calibration
+
+    def calibrated(self, scan: Scan) -> Self:
+        """This step with the parameters that it takes from the scan (pixel size, energy) where the user gave none."""
+        return self
+
+    def halo(self) -> dict[str, int]:
+        """Neighbours needed on each side, per axis of the first argument."""
+        return halo_of(self.signature.first, self.model_dump())
+
+    def after(self, scan: Scan) -> dict[str, Stream]:
+        """The streams that come out, by output name, when `scan.main` goes in.
+
+        Raises:
+            AxesError: The main stream lacks an axis that the step needs.
+        """
+        stream = scan.main
+        free = self.free_axes(stream)
+        sizes = {**stream.sizes, **self.sizes(stream.sizes, scan)}
+        return {name: self._output(pattern, stream, free, sizes, scan) for name, pattern in self.signature.outputs.items()}
+
+    def free_axes(self, stream: Stream) -> tuple[str, ...]:
+        """The axes of a stream that this step does not need.
+
+        Raises:
+            AxesError: The stream lacks an axis that the step needs.
+        """
+        first = self.signature.first
+        for label in (*first.whole, *(piece for piece in first.pieces if piece != "*")):
+            if label not in stream.axes:
+                raise AxesError(
+                    f"'{self.use}' needs axis '{label}', but what reaches it has the axes {' '.join(stream.axes) or '(none)'}.",
+                    field="signature",
+                    value=self.signature.text,
+                    next_move="Put the step before the one that takes this axis away, or give it other inputs.",
+                )
+        if "*" in first.pieces:
+            return ()
+        return tuple(label for label in stream.axes if label not in first.whole and label not in first.pieces)
+
+    def _output(
+        self, pattern: Pattern, stream: Stream, free: tuple[str, ...], sizes: Mapping[str, int | None], scan: Scan
+    ) -> Stream:
+        axes = output_axes(pattern, free)
+        renamed = {pattern.renamed.get(old, old): sizes.get(old) for old in free}
+        lengths = {label: renamed[label] if label in renamed else sizes.get(label) for label in axes}
+        arriving = sum(label in free for label in stream.arrival_axes)
+        return replace(
+            stream, axes=axes, sizes=lengths, dtype=self.dtype(stream.dtype), arrival=arriving, unit=self.unit(scan)
+        )
+
+    def workspace(self, scan: Scan, frames: int) -> int:
+        """Extra memory in byte for a block of so many frames, beyond input and output."""
+        return 0
+
+    @property
+    def first_output(self) -> str:
+        """The output that ``{from: step}`` and the next step mean."""
+        return next(iter(self.signature.outputs), DEFAULT_OUTPUT)
