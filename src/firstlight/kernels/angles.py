@@ -64,7 +64,8 @@ def opposite_pairs(angles_degrees: ArrayLike, count: int = 1) -> list[tuple[int,
         count: pairs wanted, spread over the scan where several are equally good.
 
     Returns:
-        Up to `count` tuples (first index, second index, deviation from 180 degree in degree), best first.
+        Up to `count` tuples (first index, second index, angle of the second minus the first minus 180, in degree), best
+        first.
 
     Raises:
         ValueError: fewer than two angles.
@@ -76,16 +77,16 @@ def opposite_pairs(angles_degrees: ArrayLike, count: int = 1) -> list[tuple[int,
     order = np.argsort(turned, kind="stable")
     ordered = np.concatenate([turned[order] - 360.0, turned[order], turned[order] + 360.0])
     index = np.concatenate([order, order, order])
-    right = np.clip(np.searchsorted(ordered, turned + 180.0), 1, ordered.size - 1)
-    left_closer = np.abs(ordered[right - 1] - turned - 180.0) <= np.abs(ordered[right] - turned - 180.0)
-    nearest = np.where(left_closer, right - 1, right)
-    partner, deviation = index[nearest], ordered[nearest] - turned - 180.0
+    right = np.searchsorted(ordered, turned + 180.0)
+    near = np.clip(right[:, None] + np.arange(-count - 1, count + 1), 0, ordered.size - 1)
     found: dict[tuple[int, int], float] = {}
     for first in range(angles.size):
-        second = int(partner[first])
-        if second != first:
-            key = (first, second) if first < second else (second, first)
-            found.setdefault(key, float(deviation[first]))
+        for place in near[first]:
+            second, deviation = int(index[place]), float(ordered[place] - turned[first] - 180.0)
+            if second > first:
+                found.setdefault((first, second), deviation)
+            elif second < first:
+                found.setdefault((second, first), -deviation)
     tolerance = _SAME_ANGLE * 360.0 / angles.size
     ranked = sorted(found.items(), key=lambda item: (round(abs(item[1]) / tolerance), item[0]))
     equal = [item for item in ranked if abs(item[1]) <= abs(ranked[0][1]) + tolerance]
