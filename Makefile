@@ -100,7 +100,7 @@ coverage: dev
 	$(PY) -m coverage report --include='*/firstlight/core/*' --fail-under=100 --show-missing --skip-covered
 
 docs: dev
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "the documentation is in site/index.html"
 
 bench: dev

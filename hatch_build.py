@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 STATIC = Path("src/firstlight/faces/rest/static")
 """Where the built pages go, inside the package."""
 STAMP = ".built-from"
-"""File in the built pages that holds the hash of the sources they were made of: times of files say nothing in a clone."""
+"""File in the built pages that holds the hash of their sources: times of files say nothing in a clone."""
 LEFT_OUT = {"node_modules", "dist", "coverage", "test-results", "playwright-report"}
 """Folders of `web/` that are no sources."""
 SHOWN_LINES = 40

@@ -1,0 +1,95 @@
+"""What every test may rely on: loopback only, real data where it is, and honest reasons for what is skipped."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# Nothing a test starts may be seen by, or look for, a machine other than this one.
+LOOPBACK = {
+    "EPICS_PVA_ADDR_LIST": "127.0.0.1",
+    "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+    "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+    "EPICS_PVAS_BEACON_ADDR_LIST": "127.0.0.1",
+    "EPICS_PVAS_AUTO_BEACON_ADDR_LIST": "NO",
+    "EPICS_CA_ADDR_LIST": "127.0.0.1",
+    "EPICS_CA_AUTO_ADDR_LIST": "NO",
+    "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+    "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
+}
+os.environ.update(LOOPBACK)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what must run alone, and skip, with the reason, what this machine lacks."""
+    for item in items:
+        if item.get_closest_marker("browser") or "system" in item.path.relative_to(ROOT).parts:
+            item.add_marker(pytest.mark.alone)
+        if item.get_closest_marker("gpu") and not has_cuda():
+            item.add_marker(
+                pytest.mark.skip(reason="no CUDA device on this machine (or the extra 'gpu' is not installed)")
+            )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip browser tests without Chromium, or fail them where the environment says that they must run."""
+    if item.get_closest_marker("browser") is None or chromium() is not None:
+        return
+    reason = (
+        f"no Chromium on this machine (looked for {', '.join(CHROMIUM_NAMES)}); on Debian: apt-get install chromium"
+    )
+    if os.environ.get("FIRSTLIGHT_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"{reason}. FIRSTLIGHT_REQUIRE_BROWSER=1 forbids skipping browser tests", pytrace=False)
+    pytest.skip(reason)
+
+
+def chromium() -> str | None:
+    """Find the browser that the machine has installed."""
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def has_cuda() -> bool:
+    """Tell whether CuPy is there and sees a device."""
+    try:
+        import cupy
+
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except Exception:
+        # cupy raises errors of its own when the driver is missing or does not fit
+        return False
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Path of the Chromium executable, for Playwright's `executable_path`."""
+    path = chromium()
+    if path is None:
+        pytest.fail("a test that uses 'chromium_path' must be marked with @pytest.mark.browser")
+    return path
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Folder of real recordings: `FIRSTLIGHT_DATA`, or `../shared/data` beside the repository; skips without it."""
+    named = os.environ.get("FIRSTLIGHT_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    if named:
+        pytest.fail(
+            f"FIRSTLIGHT_DATA={named} is no folder; expected the folder that holds tomography/tooth.h5", pytrace=False
+        )
+    pytest.skip("no real data: neither FIRSTLIGHT_DATA nor ../shared/data beside the repository is there")
+
+
+@pytest.fixture(scope="session")
+def tooth(data_folder: Path) -> Path:
+    """The real tomography scan `tomography/tooth.h5` (DXfile, two rows, 181 angles); skips without it."""
+    path = data_folder / "tomography" / "tooth.h5"
+    if not path.is_file():
+        pytest.skip(f"no real data: {path.name} is not in {data_folder / 'tomography'}")
+    return path
