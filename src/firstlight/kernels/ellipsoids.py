@@ -256,9 +256,7 @@ def _row_of_points(ellipsoid: F64, z: float, y: float, x_first: float, points: i
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _voxels(
-    table: F64, z: F64, y: F64, x_first: float, z_points: int, y_points: int, x_points: int, out: F32
-) -> None:
+def _voxels(table: F64, z: F64, y: F64, x_first: float, z_points: int, y_points: int, x_points: int, out: F32) -> None:
     edges = np.empty(out.shape[2] + 1, np.float64)
     for k in range(z.size):
         for row in range(y.size):
