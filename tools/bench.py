@@ -1,8 +1,8 @@
 """Run the benchmarks, with one virtual environment for each peer that they compare with.
 
-Peers cannot share an environment (their bounds on numpy exclude each other), so each `requirements/peers/NAME.txt` becomes
-`PEERS/NAME`. Benchmarks get the folder in the environment variable `PEERS`, run a peer with `PEERS/NAME/bin/python`, and say so
-when one is not there.
+Peers cannot share an environment (their bounds on numpy exclude each other), so each `requirements/peers/NAME.txt`
+becomes `PEERS/NAME`. Benchmarks get the folder in the environment variable `PEERS`, run a peer with
+`PEERS/NAME/bin/python`, and say so when one is not there.
 """
 
 import argparse
@@ -22,9 +22,8 @@ def main() -> int:
     """Make what environments are missing, then run the benchmarks named (all of them without a name)."""
     options = command_line().parse_args()
     peers = options.peers.resolve()
-    missing = (
-        [] if options.no_peers else [path.stem for path in sorted(REQUIREMENTS.glob("*.txt")) if not ready(path, peers)]
-    )
+    wanted = [] if options.no_peers else sorted(REQUIREMENTS.glob("*.txt"))
+    missing = [path.stem for path in wanted if not ready(path, peers)]
     if missing:
         print(f"not installed, so not compared with: {', '.join(missing)}", flush=True)
     files = sorted((ROOT / "benchmarks").glob("*.py"))
@@ -57,9 +56,7 @@ def ready(requirements: Path, peers: Path) -> bool:
     if wanted.startswith(SOURCE_LINE):
         variable = wanted.splitlines()[0].removeprefix(SOURCE_LINE)
         if variable not in os.environ:
-            print(
-                f"{requirements.stem}: must be built from source; set {variable} to its folder (see {requirements.name})"
-            )
+            print(f"{requirements.stem}: is built from source; set {variable} to its folder ({requirements.name})")
             return False
         packages.append(os.environ[variable])
     print(f"{requirements.stem}: installing into {environment} ...", flush=True)
