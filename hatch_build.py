@@ -18,8 +18,8 @@ STAMP = ".built-from"
 """File in the built pages that holds the hash of their sources: times of files say nothing in a clone."""
 LEFT_OUT = {"node_modules", "dist", "coverage", "test-results", "playwright-report"}
 """Folders of `web/` that are no sources."""
-SHOWN_LINES = 40
-"""Lines of npm's output that an error quotes."""
+SHOWN_LINES = 25
+"""Lines that an error quotes from each end of the output: npm begins with the cause, compilers end with it."""
 
 
 class WebBuildError(RuntimeError):
@@ -79,7 +79,9 @@ def npm(web: Path, *arguments: str) -> None:
     command = [*npm_command(), *arguments]
     done = subprocess.run(command, cwd=web, env=node_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
-        output = "\n".join((done.stdout + done.stderr).splitlines()[-SHOWN_LINES:])
+        lines = (done.stdout + done.stderr).splitlines()
+        quoted = lines if len(lines) <= 2 * SHOWN_LINES else [*lines[:SHOWN_LINES], "...", *lines[-SHOWN_LINES:]]
+        output = "\n".join(quoted)
         raise WebBuildError(
             f"building the web UI failed: 'npm {' '.join(arguments)}' in {web} ended with code {done.returncode}:\n"
             f"{output}\nCorrect the sources in web/, or set FIRSTLIGHT_SKIP_WEB=1 to install without the web pages."

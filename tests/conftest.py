@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SYSTEM = ROOT / "tests" / "system"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Nothing a test starts may be seen by, or look for, a machine other than this one.
@@ -27,7 +28,7 @@ os.environ.update(LOOPBACK)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what must run alone, and skip, with the reason, what this machine lacks."""
     for item in items:
-        if item.get_closest_marker("browser") or "system" in item.path.relative_to(ROOT).parts:
+        if item.get_closest_marker("browser") or SYSTEM in item.path.parents:
             item.add_marker(pytest.mark.alone)
         if item.get_closest_marker("gpu") and not has_cuda():
             item.add_marker(
