@@ -21,7 +21,9 @@ from .errors import AxesError
 DEFAULT_OUTPUT = "data"
 
 _LABEL = r"[a-z][a-z0-9_]*"
-_TOKEN = re.compile(rf"\[(?P<piece>\*|{_LABEL})\]|(?P<new>{_LABEL})=(?P<old>{_LABEL})|(?P<label>{_LABEL})(?:~(?P<halo>\d+|{_LABEL}))?")
+_TOKEN = re.compile(
+    rf"\[(?P<piece>\*|{_LABEL})\]|(?P<new>{_LABEL})=(?P<old>{_LABEL})|(?P<label>{_LABEL})(?:~(?P<halo>\d+|{_LABEL}))?"
+)
 _NAMED = re.compile(rf"^\s*(?P<name>{_LABEL})\s*:(?P<rest>.*)$", re.DOTALL)
 
 
@@ -91,7 +93,12 @@ def _pattern(part: str, text: str, *, output: bool) -> Pattern:
     for token in part.split():
         match = _TOKEN.fullmatch(token)
         if match is None:
-            raise AxesError(f"'{token}' is not an axis.", field="signature", value=text, expected="labels such as 'row' or '[angle]'")
+            raise AxesError(
+                f"'{token}' is not an axis.",
+                field="signature",
+                value=text,
+                expected="labels such as 'row' or '[angle]'",
+            )
         if match["piece"]:
             pieces.append(match["piece"])
         elif match["new"]:
@@ -103,11 +110,16 @@ def _pattern(part: str, text: str, *, output: bool) -> Pattern:
     misplaced = pieces if output else list(renamed)
     if misplaced:
         raise AxesError(
-            "Brackets belong on the left of the arrow, renaming on the right.", field="signature", value=text, expected="'[old] … -> new=old …'"
+            "Brackets belong on the left of the arrow, renaming on the right.",
+            field="signature",
+            value=text,
+            expected="'[old] … -> new=old …'",
         )
     labels = [*whole, *pieces]
     if len(set(labels)) != len(labels):
-        raise AxesError("An axis is named twice in one argument.", field="signature", value=text, expected="distinct labels")
+        raise AxesError(
+            "An axis is named twice in one argument.", field="signature", value=text, expected="distinct labels"
+        )
     return Pattern(tuple(whole), tuple(pieces), halo, renamed)
 
 

@@ -85,7 +85,9 @@ def gaps_of(chunk: Chunk, reason: str) -> tuple[Gap, ...]:
 class Buffer:
     """A bounded queue of chunks, gaps and ends; safe for several writers and readers."""
 
-    def __init__(self, settings: BufferSettings | None = None, overflow: Overflow | None = None, name: str = "buffer") -> None:
+    def __init__(
+        self, settings: BufferSettings | None = None, overflow: Overflow | None = None, name: str = "buffer"
+    ) -> None:
         """Start empty; `overflow` is needed by the policy ``spill``."""
         self.settings = settings or BufferSettings()
         self.name = name
@@ -157,7 +159,9 @@ class Buffer:
 
     def _spill(self, chunk: Chunk) -> None:
         if self._overflow is None:
-            raise BufferFull(f"The buffer '{self.name}' spills, but has nowhere to.", field="buffers", expected="a spill folder")
+            raise BufferFull(
+                f"The buffer '{self.name}' spills, but has nowhere to.", field="buffers", expected="a spill folder"
+            )
         ticket = self._overflow.put(chunk)
         while ticket is None and self._frames:
             self._drop_oldest()
@@ -191,7 +195,11 @@ class Buffer:
         del self._queue[place]
         before = self._queue[place - 1] if place else None
         first = gaps[0]
-        if isinstance(before, Gap) and before.kind == "dropped" and (before.epoch, before.stream, before.last + 1) == (first.epoch, first.stream, first.first):
+        if (
+            isinstance(before, Gap)
+            and before.kind == "dropped"
+            and (before.epoch, before.stream, before.last + 1) == (first.epoch, first.stream, first.first)
+        ):
             self._queue[place - 1] = Gap(before.epoch, before.first, first.last, first.reason, "dropped", first.stream)
             gaps = gaps[1:]
         for gap in reversed(gaps):

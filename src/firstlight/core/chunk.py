@@ -47,13 +47,22 @@ class Chunk:
     def __post_init__(self) -> None:
         """Refuse a chunk whose labels, ids or coordinates do not fit its data."""
         if self.data.ndim != 1 + len(self.axes):
-            raise AxesError("A chunk needs one label per frame axis.", field="axes", value=self.axes, expected=f"{self.data.ndim - 1} labels")
+            raise AxesError(
+                "A chunk needs one label per frame axis.",
+                field="axes",
+                value=self.axes,
+                expected=f"{self.data.ndim - 1} labels",
+            )
         frames = len(self.data)
         if self.ids.shape != (frames,):
-            raise AxesError("A chunk needs one id per frame.", field="ids", value=self.ids.shape, expected=f"({frames},)")
+            raise AxesError(
+                "A chunk needs one id per frame.", field="ids", value=self.ids.shape, expected=f"({frames},)"
+            )
         for name, values in self.coords.items():
             if len(values) != frames:
-                raise AxesError("A coordinate needs one value per frame.", field=name, value=len(values), expected=str(frames))
+                raise AxesError(
+                    "A coordinate needs one value per frame.", field=name, value=len(values), expected=str(frames)
+                )
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -144,7 +153,9 @@ class Stream:
         """
         found = self.sizes.get(label)
         if found is None:
-            raise AxesError(f"The length of axis '{label}' is not known.", field=label, value=self.axes, expected="a known length")
+            raise AxesError(
+                f"The length of axis '{label}' is not known.", field=label, value=self.axes, expected="a known length"
+            )
         return found
 
     @property
@@ -204,7 +215,10 @@ class Scan:
             return self.streams[name]
         except KeyError:
             raise UnknownName(
-                f"The source has no stream '{name}'.", field="stream", value=name, expected="one of " + ", ".join(self.streams)
+                f"The source has no stream '{name}'.",
+                field="stream",
+                value=name,
+                expected="one of " + ", ".join(self.streams),
             ) from None
 
     def with_main(self, stream: Stream) -> Scan:

@@ -93,7 +93,9 @@ class Intake:
     def expected(self) -> int:
         """How many frames a consumer should account for, as far as is known now."""
         with self._lock:
-            seen = sum(e.last - e.first + 1 for e in self._epochs.values() if e.first is not None and e.last is not None)
+            seen = sum(
+                e.last - e.first + 1 for e in self._epochs.values() if e.first is not None and e.last is not None
+            )
             return seen if self._total is None else max(self._total, seen)
 
     def missing(self) -> list[Gap]:
@@ -103,7 +105,9 @@ class Intake:
             for number, epoch in self._epochs.items():
                 runs = epoch._runs  # pyright: ignore[reportPrivateUsage]
                 found += [Gap(number, a[1] + 1, b[0] - 1, "never came") for a, b in zip(runs, runs[1:], strict=False)]
-            known = sum(e.last - e.first + 1 for e in self._epochs.values() if e.first is not None and e.last is not None)
+            known = sum(
+                e.last - e.first + 1 for e in self._epochs.values() if e.first is not None and e.last is not None
+            )
             if self._total is not None and known < self._total:
                 found.append(self._tail(self._total - known))
         return found

@@ -63,7 +63,9 @@ class Held:
 
     def around(self, frame: int) -> tuple[Version, Version, float]:
         """The versions measured before and after a frame, and the weight of the second (clamped to 0…1)."""
-        usable = [v for v in self.versions if v.since[0] == self.epoch] or [self.versions[self.index((self.epoch, frame))]]
+        usable = [v for v in self.versions if v.since[0] == self.epoch] or [
+            self.versions[self.index((self.epoch, frame))]
+        ]
         after = bisect_right([version.at for version in usable], frame)
         if after == 0 or after == len(usable):
             only = usable[min(after, len(usable) - 1)]

@@ -100,7 +100,9 @@ def parse_job(given: Mapping[str, Any]) -> Job:
     Raises:
         JobError: Something in it is wrong; every mistake is named.
     """
-    problems = [f"There is no part '{part}' in a job. Expected: {', '.join(PARTS)}." for part in given if part not in PARTS]
+    problems = [
+        f"There is no part '{part}' in a job. Expected: {', '.join(PARTS)}." for part in given if part not in PARTS
+    ]
     source = _source(given.get("source"), problems)
     pipe = _steps(given.get("steps"), problems)
     sinks = _sinks(_list(given.get("sinks"), "sinks", problems), problems)
@@ -111,8 +113,14 @@ def parse_job(given: Mapping[str, Any]) -> Job:
     }
     runner = build(RunnerSettings, _mapping(given.get("runner")), "runner", problems)
     for spec in (*sinks, *views):
-        if spec.of.step != "source" and all(node.name != spec.of.step for node in pipe.nodes) and not _failed(given, pipe):
-            problems.append(f"There is no step '{spec.of.step}' to take an output of. Expected one of: {', '.join(n.name for n in pipe.nodes)}.")
+        if (
+            spec.of.step != "source"
+            and all(node.name != spec.of.step for node in pipe.nodes)
+            and not _failed(given, pipe)
+        ):
+            problems.append(
+                f"There is no step '{spec.of.step}' to take an output of. Expected one of: {', '.join(n.name for n in pipe.nodes)}."
+            )
     if problems or source is None or runner is None:
         raise JobError(problems)
     known = {name: settings for name, settings in buffers.items() if settings is not None}
@@ -122,7 +130,7 @@ def parse_job(given: Mapping[str, Any]) -> Job:
 def _failed(given: Mapping[str, Any], pipe: Pipeline) -> bool:
     """True if a step did not parse: its outputs are then not missed a second time."""
     steps = given.get("steps")
-    return not isinstance(steps, Sequence) or len(steps) != len(pipe.nodes)
+    return not isinstance(steps, Sequence) or len(cast("Sequence[Any]", steps)) != len(pipe.nodes)
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -160,12 +168,17 @@ def _source(given: Any, problems: list[str]) -> Source | None:
 
 def _steps(given: Any, problems: list[str]) -> Pipeline:
     if not isinstance(given, list) or not given:
-        problems.append("The job has no steps. Give a list, for example 'steps: [{use: flat_field}, {use: minus_log}]'.")
+        problems.append(
+            "The job has no steps. Give a list, for example 'steps: [{use: flat_field}, {use: minus_log}]'."
+        )
         return Pipeline(())
     nodes = [parse_node(_mapping(item), number, problems) for number, item in enumerate(cast("list[Any]", given), 1)]
     found = [node for node in nodes if node is not None]
     names = [node.name for node in found]
-    problems += [f"Two steps are called '{name}'. Give one of them another 'name'." for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [
+        f"Two steps are called '{name}'. Give one of them another 'name'."
+        for name in sorted({n for n in names if names.count(n) > 1})
+    ]
     return Pipeline(tuple(found))
 
 

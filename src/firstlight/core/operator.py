@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Self, cast, get_type_hints, get_args
+from typing import Annotated, Any, ClassVar, Self, cast, get_args, get_type_hints
 
 from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
@@ -195,7 +195,9 @@ def _model(body: Body, signature: str, cites: tuple[str, ...]) -> type[Operator]
     return model
 
 
-def _field(step: str, name: str, parameter: inspect.Parameter, hints: dict[str, Any], described: dict[str, str]) -> tuple[Any, Any]:
+def _field(
+    step: str, name: str, parameter: inspect.Parameter, hints: dict[str, Any], described: dict[str, str]
+) -> tuple[Any, Any]:
     if name not in hints or not described.get(name):
         missing = "an annotation" if name not in hints else "a line in the docstring's 'Args:' section"
         raise FirstlightError(f"Parameter '{name}' of step '{step}' lacks {missing}.", field=name, expected=missing)
@@ -222,7 +224,7 @@ def argument_descriptions(docstring: str) -> dict[str, str]:
         elif inside and line.strip():
             match = _ARGUMENT.match(line.strip())
             if match and len(line) - len(line.lstrip()) <= 4:
-                current = match["name"]
+                current = str(match["name"])
                 found[current] = match["text"].strip()
             elif current is not None:
                 found[current] = f"{found[current]} {line.strip()}".strip()

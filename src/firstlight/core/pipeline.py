@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -62,7 +63,9 @@ class Emit:
             return cls(frames=int(words[0]))
         seconds = parse_quantity(str(value), "s")
         if seconds <= 0:
-            raise FirstlightError("A result can not be due that often.", field="emit", value=value, expected="a positive time")
+            raise FirstlightError(
+                "A result can not be due that often.", field="emit", value=value, expected="a positive time"
+            )
         return cls(seconds=seconds)
 
     def __str__(self) -> str:
@@ -151,7 +154,7 @@ def _node(item: Step | Node | OperatorFunction | Mapping[str, Any], number: int,
         item = item()
     if isinstance(item, Step):
         return Node(item, item.use)
-    return parse_node(item, number, problems)
+    return parse_node(cast("Mapping[str, Any]", item), number, problems)
 
 
 def parse_node(given: Mapping[str, Any], number: int, problems: list[str]) -> Node | None:
@@ -195,8 +198,6 @@ def _load(use: str, where: str, problems: list[str]) -> type[Step] | None:
 
 def build(kind: type[Any], parameters: Mapping[str, Any], where: str, problems: list[str]) -> Any | None:
     """Make a model of parameters; each mistake is added to `problems` by name, value and what was expected."""
-    import difflib
-
     try:
         return kind(**parameters)
     except (ValidationError, FirstlightError) as error:
@@ -206,8 +207,10 @@ def build(kind: type[Any], parameters: Mapping[str, Any], where: str, problems: 
         for mistake in error.errors():
             name = ".".join(str(part) for part in mistake["loc"])
             if mistake["type"] == "extra_forbidden":
-                close = difflib.get_close_matches(name, kind.model_fields, n=1)
-                hint = f" Did you mean '{close[0]}'?" if close else f" It has: {', '.join(kind.model_fields) or 'none'}."
+                close = difflib.get_close_matches(name, list[str](kind.model_fields), n=1)
+                hint = (
+                    f" Did you mean '{close[0]}'?" if close else f" It has: {', '.join(kind.model_fields) or 'none'}."
+                )
                 problems.append(f"{where}: there is no parameter '{name}'.{hint}")
             elif mistake["type"] == "missing":
                 problems.append(f"{where}: the parameter '{name}' is missing.")
@@ -234,7 +237,9 @@ def _inputs(value: Any, kind: type[Step], where: str, problems: list[str]) -> di
     else:
         texts: Sequence[Any] = list(value)
         if len(texts) > len(kind.arguments):
-            problems.append(f"{where}: inputs names {len(texts)} inputs. Expected at most {len(kind.arguments)}: {', '.join(kind.arguments)}.")
+            problems.append(
+                f"{where}: inputs names {len(texts)} inputs. Expected at most {len(kind.arguments)}: {', '.join(kind.arguments)}."
+            )
         named = dict(zip(kind.arguments, texts, strict=False))
     for name in [name for name in named if name not in kind.arguments]:
         problems.append(f"{where}: there is no data argument '{name}'. It takes: {', '.join(kind.arguments)}.")

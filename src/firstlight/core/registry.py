@@ -17,7 +17,9 @@ _added: dict[tuple[str, str], Any] = {}
 @cache
 def _points(kind: str) -> dict[str, EntryPoint]:
     if kind not in KINDS:
-        raise UnknownName(f"There is no kind '{kind}'.", field="kind", value=kind, expected="one of " + ", ".join(KINDS))
+        raise UnknownName(
+            f"There is no kind '{kind}'.", field="kind", value=kind, expected="one of " + ", ".join(KINDS)
+        )
     return {point.name: point for point in entry_points(group=f"firstlight.{kind}")}
 
 

@@ -36,7 +36,7 @@ class Sequencer:
         self._stream = stream
         self._first = first
         self._epoch = 0
-        self._next = first
+        self._next: int | None = first
         """The lowest id that is neither seen nor given up."""
         self._ahead: set[int] = set()
         """Ids at or above `_next` that were seen."""

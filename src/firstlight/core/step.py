@@ -83,7 +83,9 @@ class Step(Configured):
         stream = scan.main
         free = self.free_axes(stream)
         sizes = {**stream.sizes, **self.sizes(stream.sizes, scan)}
-        return {name: self._output(pattern, stream, free, sizes, scan) for name, pattern in self.signature.outputs.items()}
+        return {
+            name: self._output(pattern, stream, free, sizes, scan) for name, pattern in self.signature.outputs.items()
+        }
 
     def free_axes(self, stream: Stream) -> tuple[str, ...]:
         """The axes of a stream that this step does not need.

@@ -19,19 +19,35 @@ from pydantic_core import CoreSchema, core_schema
 from .errors import UnitError
 
 _PREFIX = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40}
+_BYTES = {
+    "B": 1.0,
+    "kB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+    "TB": 1e12,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+    "TiB": 2.0**40,
+}
 
 
 def _table() -> dict[str, tuple[str, float]]:
     """Symbol to (dimension, factor to the unit of that dimension: m, eV, s, rad, Hz, byte, px)."""
     table: dict[str, tuple[str, float]] = {}
     for prefix, factor in _PREFIX.items():
-        for symbol, dimension in (("m", "length"), ("eV", "energy"), ("s", "time"), ("rad", "angle"), ("Hz", "frequency")):
+        for symbol, dimension in (
+            ("m", "length"),
+            ("eV", "energy"),
+            ("s", "time"),
+            ("rad", "angle"),
+            ("Hz", "frequency"),
+        ):
             table[prefix + symbol] = (dimension, factor)
     table |= {"cm": ("length", 1e-2), "Å": ("length", 1e-10), "angstrom": ("length", 1e-10), "micron": ("length", 1e-6)}
     table |= {"min": ("time", 60.0), "h": ("time", 3600.0), "J": ("energy", 1 / 1.602176634e-19)}
-    table |= {name: ("angle", math.pi / 180) for name in ("deg", "degree", "degrees", "°")}
-    table |= {name: ("pixels", 1.0) for name in ("px", "pixel", "pixels")}
+    table |= dict.fromkeys(("deg", "degree", "degrees", "°"), ("angle", math.pi / 180))
+    table |= dict.fromkeys(("px", "pixel", "pixels"), ("pixels", 1.0))
     return table | {symbol: ("size", factor) for symbol, factor in _BYTES.items()}
 
 
@@ -48,7 +64,9 @@ def factor(unit: str) -> tuple[str, float]:
     try:
         return _UNITS[unit]
     except KeyError:
-        raise UnitError("Unknown unit.", field="unit", value=unit, expected="one of " + " ".join(sorted(_UNITS))) from None
+        raise UnitError(
+            "Unknown unit.", field="unit", value=unit, expected="one of " + " ".join(sorted(_UNITS))
+        ) from None
 
 
 def convert(value: float, unit: str, to: str) -> float:
@@ -60,7 +78,12 @@ def convert(value: float, unit: str, to: str) -> float:
     dimension, size = factor(unit)
     wanted, target = factor(to)
     if dimension != wanted:
-        raise UnitError(f"{value:g} {unit} is a {dimension}, not a {wanted}.", field="unit", value=unit, expected=f"a unit of {wanted} such as {to}")
+        raise UnitError(
+            f"{value:g} {unit} is a {dimension}, not a {wanted}.",
+            field="unit",
+            value=unit,
+            expected=f"a unit of {wanted} such as {to}",
+        )
     return value if unit == to else value * size / target
 
 
@@ -72,7 +95,9 @@ def parse_quantity(text: str, unit: str) -> float:
     """
     match = _QUANTITY.match(text)
     if match is None:
-        raise UnitError("Not a quantity.", field="value", value=text, expected=f"a number and a unit, such as '1 {unit}'")
+        raise UnitError(
+            "Not a quantity.", field="value", value=text, expected=f"a number and a unit, such as '1 {unit}'"
+        )
     number = float(match["number"])
     return convert(number, match["unit"], unit) if match["unit"] else number
 

@@ -1,0 +1,291 @@
+"""Checking a job against a scan: every mistake in one report, before the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from . import registry
+from .chunk import MAIN, Scan
+from .errors import FirstlightError, JobError
+from .fold import Fold
+from .job import Job, ViewSpec
+from .pipeline import SOURCE, BeforeFirst, Emit, Node, Reference
+from .plan import Cut, Outlet, Plan, Planned, Port, kind_of, port_name, source_port, stage_cut
+from .step import Step
+
+
+def check(job: Job, scan: Scan) -> Plan:
+    """Plan a job.
+
+    Raises:
+        JobError: It can not run; every mistake is named, with the step that has it.
+    """
+    planner = _Planner(job, scan)
+    for node in job.pipeline.nodes:
+        planner.place(node)
+    sinks = planner.outlets([(spec.of, spec) for spec in job.sinks])
+    views = planner.outlets([(spec.of, spec) for spec in job.views])
+    if not planner.broken:
+        planner.find_unused(sinks, views)
+    if planner.problems:
+        raise JobError(planner.problems)
+    return Plan(job, scan, tuple(planner.steps), tuple(sinks), tuple(views), tuple(planner.collected))
+
+
+@dataclass(slots=True)
+class _Planner:
+    job: Job
+    scan: Scan
+    steps: list[Planned] = field(default_factory=list[Planned])
+    problems: list[str] = field(default_factory=list[str])
+    known: dict[Port, Scan] = field(default_factory=dict[Port, Scan])
+    collected: list[Outlet] = field(default_factory=list[Outlet])
+    broken: set[str] = field(default_factory=set[str])
+    """Steps with a mistake: what follows from it is not reported again."""
+
+    def __post_init__(self) -> None:
+        """Every stream of the source can be asked for."""
+        for name, stream in self.scan.streams.items():
+            self.known[source_port(name)] = self.scan.with_main(stream)
+
+    def place(self, node: Node) -> None:
+        """Find the inputs of one step, its cut, and what it gives."""
+        before = len(self.problems)
+        planned = self._plan(node)
+        if planned is None or len(self.problems) > before:
+            self.broken.add(node.name)
+            return
+        self._add(planned)
+
+    def _add(self, planned: Planned) -> None:
+        self.steps.append(planned)
+        for output, scan in planned.outputs.items():
+            self.known[planned.name, output] = scan
+
+    def _plan(self, node: Node) -> Planned | None:
+        where = f"step '{node.name}'"
+        main = self._main(node, where)
+        if main is None:
+            return None
+        seen = self.known[main]
+        kind = kind_of(node.step)
+        ports, held = self._arguments(node, where)
+        parameters = {
+            name: port for name, reference in node.held.items() if (port := self._resolve(reference, where)) is not None
+        }
+        before_first: BeforeFirst = node.before_first or ("pass" if kind == "fold" and not held else "hold")
+        try:
+            cut = None if kind != "map" else stage_cut(node.step, main, seen.main)
+            cut = cut or self._held_cut(node, main, seen, (*parameters.values(), *held.values()), before_first)
+            scan = seen if cut is None else seen.with_main(cut.after)
+            step = node.step.calibrated(scan)
+            outputs = self._outputs(step, scan, kind)
+        except FirstlightError as error:
+            self.problems.append(f"{where}: {error}")
+            return None
+        planned = Planned(
+            node,
+            step,
+            kind,
+            main,
+            scan,
+            outputs,
+            ports,
+            held,
+            parameters,
+            before_first,
+            cut,
+            main[0] == SOURCE and main[1] != MAIN,
+        )
+        self._check_waits(planned)
+        return planned
+
+    def _outputs(self, step: Step, scan: Scan, kind: str) -> Mapping[str, Scan]:
+        if kind == "fold":
+            self._check_fold(step, scan)
+        calibration = step.calibration(scan)
+        streams = step.after(scan)
+        return {name: replace(scan.with_main(stream), calibration=calibration) for name, stream in streams.items()}
+
+    def _check_fold(self, step: Step, scan: Scan) -> None:
+        first = step.signature.first
+        if "*" in first.pieces:
+            return
+        free = step.free_axes(scan.main)
+        if free:
+            raise FirstlightError(
+                f"'{step.use}' folds {' '.join(first.pieces)}, and the axes {' '.join(free)} would be left over.",
+                field="axes",
+                value=" ".join(scan.main.axes),
+                next_move="Fold those axes before, or pick one position of them.",
+            )
+
+    def _main(self, node: Node, where: str) -> Port | None:
+        argument = node.step.arguments[0]
+        if argument in node.inputs:
+            return self._resolve(node.inputs[argument], where)
+        place = [n.name for n in self.job.pipeline.nodes].index(node.name)
+        if place == 0:
+            return source_port(MAIN)
+        before = self.job.pipeline.nodes[place - 1]
+        return self._resolve(Reference(before.name), where)
+
+    def _resolve(self, reference: Reference, where: str) -> Port | None:
+        """The port that a reference means; None if it was not found (which is reported, unless it follows from a mistake)."""
+        if reference.step == SOURCE:
+            port = source_port(reference.output or MAIN)
+            if port not in self.known:
+                self.problems.append(
+                    f"{where}: the source has no stream '{port[1]}'. It has: {', '.join(self.scan.streams)}."
+                )
+                return None
+            return port
+        if reference.step in self.broken:
+            return None
+        found = [port for port in self.known if port[0] == reference.step]
+        if not found:
+            later = any(n.name == reference.step for n in self.job.pipeline.nodes)
+            hint = (
+                "it comes later; move it up"
+                if later
+                else f"there are: {', '.join(p.name for p in self.steps) or 'none before it'}"
+            )
+            self.problems.append(f"{where}: '{reference}' is no step before it ({hint}).")
+            return None
+        if reference.output is None:
+            return found[0]
+        if (reference.step, reference.output) not in self.known:
+            self.problems.append(
+                f"{where}: step '{reference.step}' has no output '{reference.output}'. It has: {', '.join(p[1] for p in found)}."
+            )
+            return None
+        return (reference.step, reference.output)
+
+    def _arguments(self, node: Node, where: str) -> tuple[dict[str, Port], dict[str, Port]]:
+        """Data arguments after the first: those that arrive in pieces too, and those that are held."""
+        ports: dict[str, Port] = {}
+        held: dict[str, Port] = {}
+        for argument, pattern in zip(node.step.arguments[1:], node.step.signature.inputs[1:], strict=False):
+            reference = node.inputs.get(argument, Reference(SOURCE, argument))
+            if argument not in node.inputs and argument not in self.scan.streams:
+                self.problems.append(
+                    f"{where}: it needs '{argument}', and the source has no stream of that name (it has: {', '.join(self.scan.streams)})."
+                    f" Say where it comes from: inputs: {{{argument}: …}}."
+                )
+                continue
+            port = self._resolve(reference, where)
+            if port is None:
+                continue
+            if pattern.pieces or kind_of(node.step) == "arrange":
+                ports[argument] = port
+            else:
+                held[argument] = self._one_image(port, pattern.whole, where)
+        return ports, held
+
+    def _one_image(self, port: Port, axes: tuple[str, ...], where: str) -> Port:
+        """The port itself, or its default fold (mean), put in front where frames come and one image is asked for."""
+        stream = self.known[port].main
+        if stream.arrival == 0 or stream.frame_axes != axes:
+            if stream.arrival:
+                self.problems.append(
+                    f"{where}: '{port_name(port)}' has the axes {' '.join(stream.axes)}. Expected frames of {' '.join(axes)}."
+                )
+            return port
+        name = f"mean_of_{port[1] if port[0] == SOURCE else port[0]}"
+        if (name, "data") not in self.known:
+            fold: Fold[object] = registry.get("operators", "mean")()
+            seen = self.known[port]
+            node = Node(fold, name, emit=Emit())
+            by_set = port[0] == SOURCE and port[1] != MAIN
+            self._add(Planned(node, fold, "fold", port, seen, self._outputs(fold, seen, "fold"), by_set=by_set))
+        return next(p for p in self.known if p[0] == name)
+
+    def _held_cut(
+        self, node: Node, main: Port, seen: Scan, held: tuple[Port, ...], before_first: BeforeFirst
+    ) -> Cut | None:
+        """A held input that comes only at the end of the same stream: gather until then (offline), or refuse (live)."""
+        late = [port for port in held if self._ends_with(port, main)]
+        if not late or before_first != "hold" or kind_of(node.step) == "fold":
+            return None
+        if seen.main.frames is None:
+            raise FirstlightError(
+                f"it waits for '{port_name(late[0])}', which is known only at the end of the same stream, and the scan has no known end.",
+                field="before_first",
+                value=before_first,
+                next_move="Give that step 'emit: 1 s', or this one 'before_first: pass'.",
+            )
+        axes = seen.main.arrival_axes
+        return Cut(main, seen.main, axes[0] if len(axes) == 1 else None)
+
+    def _ends_with(self, port: Port, main: Port) -> bool:
+        """True if a port's first value comes at the end of the stream that feeds `main`."""
+        producer = self._step(port[0])
+        if producer is None or producer.kind != "fold" or producer.node.emit != Emit():
+            return False
+        return self._origin(producer.main) == self._origin(main)
+
+    def _origin(self, port: Port) -> Port:
+        producer = self._step(port[0])
+        if producer is None:
+            return port
+        return self._origin(producer.main)
+
+    def _step(self, name: str) -> Planned | None:
+        return next((planned for planned in self.steps if planned.name == name), None)
+
+    def _check_waits(self, planned: Planned) -> None:
+        """A step that holds its frames for a stream that comes after them would wait for ever behind a bounded buffer."""
+        if planned.before_first != "hold":
+            return
+        mine = self._origin(planned.main)
+        for argument, port in planned.held.items():
+            theirs = self._origin(port)
+            order = list(self.scan.order)
+            if (
+                mine[1] not in order
+                or theirs[1] not in order
+                or order.index(theirs[1]) < order.index(mine[1])
+                or mine == theirs
+            ):
+                continue
+            settings = self.job.buffer(mine[1])
+            room = settings.memory + (settings.disk if settings.policy == "spill" else 0)
+            stream = self.known[mine].main
+            needed = None if stream.frames is None else stream.frames * stream.frame_bytes
+            if needed is None or needed > room:
+                size = "an unknown number of bytes" if needed is None else f"{needed / 2**20:.0f} MiB"
+                self.problems.append(
+                    f"step '{planned.name}': it holds its frames until '{argument}' comes, but the source sends '{theirs[1]}' after"
+                    f" '{mine[1]}' ({size}), and the buffer of '{mine[1]}' holds {room / 2**20:.0f} MiB: it would wait for ever."
+                    f" Give it 'before_first: pass', or the buffer more room (buffers: {{{mine[1]}: {{policy: spill, disk: …}}}})."
+                )
+
+    def outlets(self, wanted: list[tuple[Reference, object]]) -> list[Outlet]:
+        """The ports that sinks or views take; a bare step name gives views all of its outputs."""
+        found: list[Outlet] = []
+        for reference, spec in wanted:
+            where = f"{'view' if isinstance(spec, ViewSpec) else 'sink'} of '{reference}'"
+            port = self._resolve(reference, where)
+            if port is None:
+                continue
+            every = reference.output is None and isinstance(spec, ViewSpec) and reference.step != SOURCE
+            ports = [p for p in self.known if p[0] == reference.step] if every else [port]
+            found += [Outlet(p, self.known[p], spec) for p in ports]  # pyright: ignore[reportArgumentType]
+        return found
+
+    def find_unused(self, sinks: list[Outlet], views: list[Outlet]) -> None:
+        """Outputs that nobody takes: kept as results where the job asks for that, a mistake otherwise."""
+        used = {outlet.port for outlet in (*sinks, *views)}
+        for planned in self.steps:
+            used |= {planned.main, *planned.ports.values(), *planned.held.values(), *planned.held_parameters.values()}
+        for planned in self.steps:
+            ports = [(planned.name, output) for output in planned.outputs]
+            if planned.kind == "fold" or any(port in used for port in ports):
+                continue
+            if self.job.collect:
+                self.collected += [Outlet(port, self.known[port], None) for port in ports]
+            else:
+                self.problems.append(
+                    f"step '{planned.name}': nothing uses what it gives. Give it a sink or a view, or remove it."
+                )

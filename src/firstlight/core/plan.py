@@ -1,0 +1,191 @@
+"""Plans: which step works on what, where the data are regrouped, and how many bytes that takes.
+
+The planner walks the graph once. Where a step needs, unbracketed, the axis along which data arrive, it cuts a stage: the
+data are gathered whole and come again in blocks along another axis. A held input that is known only at the end of the
+same stream cuts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from .arrange import Arrange
+from .chunk import Scan, Stream
+from .errors import AxesError
+from .fold import Fold
+from .job import Job, SinkSpec, ViewSpec
+from .pipeline import SOURCE, BeforeFirst, Node
+from .step import Step
+
+Port = tuple[str, str]
+"""(step, output), or ("source", stream)."""
+
+Kind = Literal["map", "fold", "arrange"]
+
+
+def port_name(port: Port) -> str:
+    """As the user writes it."""
+    return ".".join(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A regrouping: everything of a port is gathered, then comes in blocks along another axis."""
+
+    port: Port
+    stream: Stream
+    """What is gathered."""
+    along: str | None
+    """The axis of the blocks; None: one block with everything."""
+    halo: int = 0
+    """Neighbours that each block brings along on both sides."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the gathered array in byte."""
+        return self.stream.frame_bytes * (self.stream.frames or 0)
+
+    @property
+    def after(self) -> Stream:
+        """What comes out: blocks along one axis, every other axis whole."""
+        rest = tuple(label for label in self.stream.axes if label != self.along)
+        axes = rest if self.along is None else (self.along, *rest)
+        return replace(self.stream, axes=axes, arrival=0 if self.along is None else 1)
+
+    @property
+    def key(self) -> tuple[Port, str | None]:
+        """Cuts of one port along one axis are the same cut."""
+        return (self.port, self.along)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One step, with where its data come from and what goes out."""
+
+    node: Node
+    step: Step
+    kind: Kind
+    main: Port
+    scan: Scan
+    """What the step sees; `scan.main` is its (regrouped) input."""
+    outputs: Mapping[str, Scan]
+    """By output: the scan whose main stream is that output."""
+    ports: Mapping[str, Port] = field(default_factory=dict[str, Port])
+    """Further data arguments that arrive in pieces too."""
+    held: Mapping[str, Port] = field(default_factory=dict[str, Port])
+    """Data arguments that are held inputs."""
+    held_parameters: Mapping[str, Port] = field(default_factory=dict[str, Port])
+    before_first: BeforeFirst = "hold"
+    cut: Cut | None = None
+    by_set: bool = False
+    """Fold of dark or flat frames: one result per set."""
+
+    @property
+    def name(self) -> str:
+        """The name of the step."""
+        return self.node.name
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """A sink or a view, and the port that feeds it."""
+
+    port: Port
+    scan: Scan
+    spec: SinkSpec | ViewSpec | None
+    """None: collected in memory as a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole job, ready for a runner."""
+
+    job: Job
+    scan: Scan
+    steps: tuple[Planned, ...]
+    sinks: tuple[Outlet, ...]
+    views: tuple[Outlet, ...]
+    collected: tuple[Outlet, ...]
+
+    def __getitem__(self, name: str) -> Planned:
+        """A step by name."""
+        for planned in self.steps:
+            if planned.name == name:
+                return planned
+        raise KeyError(name)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Every regrouping, once."""
+        return tuple({p.cut.key: p.cut for p in self.steps if p.cut is not None}.values())
+
+    def describe(self) -> list[str]:
+        """The plan in lines, for ``firstlight check``."""
+        lines = [
+            f"source {self.job.source.use}: " + "; ".join(_describe_stream(n, s) for n, s in self.scan.streams.items())
+        ]
+        for planned in self.steps:
+            if planned.cut is not None:
+                lines.append(
+                    f"  -- stage: gather {port_name(planned.cut.port)} ({planned.cut.bytes / 2**20:.1f} MiB),"
+                    f" blocks along {planned.cut.along or '(one block)'}"
+                )
+            out = "; ".join(_describe_stream(name, scan.main) for name, scan in planned.outputs.items())
+            lines.append(f"  {planned.name} ({planned.kind}) from {port_name(planned.main)} -> {out}")
+        lines += [f"sink {o.spec.sink.use}: {port_name(o.port)}" for o in self.sinks if isinstance(o.spec, SinkSpec)]
+        return lines + [f"view: {port_name(o.port)}" for o in self.views]
+
+
+def _describe_stream(name: str, stream: Stream) -> str:
+    sizes = " × ".join(f"{label}={stream.sizes.get(label) or '?'}" for label in stream.axes) or "scalar"
+    return f"{name} [{sizes}] {stream.dtype}"
+
+
+def kind_of(step: Step) -> Kind:
+    """Whether a step maps, folds or arranges."""
+    if isinstance(step, Fold):
+        return "fold"
+    return "arrange" if isinstance(step, Arrange) else "map"
+
+
+def stage_cut(step: Step, port: Port, stream: Stream) -> Cut | None:
+    """The regrouping that a step needs, or None.
+
+    Raises:
+        AxesError: The scan has no known end, so that it can never be complete.
+    """
+    needed = [label for label in stream.arrival_axes if label in step.signature.first.whole]
+    if not needed:
+        return None
+    if stream.frames is None:
+        raise AxesError(
+            f"'{step.use}' needs the axis '{needed[0]}' whole, but the scan has no known end.",
+            field="axes",
+            value=" ".join(stream.axes),
+            next_move=f"Put a 'window' step before it, or say how many {needed[0]}s will come (the source's 'frames').",
+        )
+    free = [label for label in stream.axes if label not in step.signature.first.whole]
+    return Cut(port, stream, free[0] if free else None)
+
+
+def gathered_shape(stream: Stream) -> tuple[int, ...]:
+    """Shape of a gathered array, in the order of the stream's axes."""
+    return tuple(stream.size(label) for label in stream.axes)
+
+
+def block_length(cut: Cut, target_bytes: float = 16 * 2**20) -> int:
+    """How many positions along the block axis make a block of a good size."""
+    if cut.along is None:
+        return 1
+    count = cut.stream.size(cut.along)
+    each = max(cut.bytes // max(count, 1), 1)
+    return int(np.clip(target_bytes // each, 1, count))
+
+
+def source_port(stream: str) -> Port:
+    """The port of a stream of the source."""
+    return (SOURCE, stream)
