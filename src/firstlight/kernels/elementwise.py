@@ -5,8 +5,8 @@ the detector's own number type and writes float32, so that a frame crosses memor
 The loop is kept as a source file in a cache folder of the user, because numba can cache only what has a file on disk:
 the next process starts without compiling.
 
-:func:`vector_log` and :func:`vector_exp` are polynomials on float32, after ``logf`` and ``expf`` of Cephes. Without SVML
-numba's ``math.log`` is a call per pixel and stops the compiler from using vector instructions.
+:func:`vector_log` and :func:`vector_exp` are polynomials on float32, after ``logf`` and ``expf`` of Cephes. Without
+SVML, numba's ``math.log`` is a call per pixel and stops the compiler from using vector instructions.
 """
 
 from __future__ import annotations
