@@ -1,0 +1,1 @@
+"""Steps, by what the user wants to do."""

@@ -1,0 +1,1 @@
+"""Steps that rearrange chunks: they see ids and gaps, never what pixels mean."""

@@ -1,0 +1,1 @@
+"""Steps that correct what the detector saw."""

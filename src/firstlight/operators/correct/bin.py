@@ -1,0 +1,94 @@
+"""Combine neighbouring pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.errors import AxesError
+from firstlight.core.operator import Operator, operator
+from firstlight.core.units import Quantity
+
+Factor = Annotated[int, Field(ge=1, le=64)]
+
+
+@operator("row col -> row col")
+def bin(  # the word of the field, used as a step's name
+    frames: Array, *, rows: Factor = 2, columns: Factor = 2, method: Literal["mean", "sum"] = "mean"
+) -> Array:
+    """Combine blocks of neighbouring pixels into one, which makes frames smaller and less noisy.
+
+    Rows and columns at the end that do not fill a block are cut off. A rotation axis at column c moves to
+    (c + 1/2)/columns - 1/2; the pixel size of the scan grows by `columns`.
+
+    Args:
+        frames: shape (frame, row, col).
+        rows: Rows combined into one.
+        columns: Columns combined into one.
+        method: The mean of a block, or its sum.
+
+    Returns:
+        Array (frame, row // rows, col // columns): float32 for the mean, the type that `dtype` tells for the sum.
+
+    Raises:
+        AxesError: a frame is smaller than one block.
+    """
+    count, height, width = frames.shape
+    high, wide = _blocks("rows", height, rows), _blocks("columns", width, columns)
+    kind = np.dtype(_sum_type(frames.dtype.name))
+    whole = frames[:, : high * rows, : wide * columns]
+    total = np.zeros((count, high, wide), kind)
+    for i in range(rows):
+        for j in range(columns):
+            total += whole[:, i::rows, j::columns]  # strided slices: no copy, and integers stay exact
+    if method == "sum":
+        return total
+    return (total / (rows * columns)).astype(np.float32)
+
+
+def _blocks(name: str, size: int, factor: int) -> int:
+    if size < factor:
+        raise AxesError("A frame is smaller than one block.", field=name, value=factor, expected=f"at most {size}")
+    return size // factor
+
+
+def _sum_type(given: str) -> str:
+    """Wide enough for the largest block of 64 x 64 pixels."""
+    kind = np.dtype(given)
+    if kind.kind in "iub":
+        narrow = kind.itemsize <= 2
+        return ("uint32" if narrow else "uint64") if kind.kind in "ub" else ("int32" if narrow else "int64")
+    return "float64" if kind.itemsize > 4 else "float32"
+
+
+@bin.hook("sizes")
+def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | None]:
+    sizes: dict[str, int | None] = {}
+    for label, name in (("row", "rows"), ("col", "columns")):
+        size = known.get(label)
+        sizes[label] = None if size is None else _blocks(name, size, step.parameters()[name])
+    return sizes
+
+
+@bin.hook("dtype")
+def _dtype(step: Operator, given: str) -> str:
+    return "float32" if step.parameters()["method"] == "mean" else _sum_type(given)
+
+
+@bin.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str | None:
+    return scan.main.unit
+
+
+@bin.hook("calibration")
+def _calibration(step: Operator, scan: Scan) -> Mapping[str, Quantity]:
+    """Pixels are larger afterwards; reconstruction goes by their width."""
+    pixel: Any = scan.calibration.get("pixel")
+    if pixel is None:
+        return scan.calibration
+    return {**scan.calibration, "pixel": Quantity(pixel.value * step.parameters()["columns"], pixel.unit)}

@@ -1,0 +1,76 @@
+"""Cut frames to a region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.errors import AxesError
+from firstlight.core.operator import Operator, operator
+
+Range = tuple[int, int]
+
+
+@operator("row col -> row col")
+def crop(frames: Array, *, rows: Range | None = None, columns: Range | None = None) -> Array:
+    """Keep a rectangle of every frame.
+
+    The column of a rotation axis moves with it: after cropping, columns count from the first one kept.
+
+    Args:
+        frames: shape (frame, row, col).
+        rows: First row kept and first row not kept any more, counted from 0; negative ones count from the end.
+            Default: all.
+        columns: First column kept and first column not kept any more, likewise. Default: all.
+
+    Returns:
+        Array of the type of `frames`, shape (frame, rows kept, columns kept).
+
+    Raises:
+        AxesError: nothing would be left, or the region leaves the frame.
+    """
+    _, height, width = frames.shape
+    top, bottom = _range("rows", rows, height)
+    left, right = _range("columns", columns, width)
+    return np.ascontiguousarray(frames[:, top:bottom, left:right])
+
+
+def _range(name: str, chosen: Range | None, size: int) -> Range:
+    if chosen is None:
+        return 0, size
+    first, stop = (place + size if place < 0 else place for place in chosen)
+    if not 0 <= first < stop <= size:
+        raise AxesError(
+            "The region to keep is empty or leaves the frame.",
+            field=name,
+            value=chosen,
+            expected=f"first < stop, both from 0 to {size}",
+        )
+    return first, stop
+
+
+@crop.hook("sizes")
+def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | None]:
+    chosen = step.parameters()
+    sizes: dict[str, int | None] = {}
+    for label, name in (("row", "rows"), ("col", "columns")):
+        size = known.get(label)
+        if size is None:
+            sizes[label] = None
+        else:
+            first, stop = _range(name, chosen[name], size)
+            sizes[label] = stop - first
+    return sizes
+
+
+@crop.hook("dtype")
+def _dtype(step: Operator, given: str) -> str:
+    return given
+
+
+@crop.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str | None:
+    return scan.main.unit

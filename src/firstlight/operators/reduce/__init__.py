@@ -1,0 +1,1 @@
+"""Steps that fold many frames into one."""

@@ -1,0 +1,86 @@
+"""Sum of all frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from firstlight.core.arrays import Array, bring_last
+from firstlight.core.chunk import Chunk, Scan
+from firstlight.core.fold import Fold
+from firstlight.core.held import Held
+
+FRAME = ("row", "col")
+
+
+@dataclass(slots=True)
+class Total:
+    """The sum so far; integers in 64 bit, anything else in double precision."""
+
+    sum: Array
+    frames: int = 0
+
+
+def accumulator(dtype: str) -> np.dtype[Any]:
+    """The type in which values of a type are summed: int64, uint64, float64 or complex128."""
+    match np.dtype(dtype).kind:
+        case "b" | "i":
+            return np.dtype(np.int64)
+        case "u":
+            return np.dtype(np.uint64)
+        case "c":
+            return np.dtype(np.complex128)
+        case _:
+            return np.dtype(np.float64)
+
+
+class Summing(Fold[Total]):
+    """What `sum` and `mean` share: a running total."""
+
+    signature: ClassVar[Any] = "[*] row col -> row col"
+
+    def empty(self, scan: Scan) -> Total:
+        """The state before the first frame."""
+        stream = scan.main
+        return Total(np.zeros((stream.size("row"), stream.size("col")), accumulator(stream.dtype)))
+
+    def add(self, state: Total, chunk: Chunk, *held: Held) -> None:
+        """Add the frames of one chunk."""
+        frames, _ = bring_last(chunk.data, chunk.axes, FRAME)
+        state.sum += frames.sum(axis=0, dtype=state.sum.dtype)
+        state.frames += len(frames)
+
+    def merge(self, state: Total, other: Total) -> Total:
+        """Combine the totals of disjoint frames."""
+        return Total(state.sum + other.sum, state.frames + other.frames)
+
+    def save(self, state: Total) -> dict[str, Any]:
+        """The state as arrays and plain values."""
+        return {"sum": state.sum.copy(), "frames": state.frames}
+
+    def load(self, saved: dict[str, Any], scan: Scan) -> Total:
+        """The state that `save` wrote."""
+        return Total(np.array(saved["sum"]), int(saved["frames"]))
+
+
+class Sum(Summing):
+    """Add all frames up.
+
+    Integers are summed in 64 bit, so that no detector overflows it; other values in double precision.
+    """
+
+    use: ClassVar[str] = "sum"
+
+    def dtype(self, given: str) -> str:
+        """64-bit, of the kind that comes in."""
+        return accumulator(given).name
+
+    def unit(self, scan: Scan) -> str | None:
+        """That of the frames."""
+        return scan.main.unit
+
+    def result(self, state: Total) -> dict[str, Array]:
+        """The sum, shape (row, col)."""
+        return {"data": state.sum.copy()}

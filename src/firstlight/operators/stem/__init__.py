@@ -1,0 +1,1 @@
+"""Steps for scanning transmission electron microscopy and other scanned diffraction."""

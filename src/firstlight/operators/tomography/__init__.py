@@ -1,0 +1,1 @@
+"""Steps from projections to slices."""

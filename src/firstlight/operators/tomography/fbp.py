@@ -1,0 +1,171 @@
+"""Filtered back-projection of whole slices."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.errors import FirstlightError
+from firstlight.core.operator import Coordinate, Operator, operator
+from firstlight.core.units import Micrometre
+from firstlight.kernels.fourier import FourierFBP
+from firstlight.kernels.ramp import Padding, Window
+
+from .angles import projection_angles
+
+Center = float | tuple[float, ...] | None
+MICROMETRE_IN_CM = 1e-4
+
+
+@operator("angle col -> z=row y x", cites=["10.1137/18M120885X", "10.1118/1.594535"])
+def fbp(
+    sinograms: Array,
+    *,
+    center: Center = None,
+    filter: Window = "ram-lak",  # the word of the field
+    cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    padding: Padding = "zero",
+    size: Annotated[int, Field(ge=1)] | None = None,
+    circle: bool = True,
+    pixel: Annotated[Micrometre, Field(gt=0)] | None = None,
+    angle: Coordinate = None,
+    row: Coordinate = None,
+) -> Array:
+    """Reconstruct slices from line integrals of the attenuation, for any list of angles.
+
+    The result is quantitative: attenuation per cm where the pixel size is known, otherwise per pixel. Slices are seen
+    from above with row 0 at the top (largest y).
+
+    Args:
+        sinograms: shape (slice, angle, col): minus the logarithm of the transmission.
+        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
+        filter: Window of the ramp filter; ram-lak is the sharpest, hann and parzen the smoothest.
+        cutoff: Where the window ends, as a fraction of the highest frequency.
+        padding: What lies outside the detector: `zero`, or `edge` for a sample wider than the detector.
+        size: Width and height of the slices in pixel. Default: the number of columns.
+        circle: Set what lies outside the inscribed circle to 0; reconstructing the corners takes longer.
+        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
+        angle: shape (angle,): projection angles in degree, in any order and spacing.
+        row: shape (slice,): detector row of each slice; needed where `center` has one number for each row of the
+            detector and only some rows are given.
+
+    Returns:
+        float32 of shape (slice, y, x).
+
+    Raises:
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+    """
+    count, angles, columns = sinograms.shape
+    theta = projection_angles(angle, "fbp", angles)
+    values = sinograms if sinograms.dtype.kind == "f" else sinograms.astype(np.float32)
+    plan = _plans.get(theta, columns, _ends(center), size, filter, cutoff, padding, circle)
+    slices = plan.reconstruct(values, center=_chosen(center, row, count))
+    if pixel is not None:
+        slices *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))
+    return slices
+
+
+def _ends(center: Center) -> float | tuple[float, float] | None:
+    """What a plan depends on: one center, or the range that it must cover."""
+    if center is None or np.ndim(center) == 0:
+        value = None if center is None else float(np.asarray(center))
+        return None if value is None or np.isnan(value) else value
+    values = np.asarray(center, np.float64)
+    return (float(values.min()), float(values.max()))
+
+
+def _chosen(center: Center, row: Array | None, count: int) -> Array | None:
+    """The centers of the slices in hand; None where the plan has the only one."""
+    if center is None or np.ndim(center) == 0:
+        return None
+    values = np.asarray(center, np.float64)
+    rows = None if row is None else np.asarray(row, np.int64)
+    if rows is not None and values.size > rows.max():
+        values = values[rows]
+    if values.size != count:
+        raise FirstlightError(
+            "There is not one center for each row.",
+            field="center",
+            value=f"{values.size} numbers",
+            expected=f"{count}, one for each row, or a single one",
+        )
+    return values
+
+
+class _Plans:
+    """The plans used last; a plan serves several threads at once, and is made by one of them."""
+
+    def __init__(self, room: int = 4) -> None:
+        self._room = room
+        self._lock = threading.Lock()
+        self._plans: OrderedDict[Hashable, FourierFBP] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
+
+    def get(self, theta: Array, columns: int, center: float | tuple[float, float] | None, *rest: Any) -> FourierFBP:
+        key = (hashlib.blake2b(theta.tobytes()).digest(), theta.size, columns, center, *rest)
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._plans:
+                    self._plans.move_to_end(key)
+                    return self._plans[key]
+            size, window, cutoff, padding, circle = rest
+            plan = FourierFBP(
+                theta, columns, center=center, size=size, window=window, cutoff=cutoff, padding=padding, circle=circle
+            )
+            with self._lock:
+                self._plans[key] = plan
+                while len(self._plans) > self._room:
+                    self._making.pop(self._plans.popitem(last=False)[0], None)
+            return plan
+
+    def clear(self) -> None:
+        with self._lock:
+            self._plans.clear()
+            self._making.clear()
+
+
+_plans = _Plans()
+
+
+@fbp.hook("close")
+def _close(step: Operator) -> None:
+    """Plans hold some hundred bytes for each pixel of a sinogram."""
+    _plans.clear()
+
+
+@fbp.hook("sizes")
+def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | None]:
+    size = step.parameters()["size"] or known.get("col")
+    return {"y": size, "x": size}
+
+
+@fbp.hook("calibrate")
+def _calibrate(step: Operator, scan: Scan) -> Operator:
+    found = scan.pixel("um")
+    if step.parameters()["pixel"] is not None or found is None:
+        return step
+    return step.model_copy(update={"pixel": found})
+
+
+@fbp.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str:
+    known = step.parameters()["pixel"] is not None or scan.pixel("um") is not None
+    return "1/cm" if known else "1/px"
+
+
+@fbp.hook("workspace")
+def _workspace(step: Operator, scan: Scan, frames: int) -> int:
+    """Complex spectrum, filtered rows, image and finufft's own grid and sorted points of one thread, about."""
+    angles, columns = scan.main.size("angle"), scan.main.size("col")
+    size = step.parameters()["size"] or columns
+    return angles * columns * (8 * 2 + 4 + 16) + size * size * (8 + 4 + 13)
