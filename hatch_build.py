@@ -97,7 +97,12 @@ def npm_command() -> list[str]:
 
 def node_environment() -> dict[str, str]:
     """Return the environment in which scripts of npm packages find that same node."""
-    return {**os.environ, "PATH": f"{node_folder() / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "true"}
+    return {
+        **os.environ,
+        "PATH": f"{node_folder() / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "CI": "true",
+        "NO_COLOR": "1",
+    }
 
 
 def node_folder() -> Path:

@@ -1,5 +1,6 @@
-"""What the project's own files promise: locks without index addresses, a glossary without doubles, decisions in form."""
+"""What the project promises in its own files: locks without index addresses, a glossary without doubles."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -64,3 +65,14 @@ def test_every_decision_is_listed_and_has_its_three_sections():
             "## Decision",
             "## Consequences",
         ]
+
+
+def test_the_lock_of_the_web_ui_is_whole_for_every_platform():
+    """`npm ci` refuses a lock without the optional packages of other platforms; pin the parent with `overrides` then."""
+    lock = ROOT / "web" / "package-lock.json"
+    if not lock.is_file():
+        pytest.skip("no web UI in this tree")
+    packages = json.loads(lock.read_text())["packages"]
+    locked = {place.rpartition("node_modules/")[2] for place in packages}
+    wanted = {name: place for place, entry in packages.items() for name in entry.get("optionalDependencies", {})}
+    assert {name: place for name, place in wanted.items() if name not in locked} == {}
