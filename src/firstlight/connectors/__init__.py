@@ -1,0 +1,1 @@
+"""Connectors: one folder for each outside system, with its source, sink, view or simulator."""

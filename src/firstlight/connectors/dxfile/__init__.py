@@ -1,0 +1,1 @@
+"""DXfile, the Data Exchange layout of the Advanced Photon Source."""

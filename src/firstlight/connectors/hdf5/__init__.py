@@ -1,0 +1,1 @@
+"""HDF5 files of any layout, and NeXus files that are written while data arrive."""

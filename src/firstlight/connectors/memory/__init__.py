@@ -1,0 +1,1 @@
+"""Arrays in memory, as a source and as a sink."""

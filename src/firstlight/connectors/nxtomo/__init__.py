@@ -1,0 +1,1 @@
+"""NXtomo, the NeXus layout of tomography, and the looser files of facilities that hold the same."""

@@ -1,0 +1,111 @@
+"""From an image key to frames with ids: which are projections, and where the darks and flats lie among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from firstlight.core.arrays import Array, Ids
+from firstlight.core.errors import SourceError
+
+from ..hdf5.place import runs
+
+PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
+ALIGNMENT = -1
+"""In ``image_key_control`` alone: pictures taken to check for movement, not part of the scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSet:
+    """Dark or flat frames that were taken together."""
+
+    rows: Ids
+    """Where they are in the file."""
+    ids: Ids
+    """Where they are in the acquisition, on the scale of the projections' ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The frames of a file by kind."""
+
+    rows: Ids
+    """Where the projections are in the file; the position in this list is the id. Invalid ones have an id too."""
+    valid: Array
+    """False for projections that the file marks as invalid."""
+    darks: tuple[FrameSet, ...]
+    flats: tuple[FrameSet, ...]
+
+
+def check_key(key: Array, frames: int, where: str) -> Array:
+    """The image key as integers.
+
+    Raises:
+        SourceError: Not one number per frame, numbers other than 0 to 3, or no projection at all.
+    """
+    values = np.asarray(key, dtype=np.float64).ravel()
+    if len(values) != frames:
+        raise SourceError(
+            f"The image key {where} has {len(values)} entries for {frames} frames.",
+            field="image_key",
+            value=len(values),
+            expected=f"{frames} entries, one per frame",
+        )
+    strange = sorted({float(value) for value in values[~np.isin(values, (-1, 0, 1, 2, 3))].tolist()})
+    if strange:
+        raise SourceError(
+            f"The image key {where} holds {', '.join(f'{value:g}' for value in strange[:5])}.",
+            field="image_key",
+            value=strange[:5],
+            expected="0 projection, 1 flat, 2 dark, 3 invalid",
+            next_move="Name the right dataset in 'image_key'.",
+        )
+    if not (values == PROJECTION).any():
+        raise SourceError(
+            f"The image key {where} marks no frame as a projection.",
+            field="image_key",
+            value=0,
+            expected="at least one frame with key 0",
+            next_move="Name the right dataset in 'image_key'.",
+        )
+    return values.astype(np.int64)
+
+
+def sort_frames(key: Array) -> Sorted:
+    """Number the projections from 0 and place the sets of darks and flats among them.
+
+    A set that was taken before the first projection has the negative ids that lead up to it, one after the last
+    projection goes on counting there. A set in between has ids from the first projection that came after it.
+
+    Args:
+        key: (frame,) 0 projection, 1 flat, 2 dark, 3 or −1 not to be used.
+    """
+    rows = np.flatnonzero((key == PROJECTION) | (key == INVALID) | (key == ALIGNMENT)).astype(np.int64)
+    projections = np.flatnonzero(key == PROJECTION)
+    first, last = int(projections[0]), int(projections[-1])
+    rows = rows[(rows >= first) & (rows <= last) | (key[rows] == INVALID) | (key[rows] == ALIGNMENT)]
+    valid = key[rows] == PROJECTION
+    return Sorted(rows, valid, _sets(key, DARK, rows), _sets(key, FLAT, rows))
+
+
+def _sets(key: Array, kind: int, projections: Ids) -> tuple[FrameSet, ...]:
+    found: list[FrameSet] = []
+    used = -(2**62)
+    rows = np.flatnonzero(key == kind).astype(np.int64)
+    for start, stop in runs(rows):
+        part = rows[start:stop]
+        ids = _place(part, projections)
+        ids = ids + max(0, used + 1 - int(ids[0]))
+        used = int(ids[-1])
+        found.append(FrameSet(part, ids))
+    return tuple(found)
+
+
+def _place(part: Ids, projections: Ids) -> Ids:
+    before = int(np.searchsorted(projections, part[0]))
+    if before == 0:
+        return part - projections[0]
+    if before == len(projections):
+        return part - projections[-1] + before - 1
+    return before + np.arange(len(part), dtype=np.int64)

@@ -1,0 +1,160 @@
+"""Source over NXtomo: frames sorted by image key, with darks and flats placed among the projections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import MAIN, Scan, Stream
+from firstlight.core.errors import SourceError
+from firstlight.core.units import KeV, Micrometre, Quantity
+
+from ..hdf5.angles import AngleUnit, degrees
+from ..hdf5.files import attribute, dataset, lookup, open_file, quantity, words
+from ..hdf5.frames import FileSource, Frames, Recording, check_numbers
+from .keys import ALIGNMENT, FrameSet, check_key, sort_frames
+from .layout import PROCESSED, Layout, broken_angles, find_layout
+
+if TYPE_CHECKING:
+    import h5py
+
+_PIXEL = ("sample/x_pixel_size", "instrument/detector/x_pixel_size")
+_ENERGY = (
+    "beam/incident_energy",
+    "sample/beam/incident_energy",
+    "instrument/beam/incident_energy",
+    "instrument/monochromator/energy",
+)
+_DISTANCE = ("instrument/detector/distance",)
+_WORDS = {
+    "title": "title",
+    "sample": "sample/name",
+    "start": "start_time",
+    "instrument": "instrument/name",
+    "experiment": "experiment_identifier",
+}
+
+
+class NXtomoSource(FileSource):
+    """Plays a tomography scan from a NeXus file with an image key (NXtomo), or slices of a volume (NXtomoproc).
+
+    Projections have the ids 0, 1, 2 …; darks and flats lie on the same scale: before zero, between, or after them.
+    """
+
+    use: ClassVar[str] = "nxtomo"
+    cites: ClassVar[tuple[str, ...]] = ("10.1107/S1600576714027575",)
+
+    entry: str | None = None
+    """Path of the entry; default: the first NXtomo, then NXtomoproc, then any with an image key."""
+    data: str | None = None
+    """Path of the frames; default: where NXtomo has them."""
+    image_key: str | None = None
+    """Path of the key (0 projection, 1 flat, 2 dark, 3 invalid); default: where NXtomo has it."""
+    angles: str | None = None
+    """Path of the angle of every frame; default: rotation_angle, or whatever is called so."""
+    angle_unit: AngleUnit | None = None
+    """Unit of the angles; default: what the file says, or degree."""
+    pixel: Annotated[Micrometre, Field(gt=0)] | None = None
+    """Pixel size at the sample; default: what the file says."""
+    energy: Annotated[KeV, Field(gt=0)] | None = None
+    """Photon energy; default: what the file says."""
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """True if the file has an NXtomo or NXtomoproc entry, or an image key beside frames."""
+        try:
+            with open_file(path) as file:
+                find_layout(file)
+        except (SourceError, OSError):
+            return False
+        return True
+
+    def record(self, file: h5py.File) -> Recording:
+        """Find frames, keys and angles."""
+        layout = find_layout(file, entry=self.entry, data=self.data, image_key=self.image_key, angles=self.angles)
+        frames = dataset(file, layout.data, "data")
+        check_numbers(frames, "data", 3)
+        return self._volume(file, layout, frames) if layout.kind == PROCESSED else self._scan(file, layout, frames)
+
+    def _volume(self, file: h5py.File, layout: Layout, frames: h5py.Dataset) -> Recording:
+        axes = ("z", "y", "x")
+        main = Stream(axes, dict(zip(axes, frames.shape, strict=True)), _dtype(frames), unit=attribute(frames, "units"))
+        ids = np.arange(len(frames), dtype=np.int64)
+        return Recording(self._describe(file, layout, {MAIN: main}, {}), (Frames(frames, ids, ids),))
+
+    def _scan(self, file: h5py.File, layout: Layout, frames: h5py.Dataset) -> Recording:
+        key = self._key(file, layout, len(frames))
+        kinds = sort_frames(key)
+        angle = self._angles(file, layout, len(frames))[kinds.rows]
+        detector = {"row": frames.shape[1], "col": frames.shape[2]}
+        unit = attribute(frames, "units")
+        streams = {
+            MAIN: Stream(("angle", "row", "col"), {"angle": len(kinds.rows), **detector}, _dtype(frames), unit=unit)
+        }
+        parts: list[Frames] = []
+        for name, sets in (("dark", kinds.darks), ("flat", kinds.flats)):
+            if sets:
+                count = sum(len(each.rows) for each in sets)
+                first = int(sets[0].ids[0])
+                streams[name] = Stream(
+                    ("frame", "row", "col"), {"frame": count, **detector}, _dtype(frames), unit=unit, first=first
+                )
+                parts += _set_frames(frames, name, sets)
+        coords = {"angle": angle}
+        keep = None if kinds.valid.all() else kinds.valid
+        parts.append(
+            Frames(
+                frames,
+                kinds.rows,
+                np.arange(len(kinds.rows), dtype=np.int64),
+                keep,
+                coords,
+                reason="the image key marks it as invalid",
+            )
+        )
+        return Recording(self._describe(file, layout, streams, coords), tuple(parts))
+
+    def _key(self, file: h5py.File, layout: Layout, frames: int) -> Array:
+        found = dataset(file, layout.image_key or "", "image_key")
+        key = check_key(found[()], frames, f"'{found.name}' in {found.file.filename}")
+        if layout.control is None:
+            return key
+        control = np.asarray(file[layout.control][()]).ravel()
+        return np.where(control == ALIGNMENT, ALIGNMENT, key) if len(control) == frames else key
+
+    def _angles(self, file: h5py.File, layout: Layout, frames: int) -> Array:
+        if layout.angles is None:
+            broken = broken_angles(file, layout.entry)
+            raise SourceError(
+                f"The entry '{layout.entry or '/'}' of {file.filename} has no angles"
+                + (f": {'; '.join(broken)}." if broken else "."),
+                field="angles",
+                value=None,
+                expected=f"{layout.entry}/sample/rotation_angle with {frames} values",
+                next_move="Name the dataset in 'angles'"
+                + (", or copy the file that the link names." if broken else "."),
+            )
+        return degrees(dataset(file, layout.angles, "angles"), frames, unit=self.angle_unit, field="angles", trust=True)
+
+    def _describe(self, file: h5py.File, layout: Layout, streams: dict[str, Stream], coords: dict[str, Array]) -> Scan:
+        entry = lookup(file, layout.entry or "/")
+        found = {
+            "pixel": Quantity(self.pixel, "um") if self.pixel else quantity(entry, _PIXEL, "m"),
+            "energy": Quantity(self.energy, "keV") if self.energy else quantity(entry, _ENERGY, "keV"),
+            "distance": quantity(entry, _DISTANCE, "m"),
+        }
+        calibration = {name: value for name, value in found.items() if value is not None}
+        order = tuple(name for name in ("dark", "flat", MAIN) if name in streams)
+        return Scan(streams, self.path.stem, calibration, coords, order, words(entry, _WORDS))
+
+
+def _dtype(frames: h5py.Dataset) -> str:
+    return frames.dtype.newbyteorder("=").name
+
+
+def _set_frames(frames: h5py.Dataset, name: str, sets: tuple[FrameSet, ...]) -> list[Frames]:
+    return [Frames(frames, each.rows, each.ids, stream=name, set=number) for number, each in enumerate(sets)]

@@ -1,0 +1,1 @@
+"""Simulated scans of known truth: a tomography phantom and a 4-D scan of a phase object."""
