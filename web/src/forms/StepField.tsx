@@ -1,0 +1,85 @@
+import { type ReactElement, useId, useState } from "react";
+import { ApiError, sayError } from "../api/client";
+import type { Json } from "../api/types";
+import { formatAny } from "../units/format";
+import { Button, Icon } from "../ui";
+import { NumberField, TextField } from "./NumberField";
+import { type FieldSpec, humanName, rangeText } from "./schema";
+
+export interface InputProps {
+  field: FieldSpec;
+  value: Json;
+  disabled: boolean;
+  invalid: boolean;
+  ids: { id: string; "aria-describedby": string; "data-testid": string };
+  onSet: (value: Json) => void;
+  onMistake: (mistake: string | null) => void;
+}
+
+function ChoiceField({ field, value, disabled, ids, onSet }: InputProps): ReactElement {
+  const choices = field.optional && !field.choices.includes(null) ? [null, ...field.choices] : field.choices;
+  const at = choices.findIndex((c) => JSON.stringify(c) === JSON.stringify(value));
+  return (
+    <select className="select" {...ids} value={at} disabled={disabled} onChange={(e) => onSet(choices[Number(e.target.value)] ?? null)}>
+      {at < 0 && <option value={-1}>{formatAny(value)}</option>}
+      {choices.map((choice, i) => <option key={i} value={i}>{choice === null ? "automatic" : String(choice)}</option>)}
+    </select>
+  );
+}
+
+function BooleanField({ value, disabled, ids, onSet }: InputProps): ReactElement {
+  return <input type="checkbox" className="check" {...ids} checked={value === true} disabled={disabled} onChange={(e) => onSet(e.target.checked)} />;
+}
+
+const INPUTS = { number: NumberField, integer: NumberField, boolean: BooleanField, choice: ChoiceField, text: TextField, json: TextField };
+
+interface Props {
+  step: string;
+  field: FieldSpec;
+  value: Json;
+  /** `step.output` that gives the value, while nobody has taken it over. */
+  heldFrom: string | null;
+  heldValue: Json;
+  disabled: boolean;
+  set: (value: Json) => Promise<{ id: number }>;
+}
+
+/** One parameter: its input, its unit, what it means, and beside it what the service said about the last change. */
+export function StepField({ step, field, value, heldFrom, heldValue, disabled, set }: Props): ReactElement {
+  const id = useId();
+  const [mistake, setMistake] = useState<string | null>(null);
+  const [note, setNote] = useState<string | null>(null);
+  const send = async (next: Json): Promise<void> => {
+    setMistake(null);
+    try {
+      const from = await set(next);
+      setNote(`holds from frame ${from.id}`);
+    } catch (error) {
+      setNote(null);
+      setMistake(error instanceof ApiError ? sayError(error) : String(error));
+    }
+  };
+  const ids = { id, "aria-describedby": `${id}-help`, "data-testid": `param-${step}-${field.name}` };
+  const Input = INPUTS[field.kind];
+  const input = { field, value, disabled, invalid: mistake !== null, ids, onSet: (v: Json) => void send(v), onMistake: setMistake };
+  return (
+    <div className={`field ${field.kind}`}>
+      <label htmlFor={id}>{field.title}{field.unit && <span className="unit">{field.unit}</span>}</label>
+      {heldFrom === null ? <Input {...input} /> : <Held from={heldFrom} value={heldValue} disabled={disabled} ids={ids} takeOver={() => void send(heldValue ?? field.fallback)} />}
+      {mistake && <p className="mistake" role="alert" data-testid={`mistake-${step}-${field.name}`}><Icon name="warning" />{mistake}</p>}
+      <p className="help" id={`${id}-help`}>{[field.help, rangeText(field), note].filter(Boolean).join(" · ")}</p>
+    </div>
+  );
+}
+
+function Held({ from, value, disabled, ids, takeOver }: { from: string; value: Json; disabled: boolean; ids: InputProps["ids"]; takeOver: () => void }): ReactElement {
+  return (
+    <div className="held" {...ids}>
+      <span className="held-value number" title={`The step ${from.split(".")[0]} gives this value`}>
+        <strong>{value === undefined || value === null ? "not known yet" : formatAny(value)}</strong>
+        <span><Icon name="link" />{humanName(from)}</span>
+      </span>
+      <Button className="small" disabled={disabled || typeof value !== "number"} onClick={takeOver} title="Stop following that step and set the value by hand">Take over</Button>
+    </div>
+  );
+}

@@ -1,0 +1,42 @@
+import { type ReactElement, useMemo } from "react";
+import type { Json, StepInfo } from "../api/types";
+import { StepField } from "./StepField";
+import { readFields } from "./schema";
+
+interface Props {
+  step: StepInfo;
+  /** Newest results by `step.output`, for parameters that another step gives. */
+  results: Record<string, Json>;
+  running: boolean;
+  /** Parameters that have their own control elsewhere on the page. */
+  except: ReadonlySet<string>;
+  set: (changes: Record<string, Record<string, Json>>) => Promise<{ id: number }>;
+}
+
+/** The form of one step, made from the schema of its parameters. */
+export function StepForm({ step, results, running, except, set }: Props): ReactElement | null {
+  const fields = useMemo(() => readFields(step.schema).filter((f) => !except.has(`${step.name}.${f.name}`)), [step.schema, step.name, except]);
+  if (fields.length === 0) return null;
+  const locked = !step.live || !running;
+  return (
+    <fieldset className="step" data-testid={`step-${step.name}`}>
+      <legend>{step.name}{step.use !== step.name && <span className="unit">{step.use}</span>}
+        {!step.live && <span className="unit">fixed while it runs</span>}</legend>
+      {fields.map((field) => {
+        const heldFrom = step.held[field.name] ?? null;
+        const value = step.values[field.name] ?? null;
+        return (
+          <StepField key={field.name} step={step.name} field={field} value={value} heldFrom={heldFrom} disabled={locked}
+            heldValue={heldFrom === null ? null : findResult(results, heldFrom)} set={(v) => set({ [step.name]: { [field.name]: v } })} />
+        );
+      })}
+    </fieldset>
+  );
+}
+
+/** `{from: find_center}` means the step's first output. */
+export function findResult(results: Record<string, Json>, from: string): Json {
+  if (from in results) return results[from] ?? null;
+  const key = Object.keys(results).find((k) => k.startsWith(`${from}.`));
+  return key === undefined ? null : (results[key] ?? null);
+}

@@ -1,0 +1,35 @@
+/** Which display (colours and levels) a view has: its step's while linked, else its own. */
+import { useCallback, useRef, useState } from "react";
+import type { ViewInfo } from "../api/types";
+import { Display } from "../views/display";
+
+export interface Displays {
+  of: (view: ViewInfo) => Display;
+  isLinked: (view: ViewInfo) => boolean;
+  link: (view: ViewInfo, linked: boolean) => void;
+}
+
+export function useDisplays(): Displays {
+  const made = useRef(new Map<string, Display>());
+  const [apart, setApart] = useState<ReadonlySet<string>>(new Set());
+  const isLinked = useCallback((view: ViewInfo) => !apart.has(view.step), [apart]);
+  const of = useCallback((view: ViewInfo): Display => {
+    const shared = `${view.step} in ${view.unit ?? "no unit"}`;
+    const key = apart.has(view.step) ? `${view.name} alone` : shared;
+    const known = made.current.get(key);
+    if (known) return known;
+    // a view that leaves its group goes on with the group's colours
+    const display = new Display(made.current.get(shared)?.get());
+    made.current.set(key, display);
+    return display;
+  }, [apart]);
+  const link = useCallback((view: ViewInfo, linked: boolean) => {
+    setApart((old) => {
+      const next = new Set(old);
+      if (linked) next.delete(view.step);
+      else next.add(view.step);
+      return next;
+    });
+  }, []);
+  return { of, isLinked, link };
+}

@@ -1,0 +1,24 @@
+/** What each state of a run is called, and how it looks. */
+import type { Problem, RunState } from "../api/types";
+import type { Tone } from "../ui";
+
+interface Words { label: string; tone: Tone; meaning: string }
+
+export const STATES: Record<RunState, Words> = {
+  starting: { label: "Starting", tone: "busy", meaning: "The run is being set up." },
+  running: { label: "Running", tone: "good", meaning: "Frames are coming and being worked on." },
+  draining: { label: "Finishing", tone: "busy", meaning: "No more frames come; what is on its way is being finished." },
+  done: { label: "Done", tone: "calm", meaning: "All frames are done and all files are closed." },
+  failed: { label: "Failed", tone: "bad", meaning: "A step, source or sink gave up." },
+  stopped: { label: "Stopped", tone: "warn", meaning: "Somebody stopped it; what had come is in the result." },
+  crashed: { label: "Crashed", tone: "bad", meaning: "The process of the run ended without a word." },
+};
+
+export const wordsOf = (state: string): Words =>
+  STATES[state as RunState] ?? { label: state, tone: "calm", meaning: "" };
+
+export function errorText(error: string | Problem | null): string {
+  if (error === null) return "";
+  if (typeof error === "string") return error;
+  return [error.message, error.next].filter(Boolean).join(" ");
+}

@@ -1,0 +1,108 @@
+/** What lies around and over an image: colour bar, scale bar, value under the cursor, state of the stream. */
+import { type ReactElement, useEffect, useState } from "react";
+import type { Frame } from "../api/message";
+import type { FrameHeader, RunState, ViewInfo } from "../api/types";
+import { ENDED } from "../api/types";
+import { formatDuration, formatLength, formatValue } from "../units/format";
+import { cssGradient } from "./colormaps";
+import type { Display } from "./display";
+import { useCalmFrame, useDisplay, useStreamState } from "./hooks";
+import { valueAt } from "./painter";
+import type { ViewStream } from "./stream";
+import type { Viewport } from "./viewport";
+
+/** Drawn from the same table as the image (the bar of @h5web/lib knows d3's ramps only, not our linear gray). */
+export function ColorBar({ display, unit }: { display: Display; unit: string | null }): ReactElement {
+  const { colorMap, inverted, levels } = useDisplay(display);
+  const middle = (levels[0] + levels[1]) / 2;
+  return (
+    <div className="color-bar number" aria-label={`Colours from ${formatValue(levels[0])} to ${formatValue(levels[1])} ${unit ?? ""}`} role="img">
+      <div className="color-strip" style={{ background: cssGradient(colorMap, inverted, "to top") }} />
+      <div className="color-labels"><span>{formatValue(levels[1], 3)}</span><span>{formatValue(middle, 3)}</span><span>{formatValue(levels[0], 3)}</span></div>
+      <div className="color-unit">{unit ?? ""}</div>
+    </div>
+  );
+}
+
+const NICE = [1, 2, 5];
+
+/** The length of 1, 2 or 5 × 10ⁿ nearest below `longest`. */
+export function niceLength(longest: number): number {
+  if (!(longest > 0) || !Number.isFinite(longest)) return 0;
+  const ten = 10 ** Math.floor(Math.log10(longest));
+  return ten * ([...NICE].reverse().find((n) => n * ten <= longest * (1 + 1e-9)) ?? 1);
+}
+
+export function ScaleBar({ view, width, info }: { view: Viewport; width: number; info: Pick<ViewInfo, "pixel_size" | "pixel_unit"> }): ReactElement | null {
+  const pixel = info.pixel_size?.[1];
+  const length = pixel ? niceLength((width * 0.22 * pixel) / view.sx) : niceLength((width * 0.22) / view.sx);
+  const screen = (length / (pixel ?? 1)) * view.sx;
+  if (!(screen > 8)) return null;
+  return <div className="scale-bar number"><i style={{ width: screen }} />{pixel ? formatLength(length, info.pixel_unit ?? "px") : `${formatValue(length)} px`}</div>;
+}
+
+interface ReadoutProps {
+  stream: ViewStream | null;
+  at: { row: number; column: number } | null;
+}
+
+/** Position and value under the cursor, in pixels and in real units; follows the stream while the cursor rests. */
+export function Readout({ stream, at }: ReadoutProps): ReactElement | null {
+  const frame = useCalmFrame(stream, 100);
+  if (!at || !frame) return null;
+  const [height = 1, width = 1] = frame.header.full_shape;
+  if (at.row < 0 || at.column < 0 || at.row >= height || at.column >= width) return null;
+  return <div className="readout number" data-testid="readout">{readoutText(frame, at)}</div>;
+}
+
+export function readoutText(frame: Frame, { row, column }: { row: number; column: number }): string {
+  const { axes, pixel_size: size, pixel_unit: unit, unit: valueUnit } = frame.header;
+  const value = valueAt(frame, row, column);
+  const place = `${axes[1] ?? "column"} ${column}  ${axes[0] ?? "row"} ${row}`;
+  const real = size && unit ? `  (${formatLength(column * (size[1] ?? 1), unit)}, ${formatLength(row * (size[0] ?? 1), unit)})` : "";
+  return `${place}${real}   ${value === null ? "…" : formatValue(value)}${value !== null && !Number.isNaN(value) && valueUnit ? ` ${valueUnit}` : ""}`;
+}
+
+/** Coarse, covered in part, or drawn out of proportion: only what is worth knowing. */
+export function Quality({ header, exact }: { header: FrameHeader; exact: boolean }): ReactElement {
+  const covered = Math.floor(Math.min(1, Math.max(0, header.coverage)) * 100);
+  return (
+    <>
+      {header.coarse && <span className="tag" title="A quick first result; the full one follows">coarse</span>}
+      {!exact && <span className="tag" title="The image is very flat; its rows are drawn taller than they are">not to scale</span>}
+      {covered < 100 && (
+        <span className="tag coverage" title={`${covered} % of the data for this image have come`} data-testid="coverage">
+          <i style={{ width: `${covered}%` }} /><b>{covered} %</b>
+        </span>
+      )}
+    </>
+  );
+}
+
+/** Age of the newest frame in an image, in seconds: what the service says, and the time since it came. */
+export function ageOf(stream: Pick<ViewStream, "frame" | "drawnAt">, now: number): number | null {
+  if (!stream.frame) return null;
+  const { sent, received } = stream.frame.header;
+  const inService = Number.isFinite(sent - received) ? Math.max(0, sent - received) : 0;
+  return inService + (now - stream.drawnAt) / 1000;
+}
+
+export function StreamNote({ stream, state }: { stream: ViewStream | null; state: RunState }): ReactElement | null {
+  const { link, problem } = useStreamState(stream);
+  const frame = useCalmFrame(stream, 200);
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((n) => n + 1), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  const age = stream ? ageOf(stream, performance.now()) : null;
+  if (problem) return <Note tone="bad" text={problem} />;
+  if (link === "lost") return <Note tone="warn" text="Connection lost. Trying again…" />;
+  if (!frame) return <Note text={ENDED.has(state) ? "The run ended without an image here." : "Waiting for the first image…"} middle />;
+  if (!ENDED.has(state) && age !== null && age > 5) return <Note tone="warn" text={`No new image for ${formatDuration(age)}`} />;
+  return null;
+}
+
+function Note({ text, tone = "calm", middle = false }: { text: string; tone?: string; middle?: boolean }): ReactElement {
+  return <div className={`stream-note ${tone} ${middle ? "middle" : ""}`} role="status">{text}</div>;
+}

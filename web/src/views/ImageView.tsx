@@ -1,0 +1,116 @@
+import { type ReactElement, useMemo, useRef, useState } from "react";
+import { viewAddress } from "../api/client";
+import type { RunState, ViewInfo } from "../api/types";
+import { IconButton, Icon } from "../ui";
+import { formatLength } from "../units/format";
+import { Crosshair } from "./Crosshair";
+import { ImageCanvas } from "./ImageCanvas";
+import { ColorBar, Quality, Readout, ScaleBar, StreamNote } from "./ImageParts";
+import type { Display } from "./display";
+import { type ViewportControl, useCalmFrame, useSize, useViewport } from "./hooks";
+import { type Planes, axisColor } from "./planes";
+import type { ViewStream } from "./stream";
+import { rowOverColumn } from "./viewport";
+
+export interface ViewProps {
+  run: string;
+  state: RunState;
+  info: ViewInfo;
+  /** Short name, unique in this run: "xy". */
+  name: string;
+  stream: ViewStream | null;
+  display: Display;
+  planes: Planes;
+  crosshair: boolean;
+  active: boolean;
+  large: boolean;
+  onActivate: () => void;
+  onLarge: () => void;
+}
+
+const UNKNOWN = [1, 1];
+
+/** Any 2-D result: image, crosshair, colour bar and its own small toolbar. */
+export function ImageView(props: ViewProps): ReactElement {
+  const { info, name, stream, display, planes, state } = props;
+  const box = useRef<HTMLDivElement>(null);
+  const size = useSize(box);
+  const frame = useCalmFrame(stream, 200);
+  const header = frame?.header ?? null;
+  const [height, width] = header?.full_shape ?? info.shape ?? UNKNOWN;
+  const full = useMemo(() => [height ?? 1, width ?? 1], [height, width]);
+  const pixel = header?.pixel_size ?? info.pixel_size;
+  const { ratio, exact } = rowOverColumn(full, pixel);
+  const control = useViewport(full, size, ratio);
+  const [at, setAt] = useState<{ row: number; column: number } | null>(null);
+  const locked = ["done", "failed", "stopped", "crashed"].includes(state);
+  const pick = (row: number, column: number): void => {
+    const moves: Record<string, number> = {};
+    [row, column].forEach((value, i) => {
+      const path = info.follows[info.axes[i] ?? ""];
+      if (path) moves[path] = value;
+    });
+    if (!locked) planes.move(moves);
+  };
+  return (
+    <article className={`tile ${props.active ? "active" : ""} ${props.large ? "large" : ""}`} onPointerDownCapture={props.onActivate} onFocusCapture={props.onActivate}>
+      <header>
+        <Title {...props} />
+        <div className="tile-tags">{header && <Quality header={header} exact={exact} />}</div>
+        <Tools {...props} control={control} />
+      </header>
+      <div className="tile-body">
+        <ImageCanvas name={name} label={`View ${name}`} stream={stream} display={display} full={full} size={size} control={control}
+          frameRef={box} onHover={setAt} onPick={pick}>
+          {props.crosshair && frame && <Crosshair info={info} planes={planes} view={control.view} size={size} disabled={locked} />}
+          {frame && <ScaleBar view={control.view} width={size.width} info={{ pixel_size: pixel, pixel_unit: header?.pixel_unit ?? info.pixel_unit }} />}
+          <Readout stream={stream} at={at} />
+          <StreamNote stream={stream} state={state} />
+        </ImageCanvas>
+        <ColorBar display={display} unit={header?.unit ?? info.unit} />
+      </div>
+    </article>
+  );
+}
+
+/** "xy at z 128 · 83 µm": the plane that does not lie in the image tells where the image lies. */
+function Title({ info, name, planes }: ViewProps): ReactElement {
+  const across = Object.entries(info.follows).find(([axis]) => !info.axes.includes(axis));
+  const plane = planes.find(across?.[1]);
+  return (
+    <h3 title={`${info.step}.${info.output}`}>
+      {name}
+      {plane && (
+        <span className="number" style={{ color: axisColor(plane.axis) }}>
+          {plane.axis} {plane.value}
+          {plane.pixel !== null && plane.pixelUnit && <em> {formatLength(plane.value * plane.pixel, plane.pixelUnit)}</em>}
+        </span>
+      )}
+    </h3>
+  );
+}
+
+function Tools({ run, info, name, display, control, large, onLarge }: ViewProps & { control: ViewportControl }): ReactElement {
+  const look = (): Record<string, string> => {
+    const { colorMap, levels } = display.get();
+    return { colormap: colorMap, low: String(levels[0]), high: String(levels[1]) };
+  };
+  const file = `${run}_${name}`;
+  return (
+    <div className="tools" role="toolbar" aria-label={`Tools of view ${name}`}>
+      <IconButton icon="minus" label="Zoom out (−)" disabled={control.whole} onClick={() => control.zoom(1 / 1.5)} />
+      <IconButton icon="plus" label="Zoom in (+)" onClick={() => control.zoom(1.5)} data-testid={`zoom-in-${name}`} />
+      <IconButton icon="fit" label="Show all (0)" disabled={control.whole} onClick={control.reset} />
+      <details className="menu" onBlur={(e) => { if (!e.currentTarget.contains(e.relatedTarget)) e.currentTarget.open = false; }}>
+        <summary className="icon-button" title="Download this image" aria-label={`Download view ${name}`} role="button"><Icon name="download" /></summary>
+        <div className="menu-list">
+          <a href={viewAddress(run, info.name, "png")} download={`${file}.png`} data-testid={`png-${name}`}
+            onClick={(e) => { e.currentTarget.href = viewAddress(run, info.name, "png", look()); }}>PNG, as coloured here</a>
+          <a href={viewAddress(run, info.name, "tiff")} download={`${file}.tiff`} data-testid={`tiff-${name}`}>TIFF, values as float32</a>
+          <a href={viewAddress(run, info.name, "npy")} download={`${file}.npy`}>NPY, for Python</a>
+        </div>
+      </details>
+      <IconButton icon={large ? "small" : "full"} label={large ? "Back to all views (Esc)" : "Full screen (f)"} pressed={large} onClick={onLarge} data-testid={`full-${name}`} />
+    </div>
+  );
+}

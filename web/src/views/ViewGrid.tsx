@@ -1,0 +1,53 @@
+import { type ReactElement, useEffect } from "react";
+import type { RunDetail, ViewInfo } from "../api/types";
+import { ErrorBoundary } from "../ui";
+import type { Display } from "./display";
+import { useStream } from "./hooks";
+import type { Planes } from "./planes";
+import type { ViewStream } from "./stream";
+import { kindOf } from "./table";
+
+interface Props {
+  run: RunDetail;
+  views: ViewInfo[];
+  names: Map<string, string>;
+  active: string | null;
+  large: string | null;
+  crosshair: boolean;
+  planes: Planes;
+  displayOf: (view: ViewInfo) => Display;
+  onActivate: (view: string) => void;
+  onLarge: (view: string | null) => void;
+  onStream: (view: string, stream: ViewStream | null) => void;
+}
+
+export function ViewGrid(props: Props): ReactElement {
+  const { views, run } = props;
+  if (views.length === 0) {
+    const waiting = run.state === "starting";
+    return <div className="grid-empty"><p>{waiting ? "The run is starting. Its views appear here." : "This run offers no views. Name some under `views:` in its job."}</p></div>;
+  }
+  const columns = views.length <= 1 ? 1 : views.length <= 4 ? 2 : 3;
+  return (
+    <div className="grid" style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, gridAutoRows: "minmax(0, 1fr)" }}>
+      {views.map((info) => (
+        <ErrorBoundary key={info.name} what={`The view ${props.names.get(info.name) ?? info.name}`}><Tile {...props} info={info} /></ErrorBoundary>
+      ))}
+    </div>
+  );
+}
+
+function Tile({ info, run, names, active, large, crosshair, planes, displayOf, onActivate, onLarge, onStream }: Props & { info: ViewInfo }): ReactElement | null {
+  const stream = useStream(run.id, info.name);
+  useEffect(() => {
+    onStream(info.name, stream);
+    return () => onStream(info.name, null);
+  }, [info.name, stream, onStream]);
+  const Component = kindOf(info)?.Component;
+  if (!Component) return null;
+  return (
+    <Component run={run.id} state={run.state} info={info} name={names.get(info.name) ?? info.name} stream={stream} display={displayOf(info)} planes={planes}
+      crosshair={crosshair} active={active === info.name} large={large === info.name} onActivate={() => onActivate(info.name)}
+      onLarge={() => onLarge(large === info.name ? null : info.name)} />
+  );
+}
