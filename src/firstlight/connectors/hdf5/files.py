@@ -148,20 +148,20 @@ def _offer(root: h5py.Group, wanted: str) -> str:
 
 def walk(root: h5py.Group, depth: int = _DEPTH) -> Iterator[tuple[str, h5py.Dataset]]:
     """All datasets that can be reached, through soft and external links too, with their paths; dangling links are passed over."""
-    for key in root:
+    for key in map(str, root):
         found = lookup(root, key)
-        path = f"{root.name.rstrip('/')}/{key}"
+        path = f"{str(root.name).rstrip('/')}/{key}"
         if is_dataset(found):
             yield path, found
         elif is_group(found) and depth > 0:
             for inner, each in walk(found, depth - 1):
-                yield path + inner[len(found.name.rstrip("/")) :], each
+                yield path + inner[len(str(found.name).rstrip("/")) :], each
 
 
 def groups(root: h5py.Group, depth: int = 4) -> Iterator[tuple[str, h5py.Group]]:
     """The group itself and all groups below it, with their paths."""
     yield root.name or "/", root
-    for key in root if depth > 0 else ():
+    for key in map(str, root) if depth > 0 else ():
         found = lookup(root, key)
         if is_group(found):
             yield from groups(found, depth - 1)

@@ -151,7 +151,8 @@ def _no_key(file: h5py.File, base: str) -> SourceError:
 
 def _angles(file: h5py.File, base: str, data: str) -> str | None:
     """The dataset with one angle per frame: in its usual places, or one whose name says that it is."""
-    frames = len(file[data])
+    held = lookup(file, data)
+    frames = len(held) if is_dataset(held) else -1
     usual = [f"{base}/{path}" for path in _ANGLE]
     beside = [f"{path}/{name}" for path in _folders(file, base) for name in lookup(file, path) if _is_angle(name)]
     for path in (*usual, *sorted(beside, key=_rank)):

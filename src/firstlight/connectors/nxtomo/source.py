@@ -123,7 +123,7 @@ class NXtomoSource(FileSource):
         key = check_key(found[()], frames, f"'{found.name}' in {found.file.filename}")
         if layout.control is None:
             return key
-        control = np.asarray(file[layout.control][()]).ravel()
+        control = np.asarray(lookup(file, layout.control)[()]).ravel()
         return np.where(control == ALIGNMENT, ALIGNMENT, key) if len(control) == frames else key
 
     def _angles(self, file: h5py.File, layout: Layout, frames: int) -> Array:
