@@ -8,6 +8,7 @@
 #   make check       formatting, lint, types, layers, and the web UI's own checks
 #   make format      put the sources in the house format
 #   make coverage    the normal suite with coverage: 100 % demanded of core/
+#   make reference   write docs/reference/ anew from the registry
 #   make docs        build the documentation into site/, warnings are errors
 #   make bench       benchmarks beside their peers; PEERS=folder of the peers' environments
 #   make lock        lock the versions anew (UPGRADE=1: take the newest)
@@ -32,7 +33,7 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 NORMAL := not heavy and not slow and not soak
 EXTRA := (heavy or slow) and not soak
 
-.PHONY: help install dev demo test test-all soak check format coverage docs bench lock clean distclean
+.PHONY: help install dev demo test test-all soak check format coverage reference docs bench lock clean distclean
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -86,6 +87,7 @@ check: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(PY)
 	$(BIN)/lint-imports
+	$(PY) tools/reference.py --check
 	$(PY) hatch_build.py run check
 
 format: dev
@@ -98,6 +100,9 @@ coverage: dev
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --sort=cover
 	$(PY) -m coverage report --include='*/firstlight/core/*' --fail-under=100 --show-missing --skip-covered
+
+reference: dev
+	$(PY) tools/reference.py
 
 docs: dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
