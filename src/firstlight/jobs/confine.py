@@ -1,0 +1,74 @@
+"""Keeping the paths of jobs that came over the network within folders that the service's owner named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from firstlight.core.errors import JobError
+from firstlight.core.job import Job
+
+_PATH_NAME = re.compile(r"(?:^|_)(?:path|file|filename|folder|directory|dir|scratch)$")
+_BRACES = re.compile(r"\{[^{}]*\}")
+
+
+def confine(job: Job, roots: Sequence[Path]) -> None:
+    """Refuse a job that would read or write outside some folders.
+
+    Raises:
+        JobError: It would; every such path is named.
+    """
+    allowed = [root.expanduser().resolve() for root in roots]
+    outside = [(where, path) for where, path in paths(job) if not _within(path, allowed)]
+    if outside:
+        folders = ", ".join(str(root) for root in allowed) or "none"
+        raise JobError(
+            [
+                f"{where}: the path {path} is outside the folders that jobs from the network may use ({folders})."
+                " Choose one inside, or start the service with '--root FOLDER'."
+                for where, path in outside
+            ]
+        )
+
+
+def paths(job: Job) -> Iterator[tuple[str, str]]:
+    """Every path in a job, with the place where it stands."""
+    yield from _paths_of("source", job.source)
+    for node in job.pipeline.nodes:
+        yield from _paths_of(f"step '{node.name}'", node.step)
+    for number, sink in enumerate(job.sinks, 1):
+        yield from _paths_of(f"sink {number}", sink.sink)
+    for number, spec in enumerate(job.views, 1):
+        for view in spec.to:
+            yield from _paths_of(f"view {number}", view)
+    yield from _paths_of("runner", job.runner)
+    for name, settings in job.buffers.items():
+        yield from _paths_of(f"buffers '{name}'", settings)
+
+
+def _paths_of(where: str, model: BaseModel) -> Iterator[tuple[str, str]]:
+    for name in type(model).model_fields:
+        yield from _paths_in(f"{where}: {name}", name, getattr(model, name))
+
+
+def _paths_in(where: str, name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Path) or (isinstance(value, str) and value and _PATH_NAME.search(name)):
+        yield where, str(value)
+    elif isinstance(value, BaseModel):
+        yield from _paths_of(where, value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _paths_in(f"{where}.{key}", str(key), item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _paths_in(where, name, item)
+
+
+def _within(path: str, roots: Sequence[Path]) -> bool:
+    # what is put into braces later is a name without separators; links are followed as far as they exist
+    place = Path(_BRACES.sub("x", path)).expanduser().resolve()
+    return any(place.is_relative_to(root) for root in roots)

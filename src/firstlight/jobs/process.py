@@ -1,0 +1,186 @@
+"""The process of one run: loads the job, runs it, owns its sinks and record, and lets others watch.
+
+Started by `supervise` as ``python -m firstlight.jobs.process FOLDER``. It needs nobody: the service may die and come back.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from firstlight.core.errors import FirstlightError, JobError
+from firstlight.core.job import Job
+from firstlight.core.run import ENDED, Run
+from firstlight.core.step import Step
+
+from .confine import confine
+from .journal import Journal
+from .protocol import plain
+from .server import RunServer
+from .store import RunFolder
+
+Start = Callable[[Mapping[str, Any], RunFolder], Run]
+"""Makes a run of a request (``{job, overrides, runner, roots}``), and writes ``job.json`` and ``steps.json``."""
+
+_TICK = 0.25
+"""Seconds between two looks at the run's state."""
+
+
+class _StopRequested(BaseException):
+    """SIGTERM came before there was a run to stop."""
+
+
+def start_job(request: Mapping[str, Any], folder: RunFolder) -> Run:
+    """Load the job that was asked for, and start it on threads of this process.
+
+    Raises:
+        JobError: It has mistakes.
+        FirstlightError: Its source can not be opened.
+    """
+    from .load import load_job
+    from .start import start
+
+    job = load_job(request["job"], dict(request.get("overrides") or {}))
+    if request.get("roots") is not None:
+        confine(job, [Path(root) for root in request["roots"]])
+    folder.write("job.json", job.to_dict())
+    folder.write("steps.json", describe_steps(job))
+    folder.update(name=job.name)
+    return start(job)
+
+
+def describe_steps(job: Job) -> dict[str, Any]:
+    """Title, summary and schema of each step's parameters, by step name."""
+    return {node.name: describe_step(node.step) for node in job.pipeline.nodes}
+
+
+def describe_step(step: Step) -> dict[str, Any]:
+    """Title, summary and schema of a step's parameters."""
+    return {"title": type(step).title(), "summary": type(step).summary(), "schema": type(step).model_json_schema()}
+
+
+def execute(folder: RunFolder, start: Start = start_job) -> int:
+    """Run what a folder's request asks for, to its end.
+
+    Returns:
+        The exit code: 0 done or stopped, 1 failed, 2 a job with mistakes.
+    """
+    stop = _Signals()
+    try:
+        run = start(folder.read("request.json"), folder)
+    except _StopRequested:
+        folder.update(state="stopped", ended=time.time())
+        return 0
+    except Exception as error:
+        return _failed_to_start(folder, error)
+    journal = Journal(folder.path / "log.jsonl")
+    journal.follow(run)
+    server = RunServer(run, journal, folder.path)
+    folder.update(state="running", address=server.address, result=run.status().result)
+    stop.send_to(run)
+    error = _watch(run, folder)
+    try:
+        journal.close()
+        return _end(run, folder, error)
+    finally:
+        server.close()
+
+
+def _failed_to_start(folder: RunFolder, error: Exception) -> int:
+    problems = (
+        list(error.problems)
+        if isinstance(error, JobError)
+        else [str(error)]
+        if isinstance(error, FirstlightError)
+        else []
+    )
+    if not isinstance(error, FirstlightError):
+        traceback.print_exception(error)
+    text = str(error) if isinstance(error, FirstlightError) else f"{type(error).__name__}: {error}"
+    folder.update(state="failed", ended=time.time(), error=text, problems=problems)
+    return 2 if isinstance(error, JobError) else 1
+
+
+def _watch(run: Run, folder: RunFolder) -> Exception | None:
+    """Wait for the end, keeping the files fresh meanwhile; the error that ended it, if one did."""
+    looks = 0
+    while True:
+        try:
+            run.finished(timeout=_TICK)
+            return None
+        except TimeoutError:
+            status = run.status()
+            if status.state in ENDED:
+                return None if status.error is None else FirstlightError(status.error)
+        except Exception as error:
+            return error
+        if status.state != folder.entry().state:
+            folder.update(state=status.state, result=status.result)
+        if looks % 4 == 0:  # once a second: after a crash this is what is known
+            folder.keep_status(status)
+        looks += 1
+
+
+def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
+    """Write down everything that must outlive the process; the state comes last, so that the rest is there with it."""
+    status = run.status()
+    if error is not None and not isinstance(error, FirstlightError):
+        traceback.print_exception(error)
+    text = status.error or (None if error is None else str(error))
+    state = status.state if status.state in ENDED else "failed" if error is not None else "done"
+    for view in status.views:
+        shown = run.view(view.name)
+        if shown is not None:
+            folder.keep_view(view.name, shown)
+    report = plain(run.report())
+    folder.write("report.json", report)
+    folder.keep_status(status)
+    wanted = (folder.read("request.json") or {}).get("report")
+    if wanted:
+        try:
+            Path(wanted).write_text(json.dumps(report, indent=1) + "\n")
+        except OSError as failed:
+            text = text or f"The report could not be written to {wanted}: {failed}"
+            state = "failed"
+    folder.update(state=state, ended=time.time(), error=text, result=status.result)
+    return 1 if state == "failed" else 0
+
+
+class _Signals:
+    """SIGTERM and SIGINT end the run in order; the second one ends the process."""
+
+    def __init__(self) -> None:
+        self._run: Run | None = None
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def send_to(self, run: Run) -> None:
+        self._run = run
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._run is None:
+            raise _StopRequested
+        if self._asked:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._asked = True
+        self._run.stop()
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the folder given as the only argument asks for."""
+    faulthandler.enable()
+    return execute(RunFolder(Path(arguments[0])))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
