@@ -33,7 +33,7 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 NORMAL := not heavy and not slow and not soak
 EXTRA := (heavy or slow) and not soak
 
-.PHONY: help install dev demo test test-all soak check format coverage reference docs bench lock clean distclean
+.PHONY: help install dev demo test test-all soak check check-style check-types check-layers check-reference check-web format coverage reference docs bench lock clean distclean
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -82,12 +82,23 @@ test-all: test
 soak: dev
 	$(PY) -m pytest -m soak --timeout 0 $(ARGS)
 
-check: dev
+# `make -k check` goes on after the first part that fails.
+check: check-style check-types check-layers check-reference check-web
+
+check-style: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: dev
 	$(BIN)/pyright --pythonpath $(PY)
+
+check-layers: dev
 	$(BIN)/lint-imports
+
+check-reference: dev
 	$(PY) tools/reference.py --check
+
+check-web: dev
 	$(PY) hatch_build.py run check
 
 format: dev
