@@ -4,7 +4,7 @@ import type { Json } from "../api/types";
 import { formatAny } from "../units/format";
 import { Button, Icon } from "../ui";
 import { NumberField, TextField } from "./NumberField";
-import { type FieldSpec, humanName, rangeText } from "./schema";
+import { type FieldSpec, rangeText } from "./schema";
 
 export interface InputProps {
   field: FieldSpec;
@@ -67,7 +67,7 @@ export function StepField({ step, field, value, heldFrom, heldValue, disabled, s
       <label htmlFor={id}>{field.title}{field.unit && <span className="unit">{field.unit}</span>}</label>
       {heldFrom === null ? <Input {...input} /> : <Held from={heldFrom} value={heldValue} disabled={disabled} ids={ids} takeOver={() => void send(heldValue ?? field.fallback)} />}
       {mistake && <p className="mistake" role="alert" data-testid={`mistake-${step}-${field.name}`}><Icon name="warning" />{mistake}</p>}
-      <p className="help" id={`${id}-help`}>{[field.help, rangeText(field), note].filter(Boolean).join(" · ")}</p>
+      <p className="help" id={`${id}-help`}>{[note, field.help, rangeText(field)].filter(Boolean).join(" · ")}</p>
     </div>
   );
 }
@@ -77,9 +77,9 @@ function Held({ from, value, disabled, ids, takeOver }: { from: string; value: J
     <div className="held" {...ids}>
       <span className="held-value number" title={`The step ${from.split(".")[0]} gives this value`}>
         <strong>{value === undefined || value === null ? "not known yet" : formatAny(value)}</strong>
-        <span><Icon name="link" />{humanName(from)}</span>
       </span>
       <Button className="small" disabled={disabled || typeof value !== "number"} onClick={takeOver} title="Stop following that step and set the value by hand">Take over</Button>
+      <span className="held-from"><Icon name="link" />from {from}</span>
     </div>
   );
 }

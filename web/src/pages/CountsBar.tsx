@@ -18,7 +18,9 @@ const BAD: ReadonlySet<string> = new Set(["lost", "dropped", "rejected"]);
 /** Every frame is accounted for: expected = done + lost + dropped + rejected + excluded + waiting. */
 export function CountsBar({ run }: { run: RunDetail }): ReactElement {
   const { counts, rates, latency_ms: latency } = run;
+  const { done, expected } = counts;
   return (
+    <>
     <section className="counts number" aria-label="Frames" data-testid="counts">
       <ul>{(Object.keys(MEANING) as (keyof Counts)[]).map((name) => <Count key={name} name={name} n={counts[name]} />)}</ul>
       <ul className="rates">
@@ -29,6 +31,8 @@ export function CountsBar({ run }: { run: RunDetail }): ReactElement {
         <Queue run={run} />
       </ul>
     </section>
+    {expected !== null && expected > 0 && <progress className="along" value={done} max={expected} aria-label="Progress of the scan" />}
+    </>
   );
 }
 
@@ -36,7 +40,7 @@ function Count({ name, n }: { name: keyof Counts; n: number | null }): ReactElem
   const alarm = BAD.has(name) && (n ?? 0) > 0;
   const quiet = n === 0 && name !== "done" && name !== "expected";
   return (
-    <li className={`figure ${alarm ? "alarm" : ""} ${quiet ? "quiet" : ""}`} title={MEANING[name]}>
+    <li className={`figure ${alarm ? "alarm" : ""} ${quiet ? "zero" : ""}`} title={MEANING[name]}>
       <span>{alarm && <Icon name="warning" />}{name}</span>
       <strong data-testid={`count-${name}`} data-count={n ?? ""}>{formatCount(n)}</strong>
     </li>

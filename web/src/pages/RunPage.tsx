@@ -48,6 +48,7 @@ function useLook(run: RunDetail) {
   const [help, setHelp] = useState(false);
   const off = useMemo(() => hidden ?? new Set(all.slice(MOST_SHOWN).map((v) => v.name)), [hidden, all]);
   const shown = useMemo(() => all.filter((v) => !off.has(v.name)), [all, off]);
+  useFullScreen(large, setLarge);
   const active = shown.find((v) => v.name === chosen) ?? shown[0] ?? null;
   const show = (name: string, on: boolean): void => {
     const next = new Set(off);
@@ -56,6 +57,23 @@ function useLook(run: RunDetail) {
     setHidden(next);
   };
   return { all, names, shown, active, setChosen, large, setLarge, crosshair, setCrosshair, tab, setTab, help, setHelp, show };
+}
+
+/** A large view takes the whole screen where the browser allows it; leaving the one leaves the other. */
+function useFullScreen(large: string | null, setLarge: (view: string | null) => void): void {
+  const isLarge = large !== null;
+  useEffect(() => {
+    if (!isLarge) return;
+    const left = (): void => {
+      if (!document.fullscreenElement) setLarge(null);
+    };
+    document.documentElement.requestFullscreen?.().catch(() => undefined);
+    document.addEventListener("fullscreenchange", left);
+    return () => {
+      document.removeEventListener("fullscreenchange", left);
+      if (document.fullscreenElement) void document.exitFullscreen().catch(() => undefined);
+    };
+  }, [isLarge, setLarge]);
 }
 
 export type Look = ReturnType<typeof useLook>;

@@ -47,7 +47,7 @@ export function StartPanel({ onStarted }: { onStarted: () => void }): ReactEleme
       <div className="start-buttons">
         <Button tone="main" icon="play" disabled={busy} onClick={() => void start()} data-testid="start">{busy ? "Starting…" : "Start"}</Button>
         <Button icon="file" onClick={() => chooser.current?.click()}>Choose a file…</Button>
-        <Button tone="quiet" onClick={() => setText(EXAMPLE)}>Insert an example</Button>
+        <Button tone="plain-text" onClick={() => setText(EXAMPLE)}>Insert an example</Button>
         <input ref={chooser} type="file" accept=".yaml,.yml,.json" hidden data-testid="job-file" onChange={(e) => void take(e.target.files?.[0])} />
       </div>
     </section>

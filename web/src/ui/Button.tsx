@@ -2,7 +2,7 @@ import type { ButtonHTMLAttributes, ReactElement, ReactNode } from "react";
 import { Icon, type IconName } from "./icons";
 
 interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
-  tone?: "plain" | "main" | "danger" | "quiet";
+  tone?: "plain" | "main" | "danger" | "plain-text";
   icon?: IconName;
   children?: ReactNode;
 }

@@ -15,7 +15,7 @@ const PATHS = {
   left: "M14 6l-6 6 6 6",
   right: "M10 6l6 6-6 6",
   close: "M6 6l12 12M18 6L6 18",
-  cross: "M12 3v18M3 12h18",
+  cross: "M12 2v7M12 15v7M2 12h7M15 12h7M12 12v.01",
   help: "M9 9a3 3 0 1 1 4.2 2.8c-.8.4-1.2 1-1.2 1.9v.6M12 17.8v.2",
   warning: "M12 4l9 16H3zM12 10v4.5M12 17.2v.2",
   good: "M5 12.5l4.5 4.5L19 7.5",

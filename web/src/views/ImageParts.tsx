@@ -72,7 +72,7 @@ export function Quality({ header, exact }: { header: FrameHeader; exact: boolean
       {!exact && <span className="tag" title="The image is very flat; its rows are drawn taller than they are">not to scale</span>}
       {covered < 100 && (
         <span className="tag coverage" title={`${covered} % of the data for this image have come`} data-testid="coverage">
-          <i style={{ width: `${covered}%` }} /><b>{covered} %</b>
+          <i style={{ width: `${covered}%` }} /><b>{covered} % covered</b>
         </span>
       )}
     </>

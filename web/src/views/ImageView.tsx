@@ -55,7 +55,7 @@ export function ImageView(props: ViewProps): ReactElement {
   return (
     <article className={`tile ${props.active ? "active" : ""} ${props.large ? "large" : ""}`} onPointerDownCapture={props.onActivate} onFocusCapture={props.onActivate}>
       <header>
-        <Title {...props} />
+        <Title {...props} frameId={header?.id ?? null} />
         <div className="tile-tags">{header && <Quality header={header} exact={exact} />}</div>
         <Tools {...props} control={control} />
       </header>
@@ -74,12 +74,13 @@ export function ImageView(props: ViewProps): ReactElement {
 }
 
 /** "xy at z 128 · 83 µm": the plane that does not lie in the image tells where the image lies. */
-function Title({ info, name, planes }: ViewProps): ReactElement {
+function Title({ info, name, planes, frameId }: ViewProps & { frameId: number | null }): ReactElement {
   const across = Object.entries(info.follows).find(([axis]) => !info.axes.includes(axis));
   const plane = planes.find(across?.[1]);
   return (
     <h3 title={`${info.step}.${info.output}`}>
       {name}
+      {!plane && frameId !== null && <span className="number"><em>frame {frameId}</em></span>}
       {plane && (
         <span className="number" style={{ color: axisColor(plane.axis) }}>
           {plane.axis} {plane.value}
