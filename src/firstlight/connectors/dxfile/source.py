@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -16,10 +16,8 @@ from firstlight.core.units import Degree, KeV, Micrometre, Quantity
 from ..hdf5.angles import AngleUnit, degrees
 from ..hdf5.files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
 from ..hdf5.frames import FileSource, Frames, Recording, check_numbers
+from ..hdf5.handles import File
 from ..hdf5.source import image_frames, image_stream
-
-if TYPE_CHECKING:
-    import h5py
 
 _INSTRUMENT = "measurement/instrument"
 _PIXEL_AT_SAMPLE = (f"{_INSTRUMENT}/detection_system/objective/resolution",)
@@ -68,7 +66,7 @@ class DXfileSource(FileSource):
         except (SourceError, OSError):
             return False
 
-    def record(self, file: h5py.File) -> Recording:
+    def record(self, file: File) -> Recording:
         """Find projections, darks, whites and angles."""
         found = dataset(file, self.data, "data")
         check_numbers(found, "data", 3)
@@ -89,7 +87,7 @@ class DXfileSource(FileSource):
             Scan(streams, self.path.stem, self._calibration(file), coords, order, words(file, _WORDS)), tuple(parts)
         )
 
-    def _images(self, file: h5py.File) -> list[tuple[str, str]]:
+    def _images(self, file: File) -> list[tuple[str, str]]:
         """Streams of darks and flats that the file has; one that the user named by another path must be there."""
         found: list[tuple[str, str]] = []
         for name, field in (("dark", "darks"), ("flat", "flats")):
@@ -101,7 +99,7 @@ class DXfileSource(FileSource):
                 found.append((name, path))
         return found
 
-    def _angles(self, file: h5py.File, frames: int) -> Array:
+    def _angles(self, file: File, frames: int) -> Array:
         if self.angle_range is not None:
             return np.arange(frames) * (self.angle_range / frames)
         if not is_dataset(lookup(file, self.theta)) and "theta" not in self.model_fields_set:
@@ -114,7 +112,7 @@ class DXfileSource(FileSource):
             )
         return degrees(dataset(file, self.theta, "theta"), frames, unit=self.angle_unit, field="theta")
 
-    def _calibration(self, file: h5py.File) -> dict[str, Quantity]:
+    def _calibration(self, file: File) -> dict[str, Quantity]:
         found = {
             "pixel": Quantity(self.pixel, "um") if self.pixel else self._pixel(file),
             "energy": Quantity(self.energy, "keV")
@@ -124,7 +122,7 @@ class DXfileSource(FileSource):
         }
         return {name: value for name, value in found.items() if value is not None}
 
-    def _pixel(self, file: h5py.File) -> Quantity | None:
+    def _pixel(self, file: File) -> Quantity | None:
         """The pixel size at the sample: stated, or that of the detector over the magnification."""
         at_sample = quantity(file, _PIXEL_AT_SAMPLE, "um")
         at_detector = quantity(file, _PIXEL_OF_DETECTOR, "um")

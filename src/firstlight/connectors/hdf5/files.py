@@ -5,21 +5,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from firstlight.core.errors import SourceError, UnitError
 from firstlight.core.units import Quantity, factor
 
-if TYPE_CHECKING:
-    import h5py
+from .handles import Dataset, File, Group
 
 _DEPTH = 10
 """Groups nested deeper than this are not searched: links may go round in circles."""
 
 
-def open_file(path: Path) -> h5py.File:
+def open_file(path: Path) -> File:
     """Open a file for reading, also one that a program is still writing.
 
     No lock is taken: a lock held by a reader could keep a detector's writer from opening its file.
@@ -41,7 +40,7 @@ def open_file(path: Path) -> h5py.File:
         raise _unreadable(path, error) from error
 
 
-def _open_swmr(path: Path, error: OSError) -> h5py.File:
+def _open_swmr(path: Path, error: OSError) -> File:
     """Open a file whose writer uses SWMR, or was killed while it did."""
     import h5py
 
@@ -78,7 +77,7 @@ def _near(path: Path) -> str:
     return f"In that folder there is: {', '.join(close)}." if close else "Check the spelling."
 
 
-def lookup(root: h5py.Group, path: str) -> Any:
+def lookup(root: Group, path: str) -> Any:
     """A dataset or group, or None if it is missing or its link dangles."""
     try:
         return root[path]
@@ -100,7 +99,7 @@ def is_group(found: Any) -> bool:
     return isinstance(found, h5py.Group)
 
 
-def dataset(root: h5py.Group, path: str, field: str) -> h5py.Dataset:
+def dataset(root: Group, path: str, field: str) -> Dataset:
     """A dataset that must be there.
 
     Args:
@@ -134,7 +133,7 @@ def dataset(root: h5py.Group, path: str, field: str) -> h5py.Dataset:
     )
 
 
-def _offer(root: h5py.Group, wanted: str) -> str:
+def _offer(root: Group, wanted: str) -> str:
     names = [name for name, found in walk(root) if found.ndim > 0][:200]
     if not names:
         return "The file holds no arrays at all."
@@ -146,7 +145,7 @@ def _offer(root: h5py.Group, wanted: str) -> str:
     )
 
 
-def walk(root: h5py.Group, depth: int = _DEPTH) -> Iterator[tuple[str, h5py.Dataset]]:
+def walk(root: Group, depth: int = _DEPTH) -> Iterator[tuple[str, Dataset]]:
     """All datasets that can be reached, through soft and external links too, with their paths; dangling links are passed over."""
     for key in map(str, root):
         found = lookup(root, key)
@@ -158,7 +157,7 @@ def walk(root: h5py.Group, depth: int = _DEPTH) -> Iterator[tuple[str, h5py.Data
                 yield path + inner[len(str(found.name).rstrip("/")) :], each
 
 
-def groups(root: h5py.Group, depth: int = 4) -> Iterator[tuple[str, h5py.Group]]:
+def groups(root: Group, depth: int = 4) -> Iterator[tuple[str, Group]]:
     """The group itself and all groups below it, with their paths."""
     yield root.name or "/", root
     for key in map(str, root) if depth > 0 else ():
@@ -167,7 +166,7 @@ def groups(root: h5py.Group, depth: int = 4) -> Iterator[tuple[str, h5py.Group]]
             yield from groups(found, depth - 1)
 
 
-def dangling(root: h5py.Group, path: str) -> str | None:
+def dangling(root: Group, path: str) -> str | None:
     """The first link on a path that leads nowhere, as ``'path' points to file:path, and …``; None if there is none."""
     import h5py
 
@@ -193,7 +192,7 @@ def dangling(root: h5py.Group, path: str) -> str | None:
     return None
 
 
-def _check_virtual(found: h5py.Dataset, field: str) -> None:
+def _check_virtual(found: Dataset, field: str) -> None:
     """HDF5 itself would silently read zeros where a source of a virtual dataset is missing."""
     if not found.is_virtual:
         return
@@ -226,7 +225,7 @@ def attribute(found: Any, name: str) -> str | None:
         return None
 
 
-def quantity(root: h5py.Group, paths: tuple[str, ...], unit: str, *, positive: bool = True) -> Quantity | None:
+def quantity(root: Group, paths: tuple[str, ...], unit: str, *, positive: bool = True) -> Quantity | None:
     """The first of some datasets that holds a usable number.
 
     Args:
@@ -251,7 +250,7 @@ def quantity(root: h5py.Group, paths: tuple[str, ...], unit: str, *, positive: b
     return None
 
 
-def words(root: h5py.Group, paths: dict[str, str]) -> dict[str, str]:
+def words(root: Group, paths: dict[str, str]) -> dict[str, str]:
     """The texts that are there, by the name they get."""
     found = {
         name: text(each) for name, path in paths.items() if is_dataset(each := lookup(root, path)) and each.size == 1

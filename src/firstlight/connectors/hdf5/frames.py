@@ -6,22 +6,20 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, PrivateAttr
 
 from firstlight.core.arrays import Array, Ids
-from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, GapKind, Item, Scan
 from firstlight.core.errors import SourceError, UnknownName
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes
 
 from .files import open_file
+from .handles import Dataset, File
 from .place import boxes, runs, volume
-
-if TYPE_CHECKING:
-    import h5py
 
 CHUNK = 8 * 2.0**20
 """Default size of a chunk in byte: some 10 ms of reading from a fast disk."""
@@ -31,7 +29,7 @@ CHUNK = 8 * 2.0**20
 class Frames:
     """Frames of one stream (or of one set of it) that lie in one dataset."""
 
-    dataset: h5py.Dataset
+    dataset: Dataset
     rows: Ids
     """Place of each frame in the dataset's flattened arrival; rising."""
     ids: Ids
@@ -43,6 +41,8 @@ class Frames:
     arrival: int = 1
     """How many leading axes of the dataset were flattened."""
     reason: str = "marked as invalid in the file"
+    kind: GapKind = "excluded"
+    """What frames count as that are not kept."""
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -102,7 +102,7 @@ class FileSource(Source):
     _stopped: bool = PrivateAttr(False)
 
     @abstractmethod
-    def record(self, file: h5py.File) -> Recording:
+    def record(self, file: File) -> Recording:
         """Find the scan and the frames in the open file.
 
         Raises:
@@ -147,7 +147,7 @@ class FileSource(Source):
             if not isinstance(keep, slice):
                 wrong = ids[~keep]
                 for first, last in runs(wrong):
-                    yield Gap(0, int(wrong[first]), int(wrong[last - 1]), part.reason, "excluded", part.stream)
+                    yield Gap(0, int(wrong[first]), int(wrong[last - 1]), part.reason, part.kind, part.stream)
                 if not keep.any():
                     continue
             coords = {name: values[start:stop][keep] for name, values in part.coords.items()}
@@ -230,7 +230,7 @@ def frames_per_chunk(part: Frames, size: float) -> int:
     return count // stored * stored
 
 
-def check_numbers(found: h5py.Dataset, field: str, dimensions: int | None = None) -> None:
+def check_numbers(found: Dataset, field: str, dimensions: int | None = None) -> None:
     """Refuse a dataset that does not hold frames.
 
     Raises:

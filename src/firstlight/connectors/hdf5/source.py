@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -16,9 +16,7 @@ from firstlight.core.units import Degree, KeV, Micrometre, Quantity
 from .angles import AngleUnit, degrees, per_id
 from .files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
 from .frames import FileSource, Frames, Recording, check_numbers
-
-if TYPE_CHECKING:
-    import h5py
+from .handles import Dataset, File, Group
 
 _DETECTOR = ("row", "col", "channel", "bin")
 """Labels that belong to one frame, wherever they end the list of axes."""
@@ -64,7 +62,7 @@ class Hdf5Source(FileSource):
         except (SourceError, OSError):
             return False
 
-    def record(self, file: h5py.File) -> Recording:
+    def record(self, file: File) -> Recording:
         """Find the frames, their angles, darks and flats."""
         found = dataset(file, self._data_path(file), "dataset")
         axes = self._axes(found)
@@ -88,7 +86,10 @@ class Hdf5Source(FileSource):
         images = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path}
         parts = [image_frames(file, path, name, main) for name, path in images.items()]
         count = np.arange(main.frames or 0, dtype=np.int64)
-        parts.append(Frames(found, count, count, coords=coords, arrival=arrival))
+        keep = _covered(found, arrival)
+        parts.append(
+            Frames(found, count, count, keep, coords, arrival=arrival, reason="missing in the file", kind="lost")
+        )
         streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in parts[:-1]}
         scan = Scan(
             streams,
@@ -100,7 +101,7 @@ class Hdf5Source(FileSource):
         )
         return Recording(scan, tuple(parts))
 
-    def _data_path(self, file: h5py.File) -> str:
+    def _data_path(self, file: File) -> str:
         path = self.dataset or default_signal(file)
         if path is None:
             raise SourceError(
@@ -112,7 +113,7 @@ class Hdf5Source(FileSource):
             )
         return path
 
-    def _axes(self, found: h5py.Dataset) -> tuple[str, ...]:
+    def _axes(self, found: Dataset) -> tuple[str, ...]:
         labels = self.axes.split() if self.axes else nexus_axes(found)
         if labels is None or len(set(labels)) != len(labels) or len(labels) != found.ndim:
             raise SourceError(
@@ -124,7 +125,7 @@ class Hdf5Source(FileSource):
             )
         return tuple(labels)
 
-    def _coords(self, file: h5py.File, main: Stream) -> dict[str, Array]:
+    def _coords(self, file: File, main: Stream) -> dict[str, Array]:
         if "angle" not in main.arrival_axes:
             return {}
         frames = main.size("angle")
@@ -144,7 +145,7 @@ class Hdf5Source(FileSource):
         shape = tuple(main.size(label) for label in main.arrival_axes)
         return {"angle": per_id(values, shape, main.arrival_axes.index("angle"))}
 
-    def _calibration(self, file: h5py.File) -> dict[str, Quantity]:
+    def _calibration(self, file: File) -> dict[str, Quantity]:
         found = {
             "pixel": Quantity(self.pixel, "um") if self.pixel else quantity(file, ("entry/calibration/pixel",), "um"),
             "energy": Quantity(self.energy, "keV")
@@ -155,6 +156,15 @@ class Hdf5Source(FileSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
+def _covered(found: Dataset, arrival: int) -> Array | None:
+    """Which frames are there, where our own sink wrote a mask beside them."""
+    mask = lookup(found.parent, "covered")
+    if found.name.endswith("/covered") or not is_dataset(mask) or mask.shape != found.shape[:arrival]:
+        return None
+    covered = np.asarray(mask[()], dtype=bool).ravel()
+    return None if covered.all() else covered
+
+
 def _scanned(axes: tuple[str, ...]) -> int:
     count = len(axes)
     while count > 1 and axes[count - 1] in _DETECTOR:
@@ -162,7 +172,7 @@ def _scanned(axes: tuple[str, ...]) -> int:
     return count if count < len(axes) else 1
 
 
-def image_frames(file: h5py.Group, path: str, name: str, main: Stream) -> Frames:
+def image_frames(file: Group, path: str, name: str, main: Stream) -> Frames:
     """Dark or flat frames from a dataset of their own, which count as taken before the first frame (ids −n … −1).
 
     Raises:
@@ -189,7 +199,7 @@ def image_stream(part: Frames, main: Stream) -> Stream:
     return Stream(axes, sizes, part.dataset.dtype.newbyteorder("=").name, unit=main.unit, first=-len(part.rows))
 
 
-def default_signal(file: h5py.File) -> str | None:
+def default_signal(file: File) -> str | None:
     """Follow the NeXus attributes ``default`` and ``signal`` to the main dataset; None if they lead nowhere."""
     group: Any = file
     for _ in range(5):
@@ -204,7 +214,7 @@ def default_signal(file: h5py.File) -> str | None:
     return None
 
 
-def nexus_axes(found: h5py.Dataset) -> list[str] | None:
+def nexus_axes(found: Dataset) -> list[str] | None:
     """The labels that the NXdata group around a dataset gives to its dimensions, or None."""
     stated = found.parent.attrs.get("axes")
     if stated is None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from firstlight.core.errors import SourceError
 
 from ..hdf5.files import dangling, groups, is_dataset, is_group, lookup, text
-
-if TYPE_CHECKING:
-    import h5py
+from ..hdf5.handles import File
 
 RAW, PROCESSED = "NXtomo", "NXtomoproc"
 
@@ -39,7 +37,7 @@ class Layout:
 
 
 def find_layout(
-    file: h5py.File,
+    file: File,
     *,
     entry: str | None = None,
     data: str | None = None,
@@ -66,7 +64,7 @@ def find_layout(
     return Layout(base, RAW, found, key, control, angles or _angles(file, base, found))
 
 
-def _entry(file: h5py.File, wanted: str | None) -> tuple[str, str]:
+def _entry(file: File, wanted: str | None) -> tuple[str, str]:
     if wanted is not None:
         group = lookup(file, wanted)
         if not is_group(group):
@@ -101,7 +99,7 @@ def _root_of(path: str) -> str:
     return before if found else path.rpartition("/")[0]
 
 
-def _detector(file: h5py.File, base: str) -> str | None:
+def _detector(file: File, base: str) -> str | None:
     """The group of the instrument that holds an image key, relative to the entry; one whose frames are there is preferred."""
     instrument = lookup(file, f"{base}/instrument")
     if not is_group(instrument):
@@ -111,11 +109,11 @@ def _detector(file: h5py.File, base: str) -> str | None:
     return f"instrument/{(full or names)[0]}" if names else None
 
 
-def _first(file: h5py.File, base: str, paths: tuple[str, ...]) -> str | None:
+def _first(file: File, base: str, paths: tuple[str, ...]) -> str | None:
     return next((f"{base}/{path}" for path in paths if is_dataset(lookup(file, f"{base}/{path}"))), None)
 
 
-def _must(file: h5py.File, base: str, paths: tuple[str, ...], field: str) -> str:
+def _must(file: File, base: str, paths: tuple[str, ...], field: str) -> str:
     found = _first(file, base, paths)
     if found is not None:
         return found
@@ -137,7 +135,7 @@ def _must(file: h5py.File, base: str, paths: tuple[str, ...], field: str) -> str
     )
 
 
-def _no_key(file: h5py.File, base: str) -> SourceError:
+def _no_key(file: File, base: str) -> SourceError:
     broken = [text_ for path in _KEY if (text_ := dangling(file, f"{base}/{path}"))]
     return SourceError(
         f"The entry '{base or '/'}' of {file.filename} has frames but no image_key"
@@ -149,7 +147,7 @@ def _no_key(file: h5py.File, base: str) -> SourceError:
     )
 
 
-def _angles(file: h5py.File, base: str, data: str) -> str | None:
+def _angles(file: File, base: str, data: str) -> str | None:
     """The dataset with one angle per frame: in its usual places, or one whose name says that it is."""
     held = lookup(file, data)
     frames = len(held) if is_dataset(held) else -1
@@ -162,7 +160,7 @@ def _angles(file: h5py.File, base: str, data: str) -> str | None:
     return None
 
 
-def _folders(file: h5py.File, base: str) -> list[str]:
+def _folders(file: File, base: str) -> list[str]:
     """Groups of the entry that may hold the angles."""
     entry = lookup(file, base or "/")
     inner = [path for path, _ in groups(entry, 3)] if is_group(entry) else []
@@ -180,7 +178,7 @@ def _rank(path: str) -> tuple[int, int]:
     return (name.endswith(("set", "max", "min")), order)
 
 
-def broken_angles(file: h5py.File, base: str) -> list[str]:
+def broken_angles(file: File, base: str) -> list[str]:
     """Links of the entry that look like angles and dangle."""
     paths = [f"{path}/{name}" for path in _folders(file, base) for name in lookup(file, path) if _is_angle(name)]
     return [text_ for path in paths if (text_ := dangling(file, path))]

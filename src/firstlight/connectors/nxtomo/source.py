@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -16,11 +16,9 @@ from firstlight.core.units import KeV, Micrometre, Quantity
 from ..hdf5.angles import AngleUnit, degrees
 from ..hdf5.files import attribute, dataset, lookup, open_file, quantity, words
 from ..hdf5.frames import FileSource, Frames, Recording, check_numbers
+from ..hdf5.handles import Dataset, File
 from .keys import ALIGNMENT, FrameSet, check_key, sort_frames
 from .layout import PROCESSED, Layout, broken_angles, find_layout
-
-if TYPE_CHECKING:
-    import h5py
 
 _PIXEL = ("sample/x_pixel_size", "instrument/detector/x_pixel_size")
 _ENERGY = (
@@ -73,20 +71,20 @@ class NXtomoSource(FileSource):
             return False
         return True
 
-    def record(self, file: h5py.File) -> Recording:
+    def record(self, file: File) -> Recording:
         """Find frames, keys and angles."""
         layout = find_layout(file, entry=self.entry, data=self.data, image_key=self.image_key, angles=self.angles)
         frames = dataset(file, layout.data, "data")
         check_numbers(frames, "data", 3)
         return self._volume(file, layout, frames) if layout.kind == PROCESSED else self._scan(file, layout, frames)
 
-    def _volume(self, file: h5py.File, layout: Layout, frames: h5py.Dataset) -> Recording:
+    def _volume(self, file: File, layout: Layout, frames: Dataset) -> Recording:
         axes = ("z", "y", "x")
         main = Stream(axes, dict(zip(axes, frames.shape, strict=True)), _dtype(frames), unit=attribute(frames, "units"))
         ids = np.arange(len(frames), dtype=np.int64)
         return Recording(self._describe(file, layout, {MAIN: main}, {}), (Frames(frames, ids, ids),))
 
-    def _scan(self, file: h5py.File, layout: Layout, frames: h5py.Dataset) -> Recording:
+    def _scan(self, file: File, layout: Layout, frames: Dataset) -> Recording:
         key = self._key(file, layout, len(frames))
         kinds = sort_frames(key)
         angle = self._angles(file, layout, len(frames))[kinds.rows]
@@ -118,7 +116,7 @@ class NXtomoSource(FileSource):
         )
         return Recording(self._describe(file, layout, streams, coords), tuple(parts))
 
-    def _key(self, file: h5py.File, layout: Layout, frames: int) -> Array:
+    def _key(self, file: File, layout: Layout, frames: int) -> Array:
         found = dataset(file, layout.image_key or "", "image_key")
         key = check_key(found[()], frames, f"'{found.name}' in {found.file.filename}")
         if layout.control is None:
@@ -126,7 +124,7 @@ class NXtomoSource(FileSource):
         control = np.asarray(lookup(file, layout.control)[()]).ravel()
         return np.where(control == ALIGNMENT, ALIGNMENT, key) if len(control) == frames else key
 
-    def _angles(self, file: h5py.File, layout: Layout, frames: int) -> Array:
+    def _angles(self, file: File, layout: Layout, frames: int) -> Array:
         if layout.angles is None:
             broken = broken_angles(file, layout.entry)
             raise SourceError(
@@ -140,7 +138,7 @@ class NXtomoSource(FileSource):
             )
         return degrees(dataset(file, layout.angles, "angles"), frames, unit=self.angle_unit, field="angles", trust=True)
 
-    def _describe(self, file: h5py.File, layout: Layout, streams: dict[str, Stream], coords: dict[str, Array]) -> Scan:
+    def _describe(self, file: File, layout: Layout, streams: dict[str, Stream], coords: dict[str, Array]) -> Scan:
         entry = lookup(file, layout.entry or "/")
         found = {
             "pixel": Quantity(self.pixel, "um") if self.pixel else quantity(entry, _PIXEL, "m"),
@@ -152,9 +150,9 @@ class NXtomoSource(FileSource):
         return Scan(streams, self.path.stem, calibration, coords, order, words(entry, _WORDS))
 
 
-def _dtype(frames: h5py.Dataset) -> str:
+def _dtype(frames: Dataset) -> str:
     return frames.dtype.newbyteorder("=").name
 
 
-def _set_frames(frames: h5py.Dataset, name: str, sets: tuple[FrameSet, ...]) -> list[Frames]:
+def _set_frames(frames: Dataset, name: str, sets: tuple[FrameSet, ...]) -> list[Frames]:
     return [Frames(frames, each.rows, each.ids, stream=name, set=number) for number, each in enumerate(sets)]

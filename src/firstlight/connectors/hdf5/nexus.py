@@ -1,0 +1,175 @@
+"""The NeXus side of a result file: entry, data group, axes with units, record, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Gap, Scan, Stream
+
+from .handles import Dataset, File, Group
+
+if TYPE_CHECKING:
+    from .target import Target
+
+ENTRY, DATA = "entry", "data"
+
+
+def begin_entry(file: File, scan: Scan, record: Mapping[str, Any]) -> Group:
+    """Write who made the file, the record as it stands, calibration and metadata; say that it is not complete."""
+    file.attrs.update(
+        {
+            "NX_class": "NXroot",
+            "default": ENTRY,
+            "creator": "firstlight",
+            "file_name": str(file.filename),
+            "file_time": _now(),
+        }
+    )
+    entry = nx_group(file, ENTRY, "NXentry")
+    entry.attrs["default"] = DATA
+    entry.attrs["complete"] = np.bool_(False)
+    entry["title"] = scan.name
+    entry["start_time"] = _now()
+    process = nx_group(entry, "process", "NXprocess")
+    process["program"] = "firstlight"
+    process["version"] = str(record.get("versions", {}).get("firstlight", ""))
+    process["date"] = _now()
+    store_record(entry, record)
+    calibration = nx_group(entry, "calibration", "NXcollection")
+    for name, value in scan.calibration.items():
+        calibration[name] = value.value
+        calibration[name].attrs["units"] = value.unit
+    metadata = nx_group(entry, "metadata", "NXcollection")
+    for name, text in scan.metadata.items():
+        metadata[name] = text
+    return entry
+
+
+def nx_group(parent: Group, name: str, kind: str) -> Group:
+    """Create a group of a NeXus class."""
+    made = parent.create_group(name)
+    made.attrs["NX_class"] = kind
+    return made
+
+
+def data_group(entry: Group, epoch: int) -> Group:
+    """The group for the frames of one epoch: ``data``, and ``epoch_1`` … after restarts of the detector."""
+    group = nx_group(entry, DATA if epoch == 0 else f"epoch_{epoch}", "NXdata")
+    group.attrs["signal"] = "data"
+    return group
+
+
+def describe_data(target: Target, scan: Scan, *, swmr: bool = False) -> None:
+    """Name the axes of the data and give each its positions."""
+    stream, group = target.stream, target.group
+    target.data.attrs["long_name"] = scan.name
+    if stream.unit:
+        target.data.attrs["units"] = stream.unit
+    target.covered.attrs["description"] = (
+        "1 where the frame (or, of one array, the position along its first axis) is whole"
+    )
+    group.attrs["axes"] = np.array(stream.axes, dtype="S") if stream.axes else "."
+    for number, label in enumerate(stream.axes):
+        grows = number == 0 and target.growing
+        length = target.data.shape[number]
+        values, unit = positions(label, length, stream, scan)
+        made = group[label] if label in group else _axis(group, label, values, grows=grows, swmr=swmr)
+        if unit:
+            made.attrs["units"] = unit
+        group.attrs[f"{label}_indices"] = number
+
+
+def _axis(group: Group, label: str, values: Array, *, grows: bool, swmr: bool) -> Dataset:
+    if grows:
+        return group.create_dataset(label, data=values, maxshape=(None,), chunks=(4096,))
+    return group.create_dataset(label, data=values, chunks=values.shape if swmr and len(values) else None)
+
+
+def positions(label: str, length: int, stream: Stream, scan: Scan) -> tuple[Array, str | None]:
+    """Coordinates along one axis: angles in degree, detector and volume axes in micrometre (or pixels), else numbers.
+
+    ``x`` and ``y`` count from the rotation axis, ``y`` upwards.
+    """
+    if label == "angle":
+        known = scan.coords.get("angle")
+        fits = known is not None and len(known) == length and stream.arrival == 1
+        return (np.asarray(known, dtype=np.float64) if fits else np.full(length, np.nan)), "deg"
+    index = np.arange(length, dtype=np.float64)
+    if label == "frame":
+        return index.astype(np.int64), None
+    if label not in ("row", "col", "z", "y", "x"):
+        return index, None
+    centred = {"x": index - (length - 1) / 2, "y": (length - 1) / 2 - index}.get(label, index)
+    pixel = scan.pixel("um")
+    return (centred, "px") if pixel is None else (centred * pixel, "um")
+
+
+def extend_axis(target: Target, scan: Scan, angles: Array | None, places: Array) -> None:
+    """Note the angles of frames, and let the axis of a growing array grow with it."""
+    if not target.stream.arrival:
+        return
+    label = target.stream.arrival_axes[0]
+    axis = target.group.get(label)
+    if axis is None:
+        return
+    have, length = axis.shape[0], target.scanned[0]
+    if have != length:
+        axis.resize((length,))
+        if length > have:
+            axis[have:length] = positions(label, length, target.stream, scan)[0][have:]
+    if label != "angle" or angles is None or target.stream.arrival != 1 or not len(places):
+        return
+    low, high = int(places.min()), int(places.max()) + 1
+    block = axis[low:high]
+    block[places - low] = angles
+    axis[low:high] = block
+
+
+def store_record(entry: Group, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON; the one before it goes away only when the new one is there."""
+    process = entry["process"]
+    text = json.dumps(record, default=_plain)
+    if "record" not in process:
+        process["record"] = text
+        process["record"].attrs["type"] = "application/json"
+        return
+    process["record_final"] = text
+    process["record_final"].attrs["type"] = "application/json"
+    del process["record"]
+    process.move("record_final", "record")
+
+
+def end_entry(
+    entry: Group, targets: Mapping[int, Target], gaps: Sequence[Gap], record: Mapping[str, Any], *, complete: bool
+) -> None:
+    """Write what is missing and why, the final record, and whether the run came to its end."""
+    ranges = [
+        (epoch, int(first), int(last)) for epoch, target in sorted(targets.items()) for first, last in target.missing()
+    ]
+    table = entry.create_dataset("missing", data=np.array(ranges, dtype=np.int64).reshape(-1, 3))
+    table.attrs["columns"] = "epoch, first id, last id (both included)"
+    entry["missing_reason"] = json.dumps([[gap.epoch, gap.first, gap.last, gap.kind, gap.reason] for gap in gaps])
+    entry["end_time"] = _now()
+    for target in targets.values():
+        ids = target.frame_ids()
+        if ids is not None:
+            target.group["frame"][: len(ids)] = ids
+    store_record(entry, record)
+    entry.attrs["complete"] = np.bool_(complete)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy as JSON has them; anything else as text."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value)
