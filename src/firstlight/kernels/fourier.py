@@ -1,22 +1,33 @@
-"""Filtered back-projection by Fourier slice and non-uniform fast Fourier transform.
+"""Filtered back-projection by Fourier slice.
 
-Each projection, filtered with the ramp and transformed, is one radial line of the slice's spectrum. Back-projection is
-the sum of those lines' plane waves on the pixels of the slice: a type-1 non-uniform FFT (Barnett, Magland and af
-Klinteberg 2019, doi 10.1137/18M120885X). The points depend on the angles alone, so they are sorted once for all slices,
-and two real slices travel as real and imaginary part of one complex transform.
+Each projection, filtered with the ramp and transformed, is one radial line of the slice's spectrum (Fourier slice
+theorem). The lines are spread over a regular grid (`firstlight.kernels.interpolate`), which an inverse FFT turns into the
+slice: a type-1 non-uniform FFT. Two real slices travel as real and imaginary part of one complex transform, and up to
+eight slices go through every step side by side.
+
+The filter needs no transforms of twice the length. With X the row of L samples, H the response of length 2L, and
+w = exp(i pi n/L): the transform of the first L samples of the filtered row is
+``(H[even] FFT(x) + FFT(w IFFT(H[odd] FFT(conj(w) x))))/2``, the linear convolution without wrap-around.
 """
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, get_args
 
-import finufft
-import numba
 import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
+from firstlight.kernels import fourier_loops as loops
 from firstlight.kernels.angles import angular_weights
-from firstlight.kernels.ramp import Padding, RampFilter, Window
+from firstlight.kernels.interpolate import BAND, LineGrid
+from firstlight.kernels.ramp import Padding, Window, ramp_response
+
+_fft: Callable[..., Any] = scipy.fft.fft
+_ifft: Callable[..., Any] = scipy.fft.ifft
+
+_BLOCK_BYTES = 1 << 20  # projections filtered at once: they stay in the second-level cache
+_STRIP = 128  # columns of the slice transformed and written at once
 
 
 class FourierFBP:
@@ -35,7 +46,7 @@ class FourierFBP:
         weights: ArrayLike | None = None,
         circle: bool = True,
         eps: float = 1e-3,
-        threads: int = 1,
+        workers: int = 1,
     ) -> None:
         """Prepare everything that does not depend on the data.
 
@@ -46,51 +57,68 @@ class FourierFBP:
             size: width and height of the slices in pixels, `columns` by default.
             window: name of the window, see `firstlight.kernels.ramp.WINDOWS`.
             cutoff: end of the window as a fraction of the highest frequency.
-            padding: "zero" outside the detector, or "edge": the outermost values repeated.
+            padding: "zero" outside the detector, or "edge": the outermost values repeated (sample wider than the detector).
             weights: share of the half turn of each projection in radian, `angular_weights(angles_degrees)` by default.
             circle: set pixels outside the inscribed circle to 0; False reconstructs the corners too, which takes longer.
-            eps: relative accuracy of the non-uniform transform.
-            threads: threads of the transforms inside one call.
+            eps: relative accuracy of the non-uniform transform, 0.1 to 1e-5.
+            workers: threads of the FFT inside one call; several threads calling with 1 each is faster.
 
         Raises:
-            ValueError: a bad size, angle, weight, window or center.
+            ValueError: a bad size, angle, weight, window, padding or center.
         """
         self.angles = np.atleast_1d(np.asarray(angles_degrees, np.float64))
         self.weights = angular_weights(self.angles) if weights is None else np.asarray(weights, np.float64)
         if self.weights.shape != self.angles.shape:
             raise ValueError(f"weights has shape {self.weights.shape}, expected {self.angles.shape} like angles_degrees.")
-        self.columns = columns
-        self.size = columns if size is None else size
-        if self.size < 1:
-            raise ValueError(f"size is {self.size}, expected at least 1 pixel.")
+        self.columns, self.size = columns, columns if size is None else size
+        if self.size < 1 or columns < 1:
+            raise ValueError(f"size is {self.size} and columns {columns}, expected at least 1 pixel.")
         self.center = np.asarray((columns - 1) / 2 if center is None else center, np.float64)
-        if self.center.ndim > 1 or not np.all(np.isfinite(self.center)):
+        if self.center.ndim > 1 or self.center.size == 0 or not np.all(np.isfinite(self.center)):
             raise ValueError(f"center is {center!r}, expected one finite column number, or one per slice.")
-        self.circle, self.eps, self.threads = circle, eps, threads
-        self._ramp = RampFilter(columns, window, cutoff=cutoff, padding=padding)
-        self._length = self._radial_length()
-        self._table = self._wave_table()
-        self._idle: list[_Workspace] = []
+        if padding not in get_args(Padding):
+            raise ValueError(f"padding {padding!r} is unknown. Choose 'zero' or 'edge'.")
+        self.circle, self.workers = circle, workers
+        self._first, self.length = self._span()
+        theta = np.deg2rad(self.angles)
+        self._grid = LineGrid(np.cos(theta), -np.sin(theta), self.length, self.size, eps)
+        self._correction = self._grid.correction().astype(np.float32)
+        self._wave = self._wave_table(theta)
+        self._prepare_filter(window, cutoff, padding)
+        self._idle: dict[int, list[_Workspace]] = {}
         self._lock = threading.Lock()
 
-    def _radial_length(self) -> int:
-        """Shortest period of the filtered projections at which no wanted pixel sees the next period."""
+    def _span(self) -> tuple[int, int]:
+        """Empty columns before the first, and the shortest period at which no wanted pixel sees the next period."""
         radius = self.size / 2 if self.circle else self.size / np.sqrt(2.0)
-        low = min(0.0, float(self.center.min()) - radius)
-        high = max(float(self.columns), float(self.center.max()) + radius + 0.5)
-        need = int(np.ceil(high - 0.5)) - int(np.floor(low + 0.5))
-        return scipy.fft.next_fast_len(max(need, self.columns, 2))
+        before = max(0, int(np.ceil(radius - 0.5 - float(self.center.min()))))
+        after = max(0, int(np.ceil(float(self.center.max()) + radius + 0.5 - self.columns)))
+        return before, scipy.fft.next_fast_len(max(before + self.columns + after, 8))
 
-    def _wave_table(self) -> NDArray[np.complex64]:
-        """Weight of each sample, and its shift by half a pixel where the middle lies between two pixels."""
-        theta = np.deg2rad(self.angles)[:, None]
-        half = (self.size - 1) / 2 - self.size // 2
-        frequency = scipy.fft.fftfreq(self._length)
-        wave = np.exp(-2j * np.pi * frequency * half * (np.cos(theta) - np.sin(theta)))
-        wave *= self.weights[:, None] / self._length
-        if self._length % 2 == 0:
-            wave[:, self._length // 2] = 0  # has no partner at -k: would mix the two slices of a pair
+    def _wave_table(self, theta: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Weight of each sample (angle, frequency from low to high), and half a pixel of shift for an even size."""
+        half = self.size // 2 - (self.size - 1) / 2
+        frequency = (np.arange(self.length) - self.length // 2) / self.length
+        wave = np.exp(2j * np.pi * frequency * (half * (np.cos(theta) - np.sin(theta)) + self._first)[:, None])
+        wave *= self.weights[:, None] / (2 * self.length)
+        if self.length % 2 == 0:
+            wave[:, 0] = 0  # has no partner at the opposite frequency: would mix the two slices of a pair
         return wave.astype(np.complex64)
+
+    def _prepare_filter(self, window: Window, cutoff: float, padding: Padding) -> None:
+        """Response at even and odd frequencies of twice the length, and what repeated edges add."""
+        length = self.length
+        response = ramp_response(2 * length, window, cutoff).astype(np.float32)
+        self._even, self._odd = response[0::2].copy(), response[1::2].copy()
+        self._twist = np.exp(1j * np.pi * np.arange(length) / length).astype(np.complex64)
+        self._edges = np.zeros((2, length), np.complex64)
+        if padding == "edge":
+            step = np.zeros((2, 4 * length))
+            last = self._first + self.columns
+            step[0, np.arange(self._first - self.columns, self._first)] = 1  # negative places are those at the end
+            step[1, last : last + self.columns] = 1
+            filtered = np.fft.ifft(np.fft.fft(step) * ramp_response(4 * length, window, cutoff)).real[:, :length]
+            self._edges = (2 * np.fft.fft(filtered)).astype(np.complex64)
 
     def reconstruct(
         self,
@@ -99,12 +127,12 @@ class FourierFBP:
         center: float | ArrayLike | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Reconstruct slices.
+        """Reconstruct slices; eight at once are fastest.
 
         Args:
             sinograms: shape (slice, angle, col): line integrals of the attenuation, minus the log of the transmission.
             center: rotation axis of these slices, one number or one per slice; that of the plan by default. Must not
-                leave the range of the plan's centers by more than rounding.
+                leave the range of the plan's centers.
             out: float32 array (slice, size, size) to write into.
 
         Returns:
@@ -122,13 +150,19 @@ class FourierFBP:
             expected = f"float32 {(count, self.size, self.size)}"
             raise ValueError(f"out is {out.dtype} {out.shape}, expected {expected}.")
         centers = self._centers(center, count)
-        space = self._borrow()
-        try:
-            for first in range(0, count, 2):
-                self._pair(sinograms[first : first + 2], centers[first : first + 2], out[first : first + 2], space)
-        finally:
-            with self._lock:
-                self._idle.append(space)
+        first = 0
+        while first < count:
+            lanes = 8 if count - first > 4 else 4 if count - first > 2 else 2
+            part = slice(first, min(first + lanes, count))
+            space = self._borrow(lanes)
+            try:
+                self._lines(sinograms[part], centers[part], space)
+                self._spread(space)
+                self._columns(out[part], space)
+            finally:
+                with self._lock:
+                    self._idle[lanes].append(space)
+            first += lanes
         return out
 
     def _centers(self, center: float | ArrayLike | None, count: int) -> NDArray[np.float64]:
@@ -136,96 +170,97 @@ class FourierFBP:
         value = self.center if center is None else np.asarray(center, np.float64)
         if value.ndim > 1 or (value.ndim == 1 and value.size != count):
             raise ValueError(f"center has shape {value.shape}, expected one number or {count}, one per slice.")
-        low, high = float(self.center.min()) - 1e-6, float(self.center.max()) + 1e-6
-        if value.size and not (low <= value.min() and value.max() <= high):
+        low, high = float(self.center.min()), float(self.center.max())
+        if value.size and not (low - 1e-6 <= value.min() and value.max() <= high + 1e-6):
             raise ValueError(
                 f"center {value} leaves the range {low:.2f} to {high:.2f} of this plan. Make a plan with this center."
             )
         return np.broadcast_to(value, (count,))
 
-    def _borrow(self) -> "_Workspace":
-        """Take an idle workspace or make one: plans of finufft serve one thread at a time."""
+    def _borrow(self, lanes: int) -> "_Workspace":
+        """Take idle buffers or make new ones: one set per thread at work."""
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return _Workspace(self.angles, self.columns, self._length, self.size, self.eps, self.threads)
+            idle = self._idle.setdefault(lanes, [])
+            if idle:
+                return idle.pop()
+        return _Workspace(self, lanes)
 
-    def _pair(
-        self,
-        sinograms: NDArray[np.floating],
-        centers: NDArray[np.float64],
-        out: NDArray[np.float32],
-        space: "_Workspace",
-    ) -> None:
-        """Reconstruct one or two slices through one complex transform."""
-        line = space.spectrum
-        line[:, self.columns :] = 0
-        for part, sinogram in zip((line.real, line.imag), sinograms, strict=False):
-            part[:, : self.columns] = self._ramp(sinogram, out=space.filtered, workers=self.threads)
-        if len(sinograms) == 1:
-            line.imag[:] = 0
-        spectrum = scipy.fft.fft(line, axis=-1, overwrite_x=True, workers=self.threads)
-        shift = np.outer(centers, 2 * np.pi * scipy.fft.fftfreq(self._length))
-        mean, half = shift.mean(axis=0), (shift[0] - shift[-1]) / 2
-        _turn(spectrum, self._table, np.exp(1j * mean).astype(np.complex64), half.astype(np.float32))
-        space.plan.execute(spectrum.reshape(-1), out=space.image)
-        second = out[1] if len(sinograms) == 2 else space.spare
-        _split(space.image, out[0], second, np.float32(self.size / 2 if self.circle else np.inf))
+    def workspace_bytes(self, slices: int = 8) -> int:
+        """Bytes of buffers that one thread needs to reconstruct `slices` at once."""
+        lanes = 8 if slices > 4 else 4 if slices > 2 else 2
+        return 4 * lanes * (self.angles.size * self.length + self._grid.points * self.size) + _BLOCK_BYTES
+
+    def _lines(self, sinograms: NDArray[np.floating], centers: NDArray[np.float64], space: "_Workspace") -> None:
+        """Filter and transform the projections of up to `lanes` slices, a block of angles at a time."""
+        turn, swap = self._turns(centers, space.lanes)
+        step = space.block.shape[1]
+        for a in range(0, self.angles.size, step):
+            rows = sinograms[:, a : a + step]
+            plain, twisted = space.block[0, : rows.shape[1]], space.block[1, : rows.shape[1]]
+            loops.pack(rows, self._first, self._twist, plain, twisted, space.ends)
+            plain = _fft(plain, axis=1, overwrite_x=True, workers=self.workers)
+            twisted = _fft(twisted, axis=1, overwrite_x=True, workers=self.workers)
+            loops.scale(twisted, self._odd)
+            twisted = _ifft(twisted, axis=1, overwrite_x=True, workers=self.workers)
+            loops.scale(twisted, self._twist)
+            twisted = _fft(twisted, axis=1, overwrite_x=True, workers=self.workers)
+            loops.combine(plain, twisted, self._even, self._edges, space.ends)
+            target = space.spectrum[a : a + rows.shape[1]]
+            loops.turn(plain, self._wave[a : a + rows.shape[1]], turn, swap, target)
+
+    def _turns(self, centers: NDArray[np.float64], lanes: int) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+        """Shift of each pair's mean center to the middle (frequency, pair), and half its two centers' difference.
+
+        With C = S1 + i S2 the two slices are (C(k) + conj C(-k))/2 and (C(k) - conj C(-k))/2i; turned by m + d and m - d
+        they make exp(i m) (C(k) cos d + i conj C(-k) sin d).
+        """
+        filled = np.full(lanes, centers[-1])
+        filled[: centers.size] = centers
+        frequency = 2 * np.pi * (np.arange(self.length) - self.length // 2)[:, None] / self.length
+        mean, half = (filled[0::2] + filled[1::2]) / 2, (filled[0::2] - filled[1::2]) / 2
+        swap = np.stack([np.cos(frequency * half), np.sin(frequency * half)])
+        return np.exp(1j * frequency * mean).astype(np.complex64), swap.astype(np.float32)
+
+    def _spread(self, space: "_Workspace") -> None:
+        """Spread the lines band by band, and transform the rows of each band while it is in the cache."""
+        grid, margin = self._grid, self._grid.margin
+        space.clear(margin)
+        for band in range(grid.bands):
+            grid.spread(space.samples, band, space.band)
+            loops.fold_columns(space.band, margin, grid.points, BAND)
+            rows = space.band_rows[:BAND, margin : margin + grid.points]
+            rows = _ifft(rows, axis=1, overwrite_x=True, norm="forward", workers=self.workers)
+            loops.store_rows(rows, band * BAND - 1 - margin, margin, self._correction, space.grid)
+            space.band[: -BAND or None] = space.band[BAND:]
+            space.band[-BAND:] = 0
+
+    def _columns(self, out: NDArray[np.float32], space: "_Workspace") -> None:
+        """Transform the columns, a strip at a time, and write the slices."""
+        radius = self.size / 2 if self.circle else np.inf
+        for left in range(0, self.size, _STRIP):
+            strip = space.grid[:, left : min(left + _STRIP, self.size)]
+            strip = _ifft(strip, axis=0, overwrite_x=True, norm="forward", workers=self.workers)
+            loops.write(strip, left, self._correction, radius, out)
 
 
 class _Workspace:
-    """Buffers and the finufft plan of one thread."""
+    """Buffers of one thread for `lanes` slices side by side."""
 
-    def __init__(
-        self, angles: NDArray[np.float64], columns: int, length: int, size: int, eps: float, threads: int
-    ) -> None:
-        theta = np.deg2rad(angles)[:, None]
-        frequency = 2 * np.pi * scipy.fft.fftfreq(length)
-        down = (-np.sin(theta) * frequency).astype(np.float32).ravel()  # rows of the picture count downwards
-        across = (np.cos(theta) * frequency).astype(np.float32).ravel()
-        self.plan: Any = finufft.Plan(
-            1, (size, size), eps=eps, isign=1, dtype="complex64", nthreads=threads, upsampfac=1.25
-        )
-        self.plan.setpts(down, across)
-        self.spectrum = np.zeros((angles.size, length), np.complex64)
-        self.filtered = np.empty((angles.size, columns), np.float32)
-        self.image = np.empty((size, size), np.complex64)
-        self.spare = np.empty((size, size), np.float32)
+    def __init__(self, plan: FourierFBP, lanes: int) -> None:
+        pairs, length, grid = lanes // 2, plan.length, plan._grid
+        self.lanes = lanes
+        step = max(1, _BLOCK_BYTES // (2 * 8 * pairs * length))
+        self.block = np.zeros((2, min(step, plan.angles.size), length, pairs), np.complex64)
+        self.ends = np.zeros((2, self.block.shape[1], pairs), np.complex64)
+        self.spectrum = np.zeros((plan.angles.size, length, pairs), np.complex64)
+        self.samples = self.spectrum.view(np.float32)
+        self.band = grid.band(lanes)
+        self.band_rows = self.band.view(np.complex64)
+        pitch = grid.size + (5 - grid.size) % 8  # odd: columns do not share cache sets
+        self.grid = np.zeros((grid.points, pitch, pairs), np.complex64)[:, : grid.size]
 
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _turn(spectrum: Any, table: Any, mean: Any, half: Any) -> None:  # noqa: ANN401
-    """Multiply by the wave table and move each slice's axis to the middle, in place.
-
-    With C = S1 + i S2 the two slices are (C(k) + conj C(-k))/2 and (C(k) - conj C(-k))/2i; turned by m + d and m - d
-    they make exp(i m) (C(k) cos d + i conj C(-k) sin d).
-    """
-    angles, length = spectrum.shape
-    same = np.all(half == 0)
-    for a in range(angles):
-        row, wave = spectrum[a], table[a]
-        if not same:
-            for k in range(1, length // 2 + 1):
-                j = length - k
-                plus, minus = row[k], row[j]
-                c, s = np.cos(half[k]), np.sin(half[k])
-                row[k] = plus * c + 1j * np.conj(minus) * s
-                row[j] = minus * c - 1j * np.conj(plus) * s
-        for k in range(length):
-            row[k] *= wave[k] * mean[k]
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _split(image: Any, first: Any, second: Any, radius: Any) -> None:  # noqa: ANN401
-    """Write real and imaginary part to two slices, 0 outside the circle."""
-    size = image.shape[0]
-    middle = (size - 1) / 2
-    for i in range(size):
-        reach = radius * radius - (i - middle) ** 2
-        for j in range(size):
-            if (j - middle) ** 2 <= reach:
-                first[i, j] = image[i, j].real
-                second[i, j] = image[i, j].imag
-            else:
-                first[i, j] = 0
-                second[i, j] = 0
+    def clear(self, margin: int) -> None:
+        """Empty what is added to: the band, and the rows of the grid that fold over its rim."""
+        self.band[:] = 0
+        self.grid[: 2 * margin] = 0
+        self.grid[-2 * margin :] = 0
