@@ -125,6 +125,8 @@ class Stream:
     order: Literal["sorted", "any"] = "sorted"
     unit: str | None = None
     """Unit of the values, such as ``1/cm``."""
+    first: int = 0
+    """Id of the first frame, which is position 0 along the arrival."""
 
     @property
     def arrival_axes(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
@@ -66,6 +67,7 @@ class Intake:
     def __init__(self, stream: Stream) -> None:
         """Count one stream; its number of frames is what to expect, where it is known."""
         self._total = stream.frames
+        self._first = stream.first
         self._epochs: dict[int, Seen] = {}
         self._lock = threading.Lock()
         self.duplicates = 0
@@ -104,7 +106,7 @@ class Intake:
         with self._lock:
             for number, epoch in self._epochs.items():
                 runs = epoch._runs  # pyright: ignore[reportPrivateUsage]
-                found += [Gap(number, a[1] + 1, b[0] - 1, "never came") for a, b in zip(runs, runs[1:], strict=False)]
+                found += [Gap(number, a[1] + 1, b[0] - 1, "never came") for a, b in pairwise(runs)]
             known = sum(
                 e.last - e.first + 1 for e in self._epochs.values() if e.first is not None and e.last is not None
             )
@@ -116,7 +118,7 @@ class Intake:
         """The frames that a scan of known length lacks after the last one seen."""
         number = max(self._epochs, default=0)
         last = self._epochs[number].last if number in self._epochs else None
-        start = 0 if last is None else last + 1
+        start = self._first if last is None else last + 1
         return Gap(number, start, start + count - 1, "the stream ended before they came")
 
     @property
@@ -125,7 +127,7 @@ class Intake:
         with self._lock:
             number = max(self._epochs, default=0)
             last = self._epochs[number].last if number in self._epochs else None
-            return (number, 0 if last is None else last + 1)
+            return (number, self._first if last is None else last + 1)
 
 
 class Ledger:

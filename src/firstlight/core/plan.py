@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from .arrange import Arrange
-from .chunk import Scan, Stream
+from .chunk import MAIN, Scan, Stream
 from .errors import AxesError
 from .fold import Fold
 from .job import Job, SinkSpec, ViewSpec
@@ -54,7 +54,7 @@ class Cut:
         """What comes out: blocks along one axis, every other axis whole."""
         rest = tuple(label for label in self.stream.axes if label != self.along)
         axes = rest if self.along is None else (self.along, *rest)
-        return replace(self.stream, axes=axes, arrival=0 if self.along is None else 1)
+        return replace(self.stream, axes=axes, arrival=0 if self.along is None else 1, first=0)
 
     @property
     def key(self) -> tuple[Port, str | None]:
@@ -122,6 +122,24 @@ class Plan:
     def cuts(self) -> tuple[Cut, ...]:
         """Every regrouping, once."""
         return tuple({p.cut.key: p.cut for p in self.steps if p.cut is not None}.values())
+
+    def counts_source_frames(self, consumer: str) -> bool:
+        """True if a consumer gets the source's own frames, not what was regrouped.
+
+        Consumers are steps, by name, and ``sink step.output`` or ``result step.output``; views are no consumers.
+        """
+        role, _, port = consumer.rpartition(" ")
+        if role:
+            step, _, output = port.partition(".")
+            return role != "view" and self._of_source((step, output))
+        planned = self[consumer]
+        return not planned.by_set and self._of_source(planned.main)
+
+    def _of_source(self, port: Port) -> bool:
+        if port[0] == SOURCE:
+            return port[1] == MAIN
+        planned = self[port[0]]
+        return planned.kind == "map" and planned.cut is None and self._of_source(planned.main)
 
     def describe(self) -> list[str]:
         """The plan in lines, for ``firstlight check``."""

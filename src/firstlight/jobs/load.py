@@ -1,0 +1,140 @@
+"""Job files: YAML, a profile below it, and ``--set`` above it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from firstlight.core.errors import JobError
+from firstlight.core.job import Job, parse_job
+
+
+def load_job(job: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Job:
+    """Read a job file, or a job in plain values.
+
+    Args:
+        job: Path of a YAML file, or the values themselves.
+        overrides: ``{"step.parameter": value}``; text values are read as YAML. ``source.path``, ``runner.threads`` and
+            ``name`` work too.
+
+    Raises:
+        JobError: The file is missing or is no YAML, or something in the job is wrong; every mistake is named.
+    """
+    values = job_values(job)
+    problems = override(values, overrides or {})
+    if problems:
+        raise JobError(problems)
+    return parse_job(values)
+
+
+def job_values(job: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of a job, with its profile and its variables filled in.
+
+    Raises:
+        JobError: The file, or its profile, can not be read.
+    """
+    values = dict(job) if isinstance(job, Mapping) else _read(Path(job))
+    profile = values.pop("profile", None)
+    if profile is not None:
+        values = merge(_read(profile_path(str(profile))), values)
+    variables = values.pop("variables", None) or {}
+    return cast("dict[str, Any]", _filled(values, {str(name): str(value) for name, value in variables.items()}))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise JobError(
+            [f"The job file '{path}' can not be read: {error.strerror}. Give the path of a YAML file."]
+        ) from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise JobError([f"The job file '{path}' is no YAML: {error}"]) from None
+    if not isinstance(values, dict):
+        raise JobError([f"The job file '{path}' holds no mapping. Expected the parts source, steps, sinks, views."])
+    return cast("dict[str, Any]", values)
+
+
+def profile_path(name: str) -> Path:
+    """Where a profile lies: a path of the user, or one that comes with firstlight.
+
+    Raises:
+        JobError: There is none of that name.
+    """
+    own = Path(name)
+    if own.suffix in (".yaml", ".yml") and own.is_file():
+        return own
+    shipped = Path(str(files("firstlight") / "profiles" / f"{name}.yaml"))
+    if shipped.is_file():
+        return shipped
+    known = sorted(path.stem for path in shipped.parent.glob("*.yaml"))
+    raise JobError(
+        [f"There is no profile '{name}'. Give the path of a YAML file, or one of: {', '.join(known) or 'none'}."]
+    )
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sets of values; where both are mappings they are merged, otherwise the one above wins."""
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[name] = merge(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", value)) if both else value
+    return merged
+
+
+_VARIABLE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+
+
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    """Replace ``{name}`` by the variable of that name; names that are not variables stay (``{scan}`` is filled later)."""
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), value)
+    if isinstance(value, Mapping):
+        return {name: _filled(item, variables) for name, item in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_filled(item, variables) for item in cast("list[Any]", value)]
+    return value
+
+
+def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
+    """Put ``step.parameter`` values into a job in place; the mistakes found."""
+    problems: list[str] = []
+    for target, given in overrides.items():
+        value = yaml.safe_load(given) if isinstance(given, str) else given
+        part, _, parameter = target.partition(".")
+        if part == "name" and not parameter:
+            values["name"] = value
+            continue
+        if not parameter:
+            problems.append(f"--set {target}: expected step.parameter=value, for example fbp.center=512.")
+            continue
+        place = _place(values, part)
+        if place is None:
+            problems.append(
+                f"--set {target}: there is no step '{part}'. There are: {', '.join(_names(values)) or 'none'}."
+            )
+            continue
+        place[parameter] = value
+    return problems
+
+
+def _place(values: dict[str, Any], part: str) -> dict[str, Any] | None:
+    if part in ("source", "runner"):
+        return values.setdefault(part, {})
+    for step in values.get("steps") or []:
+        if isinstance(step, dict) and cast("dict[str, Any]", step).get("name", step.get("use")) == part:  # pyright: ignore[reportUnknownMemberType]
+            return cast("dict[str, Any]", step)
+    return None
+
+
+def _names(values: Mapping[str, Any]) -> list[str]:
+    steps = cast("list[Any]", values.get("steps") or [])
+    return [str(step.get("name", step.get("use"))) for step in steps if isinstance(step, dict)]  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]

@@ -1,0 +1,1 @@
+"""Runners: a readable reference, and the one that uses every core."""

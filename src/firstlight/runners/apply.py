@@ -1,0 +1,112 @@
+"""Applying an operator to a chunk: free axes in front, the right version of each held input, names on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from firstlight.core.arrays import Array, bring_last
+from firstlight.core.axes import output_axes
+from firstlight.core.chunk import Chunk
+from firstlight.core.errors import FirstlightError, StepFailed
+from firstlight.core.held import Held
+from firstlight.core.operator import Operator
+
+
+def apply(step: Operator, chunk: Chunk, held: Mapping[str, Held], device: str = "cpu") -> dict[str, Chunk]:
+    """What a step makes of a chunk, by output.
+
+    Raises:
+        StepFailed: The body raised; the message names the step, its parameters and the frames.
+    """
+    pieces = [_apply_piece(step, piece, held, device) for piece in split_by_version(step, chunk, held)]
+    if len(pieces) == 1:
+        return pieces[0]
+    return {name: join_chunks([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def split_by_version(step: Operator, chunk: Chunk, held: Mapping[str, Held]) -> Iterator[Chunk]:
+    """Parts of a chunk in which one version of every held input applies (bodies that interpolate see all versions)."""
+    single = [known for name, known in held.items() if name not in step.wants_held and len(known.versions) > 1]
+    if not single:
+        yield chunk
+        return
+    keys = [tuple(known.index((chunk.epoch, int(i))) for known in single) for i in chunk.ids]
+    start = 0
+    for place in range(1, len(keys) + 1):
+        if place == len(keys) or keys[place] != keys[start]:
+            yield chunk.take(slice(start, place))
+            start = place
+
+
+def join_chunks(parts: list[Chunk]) -> Chunk:
+    """Parts of one chunk, put together again."""
+    first = parts[0]
+    coords = {name: np.concatenate([part.coords[name] for part in parts]) for name in first.coords}
+    data = np.concatenate([part.data for part in parts])
+    ids = np.concatenate([part.ids for part in parts])
+    return Chunk(data, first.axes, ids, first.epoch, first.where, coords, first.stream, first.set, first.received)
+
+
+def _apply_piece(step: Operator, chunk: Chunk, held: Mapping[str, Held], device: str) -> dict[str, Chunk]:
+    first = step.signature.first
+    data, free = bring_last(chunk.data, chunk.axes, first.whole)
+    repeats = len(data) // max(len(chunk), 1)
+    arguments = [_argument(step, name, held[name], chunk, repeats) for name in step.arguments[1:]]
+    try:
+        result = _run(step, data, arguments, chunk, repeats, device)
+    except FirstlightError as error:
+        raise StepFailed(f"Step '{step.use}' failed on {_frames(chunk)}: {error}", field=step.use) from error
+    except Exception as error:
+        raise StepFailed(
+            f"Step '{step.use}' failed on {_frames(chunk)}: {type(error).__name__}: {error}",
+            field=step.use,
+            value=step.parameters(),
+        ) from error
+    lead = (len(chunk), *(chunk.data.shape[1 + chunk.axes.index(label)] for label in free))
+    outputs: dict[str, Chunk] = {}
+    for (name, pattern), array in zip(step.signature.outputs.items(), by_output(step, result), strict=True):
+        outputs[name] = chunk.with_data(array.reshape(*lead, *array.shape[1:]), output_axes(pattern, free))
+    return outputs
+
+
+def by_output(step: Operator, result: Any) -> list[Array]:
+    """The arrays that a body returned, in the order of the signature's outputs."""
+    names = list(step.signature.outputs)
+    if isinstance(result, Mapping):
+        return [np.asarray(result[name]) for name in names]
+    if isinstance(result, tuple):
+        return [np.asarray(array) for array in result]
+    return [np.asarray(result)]
+
+
+def _argument(step: Operator, name: str, known: Held, chunk: Chunk, repeats: int) -> Array | Held:
+    if name in step.wants_held:
+        return known.bind(chunk.epoch, chunk.ids if repeats == 1 else np.repeat(chunk.ids, repeats))
+    return known.versions[known.index((chunk.epoch, int(chunk.ids[0])))].value
+
+
+def _run(step: Operator, data: Array, arguments: list[Any], chunk: Chunk, repeats: int, device: str) -> Any:
+    if not step.coordinates:
+        return step.run(data, *arguments, device=device)
+    known = {name: np.asarray(chunk.coords[name]) for name in step.coordinates if name in chunk.coords}
+    along = {name: values for name, values in known.items() if values.ndim == 2}
+    per_frame = {name: np.repeat(values, repeats) for name, values in known.items() if values.ndim == 1}
+    if all(len(values) == 1 or not values.strides[0] for values in along.values()):
+        return step.run(
+            data, *arguments, device=device, **per_frame, **{name: values[0] for name, values in along.items()}
+        )
+    results: list[list[Array]] = []
+    for place in range(len(chunk)):
+        part = slice(place * repeats, (place + 1) * repeats)
+        coordinates = {**{n: v[part] for n, v in per_frame.items()}, **{n: v[place] for n, v in along.items()}}
+        results.append(by_output(step, step.run(data[part], *arguments, device=device, **coordinates)))
+    return tuple(np.concatenate(arrays) for arrays in zip(*results, strict=True))
+
+
+def _frames(chunk: Chunk) -> str:
+    if not len(chunk):
+        return "no frames"
+    return f"frames {int(chunk.ids.min())} to {int(chunk.ids.max())} of '{chunk.stream}' (epoch {chunk.epoch})"

@@ -1,0 +1,104 @@
+"""Changing parameters while a run goes on: all of a set, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from firstlight.core.errors import ChangeRefused, FirstlightError, UnknownName
+from firstlight.core.held import Place
+from firstlight.core.plan import Planned
+from firstlight.core.run import Change, Event
+from firstlight.core.step import Step
+
+from .context import Context, Setting
+from .describe import changeable
+from .fold_station import FoldStation
+from .held_inputs import with_parameters
+
+
+def apply_changes(
+    context: Context, stations: Mapping[str, FoldStation], changes: Mapping[str, Mapping[str, Any]]
+) -> Place:
+    """Validate a set of changes, then put it in force from the next frame on.
+
+    Raises:
+        UnknownName: No such step or parameter.
+        ChangeRefused: A value is not valid, or a step can not change while it runs; nothing has changed then.
+    """
+    with context.lock:
+        wanted = {name: _validated(context, name, values) for name, values in changes.items()}
+        place = context.intake.next_place
+    context.overridden.update((name, parameter) for name, values in changes.items() for parameter in values)
+    applied: list[tuple[str, Step]] = []
+    try:
+        for name, step in wanted.items():
+            before = context.current(name)
+            if name in stations:
+                stations[name].change(step)
+            applied.append((name, before))
+    except FirstlightError:
+        for name, before in applied:
+            if name in stations:
+                stations[name].change(before)
+        raise
+    with context.lock:
+        for name, step in wanted.items():
+            _put_in_force(context, name, step, place, changes[name])
+    return place
+
+
+def _validated(context: Context, name: str, values: Mapping[str, Any]) -> Step:
+    if name not in context.settings:
+        raise UnknownName(
+            f"There is no step '{name}'.", field="step", value=name, expected="one of " + ", ".join(context.settings)
+        )
+    step = context.current(name)
+    for parameter in values:
+        if parameter not in type(step).model_fields:
+            raise UnknownName(
+                f"Step '{name}' has no parameter '{parameter}'.",
+                field=parameter,
+                value=values[parameter],
+                expected="one of " + ", ".join(type(step).model_fields),
+            )
+    if not changeable(step):
+        raise ChangeRefused(f"Step '{name}' can not be changed while it runs.", field="step", value=name)
+    planned = context.plan[name]
+    _same_shapes(planned, step, changed := _build(step, values))
+    return changed
+
+
+def _build(step: Step, values: Mapping[str, Any]) -> Step:
+    try:
+        return with_parameters(step, values)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        field = ".".join(str(part) for part in mistake["loc"])
+        raise ChangeRefused(f"{mistake['msg']}.", field=field, value=mistake["input"]) from error
+
+
+def _same_shapes(planned: Planned, old: Step, new: Step) -> None:
+    before, after = old.after(planned.scan), new.after(planned.scan)
+    for output in before:
+        if dict(before[output].sizes) != dict(after[output].sizes) or before[output].dtype != after[output].dtype:
+            raise ChangeRefused(
+                f"The change would give '{planned.name}.{output}' another size.",
+                field="sizes",
+                value=dict(after[output].sizes),
+                expected=str(dict(before[output].sizes)),
+                next_move="Stop the run and start it with the new value.",
+            )
+
+
+def _put_in_force(context: Context, name: str, step: Step, place: Place, values: Mapping[str, Any]) -> None:
+    old = context.current(name)
+    settings = [setting for setting in context.settings[name] if setting.since < place]
+    context.settings[name] = (*settings, Setting(place, step))
+    for parameter in values:
+        was, is_now = getattr(old, parameter), getattr(step, parameter)
+        context.changes.append(Change(name, parameter, was, is_now, place[0], place[1]))
+        text = f"{name}.{parameter}: {was!r} → {is_now!r} from frame {place[1]} (epoch {place[0]})"
+        context.tell(Event("change", text, data={"step": name, "parameter": parameter, "new": is_now}))

@@ -1,0 +1,122 @@
+"""A run in words and numbers: its steps, views, small values and report."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.core.errors import FirstlightError
+from firstlight.core.fold import Fold
+from firstlight.core.job import Job
+from firstlight.core.plan import Outlet, Plan, Port
+from firstlight.core.record import versions
+from firstlight.core.run import Change, Status, StepInfo, ViewInfo
+from firstlight.core.step import Step
+
+SMALL = 4096
+"""Arrays with at most so many numbers are reported as values."""
+
+
+def job_dict(job: Job) -> dict[str, Any]:
+    """The job in plain values; parts that live in memory alone are named, not written."""
+    try:
+        return job.to_dict()
+    except FirstlightError:
+        return {"name": job.name, "source": {"use": job.source.use, "in_memory": True}, "steps": job.pipeline.to_dict()}
+
+
+def small_values(name: str, array: Array) -> dict[str, Any]:
+    """A scalar or a small array as plain values, under its name; nothing for an image."""
+    if array.ndim > 1 or array.size > SMALL or array.dtype.kind not in "biuf":
+        return {}
+    return {name: array.tolist()}
+
+
+def view_name(port: Port, plan: Plan) -> str:
+    """``step``, or ``step.output`` where the step has several."""
+    return port[0] if len(plan[port[0]].outputs) == 1 else ".".join(port)
+
+
+def view_infos(plan: Plan) -> tuple[ViewInfo, ...]:
+    """What a plan's views show."""
+    return tuple(_view_info(outlet, plan) for outlet in plan.views)
+
+
+def _view_info(outlet: Outlet, plan: Plan) -> ViewInfo:
+    stream = outlet.scan.main
+    step, output = outlet.port
+    planned = plan[step]
+    follows: dict[str, str] = {}
+    if isinstance(planned.step, Fold):
+        follows = {axis: f"{step}.{parameter}" for axis, parameter in planned.step.follows.get(output, {}).items()}
+    pixel = outlet.scan.pixel("um")
+    lengths = {"row", "col", "x", "y", "z"}
+    spatial = pixel is not None and set(stream.axes) <= lengths
+    return ViewInfo(
+        name=view_name(outlet.port, plan),
+        step=step,
+        output=output,
+        axes=stream.axes,
+        shape=tuple(stream.sizes.get(label) for label in stream.axes),
+        unit=stream.unit,
+        pixel_size=(pixel,) * len(stream.axes) if spatial and pixel is not None else None,
+        pixel_unit="um" if spatial else None,
+        follows=follows,
+    )
+
+
+def step_infos(plan: Plan, current: Mapping[str, Step]) -> tuple[StepInfo, ...]:
+    """The steps of a plan, with the parameters that hold now."""
+    found: list[StepInfo] = []
+    for planned in plan.steps:
+        step = current.get(planned.name, planned.step)
+        held = {name: ".".join(port) for name, port in planned.held_parameters.items()}
+        found.append(StepInfo(planned.name, step.use, step.model_dump(mode="json"), held, changeable(step)))
+    return tuple(found)
+
+
+def changeable(step: Step) -> bool:
+    """True if the parameters of a step may be changed while it runs."""
+    if not type(step).model_fields:
+        return False
+    return not isinstance(step, Fold) or type(step).adapt is not Fold.adapt
+
+
+def percentiles(samples: Sequence[float]) -> dict[str, float] | None:
+    """Median, 95th and 99th percentile, or None without samples."""
+    if not samples:
+        return None
+    p50, p95, p99 = np.percentile(np.asarray(samples), (50, 95, 99))
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99)}
+
+
+def peak_memory() -> int:
+    """The most memory that this process has used, in byte."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def report_of(status: Status, stages: Mapping[str, Any], changes: Sequence[Change]) -> dict[str, Any]:
+    """The machine-readable report of a run."""
+    return {
+        "state": status.state,
+        "error": status.error,
+        **status.counts.as_dict(),
+        "consumers": {name: counts.as_dict() for name, counts in status.consumers.items()},
+        "skipped": dict(status.skipped),
+        "frames_per_second": status.frames_per_second,
+        "bytes_per_second": status.bytes_per_second,
+        "stages": dict(stages),
+        "latency_ms": status.latency_ms,
+        "peak_memory_bytes": peak_memory(),
+        "changes": [asdict(change) for change in changes],
+        "values": dict(status.values),
+        "result": status.result,
+        "versions": versions(),
+    }

@@ -1,0 +1,51 @@
+"""Held inputs at run time: parameters that come from a step, and what a step does before the first version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.core.errors import StepFailed
+from firstlight.core.held import Held, HeldStore
+from firstlight.core.plan import Planned, port_name
+from firstlight.core.step import Step
+
+
+def as_parameter(value: Array) -> Any:
+    """A step's output as the value of a parameter: a number, or a tuple of numbers."""
+    array = np.asarray(value)
+    return array.item() if array.ndim == 0 else tuple(array.tolist())
+
+
+def with_parameters(step: Step, values: Mapping[str, Any]) -> Step:
+    """A step with other parameters, validated."""
+    return type(step).model_validate({**{name: getattr(step, name) for name in type(step).model_fields}, **values})
+
+
+def first_versions(planned: Planned, argument: str, store: HeldStore, *, complete: bool) -> Held | None:
+    """Wait as the step's `before_first` says; None means that its frames pass without this input.
+
+    Raises:
+        StepFailed: There is no version, and there will be none, or the step was told not to wait.
+    """
+    if planned.before_first == "hold":
+        found = store.wait(until_complete=complete)
+        if found is None:
+            raise _missing(planned, argument, "the stream ended without any")
+        return found
+    found = store.known()
+    if found is None and planned.before_first == "fail":
+        raise _missing(planned, argument, "none has come yet, and it was told to fail then (before_first)")
+    return found
+
+
+def _missing(planned: Planned, argument: str, why: str) -> StepFailed:
+    port = {**planned.held, **planned.held_parameters}[argument]
+    return StepFailed(
+        f"Step '{planned.name}' needs '{argument}' (from {port_name(port)}), but {why}.",
+        field=argument,
+        next_move="Record it, name another input, or set 'before_first: pass'.",
+    )

@@ -1,0 +1,297 @@
+"""The runner that uses every core: threads carry chunks, each fold has one owner, buffers make feeders wait."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from firstlight.core.check import check
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item
+from firstlight.core.counts import Intake, worst
+from firstlight.core.errors import FirstlightError, StepFailed, Stopped
+from firstlight.core.held import Place
+from firstlight.core.job import Job
+from firstlight.core.plan import Plan
+from firstlight.core.record import end_record, start_record
+from firstlight.core.run import Counts, Event, Results, RunState, Status, ViewInfo
+from firstlight.core.step import Step
+from firstlight.core.view import Shown
+
+from .changes import apply_changes
+from .context import Context
+from .describe import job_dict, percentiles, report_of, small_values, step_infos, view_infos
+from .wiring import Wiring
+
+
+class LocalRunner:
+    """Works on a job with the threads of this process."""
+
+    def start(self, job: Job) -> LocalRun:
+        """Open the source, check the job, and start; returns while it runs.
+
+        Raises:
+            JobError: The job can not run on what the source gives.
+            SourceError: The source can not be opened.
+        """
+        scan = job.source.open()
+        try:
+            run = LocalRun(job, check(job, scan))
+        except BaseException:
+            job.source.close()
+            raise
+        run.start()
+        return run
+
+
+class LocalRun:
+    """A job that runs on threads. Every method is safe to call from any thread."""
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        """Connect everything; sinks and views are opened."""
+        self.job = job
+        self.plan = plan
+        self._started = time.time()
+        self._ended: float | None = None
+        self._first_frame: float | None = None
+        self._last_frame = 0.0
+        self._state: RunState = "starting"
+        self._context = Context(plan, Intake(plan.scan.main))
+        self._record = start_record(job_dict(job), plan.scan, job.pipeline.cites, self._started)
+        self._wiring = Wiring(self._context, job.runner.threads or os.cpu_count() or 1, self._record)
+        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._finisher = threading.Thread(target=self._finish, name="finisher", daemon=True)
+        self._over = threading.Event()
+
+    def start(self) -> None:
+        """Start all threads."""
+        self._wiring.start()
+        self._reader.start()
+        self._finisher.start()
+        self._become("running")
+
+    def _become(self, state: RunState) -> None:
+        if self._state in ("failed", "stopped", "done"):
+            return
+        self._state = state
+        level = "error" if state == "failed" else "info"
+        self._context.tell(Event("state", state, level, data={"state": state}))
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        ended: set[str] = set()
+        try:
+            for item in self.job.source.items():
+                if self._context.failed.is_set():
+                    break
+                if isinstance(item, End) and item.set is None:
+                    ended.add(item.stream)
+                self._admit(item)
+        except Stopped:
+            pass
+        except Exception as error:
+            self._context.fail(error)
+        finally:
+            self._end_streams(ended)
+
+    def _end_streams(self, ended: set[str]) -> None:
+        """Name what is missing, and end every stream that the source did not end itself."""
+        try:
+            for stream in self.plan.scan.streams:
+                buffer = self._wiring.input(stream)
+                if buffer is not None and stream not in ended:
+                    self._end(stream)
+            self.job.source.close()
+        except Stopped:
+            self.job.source.close()
+        except Exception as error:
+            self._context.fail(error)
+
+    def _end(self, stream: str) -> None:
+        buffer = self._wiring.input(stream)
+        if buffer is None:
+            return
+        if stream == MAIN:
+            for gap in self._context.intake.missing():
+                kept = (
+                    Gap(gap.epoch, gap.first, gap.last, "the run was stopped", "excluded")
+                    if self._context.stopping
+                    else gap
+                )
+                self._context.intake.miss(kept)
+                self._context.miss(kept)
+                buffer.put(kept)
+            self._become("draining")
+        buffer.put(End(stream))
+
+    def _admit(self, item: Item) -> None:
+        if isinstance(item, End) and item.set is None:
+            self._end(item.stream)
+            return
+        buffer = self._wiring.input(item.stream)
+        if item.stream == MAIN:
+            if isinstance(item, Chunk):
+                fresh = self._context.intake.take(item)
+                self._first_frame = self._first_frame or time.time()
+                self._last_frame = time.time()
+                if fresh is None:
+                    return
+                item = fresh
+            elif isinstance(item, Gap):
+                self._context.intake.miss(item)
+                self._context.miss(item)
+        if buffer is not None:
+            buffer.put(item)
+
+    # ---- ending ------------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        self._reader.join()
+        self._wiring.join()
+        self._wiring.close()
+        for name, assembled in self._wiring.collected.items():
+            result = assembled.result()
+            self._context.results[name] = result
+            self._context.values.update(small_values(name, result.data))
+        self._ended = time.time()
+        self._close_sinks()
+        failed, stopped = self._context.error is not None, self._context.stopping
+        self._become("failed" if failed else "stopped" if stopped and self.plan.scan.bounded else "done")
+        self._context.close_events()
+        self._over.set()
+
+    def _close_sinks(self) -> None:
+        counts = self.counts
+        complete = (
+            self._context.error is None and counts.waiting == 0 and not (self._context.stopping and counts.excluded)
+        )
+        record = end_record(
+            self._record,
+            counts=counts,
+            gaps=list(self._context.gaps),
+            changes=self._context.changes,
+            values=self._context.values,
+            ended=self._ended or time.time(),
+            complete=complete,
+        )
+        for sink in self._wiring.sinks:
+            try:
+                sink.close(record, complete=complete)
+            except (FirstlightError, OSError) as error:
+                self._context.fail(error)
+
+    # ---- the handle --------------------------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> Counts:
+        """The worst consumer's counts."""
+        own = {n: c for n, c in self._consumers().items() if self.plan.counts_source_frames(n)}
+        intake = self._context.intake
+        return worst(own) if own else Counts(intake.expected, intake.frames, duplicates=self._duplicates)
+
+    @property
+    def _duplicates(self) -> int:
+        return self._context.intake.duplicates + int(getattr(self.job.source, "duplicates", 0))
+
+    def _consumers(self) -> dict[str, Counts]:
+        found: dict[str, Counts] = {}
+        for name, ledger in dict(self._context.ledgers).items():
+            if name.startswith("view "):
+                continue
+            own = self.plan.counts_source_frames(name)
+            expected = self._context.intake.expected if own else self._expected_of(name)
+            found[name] = ledger.counts(expected, self._duplicates if own else 0)
+        return found
+
+    def _expected_of(self, consumer: str) -> int:
+        """Frames that a consumer behind a regrouping waits for."""
+        step, _, output = consumer.rpartition(" ")[2].partition(".")
+        scan = self.plan[step].outputs[output] if output else self.plan[step].scan
+        return 1 if scan.main.arrival == 0 else scan.main.frames or 0
+
+    @property
+    def views(self) -> tuple[ViewInfo, ...]:
+        """What can be shown."""
+        return view_infos(self.plan)
+
+    def status(self) -> Status:
+        """Everything a screen shows, now."""
+        context, intake = self._context, self._context.intake
+        end = self._last_frame or time.time()
+        seconds = max(end - (self._first_frame or end), 1e-3)
+        main = self._wiring.input(MAIN)
+        consumers = self._consumers()
+        return Status(
+            state=self._state,
+            counts=self.counts,
+            consumers=consumers,
+            frames_per_second=intake.frames / seconds if intake.frames else 0.0,
+            bytes_per_second=intake.bytes / seconds if intake.frames else 0.0,
+            latency_ms=percentiles(list(context.board.latency_ms)),
+            queue_bytes=main.bytes if main else 0,
+            queue_capacity=int(main.settings.memory) if main else 0,
+            queue_frames=main.frames if main else 0,
+            skipped={showing.name: showing.skipped for showing in self._wiring.showing},
+            views=self.views,
+            steps=step_infos(self.plan, self._current_steps()),
+            values=dict(context.values),
+            changes=tuple(context.changes),
+            error=None if context.error is None else str(context.error),
+            result=next((place for sink in self._wiring.sinks if (place := sink.location())), None),
+            progress=self._progress(consumers),
+        )
+
+    def _current_steps(self) -> dict[str, Step]:
+        """Every step with the parameters that hold now, those that other steps found included."""
+        found = {name: self._context.current(name) for name in self._context.settings}
+        return found | {name: station.fold for name, station in self._wiring.folds.items()}
+
+    def _progress(self, consumers: Mapping[str, Counts]) -> float | None:
+        if self._over.is_set():
+            return 1.0
+        if not self.plan.scan.bounded or not consumers:
+            return None
+        shares = [1 - counts.waiting / counts.expected for counts in consumers.values() if counts.expected]
+        return sum(shares) / len(shares) if shares else 0.0
+
+    def view(self, name: str, *, after: int = -1, timeout: float | None = 0.0) -> Shown | None:
+        """The newest version of a view, if newer than `after`; waits up to `timeout` second for one."""
+        return self._context.board.get(name, after, timeout)
+
+    def events(self, *, follow: bool = True) -> Iterator[Event]:
+        """Events from the start of the run; with `follow`, until the run has ended."""
+        return self._context.events(follow=follow)
+
+    def set(self, changes: Mapping[str, Mapping[str, Any]]) -> Place:
+        """Change parameters of one or several steps at once: all or none."""
+        return apply_changes(self._context, self._wiring.folds, changes)
+
+    def stop(self) -> None:
+        """Ask the run to end: what has arrived is drained, sinks are closed."""
+        self._context.stopping = True
+        self.job.source.stop()
+
+    def finished(self, timeout: float | None = None) -> Results:
+        """Wait for the end.
+
+        Raises:
+            StepFailed: A step, source or sink raised.
+            TimeoutError: It did not end in time.
+        """
+        if not self._over.wait(timeout):
+            raise TimeoutError(f"The run '{self.job.name}' did not end within {timeout} s; it is {self._state}.")
+        error = self._context.error
+        if isinstance(error, FirstlightError):
+            raise error
+        if error is not None:
+            raise StepFailed(f"{type(error).__name__}: {error}") from error
+        return self._context.results
+
+    def report(self) -> dict[str, Any]:
+        """The machine-readable report."""
+        stages = {name: asdict(times) for name, times in dict(self._context.times).items()}
+        return report_of(self.status(), stages, self._context.changes)

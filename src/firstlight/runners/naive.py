@@ -1,0 +1,341 @@
+"""The readable reference: one thread, one step after the other, every intermediate result in memory.
+
+What `local` does with threads and buffers must equal what stands here. It reads the whole source first, so it suits
+recorded data that fit into memory; it can not be steered while it works.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from firstlight.core.arrange import Arrange
+from firstlight.core.check import check
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item
+from firstlight.core.counts import Intake, Ledger, worst
+from firstlight.core.errors import ChangeRefused
+from firstlight.core.fold import Fold
+from firstlight.core.held import Held, HeldStore, Place
+from firstlight.core.job import Job, SinkSpec
+from firstlight.core.operator import Operator
+from firstlight.core.plan import Plan, Planned, Port, source_port
+from firstlight.core.record import end_record, start_record
+from firstlight.core.run import Change, Counts, Event, Result, Results, Status, ViewInfo
+from firstlight.core.solver import Solver
+from firstlight.core.view import Shown
+
+from .apply import apply
+from .assemble import Assembled
+from .describe import job_dict, small_values, step_infos, view_infos
+from .folding import SetFold, final_version
+from .gather import Gathered
+from .held_inputs import as_parameter, first_versions, with_parameters
+
+
+class NaiveRunner:
+    """Works on a job in the calling thread; `start` returns when it has ended."""
+
+    def start(self, job: Job) -> NaiveRun:
+        """Run a job to its end.
+
+        Raises:
+            JobError: The job can not run on what the source gives.
+            StepFailed: A step raised.
+        """
+        run = NaiveRun(job)
+        run.work()
+        return run
+
+
+class NaiveRun:
+    """A job that was worked on step by step."""
+
+    def __init__(self, job: Job) -> None:
+        """Nothing is opened before `work`."""
+        self.job = job
+        self.started = time.time()
+        self.ended: float | None = None
+        self._results = Results()
+        self._values: dict[str, Any] = {}
+        self._ledgers: dict[str, Ledger] = {}
+        self._items: dict[Port, list[Item]] = {}
+        self._stores: dict[Port, HeldStore] = {}
+        self._gaps: list[Gap] = []
+
+    def work(self) -> None:
+        """Read everything, then take one step after the other."""
+        source = self.job.source
+        try:
+            scan = source.open()
+            self.plan = check(self.job, scan)
+            self._intake = Intake(scan.main)
+            self._read()
+        finally:
+            source.close()
+        for planned in self.plan.steps:
+            self._take_step(planned)
+        self._collect()
+        self.ended = time.time()
+        self._write()
+
+    def _read(self) -> None:
+        for name in self.plan.scan.streams:
+            self._items[source_port(name)] = []
+        for item in self.job.source.items():
+            if isinstance(item, Chunk) and item.stream == MAIN:
+                fresh = self._intake.take(item)
+                if fresh is not None:
+                    self._items[source_port(MAIN)].append(fresh)
+                continue
+            if isinstance(item, Gap) and item.stream == MAIN:
+                self._intake.miss(item)
+            self._items[source_port(item.stream)].append(item)
+        self._items[source_port(MAIN)] += self._intake.missing()
+        self._gaps = [item for item in self._items[source_port(MAIN)] if isinstance(item, Gap)]
+
+    def _take_step(self, planned: Planned) -> None:
+        if planned.by_set:
+            self._fold_sets(planned)
+        elif planned.kind == "fold":
+            self._fold(planned)
+        elif planned.kind == "arrange":
+            self._arrange(planned)
+        else:
+            self._map(planned)
+
+    def _main_items(self, planned: Planned) -> Sequence[Item]:
+        """What reaches a step, regrouped if the plan says so."""
+        items = [item for item in self._items[planned.main] if not isinstance(item, End)]
+        if planned.cut is None:
+            return items
+        gathered = Gathered(planned.cut, memory=float("inf"))
+        ledger = self._ledgers.setdefault(planned.name, Ledger())
+        for item in items:
+            if isinstance(item, Chunk):
+                ledger.done(gathered.place(item))
+            else:
+                ledger.miss(item)
+        return list(gathered.blocks())
+
+    def _held(self, planned: Planned) -> dict[str, Held | None]:
+        return {
+            name: first_versions(planned, name, self._stores[port], complete=True)
+            for name, port in planned.held.items()
+        }
+
+    def _parameters(self, planned: Planned) -> dict[str, Any]:
+        found = {
+            name: first_versions(planned, name, self._stores[port], complete=True)
+            for name, port in planned.held_parameters.items()
+        }
+        return {name: as_parameter(held.newest) for name, held in found.items() if held is not None}
+
+    def _map(self, planned: Planned) -> None:
+        step = with_parameters(planned.step, self._parameters(planned))
+        if not isinstance(step, Operator):
+            raise TypeError(f"'{planned.name}' is no operator.")
+        held = {name: known for name, known in self._held(planned).items() if known is not None}
+        outputs: dict[str, list[Item]] = {name: [] for name in planned.outputs}
+        step.prepare(planned.scan)
+        for item in self._main_items(planned):
+            if isinstance(item, Chunk) and len(held) == len(planned.held):
+                for name, chunk in apply(step, item, held).items():
+                    outputs[name].append(chunk)
+            else:
+                for items in outputs.values():
+                    items.append(item)
+        step.close()
+        for name, items in outputs.items():
+            self._items[planned.name, name] = items
+
+    def _fold_sets(self, planned: Planned) -> None:
+        fold = _as_fold(planned)
+        sets = SetFold(planned, fold)
+        for item in self._items[planned.main]:
+            if isinstance(item, Chunk):
+                sets.add(item)
+        for name, versions in sets.close(None).items():
+            store = self._stores.setdefault((planned.name, name), HeldStore())
+            for version in versions:
+                store.add(version)
+            store.complete()
+            self._items[planned.name, name] = [
+                Chunk(v.value[np.newaxis], planned.outputs[name].main.axes, np.array([n]))
+                for n, v in enumerate(versions)
+            ]
+
+    def _fold(self, planned: Planned) -> None:
+        fold = _as_fold(planned, with_parameters(planned.step, self._parameters(planned)))
+        held = [known for known in self._held(planned).values() if known is not None]
+        ledger = self._ledgers.setdefault(planned.name, Ledger())
+        state = fold.empty(planned.scan)
+        for item in self._main_items(planned):
+            if isinstance(item, Chunk):
+                fold.add(state, fold.digest(item), *held)
+                ledger.done(len(item))
+            elif isinstance(item, Gap):
+                fold.miss(state, item)
+                ledger.miss(item)
+        if isinstance(fold, Solver):
+            fold.advance(state, fold.rounds)
+        while fold.refine(state):
+            pass
+        ready = fold.ready(state)
+        for name, value in (fold.result(state) if ready else {}).items():
+            self._keep_result(planned, name, value)
+        for name in planned.outputs:
+            self._stores.setdefault((planned.name, name), HeldStore()).complete()
+
+    def _keep_result(self, planned: Planned, name: str, value: Any) -> None:
+        stream = planned.outputs[name].main
+        array = np.asarray(value)
+        self._results[f"{planned.name}.{name}"] = Result(array, stream.axes, stream.unit)
+        self._values |= small_values(f"{planned.name}.{name}", array)
+        self._items[planned.name, name] = [Chunk(array[np.newaxis], stream.axes, np.zeros(1, np.int64))]
+        self._stores.setdefault((planned.name, name), HeldStore()).add(final_version(array))
+
+    def _arrange(self, planned: Planned) -> None:
+        step = planned.step
+        if not isinstance(step, Arrange):
+            raise TypeError(f"'{planned.name}' is no arrangement.")
+        ledger = self._ledgers.setdefault(planned.name, Ledger())
+        arrange: Arrange[Any] = step
+        state = arrange.open(planned.scan)
+        given: list[Item] = []
+        ports = {planned.step.arguments[0]: planned.main, **planned.ports}
+        for port, origin in ports.items():
+            for item in self._items[origin]:
+                if isinstance(item, End):
+                    continue
+                if origin == planned.main:
+                    ledger.done(len(item)) if isinstance(item, Chunk) else ledger.miss(item)
+                given += arrange.push(state, port, item)
+            given += arrange.finish(state, port)
+        given += arrange.flush(state)
+        for name in planned.outputs:
+            self._items[planned.name, name] = given
+
+    def _collect(self) -> None:
+        for outlet in self.plan.collected:
+            assembled = Assembled(outlet.scan.main)
+            for item in self._items[outlet.port]:
+                if isinstance(item, Chunk):
+                    assembled.place(item)
+            result = assembled.result()
+            self._results[".".join(outlet.port)] = result
+            self._values |= small_values(".".join(outlet.port), result.data)
+
+    def _write(self) -> None:
+        begun = start_record(job_dict(self.job), self.plan.scan, self.job.pipeline.cites, self.started)
+        for outlet in self.plan.sinks:
+            if not isinstance(outlet.spec, SinkSpec):
+                continue
+            sink = outlet.spec.sink
+            sink.open(outlet.scan, begun)
+            ledger = self._ledgers.setdefault(f"sink {'.'.join(outlet.port)}", Ledger())
+            for item in self._items[outlet.port]:
+                if isinstance(item, Chunk):
+                    sink.write(item)
+                    ledger.done(len(item))
+                elif isinstance(item, Gap):
+                    sink.miss(item)
+                    ledger.miss(item)
+            sink.close(self._final_record(begun), complete=True)
+
+    def _final_record(self, begun: Mapping[str, Any]) -> dict[str, Any]:
+        return end_record(
+            begun,
+            counts=self.counts,
+            gaps=self._gaps,
+            changes=(),
+            values=self._values,
+            ended=time.time(),
+            complete=True,
+        )
+
+    @property
+    def counts(self) -> Counts:
+        """The worst consumer's counts."""
+        return worst(self._consumers()) if self._ledgers else Counts(self._intake.expected, self._intake.frames)
+
+    def _consumers(self) -> dict[str, Counts]:
+        expected, duplicates = self._intake.expected, self._intake.duplicates
+        return {
+            name: ledger.counts(expected, duplicates)
+            for name, ledger in self._ledgers.items()
+            if self.plan.counts_source_frames(name)
+        }
+
+    @property
+    def views(self) -> tuple[ViewInfo, ...]:
+        """What can be shown."""
+        return view_infos(self.plan)
+
+    def status(self) -> Status:
+        """Everything a screen shows."""
+        seconds = max((self.ended or time.time()) - self.started, 1e-9)
+        return Status(
+            state="done" if self.ended else "running",
+            counts=self.counts,
+            consumers=self._consumers(),
+            frames_per_second=self._intake.frames / seconds,
+            bytes_per_second=self._intake.bytes / seconds,
+            latency_ms=None,
+            queue_bytes=0,
+            queue_capacity=0,
+            queue_frames=0,
+            skipped={},
+            views=self.views,
+            steps=step_infos(self.plan, {}),
+            values=self._values,
+            changes=(),
+            progress=1.0 if self.ended else 0.0,
+        )
+
+    def view(self, name: str, *, after: int = -1, timeout: float | None = 0.0) -> Shown | None:
+        """The final version of a view."""
+        result = self._results.get(name) or self._results.get(f"{name}.data")
+        if result is None or after >= 0:
+            return None
+        planned = self.plan[name.partition(".")[0]]
+        stream = next(iter(planned.outputs.values())).main
+        return Shown(result.data, stream, 0, calibration=self.plan.scan.calibration)
+
+    def events(self, *, follow: bool = True) -> Iterator[Event]:
+        """That it has ended."""
+        yield Event("state", "done")
+
+    def set(self, changes: Mapping[str, Mapping[str, Any]]) -> Place:
+        """Refused: this runner has always ended already.
+
+        Raises:
+            ChangeRefused: Always.
+        """
+        raise ChangeRefused("The naive runner can not be steered.", field="runner", value="naive", expected="local")
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+    def finished(self, timeout: float | None = None) -> Results:
+        """The results."""
+        return self._results
+
+    def report(self) -> dict[str, Any]:
+        """The machine-readable report."""
+        from .describe import report_of
+
+        changes: tuple[Change, ...] = ()
+        return report_of(self.status(), {}, changes)
+
+
+def _as_fold(planned: Planned, step: Any = None) -> Fold[Any]:
+    fold: Any = step or planned.step
+    if not isinstance(fold, Fold):
+        raise TypeError(f"'{planned.name}' is no fold.")
+    return fold
+
+
+__all__ = ["NaiveRun", "NaiveRunner", "Plan"]

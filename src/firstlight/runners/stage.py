@@ -1,0 +1,151 @@
+"""A stage: worker threads that take a chunk through every map step of it, and hand the results to the consumers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from firstlight.core.buffer import Buffer
+from firstlight.core.chunk import Chunk, End, Item
+from firstlight.core.errors import Stopped
+from firstlight.core.operator import Operator
+from firstlight.core.plan import Planned, Port
+
+from .apply import apply, join_chunks
+from .context import Context
+from .fold_station import FoldStation
+from .fusing import Fusion, fusions
+from .stations import Consumer
+
+
+class Stage:
+    """Map steps between a buffer and the consumers of their outputs.
+
+    One thread takes a chunk through the whole stage; threads multiply chunks.
+    """
+
+    def __init__(
+        self,
+        origin: Port,
+        maps: Sequence[Planned],
+        consumers: Mapping[Port, Sequence[Consumer]],
+        buffer: Buffer,
+        context: Context,
+        threads: int,
+    ) -> None:
+        """Not started yet."""
+        self.origin = origin
+        self._maps = list(maps)
+        self._consumers = consumers
+        self.buffer = buffer
+        self._context = context
+        self._take = threading.Lock()
+        self._idle = threading.Condition()
+        self._in_flight = 0
+        self._fusions = fusions(self._maps, set(consumers))
+        name = ".".join(origin)
+        self.threads = [
+            threading.Thread(target=self._run, name=f"stage-{name}-{n}", daemon=True) for n in range(threads)
+        ]
+        context.failing.append(buffer.stop)
+
+    def start(self) -> None:
+        """Prepare the steps, then start the workers."""
+        for planned in self._maps:
+            if isinstance(planned.step, Operator):
+                planned.step.prepare(planned.scan)
+        for thread in self.threads:
+            thread.start()
+
+    def put(self, item: Item) -> None:
+        """Queue one item; the buffer does what its policy says when it is full."""
+        self.buffer.put(item)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                item = self._next()
+                if item is None:
+                    return
+                if isinstance(item, Chunk):
+                    self._work(item)
+                elif isinstance(item, End):
+                    self._end(item)
+                else:
+                    self._forward(item)
+        except Stopped:
+            return
+        except Exception as error:
+            self._context.fail(error)
+
+    def _next(self) -> Item | None:
+        with self._take:
+            item = self.buffer.get()
+            if isinstance(item, Chunk):
+                with self._idle:
+                    self._in_flight += 1
+        return item
+
+    def _work(self, chunk: Chunk) -> None:
+        try:
+            for port, result in self._results(chunk).items():
+                for consumer in self._consumers.get(port, ()):
+                    consumer.put(consumer.digest(result) if isinstance(consumer, FoldStation) else result)
+        finally:
+            with self._idle:
+                self._in_flight -= 1
+                self._idle.notify_all()
+
+    def _results(self, chunk: Chunk) -> dict[Port, Chunk]:
+        """Every output of the stage for one chunk."""
+        found: dict[Port, Chunk] = {self.origin: chunk}
+        for item in self._fusions:
+            main = item.first.main if item.first.cut is None else self.origin
+            source = found[main] if main in found else chunk
+            started = time.perf_counter()
+            outputs = self._outputs(item, source)
+            self._context.worked(item.name, time.perf_counter() - started, source)
+            found.update({(item.last.name, name): result for name, result in outputs.items()})
+        return found
+
+    def _outputs(self, fusion: Fusion, chunk: Chunk) -> dict[str, Chunk]:
+        fused = fusion.apply(chunk, self._context)
+        if fused is not None:
+            return fused
+        outputs: dict[str, Chunk] = {}
+        for planned in fusion.steps:
+            outputs = self._apply(planned, chunk)
+            chunk = next(iter(outputs.values()))
+        return outputs
+
+    def _apply(self, planned: Planned, chunk: Chunk) -> dict[str, Chunk]:
+        held = self._context.held(planned) if planned.held else {}
+        if held is None:
+            return dict.fromkeys(planned.outputs, chunk)
+        pieces: list[dict[str, Chunk]] = []
+        for part, step in self._context.in_force(planned, chunk):
+            operator: Any = step
+            pieces.append(apply(operator, part, held))
+        if len(pieces) == 1:
+            return pieces[0]
+        return {name: join_chunks([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _end(self, end: End) -> None:
+        """Wait for the chunks in work, then hand the end on."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._in_flight == 0 or self._context.failed.is_set())
+        if self._context.failed.is_set():
+            return
+        self._forward(end)
+        if end.set is None:
+            self.buffer.close()
+            for planned in self._maps:
+                if isinstance(planned.step, Operator):
+                    planned.step.close()
+
+    def _forward(self, item: Item) -> None:
+        for consumers in self._consumers.values():
+            for consumer in consumers:
+                consumer.put(item)

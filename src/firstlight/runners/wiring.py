@@ -1,0 +1,215 @@
+"""From a plan to threads: stages, stations and the buffers between them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from firstlight.core.buffer import Buffer, BufferSettings
+from firstlight.core.job import SinkSpec, ViewSpec
+from firstlight.core.pipeline import SOURCE
+from firstlight.core.plan import Cut, Planned, Port, port_name
+from firstlight.core.sink import Sink
+
+from .assemble import Assembled
+from .board import Showing
+from .context import Context
+from .describe import view_name
+from .fold_station import FoldStation
+from .spill import DiskRing
+from .stage import Stage
+from .stations import STATION_MEMORY, ArrangeStation, AssembleStation, Consumer, GatherStation, SinkStation, Station
+from .view_clock import ViewClock, Watched
+
+Key = tuple[Any, ...]
+"""Names a stage: by the port that feeds it, or by the cut in front of it."""
+
+
+@dataclass
+class Wiring:
+    """Everything that runs in one job, connected but not started."""
+
+    context: Context
+    threads: int
+    record: dict[str, Any]
+    stages: dict[Key, Stage] = field(default_factory=dict[Key, Stage])
+    folds: dict[str, FoldStation] = field(default_factory=dict[str, FoldStation])
+    stations: list[Station] = field(default_factory=list[Station])
+    sinks: list[Sink] = field(default_factory=list[Sink])
+    collected: dict[str, Assembled] = field(default_factory=dict[str, Assembled])
+    showing: list[Showing] = field(default_factory=list[Showing])
+    overflows: list[DiskRing] = field(default_factory=list[DiskRing])
+
+    def __post_init__(self) -> None:
+        """Connect everything that the plan names."""
+        self._plan = self.context.plan
+        self._buffers: dict[Key, Buffer] = {}
+        self._members: dict[Key, list[Planned]] = defaultdict(list)
+        self._origins: dict[Key, Port] = {}
+        self._consumers: dict[Key, dict[Port, list[Consumer]]] = defaultdict(lambda: defaultdict(list))
+        self._homes: dict[Port, Key] = {}
+        self._pending: dict[Key, list[Consumer]] = {}
+        """What a fold feeds, filled when somebody attaches to its output."""
+        self._watched: list[Watched] = []
+        for planned in self._plan.steps:
+            self._connect(planned)
+        for outlet in self._plan.collected:
+            self._collect(outlet.port)
+        for outlet in self._plan.views:
+            self._view(outlet.port, outlet.spec)
+        for outlet in self._plan.sinks:
+            self._sink(outlet.port, outlet.spec)
+        self.clock = ViewClock(self._watched, self.context.board)
+        self._make_stages()
+
+    # ---- connecting --------------------------------------------------------------------------------------------------
+
+    def _connect(self, planned: Planned) -> None:
+        if planned.kind == "fold":
+            self._connect_fold(planned)
+        elif planned.kind == "arrange":
+            self._connect_arrange(planned)
+        else:
+            key = self._home(planned.main) if planned.cut is None else self._behind(planned.cut)
+            self._members[key].append(planned)
+            for output in planned.outputs:
+                self._homes[planned.name, output] = key
+
+    def _connect_fold(self, planned: Planned) -> None:
+        every = {
+            outlet.port[1]: outlet.spec.every
+            for outlet in self._plan.views
+            if outlet.port[0] == planned.name and isinstance(outlet.spec, ViewSpec)
+        }
+        feeds: dict[str, list[Consumer]] = {}
+        station = FoldStation(planned, self.context, every=every, feeds=feeds)
+        self.folds[planned.name] = station
+        self.stations.append(station)
+        self.attach(planned.main, station)
+        for output in planned.outputs:
+            feeds[output] = self._feeds_of((planned.name, output))
+
+    def _connect_arrange(self, planned: Planned) -> None:
+        output = next(iter(planned.outputs))
+        port = (planned.name, output)
+        self._feeds_of(port)
+        station = ArrangeStation(planned, self.context, self._buffer(("out", port)))
+        self.stations.append(station)
+        for name, origin in {planned.step.arguments[0]: planned.main, **planned.ports}.items():
+            self.attach(origin, station.port(name))
+
+    def _feeds_of(self, port: Port) -> list[Consumer]:
+        """What a fold or an arrangement feeds: a stage of its own behind the port, made when somebody attaches to it."""
+        feeds: list[Consumer] = []
+        self._homes[port] = ("out", port)
+        self._origins["out", port] = port
+        self._pending[("out", port)] = feeds
+        return feeds
+
+    def _home(self, port: Port) -> Key:
+        """The stage in which a port appears."""
+        if port[0] == SOURCE:
+            key: Key = ("stream", port[1])
+            self._origins[key] = port
+            self._homes[port] = key
+        key = self._homes[port]
+        self._buffer(key)
+        return key
+
+    def attach(self, port: Port, consumer: Consumer) -> None:
+        """Let a consumer take what appears at a port."""
+        self._consumers[self._home(port)][port].append(consumer)
+
+    def _behind(self, cut: Cut) -> Key:
+        """The stage behind a cut; its gathering is made at the first call."""
+        key: Key = ("cut", cut.key)
+        if key not in self._buffers:
+            names = [p.name for p in self._plan.steps if p.cut is not None and p.cut.key == cut.key]
+            self._origins[key] = ("gather", port_name(cut.port))
+            self.attach(cut.port, GatherStation(cut, names, self.context, self._buffer(key)))
+        return key
+
+    def _buffer(self, key: Key) -> Buffer:
+        if key in self._buffers:
+            return self._buffers[key]
+        settings = BufferSettings(policy="wait", memory=STATION_MEMORY)
+        overflow = None
+        if key[0] == "stream":
+            settings = self._plan.job.buffer(str(key[1]))
+            if settings.policy == "spill":
+                overflow = DiskRing(int(settings.disk), self._plan.job.runner.scratch)
+                self.overflows.append(overflow)
+        buffer = self._buffers[key] = Buffer(settings, overflow, name=str(key[1]))
+        if key in self._pending:
+            self._pending[key].append(buffer)
+        return buffer
+
+    def _make_stages(self) -> None:
+        for key, buffer in self._buffers.items():
+            wide = key[0] == "cut" or key == ("stream", "data")
+            threads = self.threads if wide else 1
+            consumers = {port: tuple(found) for port, found in self._consumers[key].items()}
+            self.stages[key] = Stage(self._origins[key], self._members[key], consumers, buffer, self.context, threads)
+
+    # ---- outlets -----------------------------------------------------------------------------------------------------
+
+    def _collect(self, port: Port) -> None:
+        assembled = Assembled(self._plan[port[0]].outputs[port[1]].main)
+        self.collected[port_name(port)] = assembled
+        self.attach(port, AssembleStation(assembled, f"result {port_name(port)}", self.context))
+
+    def _view(self, port: Port, spec: Any) -> None:
+        name = view_name(port, self._plan)
+        planned = self._plan[port[0]]
+        if planned.kind != "fold":
+            scan = planned.outputs[port[1]]
+            assembled = Assembled(scan.main)
+            self.attach(port, AssembleStation(assembled, f"view {port_name(port)}", self.context))
+            self._watched.append(Watched(name, scan, assembled, spec.every))
+        for view in spec.to:
+            view.open(port_name(port), planned.outputs[port[1]].main)
+            self.showing.append(Showing(view, name, self.context.board, spec.every))
+
+    def _sink(self, port: Port, spec: Any) -> None:
+        if not isinstance(spec, SinkSpec):
+            return
+        scan = self._plan.scan if port[0] == SOURCE else self._plan[port[0]].outputs[port[1]]
+        spec.sink.open(scan, self.record)
+        self.sinks.append(spec.sink)
+        station = SinkStation(spec.sink, f"sink {port_name(port)}", self.context)
+        self.stations.append(station)
+        self.attach(port, station)
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def input(self, stream: str) -> Buffer | None:
+        """The buffer behind a stream of the source; None if nobody takes it."""
+        return self._buffers.get(("stream", stream))
+
+    def start(self) -> None:
+        """Start every thread, consumers first."""
+        for station in self.stations:
+            station.start()
+        for stage in self.stages.values():
+            stage.start()
+        for showing in self.showing:
+            showing.start()
+        self.clock.start()
+
+    def join(self) -> None:
+        """Wait until every stage and station has ended."""
+        for stage in self.stages.values():
+            for thread in stage.threads:
+                thread.join()
+        for station in self.stations:
+            station.join()
+
+    def close(self) -> None:
+        """Give everything back but the sinks."""
+        self.clock.end()
+        self.context.board.close()
+        for showing in self.showing:
+            showing.join(timeout=5)
+        for overflow in self.overflows:
+            overflow.close()
