@@ -117,7 +117,7 @@ reference: dev
 
 docs: dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "the documentation is in site/index.html"
+	@echo "the documentation is in site/index.html (its search needs a server: $(PY) -m http.server -d site -b 127.0.0.1)"
 
 bench: dev
 	$(PY) tools/bench.py --peers $(PEERS) $(ARGS)
