@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Generic
+from typing import ClassVar, Generic
 
 from .chunk import Chunk, Gap, Scan
 from .fold import State
@@ -17,6 +17,9 @@ from .step import Step
 
 class Arrange(Step, Generic[State]):
     """Join, window, stack, slice, sort, regroup. The state has one owner thread."""
+
+    keeps_ids: ClassVar[bool] = False
+    """True if what goes out are the frames that came in, under their own ids."""
 
     @abstractmethod
     def open(self, scan: Scan) -> State:

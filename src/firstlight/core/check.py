@@ -68,9 +68,11 @@ class _Planner:
         main = self._main(node, where)
         if main is None:
             return None
-        seen = self.known[main]
         kind = kind_of(node.step)
         ports, held = self._arguments(node, where)
+        if kind == "fold" and ports:
+            main, ports = self._joined(node, main, ports), {}
+        seen = self.known[main]
         parameters = {
             name: port for name, reference in node.held.items() if (port := self._resolve(reference, where)) is not None
         }
@@ -200,6 +202,22 @@ class _Planner:
             by_set = port[0] == SOURCE and port[1] != MAIN
             self._add(Planned(node, fold, "fold", port, seen, self._outputs(fold, seen, "fold"), by_set=by_set))
         return next(p for p in self.known if p[0] == name)
+
+    def _joined(self, node: Node, main: Port, ports: Mapping[str, Port]) -> Port:
+        """The frames of a fold, joined by id with its other arguments, which travel as coordinates of their names."""
+        for argument, port in ports.items():
+            kind = registry.get("operators", "join")
+            join: Step = kind(coordinate=argument)
+            name = f"join_{argument}_to_{node.name}"
+            seen = self.known[main]
+            joint = Node(join, name)
+            self._add(
+                Planned(
+                    joint, join, "arrange", main, seen, self._outputs(join, seen, "arrange"), {join.arguments[1]: port}
+                )
+            )
+            main = (name, join.first_output)
+        return main
 
     def _held_cut(
         self, node: Node, main: Port, seen: Scan, held: tuple[Port, ...], before_first: BeforeFirst

@@ -139,7 +139,8 @@ class Plan:
         if port[0] == SOURCE:
             return port[1] == MAIN
         planned = self[port[0]]
-        return planned.kind == "map" and planned.cut is None and self._of_source(planned.main)
+        keeps = planned.kind == "map" or (isinstance(planned.step, Arrange) and planned.step.keeps_ids)
+        return keeps and planned.cut is None and self._of_source(planned.main)
 
     def describe(self) -> list[str]:
         """The plan in lines, for ``firstlight check``."""

@@ -309,7 +309,6 @@ class FoldStation(Station):
         for name, versions in found.items():
             for version in versions:
                 self.context.stores[self._planned.name, name].add(version)
-                self.context.keep(self._planned, name, version.value)
                 stream = self._planned.outputs[name].main
                 place = np.array([version.since[1]], np.int64)
                 for consumer in self._feeds.get(name, []):
