@@ -1,0 +1,204 @@
+"""Simulated tomography scan of an ellipsoid phantom with exact line integrals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from firstlight.core.arrays import Array, Ids
+from firstlight.core.chunk import MAIN, Chunk, End, Item, Scan, Stream
+from firstlight.core.errors import UnknownName
+from firstlight.core.source import Source
+from firstlight.core.units import Bytes, Degree, Hertz, Micrometre, Quantity
+
+from .scene import Scene
+
+
+class PhantomSource(Source):
+    """Simulates a tomography scan of the Shepp-Logan head: exact projections, Poisson noise, and the faults of a detector.
+
+    Every frame depends on its id and the seed alone. Any size: frames are made as they are asked for.
+    """
+
+    use: ClassVar[str] = "phantom"
+    cites: ClassVar[tuple[str, ...]] = ("10.1109/TNS.1974.6499235",)
+
+    columns: Annotated[int, Field(ge=8, le=16384)] = 256
+    """Columns of the detector; the sample is scaled to them."""
+    rows: Annotated[int, Field(ge=1, le=16384)] = 64
+    """Rows of the detector, about the middle of the sample."""
+    angles: Annotated[int, Field(ge=1, le=1_000_000)] = 360
+    """Number of projections."""
+    range: Annotated[Degree, Field(gt=0)] = 180.0
+    """Angle that the projections are spread over evenly; its end is left out."""
+    start: Degree = 0.0
+    """Angle of the first projection."""
+    sample: Literal["head", "cylinders"] = "head"
+    """The 3-D Shepp-Logan head, or its middle slice continued along the axis."""
+    opacity: Annotated[float, Field(gt=0, le=100)] = 6.0
+    """Attenuation −ln T of a ray that crosses the detector's full width in material of density 1 (the skull)."""
+    center: float | None = None
+    """Column of the rotation axis, counted from 0; default: the middle, (columns − 1) / 2."""
+    counts: Annotated[float, Field(gt=0, le=60000)] = 20000.0
+    """Photons per pixel and frame in the open beam: the dose."""
+    noise: bool = True
+    """Draw photons (Poisson) and electronics; false gives rounded mean values."""
+    dark: Annotated[float, Field(ge=0, le=10000)] = 100.0
+    """Counts without light."""
+    readout: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    """Standard deviation of the electronics, in counts."""
+    darks: Annotated[int, Field(ge=0)] = 10
+    """Dark frames in a set."""
+    flats: Annotated[int, Field(ge=0)] = 10
+    """Flat frames in a set."""
+    sets: Annotated[int, Field(ge=1, le=2)] = 1
+    """1: darks and flats from before the scan; 2: from before and after it."""
+    structure: Annotated[float, Field(ge=0, le=2)] = 0.2
+    """Unevenness of the beam and of the pixels' gain."""
+    drift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the beam's strength that is lost from the first projection to the last."""
+    rings: Annotated[int, Field(ge=0)] = 0
+    """Columns whose gain differs between flats and projections, which makes rings."""
+    dead: Annotated[int, Field(ge=0)] = 0
+    """Columns that see no light."""
+    zingers: Annotated[float, Field(ge=0)] = 0.0
+    """Saturated pixels per projection, on average."""
+    pixel: Annotated[Micrometre, Field(gt=0)] | None = None
+    """Pixel size at the sample; without one, attenuation is per pixel."""
+    rate: Annotated[Hertz, Field(gt=0)] | None = None
+    """Projections per second; default: as fast as they can be made."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Another seed gives other noise and other defects."""
+    chunk: Annotated[Bytes, Field(gt=0)] = 2 * 2.0**20
+    """Size of a chunk: as many whole frames as fit, at least one."""
+
+    _scene: Scene | None = PrivateAttr(None)
+    _stopped: bool = PrivateAttr(False)
+
+    @property
+    def axis(self) -> float:
+        """Column of the rotation axis, counted from 0."""
+        return (self.columns - 1) / 2 if self.center is None else self.center
+
+    @property
+    def mu(self) -> float:
+        """Attenuation of density 1 per pixel."""
+        return self.opacity / self.columns
+
+    @property
+    def scale(self) -> float:
+        """Attenuation of density 1 in the unit of the reconstruction: 1/cm if the pixel size is known, else per pixel."""
+        return self.mu if self.pixel is None else self.mu / (self.pixel * 1e-4)
+
+    def scan(self) -> Scan:
+        """What the scan looks like."""
+        detector = {"row": self.rows, "col": self.columns}
+        streams = {MAIN: Stream(("angle", "row", "col"), {"angle": self.angles, **detector}, "uint16", unit="counts")}
+        for name, count in (("dark", self.darks), ("flat", self.flats)):
+            if count:
+                sizes = {"frame": count * self.sets, **detector}
+                streams[name] = Stream(("frame", "row", "col"), sizes, "uint16", unit="counts", first=-count)
+        angle = self.start + self.range * np.arange(self.angles) / self.angles
+        calibration = {"pixel": Quantity(self.pixel, "um")} if self.pixel else {}
+        order = (*(name for name in ("dark", "flat") if name in streams), MAIN)
+        told = {
+            "simulated": "yes: ellipsoid phantom of firstlight, no measured data",
+            "sample": f"Shepp-Logan {self.sample}",
+        }
+        return Scan(streams, "phantom", calibration, {"angle": angle}, order, told)
+
+    def truth(self, planes: Sequence[int] | Array | None = None) -> Array:
+        """What the reconstruction should give.
+
+        Args:
+            planes: Detector rows; default: all.
+
+        Returns:
+            (z, y, x) float32, x and y about the rotation axis, in 1/cm if the pixel size is known, else per pixel;
+            averaged over 4 × 4 × 4 points of each voxel.
+        """
+        rows = np.arange(self.rows) if planes is None else np.asarray(planes, dtype=np.int64)
+        return Scene(self).truth(rows)
+
+    def open(self) -> Scan:
+        """Prepare the sample and the beam."""
+        self._scene, self._stopped = Scene(self), False
+        return self.scan()
+
+    def items(self) -> Iterator[Item]:
+        """Darks and flats set by set, then the projections in order."""
+        for name, number in (("dark", self.darks), ("flat", self.flats)):
+            for set_ in range(self.sets if number else 0):
+                first = -number if set_ == 0 else self.angles
+                yield from self._play(name, np.arange(first, first + number, dtype=np.int64), set_)
+                if self._stopped:
+                    return
+                yield End(name, set_)
+            if number:
+                yield End(name)
+        yield from self._play(MAIN, np.arange(self.angles, dtype=np.int64), 0)
+        if not self._stopped:
+            yield End(MAIN)
+
+    def _play(self, stream: str, ids: Ids, set_: int) -> Iterator[Chunk]:
+        step = max(1, int(self.chunk // (2 * self.rows * self.columns)))
+        begun = time.monotonic()
+        for start in range(0, len(ids), step):
+            part = ids[start : start + step]
+            data = self._frames(stream, part, 0, self.rows)
+            if stream == MAIN and self.rate:
+                self._wait(begun + (start + len(part)) / self.rate)
+            if self._stopped:
+                return
+            coords = {"angle": self.start + self.range * part / self.angles} if stream == MAIN else {}
+            yield Chunk(data, ("row", "col"), part, coords=coords, stream=stream, set=set_)
+
+    def _wait(self, until: float) -> None:
+        while not self._stopped and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+
+    def _frames(self, stream: str, ids: Ids, start: int, stop: int) -> Array:
+        scene = self._scene or Scene(self)
+        self._scene = scene
+        out = np.empty((len(ids), max(stop - start, 0), self.columns), np.uint16)
+        for number, frame in enumerate(ids.tolist()):
+            scene.frame(stream, frame, start, stop, out[number])
+        return out
+
+    def read(self, where: Mapping[str, slice], stream: str = MAIN) -> Array:
+        """One block of a stream; only the rows that are asked for are made.
+
+        Raises:
+            UnknownName: There is no such stream or axis.
+        """
+        described = self.scan().stream(stream)
+        if unknown := set(where) - set(described.axes):
+            expected = "axes out of " + " ".join(described.axes)
+            raise UnknownName(
+                f"The stream '{stream}' has no axis '{min(unknown)}'.",
+                field="where",
+                value=sorted(where),
+                expected=expected,
+            )
+        ids = self._all_ids(stream)[where.get(described.axes[0], slice(None))]
+        start, stop, step = where.get("row", slice(None)).indices(self.rows)
+        return self._frames(stream, ids, start, stop)[:, ::step, where.get("col", slice(None))]
+
+    def _all_ids(self, stream: str) -> Ids:
+        if stream == MAIN:
+            return np.arange(self.angles, dtype=np.int64)
+        count = self.darks if stream == "dark" else self.flats
+        before = np.arange(-count, 0, dtype=np.int64)
+        return before if self.sets == 1 else np.concatenate([before, self.angles + np.arange(count, dtype=np.int64)])
+
+    def stop(self) -> None:
+        """End `items` after the chunk in hand."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Give the memory of the beam image back."""
+        self._scene = None
