@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatAny, formatBytes, formatCount, formatDuration, formatLatency, formatLength, formatPercent, formatValue } from "./format";
+import { formatAny, formatBytes, formatCount, formatDuration, formatLatency, formatLength, formatOnScale, formatPercent, formatValue } from "./format";
 
 const plain = (text: string): string => text.replace(/\u2009/g, " ").replace(/\u2212/g, "-");
 
@@ -9,6 +9,13 @@ describe("values", () => {
     [1.5e-7, "1.5e-7"], [2.5e9, "2.5e9"], [NaN, "no data"], [Infinity, "∞"], [null, "–"],
   ])("%s is %s", (value, text) => expect(plain(formatValue(value))).toBe(text));
   it("keeps six digits of parameters", () => expect(formatAny(234.5625)).toBe("234.563"));
+  it("gives a colour bar the decimals that its span needs", () => {
+    expect(plain(formatOnScale(-0.098, 3.2))).toBe("-0.1");
+    expect(plain(formatOnScale(-0.004, 3.2))).toBe("0");
+    expect(plain(formatOnScale(0.01234, 0.05))).toBe("0.012");
+    expect(plain(formatOnScale(65535, 65535))).toBe("65535");
+    expect(plain(formatOnScale(2, 0))).toBe("2");
+  });
   it("shortens long arrays", () => expect(formatAny([1, 2, 3, 4, 5, 6])).toBe("1 … 6 (6 values)"));
 });
 

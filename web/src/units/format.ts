@@ -26,6 +26,13 @@ function powerOfTen(value: number, digits: number): string {
   return `${Number(mantissa)}e${Number(exponent)}`;
 }
 
+/** A value on a scale that spans `span`: no more decimals than can be told apart there. */
+export function formatOnScale(value: number, span: number): string {
+  if (!Number.isFinite(value) || !(span > 0) || Math.abs(value) >= 1e4 || span < 1e-3) return formatValue(value, 3);
+  const decimals = Math.max(0, 1 - Math.floor(Math.log10(span)));
+  return String(Number(value.toFixed(decimals)) || 0).replace("-", MINUS);
+}
+
 /** A whole number with thin spaces between thousands. */
 export function formatCount(n: number | null | undefined): string {
   if (n === null || n === undefined) return NONE;

@@ -3,7 +3,7 @@ import { type ReactElement, useEffect, useState } from "react";
 import type { Frame } from "../api/message";
 import type { FrameHeader, RunState, ViewInfo } from "../api/types";
 import { ENDED } from "../api/types";
-import { formatDuration, formatLength, formatValue } from "../units/format";
+import { formatDuration, formatLength, formatOnScale, formatValue } from "../units/format";
 import { cssGradient } from "./colormaps";
 import type { Display } from "./display";
 import { useCalmFrame, useDisplay, useStreamState } from "./hooks";
@@ -18,7 +18,7 @@ export function ColorBar({ display, unit }: { display: Display; unit: string | n
   return (
     <div className="color-bar number" aria-label={`Colours from ${formatValue(levels[0])} to ${formatValue(levels[1])} ${unit ?? ""}`} role="img">
       <div className="color-strip" style={{ background: cssGradient(colorMap, inverted, "to top") }} />
-      <div className="color-labels"><span>{formatValue(levels[1], 3)}</span><span>{formatValue(middle, 3)}</span><span>{formatValue(levels[0], 3)}</span></div>
+      <div className="color-labels">{[levels[1], middle, levels[0]].map((value, i) => <span key={i}>{formatOnScale(value, levels[1] - levels[0])}</span>)}</div>
       <div className="color-unit">{unit ?? ""}</div>
     </div>
   );
