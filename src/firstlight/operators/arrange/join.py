@@ -39,6 +39,7 @@ class Join(Arrange[Waiting]):
     """
 
     use: ClassVar[str] = "join"
+    keeps_ids: ClassVar[bool] = True
     signature: ClassVar[Any] = "[*], [*] -> "
     arguments: ClassVar[tuple[str, ...]] = (FRAMES, OTHER)
 

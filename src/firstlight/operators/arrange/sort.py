@@ -30,6 +30,7 @@ class Sort(Arrange[Unsorted]):
     """
 
     use: ClassVar[str] = "sort"
+    keeps_ids: ClassVar[bool] = True
     signature: ClassVar[Any] = "[*] -> "
 
     window: Annotated[int, Field(ge=1)] = 64
