@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -17,7 +18,8 @@ from ..hdf5.angles import AngleUnit, degrees
 from ..hdf5.files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
 from ..hdf5.frames import FileSource, Frames, Recording, check_numbers
 from ..hdf5.handles import File
-from ..hdf5.source import image_frames, image_stream
+from ..hdf5.place import runs
+from ..hdf5.source import covered, image_frames, image_stream
 
 _INSTRUMENT = "measurement/instrument"
 _PIXEL_AT_SAMPLE = (f"{_INSTRUMENT}/detection_system/objective/resolution",)
@@ -78,11 +80,12 @@ class DXfileSource(FileSource):
             unit=attribute(found, "units"),
         )
         coords = {"angle": self._angles(file, frames)}
-        parts = [image_frames(file, path, name, main) for name, path in self._images(file)]
+        images = [image_frames(file, path, name, main) for name, path in self._images(file)]
+        streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in images}
+        parts = [each for part in images for each in _by_set(part)]
         ids = np.arange(frames, dtype=np.int64)
-        parts.append(Frames(found, ids, ids, coords=coords))
-        streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in parts[:-1]}
-        order = tuple(part.stream for part in parts)
+        parts.append(Frames(found, ids, ids, covered(found, 1), coords, reason="missing in the file", kind="lost"))
+        order = (*(part.stream for part in images), MAIN)
         return Recording(
             Scan(streams, self.path.stem, self._calibration(file), coords, order, words(file, _WORDS)), tuple(parts)
         )
@@ -131,3 +134,15 @@ class DXfileSource(FileSource):
             return at_sample
         factor = float(np.asarray(times[()]).flat[0])
         return Quantity(at_detector.value / factor, at_detector.unit) if factor > 0 else None
+
+
+def _by_set(part: Frames) -> list[Frames]:
+    """The sets that frames were taken in, where our own sink noted their place in the acquisition."""
+    noted = lookup(part.dataset.parent, part.dataset.name.rpartition("/")[2] + "_id")
+    if not is_dataset(noted) or len(noted) != len(part.rows):
+        return [part]
+    there = covered(part.dataset, 1, f"covered_{part.stream}")
+    came = len(part.rows) if there is None else int(there.sum())
+    ids = np.asarray(noted[:came], dtype=np.int64)
+    cut = [replace(part, rows=part.rows[start:stop], ids=ids[start:stop]) for start, stop in runs(ids)]
+    return [replace(each, set=number) for number, each in enumerate(cut)]

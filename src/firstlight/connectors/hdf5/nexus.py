@@ -74,6 +74,7 @@ def describe_data(target: Target, scan: Scan, *, swmr: bool = False) -> None:
     target.covered.attrs["description"] = (
         "1 where the frame (or, of one array, the position along its first axis) is whole"
     )
+    target.covered.attrs["first_id"] = target.stream.first if target.stream.arrival else 0
     group.attrs["axes"] = np.array(stream.axes, dtype="S") if stream.axes else "."
     for number, label in enumerate(stream.axes):
         grows = number == 0 and target.growing

@@ -86,7 +86,7 @@ class Hdf5Source(FileSource):
         images = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path}
         parts = [image_frames(file, path, name, main) for name, path in images.items()]
         count = np.arange(main.frames or 0, dtype=np.int64)
-        keep = _covered(found, arrival)
+        keep = covered(found, arrival)
         parts.append(
             Frames(found, count, count, keep, coords, arrival=arrival, reason="missing in the file", kind="lost")
         )
@@ -156,13 +156,13 @@ class Hdf5Source(FileSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def _covered(found: Dataset, arrival: int) -> Array | None:
+def covered(found: Dataset, arrival: int, mask_name: str = "covered") -> Array | None:
     """Which frames are there, where our own sink wrote a mask beside them."""
-    mask = lookup(found.parent, "covered")
-    if found.name.endswith("/covered") or not is_dataset(mask) or mask.shape != found.shape[:arrival]:
+    mask = lookup(found.parent, mask_name)
+    if mask == found or not is_dataset(mask) or mask.shape != found.shape[:arrival]:
         return None
-    covered = np.asarray(mask[()], dtype=bool).ravel()
-    return None if covered.all() else covered
+    there = np.asarray(mask[()], dtype=bool).ravel()
+    return None if there.all() else there
 
 
 def _scanned(axes: tuple[str, ...]) -> int:

@@ -37,12 +37,24 @@ class Target:
         stream: What the frames look like.
         first: The first chunk: gives the type, and the lengths that the stream leaves open. None: all are known.
         storage: Layout in the file.
+        name: Name of the array.
+        mask: Name of the mask of what is there.
     """
 
-    def __init__(self, group: Group, stream: Stream, first: Chunk | None, storage: Storage) -> None:
+    def __init__(
+        self,
+        group: Group,
+        stream: Stream,
+        first: Chunk | None,
+        storage: Storage,
+        *,
+        name: str = "data",
+        mask: str = "covered",
+    ) -> None:
         """Create the datasets."""
         self.stream = stream
         self.group = group
+        self._names = (name, mask)
         seen = {} if first is None else dict(zip(first.axes, first.data.shape[1:], strict=True))
         self.frame_axes = stream.frame_axes if stream.arrival else stream.axes
         self.frame_shape = tuple(_length(stream, label, seen) for label in self.frame_axes)
@@ -52,9 +64,9 @@ class Target:
             _length(stream, label, {}) if n else (lengths[0] or 0) for n, label in enumerate(stream.arrival_axes)
         )
         dtype = np.dtype(stream.dtype) if first is None else first.data.dtype.newbyteorder("=")
-        self.data = self._create("data", self.scanned + self.frame_shape, dtype, storage, frames=True)
+        self.data = self._create(name, self.scanned + self.frame_shape, dtype, storage, frames=True)
         masked = self.scanned or self.frame_shape[:1]
-        self.covered = self._create("covered", masked, np.dtype(np.uint8), Storage(swmr=storage.swmr))
+        self.covered = self._create(mask, masked, np.dtype(np.uint8), Storage(swmr=storage.swmr))
         self._filled = np.zeros(prod(self.scanned), np.int64)
         self._seen: dict[tuple[tuple[int, int], ...], Array] = {}
         self._rows: dict[int, int] | None = {} if stream.arrival_axes == ("frame",) else None
@@ -209,7 +221,7 @@ class Target:
 
     def reopen(self, group: Group) -> None:
         """Go on with the same datasets after the file was opened anew."""
-        self.group, self.data, self.covered = group, group["data"], group["covered"]
+        self.group, self.data, self.covered = group, group[self._names[0]], group[self._names[1]]
 
     def flush(self) -> None:
         """Hand what was written to the operating system."""

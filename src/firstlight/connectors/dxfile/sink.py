@@ -1,0 +1,139 @@
+"""Sink for DXfile (Data Exchange): captures a raw scan, with darks, flats and angles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import MAIN, Chunk, Scan
+from firstlight.core.errors import SinkError
+
+from ..hdf5.handles import File
+from ..hdf5.place import missing_ranges
+from ..hdf5.target import Storage, Target
+from ..hdf5.writing import FileSink, Writing
+
+_NAMES = {MAIN: "data", "dark": "data_dark", "flat": "data_white"}
+_DESCRIBED = {MAIN: "ImageData", "dark": "DarkData", "flat": "WhiteData"}
+
+
+class DXfileSink(FileSink):
+    """Captures a raw tomography scan as a DXfile: projections, darks, flats and angles, as programs of the APS read it."""
+
+    use: ClassVar[str] = "dxfile"
+    cites: ClassVar[tuple[str, ...]] = ("10.1107/S160057751401604X",)
+
+    def writing(self, path: Path, scan: Scan) -> Writing:
+        """Create the file.
+
+        Raises:
+            SinkError: It exists or can not be created, or the output is no stream of frames (row col).
+        """
+        if scan.main.frame_axes != ("row", "col") or scan.main.arrival != 1:
+            raise SinkError(
+                "A DXfile holds detector frames.",
+                field="of",
+                value=" ".join(scan.main.axes),
+                expected="a stream with the axes angle row col",
+                next_move="Use the sink hdf5 for results.",
+            )
+        return _Exchange(path, self.create(path), scan, Storage(self.compression))
+
+
+class _Exchange(Writing):
+    """The group ``exchange`` and what describes it."""
+
+    def __init__(self, path: Path, file: File, scan: Scan, storage: Storage) -> None:
+        super().__init__(path, file, scan, storage)
+        self.targets: dict[str, Target] = {}
+
+    def begin(self, record: dict[str, Any]) -> None:
+        """Write names, calibration and record; say that the scan is not complete."""
+        file, scan = self.file, self.scan
+        file.attrs["complete"] = np.bool_(False)
+        file["implements"] = "exchange:measurement:process"
+        file.create_group("exchange")
+        file["exchange/title"] = scan.name
+        file["measurement/sample/name"] = scan.metadata.get("sample", scan.name)
+        instrument = file.create_group("measurement/instrument")
+        where = {
+            "pixel": "detection_system/objective/resolution",
+            "energy": "monochromator/energy",
+            "distance": "sample_motor_stack/detector_distance",
+        }
+        units = {"pixel": "um", "energy": "keV", "distance": "mm"}
+        for name in where.keys() & scan.calibration.keys():
+            instrument[where[name]] = scan.calibration[name].to(units[name])
+            instrument[where[name]].attrs["units"] = units[name]
+        file["process/firstlight/record"] = json.dumps(record, default=str)
+        if all(scan.main.sizes.get(label) for label in scan.main.axes):
+            self._make(MAIN, None)
+
+    def target(self, chunk: Chunk) -> Target:
+        """The array of the chunk's stream.
+
+        Raises:
+            SinkError: The layout has no place for that stream, or for frames after a restart of the detector.
+        """
+        if chunk.stream not in _NAMES or chunk.epoch:
+            raise SinkError(
+                "A DXfile has no place for these frames.",
+                field="stream" if chunk.stream not in _NAMES else "epoch",
+                value=chunk.stream if chunk.stream not in _NAMES else chunk.epoch,
+                expected=f"one of {', '.join(_NAMES)}, and one run of the detector",
+                next_move="Use the sink hdf5.",
+            )
+        return self.targets.get(chunk.stream) or self._make(chunk.stream, chunk)
+
+    def _make(self, stream: str, chunk: Chunk | None) -> Target:
+        group, name = self.file["exchange"], _NAMES[stream]
+        mask = "covered" if stream == MAIN else f"covered_{stream}"
+        made = self.targets[stream] = Target(group, self.scan.stream(stream), chunk, self.storage, name=name, mask=mask)
+        made.data.attrs.update({"description": _DESCRIBED[stream], "units": "counts", "axes": "theta:y:x"})
+        if stream == MAIN:
+            values = self._theta(made.scanned[0])
+            theta = group.create_dataset("theta", data=values, maxshape=(None,), chunks=(4096,))
+            theta.attrs["units"] = "degrees"
+        else:
+            ids = group.create_dataset(
+                f"{name}_id", data=np.zeros(made.scanned[0], np.int64), maxshape=(None,), chunks=(4096,)
+            )
+            ids.attrs["description"] = "place of each frame in the acquisition, on the scale of the projections"
+        self.file.flush()
+        return made
+
+    def _theta(self, count: int) -> Array:
+        known = self.scan.coords.get("angle")
+        return np.full(count, np.nan) if known is None or len(known) != count else np.asarray(known, dtype=np.float64)
+
+    def note(self, target: Target, chunk: Chunk | None) -> None:
+        """Write the angles of projections, or the ids of dark and flat frames."""
+        stream = next(name for name, each in self.targets.items() if each is target)
+        beside = self.file["exchange/theta" if stream == MAIN else f"exchange/{_NAMES[stream]}_id"]
+        have, length = len(beside), target.scanned[0]
+        if have != length:
+            beside.resize((length,))
+            if stream == MAIN and length > have:
+                beside[have:] = self._theta(length)[have:]
+        ids = target.frame_ids()
+        if ids is not None:
+            beside[: len(ids)] = ids[:length]
+        elif chunk is not None and "angle" in chunk.coords:
+            places = chunk.ids - target.stream.first
+            low, high = int(places.min()), int(places.max()) + 1
+            block = beside[low:high]
+            block[places - low] = chunk.coords["angle"]
+            beside[low:high] = block
+
+    def end(self, record: dict[str, Any], *, complete: bool) -> None:
+        """Write which projections are missing, and the final record."""
+        main = self.targets.get(MAIN)
+        ranges = np.empty((0, 2), np.int64) if main is None else missing_ranges(main.covered[()])
+        table = self.file.create_dataset("process/firstlight/missing", data=ranges)
+        table.attrs["columns"] = "first, last projection (both included)"
+        self.file["process/firstlight/record_final"] = json.dumps(record, default=str)
+        self.file.attrs["complete"] = np.bool_(complete)

@@ -1,0 +1,183 @@
+"""Write a file while frames arrive: what all sinks over HDF5 files share."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from firstlight.core.chunk import Chunk, Gap, Scan
+from firstlight.core.errors import SinkError
+from firstlight.core.sink import Sink
+
+from .create import Compression, create_file, disk_errors, ensure_space
+from .handles import File
+from .target import Storage, Target
+
+
+class Writing(ABC):
+    """A file that is being written; used by one writer thread.
+
+    Args:
+        path: Where it is.
+        file: The open file.
+        scan: What will be written is `scan.main`.
+        storage: Layout of the arrays.
+    """
+
+    def __init__(self, path: Path, file: File, scan: Scan, storage: Storage) -> None:
+        """Nothing is written yet."""
+        self.path, self.file, self.scan, self.storage = path, file, scan, storage
+        self.gaps: list[Gap] = []
+        self.failed = False
+
+    @abstractmethod
+    def begin(self, record: dict[str, Any]) -> None:
+        """Write the head, and the arrays whose shape is known."""
+
+    @abstractmethod
+    def target(self, chunk: Chunk) -> Target:
+        """The array that the frames of a chunk belong to; made if it is not there yet."""
+
+    @abstractmethod
+    def note(self, target: Target, chunk: Chunk | None) -> None:
+        """Write what goes with frames, such as their angles; without a chunk, fit it to an array that became shorter."""
+
+    @abstractmethod
+    def end(self, record: dict[str, Any], *, complete: bool) -> None:
+        """Write what is missing, and the final record."""
+
+    def flush(self, target: Target) -> None:
+        """Hand what was written to the operating system, so that a killed process loses nothing."""
+        self.file.flush()
+
+    def write(self, chunk: Chunk) -> None:
+        """Write and flush one chunk.
+
+        Raises:
+            SinkError: The disk is full, or a frame does not fit.
+        """
+        doing = f"write frames {chunk.ids.min()} to {chunk.ids.max()}"
+        if self.failed:
+            raise SinkError(
+                "An earlier write to this file failed.",
+                field="path",
+                value=str(self.path),
+                next_move="Run the job again with another path.",
+            )
+        self.failed = True
+        ensure_space(self.path, doing, chunk.nbytes)
+        with disk_errors(self.path, doing, chunk.nbytes):
+            target = self.target(chunk)
+            try:
+                target.write(chunk)
+                self.note(target, chunk)
+                self.flush(target)
+            except (OSError, RuntimeError) as error:
+                if not isinstance(error, SinkError):
+                    self._give_back(target)
+                raise
+        self.failed = False
+
+    def _give_back(self, target: Target) -> None:
+        """Make the file whole again after a write that the disk refused."""
+        with contextlib.suppress(OSError, RuntimeError):
+            target.shrink()
+            self.note(target, None)
+            self.file.flush()
+
+    def finish(self, record: dict[str, Any], *, complete: bool) -> None:
+        """Write the end of the file and close it, whatever happens."""
+        try:
+            with disk_errors(self.path, "write the final record"):
+                self.end(record, complete=complete and not self.failed)
+                self.file.flush()
+        finally:
+            with disk_errors(self.path, "close the file"):
+                self.file.close()
+
+
+class FileSink(Sink):
+    """A sink into one HDF5 file."""
+
+    path: Path
+    """The file; its folder is created if that is missing."""
+    overwrite: bool = False
+    """Replace a file that exists already."""
+    compression: Compression = "none"
+    """Filter for the frames; readers need the same one (bslz4, zstd and blosc: the package hdf5plugin)."""
+
+    _writing: Writing | None = PrivateAttr(None)
+
+    @abstractmethod
+    def writing(self, path: Path, scan: Scan) -> Writing:
+        """Create the file.
+
+        Raises:
+            SinkError: It exists, or can not be created.
+        """
+
+    def open(self, scan: Scan, record: dict[str, Any]) -> None:
+        """Create the file, write the record, and make room for the frames if their number is known.
+
+        Raises:
+            SinkError: The file exists, can not be created, or does not fit on the disk.
+        """
+        previous, self._writing = self._writing, None
+        if previous is not None:
+            previous.file.close()
+        path = self.path.expanduser()
+        existed = path.exists()
+        begun = self.writing(path, scan)
+        try:
+            with disk_errors(path, "write the head of the file"):
+                begun.begin(record)
+                begun.file.flush()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                begun.file.close()
+            if not existed:
+                path.unlink(missing_ok=True)
+            raise
+        self._writing = begun
+
+    def create(self, path: Path, *, latest: bool = False) -> File:
+        """Create the file.
+
+        Raises:
+            SinkError: It exists, or can not be created.
+        """
+        return create_file(path, overwrite=self.overwrite, latest=latest)
+
+    def write(self, chunk: Chunk) -> None:
+        """Write the frames of one chunk to the places that their ids name, and hand them to the operating system.
+
+        Raises:
+            SinkError: The disk is full (the message names the path and the bytes), or a frame does not fit.
+        """
+        if self._writing is None:
+            raise SinkError("The file is not open.", field="path", value=str(self.path), next_move="Call open() first.")
+        if len(chunk):
+            self._writing.write(chunk)
+
+    def miss(self, gap: Gap) -> None:
+        """Note frames that will not come, for the list in the file."""
+        if self._writing is not None:
+            self._writing.gaps.append(gap)
+
+    def close(self, record: dict[str, Any], *, complete: bool) -> None:
+        """List what is missing, write the final record and close the file; harmless when called twice.
+
+        Raises:
+            SinkError: The disk is full; what was written before stays.
+        """
+        opened, self._writing = self._writing, None
+        if opened is not None:
+            opened.finish(record, complete=complete)
+
+    def location(self) -> str:
+        """The path."""
+        return str(self.path)
