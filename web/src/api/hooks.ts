@@ -75,6 +75,7 @@ export function useRun(id: string): RunWatch {
     const onMessage = (data: string | ArrayBuffer): void => {
       const event = typeof data === "string" ? (JSON.parse(data) as RunEvent) : null;
       if (event?.type === "status") {
+        socket?.well();
         setRun(event.run);
         setError(null);
       }

@@ -34,6 +34,11 @@ export class SteadySocket {
     this.socket?.close();
   }
 
+  /** A message made sense: the next loss is a new one. A refusal is none, or we would ask four times a second for ever. */
+  well(): void {
+    this.attempt = 0;
+  }
+
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
@@ -52,7 +57,6 @@ export class SteadySocket {
     };
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
       if (this.closed) return;
-      this.attempt = 0;
       this.handlers.onMessage(event.data);
     };
     socket.onclose = () => this.again();

@@ -68,6 +68,11 @@ export interface Schema {
   maximum?: number;
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
+  /** What pydantic leaves of limits on types of its own: not JSON schema, and all the same known. */
+  ge?: number;
+  gt?: number;
+  le?: number;
+  lt?: number;
   multipleOf?: number;
   enum?: Json[];
   const?: Json;
@@ -105,7 +110,7 @@ export interface Change {
 export interface RunDetail extends RunSummary {
   counts: Counts;
   rates: { frames_per_second: number; bytes_per_second: number };
-  latency_ms: { p50: number; p95: number; p99: number } | null;
+  latency_ms: { p50: number | null; p95: number | null; p99: number | null } | null;
   queue: { used_bytes: number; capacity_bytes: number; frames: number };
   views: ViewInfo[];
   steps: StepInfo[];

@@ -35,6 +35,8 @@ describe("readFields", () => {
     expect(rangeText(field("size"))).toBe("3 … 201");
     expect(rangeText(field("energy"))).toBe("> 0");
   });
+  it("knows pydantic's own words for limits", () =>
+    expect(readFields({ properties: { pixel: { anyOf: [{ gt: 0, type: "number", unit: "um" }, { type: "null" }] } } }).map((f) => [rangeText(f), f.unit])).toEqual([["> 0", "um"]]));
   it("survives odd schemas", () => {
     expect(readFields({})).toEqual([]);
     expect(readFields({ properties: { a: { $ref: "#/$defs/a" } }, $defs: { a: { $ref: "#/$defs/a" } } })[0]?.kind).toBe("json");

@@ -35,12 +35,20 @@ function readField(name: string, property: Schema, defs: Record<string, Schema>)
     unit: property.unit ?? schema.unit ?? null,
     kind: kindOf(schema, choices),
     optional,
-    minimum: schema.minimum ?? schema.exclusiveMinimum ?? null,
-    maximum: schema.maximum ?? schema.exclusiveMaximum ?? null,
-    openMinimum: schema.minimum === undefined && schema.exclusiveMinimum !== undefined,
-    openMaximum: schema.maximum === undefined && schema.exclusiveMaximum !== undefined,
+    ...limitsOf(schema),
     choices,
     fallback: property.default ?? null,
+  };
+}
+
+function limitsOf(schema: Schema): Pick<FieldSpec, "minimum" | "maximum" | "openMinimum" | "openMaximum"> {
+  const low = schema.minimum ?? schema.ge ?? null;
+  const high = schema.maximum ?? schema.le ?? null;
+  return {
+    minimum: low ?? schema.exclusiveMinimum ?? schema.gt ?? null,
+    maximum: high ?? schema.exclusiveMaximum ?? schema.lt ?? null,
+    openMinimum: low === null && (schema.exclusiveMinimum ?? schema.gt) !== undefined,
+    openMaximum: high === null && (schema.exclusiveMaximum ?? schema.lt) !== undefined,
   };
 }
 

@@ -27,7 +27,7 @@ interface Props {
 export function RunSide({ run, look, displays, planes, parameters, lines, stream }: Props): ReactElement {
   const { active, names, shown, tab, setTab } = look;
   const warnings = countWarnings(lines);
-  const brothers = active !== null && active.axes.length === 2 && shown.filter((v) => v.step === active.step && v.axes.length === 2).length > 1;
+  const brothers = active !== null && active.axes.length > 1 && shown.filter((v) => v.step === active.step && v.axes.length > 1).length > 1;
   const tabs = [
     { id: "parameters", label: "Parameters", content: <Forms run={run} planes={planes} parameters={parameters} /> },
     { id: "log", label: <>Log {warnings > 0 && <Chip tone="warn">{warnings}</Chip>}</>, content: <LogPanel lines={lines} /> },
@@ -36,7 +36,7 @@ export function RunSide({ run, look, displays, planes, parameters, lines, stream
   return (
     <aside className="side" aria-label="Controls">
       <PlanesPanel planes={planes} disabled={ENDED.has(run.state)} refused={parameters.refused} />
-      {active && active.axes.length === 2 && (
+      {active && active.axes.length > 1 && (
         <ContrastPanel key={active.name} name={names.get(active.name) ?? active.name} stream={stream} display={displays.of(active)} linked={displays.isLinked(active)}
           onLink={brothers ? (linked) => displays.link(active, linked) : null} />
       )}

@@ -9,8 +9,10 @@ steps:
   - {use: minus_log}
   - {use: find_center}
   - {use: live_slices, name: slices, inputs: [minus_log], center: {from: find_center}}
-views: [{of: slices, every: 0.1 s, to: [web]}]
-runner: {use: local}
+  - {use: latest, name: projection, inputs: [minus_log]}
+views:
+  - {of: slices, every: 0.1 s, to: [web]}
+  - {of: projection, every: 0.1 s, to: [web]}
 `;
 
 export type ReadJob = { job: { [key: string]: Json } } | { mistake: string };

@@ -56,7 +56,7 @@ describe("refusals", () => {
 
 describe("views", () => {
   it("are arranged so that axes line up", () =>
-    expect(arrangeViews([view("yz", ["z", "y"]), view("projection", ["row", "col"]), view("xz", ["z", "x"]), view("cube", ["z", "y", "x"]), view("xy", ["y", "x"])]).map((v) => v.name))
+    expect(arrangeViews([view("yz", ["z", "y"]), view("projection", ["row", "col"]), view("xz", ["z", "x"]), view("point", []), view("xy", ["y", "x"])]).map((v) => v.name))
       .toEqual(["xy", "projection", "xz", "yz"]));
   it("get short names where these are unique", () =>
     expect([...shortNames([view("a.xy", []), view("b.xy", []), view("a.xz", [])]).values()]).toEqual(["a.xy", "b.xy", "xz"]));

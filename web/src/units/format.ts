@@ -48,7 +48,8 @@ export function formatBytes(bytes: number): string {
 }
 
 /** Milliseconds below a second, seconds above. */
-export function formatLatency(ms: number): string {
+export function formatLatency(ms: number | null): string {
+  if (ms === null) return NONE;
   return ms < 1000 ? `${ms.toFixed(0)}${THIN}ms` : `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)}${THIN}s`;
 }
 

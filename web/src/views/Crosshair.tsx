@@ -13,7 +13,7 @@ interface Props {
 
 /** Where the other planes cut this one. Each line can be dragged, or moved with the arrow keys. */
 export function Crosshair({ info, planes, view, size, disabled }: Props): ReactElement {
-  const [rowAxis = "", columnAxis = ""] = info.axes;
+  const [rowAxis = "", columnAxis = ""] = info.axes.slice(-2);
   const row = planes.find(info.follows[rowAxis]);
   const column = planes.find(info.follows[columnAxis]);
   const shared = { planes, view, size, disabled };

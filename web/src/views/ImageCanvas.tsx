@@ -13,6 +13,8 @@ interface Props {
   stream: ViewStream | null;
   display: Display;
   full: number[];
+  /** Position along the axes before the last two. */
+  index: number[];
   size: Size;
   control: ViewportControl;
   frameRef: React.RefObject<HTMLDivElement>;
@@ -28,15 +30,15 @@ const lookOf = (display: Display): { table: Uint32Array; low: number; high: numb
 
 /** The image itself, on a plain 2-D canvas. `data-version` and `data-id` tell which frame is drawn. */
 export function ImageCanvas(props: Props): ReactElement {
-  const { name, label, stream, full, size, control, frameRef, children } = props;
+  const { name, label, stream, full, index, size, control, frameRef, children } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   usePainting(canvas, props);
   const gestures = useGestures(props);
   useWheel(frameRef, control);
   const density = window.devicePixelRatio || 1;
   useEffect(() => {
-    if (stream && size.width > 1 && size.height > 1) stream.want(wanted(control.view, size, full, density));
-  }, [stream, control.view, size, full, density]);
+    if (stream && size.width > 1 && size.height > 1) stream.want({ ...wanted(control.view, size, full, density), index });
+  }, [stream, control.view, size, full, index, density]);
   return (
     <div ref={frameRef} className={`image ${control.whole ? "" : "zoomed"}`} data-testid={`view-${name}`} role="group" tabIndex={0}
       aria-label={`${label}. Plus and minus zoom, arrows pan, 0 shows all.`} {...gestures}>

@@ -56,7 +56,9 @@ export function Readout({ stream, at }: ReadoutProps): ReactElement | null {
 }
 
 export function readoutText(frame: Frame, { row, column }: { row: number; column: number }): string {
-  const { axes, pixel_size: size, pixel_unit: unit, unit: valueUnit } = frame.header;
+  const { pixel_unit: unit, unit: valueUnit } = frame.header;
+  const axes = frame.header.axes.slice(-2);
+  const size = frame.header.pixel_size?.slice(-2);
   const value = valueAt(frame, row, column);
   const place = `${axes[1] ?? "column"} ${column}  ${axes[0] ?? "row"} ${row}`;
   const real = size && unit ? `  (${formatLength(column * (size[1] ?? 1), unit)}, ${formatLength(row * (size[0] ?? 1), unit)})` : "";

@@ -1,7 +1,7 @@
 import { type ReactElement, useMemo, useRef, useState } from "react";
 import { viewAddress } from "../api/client";
 import type { RunState, ViewInfo } from "../api/types";
-import { IconButton, Icon } from "../ui";
+import { Icon, IconButton, Slider } from "../ui";
 import { formatLength } from "../units/format";
 import { Crosshair } from "./Crosshair";
 import { ImageCanvas } from "./ImageCanvas";
@@ -29,6 +29,7 @@ export interface ViewProps {
 }
 
 const UNKNOWN = [1, 1];
+const NOWHERE: number[] = [];
 
 /** Any 2-D result: image, crosshair, colour bar and its own small toolbar. */
 export function ImageView(props: ViewProps): ReactElement {
@@ -37,9 +38,10 @@ export function ImageView(props: ViewProps): ReactElement {
   const size = useSize(box);
   const frame = useCalmFrame(stream, 200);
   const header = frame?.header ?? null;
-  const [height, width] = header?.full_shape ?? info.shape ?? UNKNOWN;
+  const [height, width] = header?.full_shape ?? info.shape?.slice(-2) ?? UNKNOWN;
   const full = useMemo(() => [height ?? 1, width ?? 1], [height, width]);
-  const pixel = header?.pixel_size ?? info.pixel_size;
+  const pixel = (header?.pixel_size ?? info.pixel_size)?.slice(-2) ?? null;
+  const [index, setIndex] = useState<number[]>(() => info.shape?.slice(0, -2).map((n) => Math.floor(n / 2)) ?? NOWHERE);
   const { ratio, exact } = rowOverColumn(full, pixel);
   const control = useViewport(full, size, ratio);
   const [at, setAt] = useState<{ row: number; column: number } | null>(null);
@@ -47,7 +49,7 @@ export function ImageView(props: ViewProps): ReactElement {
   const pick = (row: number, column: number): void => {
     const moves: Record<string, number> = {};
     [row, column].forEach((value, i) => {
-      const path = info.follows[info.axes[i] ?? ""];
+      const path = info.follows[info.axes.slice(-2)[i] ?? ""];
       if (path) moves[path] = value;
     });
     if (!locked) planes.move(moves);
@@ -60,7 +62,7 @@ export function ImageView(props: ViewProps): ReactElement {
         <Tools {...props} control={control} />
       </header>
       <div className="tile-body">
-        <ImageCanvas name={name} label={`View ${name}`} stream={stream} display={display} full={full} size={size} control={control}
+        <ImageCanvas name={name} label={`View ${name}`} stream={stream} display={display} full={full} index={index} size={size} control={control}
           frameRef={box} onHover={setAt} onPick={pick}>
           {props.crosshair && frame && <Crosshair info={info} planes={planes} view={control.view} size={size} disabled={locked} />}
           {frame && <ScaleBar view={control.view} width={size.width} info={{ pixel_size: pixel, pixel_unit: header?.pixel_unit ?? info.pixel_unit }} />}
@@ -69,7 +71,23 @@ export function ImageView(props: ViewProps): ReactElement {
         </ImageCanvas>
         <ColorBar display={display} unit={header?.unit ?? info.unit} />
       </div>
+      <IndexSliders info={info} index={index} onIndex={setIndex} />
     </article>
+  );
+}
+
+/** Of a result with more axes, one plane is shown: where it lies along each axis before the last two. */
+function IndexSliders({ info, index, onIndex }: { info: ViewInfo; index: number[]; onIndex: (index: number[]) => void }): ReactElement | null {
+  if (index.length === 0) return null;
+  return (
+    <footer className="index-row number">
+      {index.map((at, i) => (
+        <label key={i}>{info.axes[i]} {at}
+          <Slider label={`Position along ${info.axes[i]}`} value={at} min={0} max={(info.shape?.[i] ?? 1) - 1} testid={`index-${info.axes[i]}`}
+            onChange={(value) => onIndex(index.map((old, j) => (j === i ? value : old)))} />
+        </label>
+      ))}
+    </footer>
   );
 }
 
@@ -93,8 +111,8 @@ function Title({ info, name, planes, frameId }: ViewProps & { frameId: number | 
 
 function Tools({ run, info, name, display, control, large, onLarge }: ViewProps & { control: ViewportControl }): ReactElement {
   const look = (): Record<string, string> => {
-    const { colorMap, levels } = display.get();
-    return { colormap: colorMap, low: String(levels[0]), high: String(levels[1]) };
+    const { colorMap, inverted, levels } = display.get();
+    return { colormap: colorMap, low: String(levels[0]), high: String(levels[1]), ...(inverted && { inverted: "true" }) };
   };
   const file = `${run}_${name}`;
   return (

@@ -84,6 +84,7 @@ export class ViewStream {
       for (const draw of this.draws) draw(frame);
       this.drawnAt = performance.now();
       this.socket.send({ ack: frame.header.version });
+      this.socket.well();
       if (this.state.problem) this.setState({ ...this.state, problem: null });
     } catch (error) {
       // without a version there is nothing to acknowledge: a new connection starts afresh

@@ -11,7 +11,7 @@ export interface ViewKind {
 }
 
 export const VIEW_KINDS: ViewKind[] = [
-  { name: "image", shows: (axes) => axes.length === 2, Component: ImageView },
+  { name: "image", shows: (axes) => axes.length >= 2, Component: ImageView },
   { name: "line", shows: (axes) => axes.length === 1, Component: LineView },
 ];
 
@@ -33,7 +33,9 @@ export function arrangeViews(views: ViewInfo[]): ViewInfo[] {
   const names = shortNames(views);
   const rank = (view: ViewInfo): number => {
     const at = ORDER.indexOf(names.get(view.name) ?? "");
-    return at < 0 ? ORDER.length : at;
+    if (at >= 0) return at;
+    // frames as the detector sees them, whatever the step is called
+    return view.axes.slice(-2).join(" ") === "row col" ? ORDER.indexOf("projection") + 0.5 : ORDER.length;
   };
   return views.filter(kindOf).map((view, i) => ({ view, i })).sort((a, b) => rank(a.view) - rank(b.view) || a.i - b.i).map(({ view }) => view);
 }

@@ -65,7 +65,13 @@ function keepInside(v: Viewport, full: number[]): Viewport {
 export const isWhole = (v: Viewport, size: Size, full: number[]): boolean =>
   v.sx <= fit(full, size, v.sy / v.sx).sx * 1.0001;
 
-export interface Wanted { width: number; height: number; region: Region | null }
+export interface Wanted {
+  width: number;
+  height: number;
+  region: Region | null;
+  /** Position along the axes before the last two; the middle where none is given. */
+  index?: number[];
+}
 
 /** What to ask of the service: the visible part, and how many screen pixels it takes there. */
 export function wanted(v: Viewport, size: Size, full: number[], density: number): Wanted {
