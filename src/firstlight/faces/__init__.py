@@ -1,0 +1,1 @@
+"""Ways to control a run, all of them thin, over one interface."""

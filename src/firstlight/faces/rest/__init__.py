@@ -1,0 +1,1 @@
+"""REST, websockets and the web pages."""

@@ -1,0 +1,1 @@
+"""The websockets: pictures and events."""

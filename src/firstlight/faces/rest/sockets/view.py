@@ -1,0 +1,112 @@
+"""A view's websocket: images as large as the screen, one on its way at most, and always the newest."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import anyio
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from firstlight.core.arrays import Array
+from firstlight.core.errors import FirstlightError
+from firstlight.jobs.picture import Wanted
+from firstlight.jobs.protocol import plain
+from firstlight.jobs.remote import RemoteRun
+
+from .talk import MOST_MISTAKES, NONSENSE, Threads, read, refuse
+
+POLL = 0.15
+"""Seconds for which one question to the run stays open; what a new screen size may have to wait."""
+REST = 0.5
+"""Seconds between two questions to a run that has ended."""
+
+
+class ViewSocket:
+    """Sends one view to one client.
+
+    Args:
+        socket: The accepted connection.
+        run: The run.
+        view: The view's name.
+        threads: Where the work is done.
+    """
+
+    def __init__(self, socket: WebSocket, run: RemoteRun, view: str, threads: Threads) -> None:
+        """Wait for the client to say what it can show."""
+        self._socket = socket
+        self._run = run
+        self._view = view
+        self._threads = threads
+        self._wanted: Wanted | None = None
+        self._shown: Wanted | None = None
+        self._version = -1
+        self._acked = True
+        self._news = anyio.Event()
+
+    async def serve(self, first: dict[str, Any]) -> None:
+        """Send images until the client goes; `first` is what it said already."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._send_all)
+            try:
+                await self._listen(first)
+            except WebSocketDisconnect:
+                pass
+            tasks.cancel_scope.cancel()
+
+    async def _listen(self, first: dict[str, Any]) -> None:
+        if "width" in first:
+            self._take(first)
+        mistakes = 0
+        while mistakes < MOST_MISTAKES:
+            try:
+                self._take(await read(self._socket))
+            except FirstlightError as error:
+                mistakes += 1
+                await refuse(self._socket, error)
+        await self._socket.close(NONSENSE)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "ack" in message:
+            if message["ack"] == self._version:
+                self._acked = True
+        else:
+            self._wanted = Wanted.of(message)
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def _send_all(self) -> None:
+        try:
+            while True:
+                await self._wait_until_due()
+                await self._send_one()
+        except FirstlightError as error:  # no such view: it will not come by waiting
+            await refuse(self._socket, error)
+            await self._socket.close(NONSENSE)
+
+    async def _wait_until_due(self) -> None:
+        while self._wanted is None or not self._acked:
+            await self._news.wait()
+
+    async def _send_one(self) -> None:
+        wanted = self._wanted or Wanted()
+        after = self._version if wanted == self._shown else -1
+        begun = time.monotonic()
+        found = await self._threads.run(lambda: self._message(wanted, after))
+        if found is not None:
+            self._shown, self._version, self._acked = wanted, found[0], False
+            await self._socket.send_bytes(found[1])
+        elif time.monotonic() - begun < POLL / 2:  # it has ended, or has not started: do not ask in circles
+            with anyio.move_on_after(REST):
+                await self._news.wait()
+
+    def _message(self, wanted: Wanted, after: int) -> tuple[int, bytes] | None:
+        found = self._run.picture(self._view, wanted, after=after, timeout=POLL)
+        return None if found is None else (found[0]["version"], binary_message(*found))
+
+
+def binary_message(header: dict[str, Any], pixels: Array) -> bytes:
+    """u32 length of the header (little-endian) | header as JSON | pixels (little-endian)."""
+    text = json.dumps(plain({**header, "sent": time.time()}, nan=False), separators=(",", ":")).encode()
+    return b"".join((len(text).to_bytes(4, "little"), text, pixels.data if pixels.size else b""))

@@ -1,0 +1,204 @@
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def read_image(message):
+    size = int.from_bytes(message[:4], "little")
+    return json.loads(message[4 : 4 + size]), message[4 + size :]
+
+
+def ask(socket, width=32, height=24, **more):
+    socket.send(json.dumps({"token": None, "width": width, "height": height, "region": None, **more}))
+
+
+def test_images_come_scaled_and_newest_first(service):
+    run = service.start(frames=None, rate=100)
+    with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+        ask(socket)
+        header, pixels = read_image(socket.recv(timeout=5))
+        assert header["shape"] == [24, 32]
+        assert header["full_shape"] == [48, 64]
+        assert header["region"] == [0, 48, 0, 64]
+        assert header["axes"] == ["y", "x"]
+        assert (header["unit"], header["pixel_size"], header["pixel_unit"]) == ("1/cm", [0.65, 0.65], "um")
+        assert header["coverage"] == 0.5
+        assert abs(header["sent"] - time.time()) < 5
+        assert len(header["histogram"]["counts"]) == 128
+        image = np.frombuffer(pixels, "<f4").reshape(header["shape"])
+        assert image[0, 0] == pytest.approx(np.mean([0, 1, 64, 65]) + 5000)
+        # nothing comes before it is acknowledged, and then the newest, not the next
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=0.5)
+        socket.send(json.dumps({"ack": header["version"]}))
+        later, _ = read_image(socket.recv(timeout=5))
+        assert later["version"] > header["version"] + 20
+        socket.send(json.dumps({"ack": later["version"] - 1}))  # not the one on its way
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=0.3)
+
+
+def test_another_viewport_gives_another_image_at_once(service):
+    run = service.start(frames=1)
+    service.wait_for(run, "done")
+    with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+        ask(socket)
+        header, _ = read_image(socket.recv(timeout=5))
+        socket.send(json.dumps({"ack": header["version"]}))
+        with pytest.raises(TimeoutError):  # the run is over: nothing new will come
+            socket.recv(timeout=0.5)
+        begun = time.monotonic()
+        ask(socket, 100, 100, region=[0, 10, 0, 20])
+        header, pixels = read_image(socket.recv(timeout=5))
+        assert time.monotonic() - begun < 0.5
+        assert header["shape"] == [10, 20]
+        socket.send(json.dumps({"ack": header["version"]}))
+        ask(socket, 100, 100, region=[0, 10, 0, 20], half=True)
+        header, pixels = read_image(socket.recv(timeout=5))
+        assert header["dtype"] == "float16"
+        assert len(pixels) == 400
+
+
+def test_lines_are_sent_as_lines(service):
+    run = service.start(frames=None)
+    with service.socket(f"/runs/{run}/views/profile") as socket:
+        ask(socket)
+        header, pixels = read_image(socket.recv(timeout=5))
+        assert (header["shape"], len(pixels)) == ([64], 256)
+
+
+@pytest.mark.parametrize(
+    "message", ["{", "[]", "3", "null", '{"width": 0}', '{"width": "x", "height": 3}', '{"region": [1]}', b"\x00\xff", '{"width": 1e999}', "[" * 5000, ""]
+)
+def test_messages_that_make_no_sense_are_answered_and_survived(service, message):
+    run = service.start(frames=None)
+    with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+        socket.send(message)
+        answer = json.loads(socket.recv(timeout=5))
+        assert answer["error"]["message"]
+        ask(socket)
+        assert read_image(socket.recv(timeout=5))[0]["view"] == "slices.xy"
+
+
+def test_too_many_or_too_long_messages_end_the_connection(service):
+    run = service.start(frames=None)
+    with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+        for _ in range(30):
+            try:
+                socket.send("{")
+            except ConnectionClosed:
+                break
+        with pytest.raises(ConnectionClosed):
+            for _ in range(40):
+                socket.recv(timeout=5)
+    with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+        socket.send("x" * 100_000)
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=5)
+    assert service.http.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/runs/nothing/views/a", "/runs/nothing/events", "/runs/{}/views/nothing"])
+def test_unknown_runs_and_views(service, path):
+    run = service.start(frames=None)
+    with service.socket(path.format(run)) as socket:
+        ask(socket)
+        assert "no" in json.loads(socket.recv(timeout=5))["error"]["message"]
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=5)
+
+
+def test_events_bring_status_and_log(service):
+    run = service.start(frames=60, rate=50)
+    statuses, lines, times = [], [], []
+    with service.socket(f"/runs/{run}/events") as socket:
+        socket.send('{"token": null}')
+        while not statuses or statuses[-1]["state"] != "done":
+            message = json.loads(socket.recv(timeout=10))
+            if message["type"] == "status":
+                statuses.append(message["run"])
+                times.append(time.monotonic())
+            else:
+                lines.append(message["line"])
+        while lines[-1]["text"] != "The run is done.":
+            lines.append(json.loads(socket.recv(timeout=10))["line"])
+    assert [line["n"] for line in lines] == list(range(len(lines)))
+    assert statuses[-1]["counts"]["done"] == 60
+    assert statuses[0]["steps"][0]["schema"]
+    assert len(times) <= 5 * (times[-1] - times[0]) + 2
+
+
+def test_events_go_on_after_a_crash(service):
+    run = service.start(frames=None)
+    with service.socket(f"/runs/{run}/events") as socket:
+        socket.recv(timeout=5)
+        service.supervisor.run(run).kill()
+        deadline = time.monotonic() + 10
+        while True:
+            message = json.loads(socket.recv(timeout=5))
+            if message["type"] == "status" and message["run"]["state"] == "crashed":
+                break
+            assert time.monotonic() < deadline
+        assert "SIGKILL" in message["run"]["error"]
+
+
+def test_a_slow_client_slows_nobody(service):
+    run = service.start(frames=None, rate=100)
+    with service.socket(f"/runs/{run}/views/slices.xy") as slow, service.socket(f"/runs/{run}/views/slices.xy") as quick:
+        ask(slow)  # and never acknowledges
+        ask(quick)
+        seen = 0
+        begun = time.monotonic()
+        while time.monotonic() - begun < 2:
+            header, _ = read_image(quick.recv(timeout=5))
+            quick.send(json.dumps({"ack": header["version"]}))
+            seen += 1
+    assert seen > 40
+    assert service.http.get(f"/runs/{run}").json()["counts"]["done"] > 150
+
+
+def test_the_loop_never_stalls_for_longer_than_20_ms(service):
+    """Six clients of three runs, with large screens, 2048² float images, downloads and lists at the same time."""
+    run = service.start(frames=None, rate=20, size=(2048, 2048))
+    ended = threading.Event()
+    images, problems = [0] * 4, []
+
+    def watch(number):
+        try:
+            with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+                ask(socket, 1024 if number % 2 else 700, 1024)
+                while not ended.is_set():
+                    header, _ = read_image(socket.recv(timeout=20))
+                    images[number] += 1
+                    socket.send(json.dumps({"ack": header["version"]}))
+        except Exception as error:
+            problems.append(error)
+
+    def call():
+        import httpx
+
+        with httpx.Client(base_url=service.http.base_url, timeout=30) as http:
+            while not ended.is_set():
+                http.get(f"/runs/{run}").raise_for_status()
+                http.get("/runs").raise_for_status()
+                http.get(f"/runs/{run}/views/slices.xy.png").raise_for_status()
+
+    threads = [threading.Thread(target=watch, args=(number,)) for number in range(4)] + [threading.Thread(target=call)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    service.stalls.forget()
+    time.sleep(4)
+    worst = service.stalls.worst_ms
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert min(images) > 5
+    assert worst < 20, f"the loop stalled for {worst:.1f} ms"
