@@ -21,6 +21,8 @@ Outliers = Literal["bright", "dark", "both"]
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 # median absolute deviation of a normal distribution, in standard deviations
 _MAD = 0.6744897501960817
+# a count that no window reaches: that kind of outlier is left alone
+_NEVER = np.int32(2**31 - 1)
 
 
 def median_image(frames: ArrayLike) -> NDArray[np.float32]:
@@ -83,7 +85,7 @@ def remove_outliers(
             "out shares memory with frames: give another array, since neighbours are read after a pixel is set"
         )
     stack, target = (values[None], result[None]) if values.ndim == 2 else (values, result)
-    _remove_outliers(stack, target, threshold, size // 2, np.int32(kind != "dark"), np.int32(kind != "bright"))
+    _remove_outliers(stack, target, threshold, size // 2, kind != "dark", kind != "bright")
     return result
 
 
@@ -253,6 +255,24 @@ def _count_neighbours(
 
 
 @numba.njit(**_OPTIONS)
+def _mark_outliers(
+    line: NDArray[np.float32],
+    below: NDArray[np.int32],
+    above: NDArray[np.int32],
+    most_below: np.int32,
+    most_above: np.int32,
+) -> np.int32:
+    """Turn the counts in `below` into 1 for outliers and NaN, else 0; return how many there are."""
+    found = np.int32(0)
+    for col in range(line.size):
+        # only NaN differs from itself
+        odd = np.int32(below[col] >= most_below) | np.int32(above[col] >= most_above) | np.int32(line[col] != line[col])
+        below[col] = np.int32(odd)
+        found = np.int32(found + np.int32(odd))
+    return found
+
+
+@numba.njit(**_OPTIONS)
 def _pad_row(line: NDArray[Any], half: int, padded: NDArray[np.float32]) -> None:
     for i in range(half):
         padded[i] = np.float32(line[0])
@@ -263,7 +283,7 @@ def _pad_row(line: NDArray[Any], half: int, padded: NDArray[np.float32]) -> None
 
 @numba.njit(**_OPTIONS)
 def _remove_outliers(
-    frames: NDArray[Any], out: NDArray[Any], threshold: float, half: int, bright: np.int32, dark: np.int32
+    frames: NDArray[Any], out: NDArray[Any], threshold: float, half: int, bright: bool, dark: bool
 ) -> None:
     """The median is darker than a pixel by the threshold if most of the window is: so count, and sort only then."""
     rows, columns = frames.shape[1:]
@@ -284,12 +304,7 @@ def _remove_outliers(
             for k in range(side):
                 _count_neighbours(padded[k], line, np.float32(threshold), below, above)
             out[n, row] = frame[row]
-            found = np.int32(0)
-            for col in range(columns):
-                # counts of 0 where that kind of outlier is to be left alone; only NaN differs from itself
-                odd = (below[col] * bright >= majority) | (above[col] * dark >= majority) | (line[col] != line[col])
-                below[col] = odd
-                found = np.int32(found + np.int32(odd))
+            found = _mark_outliers(line, below, above, majority if bright else _NEVER, majority if dark else _NEVER)
             for col in range(columns if found else 0):
                 if below[col]:
                     count = _window(frame, row, col, half, values)
