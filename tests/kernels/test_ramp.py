@@ -24,6 +24,14 @@ def test_kernel_sums_to_nearly_nothing(length: int) -> None:
     assert 0 < ramp_kernel(length).sum() < 1 / length  # the tail beyond the row, not a constant offset
 
 
+def test_kernel_of_every_length_is_exact() -> None:
+    for length in range(1, 400):  # offsets made by division lose odd numbers to rounding, first at 98
+        kernel = ramp_kernel(length)
+        for offset in range(-((length - 1) // 2), length // 2 + 1):
+            expected = 0.25 if offset == 0 else -1 / (np.pi * offset) ** 2 if offset % 2 else 0.0
+            assert kernel[offset] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 def test_windows_start_at_one_and_fall(window: str) -> None:
     frequency = np.linspace(0, 0.5, 101)

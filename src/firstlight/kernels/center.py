@@ -5,6 +5,7 @@ sees the whole frame), and the Fourier transform of a full-turn sinogram (needs 
 and samples wider than the detector).
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numba
@@ -13,7 +14,6 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from firstlight.kernels.angles import opposite_pairs
-
 
 _HIGHEST_FREQUENCY = 0.25  # cycles per pixel
 _COARSE_COLUMNS = 256
@@ -29,7 +29,7 @@ class Center(NamedTuple):
 
 
 def center_by_correlation(
-    projections: NDArray[np.floating], angles_degrees: ArrayLike, *, pairs: int = 5, smoothing: float = 2.0
+    projections: NDArray[np.floating], angles_degrees: ArrayLike, *, pairs: int = 9, smoothing: float = 2.0
 ) -> Center:
     """Find the rotation axis from projections half a turn apart, one the mirror image of the other.
 
@@ -84,9 +84,7 @@ def _at_half_turn(off: NDArray[np.float64], columns: NDArray[np.float64]) -> tup
     return float(value), float(np.median(np.abs(columns - value - slope * off)))
 
 
-def _pair_center(
-    first: NDArray[np.floating], second: NDArray[np.floating], smoothing: float
-) -> tuple[float, float]:
+def _pair_center(first: NDArray[np.floating], second: NDArray[np.floating], smoothing: float) -> tuple[float, float]:
     """Center from one pair, and the correlation coefficient of the pair aligned."""
     columns = first.shape[-1]
     one, other = _level(first.astype(np.float64)), _level(second.astype(np.float64))
@@ -105,7 +103,7 @@ def _pair_center(
 
 
 def _agreement(
-    spectra: tuple[NDArray[np.complex128], NDArray[np.complex128]], frequency: NDArray[np.float64], shift: float
+    spectra: tuple[NDArray[np.complex128], NDArray[np.complex128]], frequency: NDArray[np.floating], shift: float
 ) -> float:
     """Correlation coefficient of a pair after moving the second by `shift`."""
     still, moved = spectra[0], spectra[1] * np.exp(-2j * np.pi * frequency * shift)
@@ -125,7 +123,7 @@ def _peak(correlation: NDArray[np.float64]) -> float:
     return float(place if place <= correlation.size // 2 else place - correlation.size)
 
 
-def _refine(cross: NDArray[np.complex128], frequency: NDArray[np.float64], start: float) -> float:
+def _refine(cross: NDArray[np.complex128], frequency: NDArray[np.floating], start: float) -> float:
     """Maximum of the correlation between pixels: Newton steps on its Fourier series."""
     shift = start
     omega = 2 * np.pi * frequency
@@ -172,17 +170,17 @@ def center_by_sinogram(
     half_turn = _half_turn(sinogram, np.asarray(angles_degrees, np.float64))
     columns = half_turn.shape[1]
     middle = (columns - 1) / 2
-    low = middle - columns / 4 if low is None else low
-    high = middle + columns / 4 if high is None else high
-    if not 0 <= low < high <= columns - 1:
-        raise ValueError(f"the range of columns {low} to {high} is empty or leaves the detector 0 to {columns - 1}.")
+    least = middle - columns / 4 if low is None else low
+    most = middle + columns / 4 if high is None else high
+    if not 0 <= least < most <= columns - 1:
+        raise ValueError(f"the range of columns {least} to {most} is empty or leaves the detector 0 to {columns - 1}.")
     binning = max(1, columns // _COARSE_COLUMNS)
-    place, depth = _coarse_search(_bin(half_turn, binning), (low / binning, high / binning), radius_ratio)
+    place, depth = _coarse_search(_bin(half_turn, binning), (least / binning, most / binning), radius_ratio)
     best, reach = float(place[int(np.argmin(depth))]) * binning + (binning - 1) / 2, 1.5 * binning
     for step in (reach / 6, 0.1, 0.02):
         fine = best + np.arange(-8, 9) * step
         best = _parabola(fine, _wedge_amplitude(*_wedge(half_turn, best, radius_ratio), fine))
-    return Center(min(max(best, low), high), _confidence(place, depth))
+    return Center(min(max(best, least), most), _confidence(place, depth))
 
 
 def _bin(half_turn: NDArray[np.float64], binning: int) -> NDArray[np.float64]:
@@ -202,7 +200,7 @@ def _coarse_search(
     windows = max(3, int(np.ceil((limits[1] - limits[0]) / 4.0)))
     edges = np.linspace(limits[0], limits[1], windows + 1)
     places, depths = [], []
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges.tolist()):
         place = np.linspace(left, right, max(2, int(np.ceil((right - left) / 0.5))), endpoint=False)
         places.append(place)
         depths.append(_wedge_amplitude(*_wedge(half_turn, (left + right) / 2, radius_ratio), place))
@@ -266,7 +264,7 @@ def _window(columns: int, center: float) -> NDArray[np.float64]:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _wedge_amplitude(half: Any, mirror: Any, phase: Any, centers: Any) -> Any:  # noqa: ANN401
+def _wedge_amplitude(half: Any, mirror: Any, phase: Any, centers: Any) -> Any:
     """Amplitude in the double wedge for each center tried, over that of the two halves added at random (1)."""
     result = np.empty(centers.size)
     for i in range(centers.size):
@@ -279,7 +277,7 @@ def _wedge_amplitude(half: Any, mirror: Any, phase: Any, centers: Any) -> Any:  
     return result
 
 
-def _parabola(place: NDArray[np.float64], depth: NDArray[np.float64]) -> float:
+def _parabola(place: NDArray[np.floating], depth: NDArray[np.float64]) -> float:
     """Place of the minimum: a parabola through the least sample and its neighbours."""
     i = int(np.argmin(depth))
     if i in (0, depth.size - 1):

@@ -60,7 +60,7 @@ class FourierFBP:
             padding: "zero" outside the detector, or "edge": the outermost values repeated (sample wider than the detector).
             weights: share of the half turn of each projection in radian, `angular_weights(angles_degrees)` by default.
             circle: set pixels outside the inscribed circle to 0; False reconstructs the corners too, which takes longer.
-            eps: relative accuracy of the non-uniform transform, 0.1 to 1e-5.
+            eps: relative accuracy of the non-uniform transform, 0.1 to 1e-4.
             workers: threads of the FFT inside one call; several threads calling with 1 each is faster.
 
         Raises:
@@ -69,7 +69,9 @@ class FourierFBP:
         self.angles = np.atleast_1d(np.asarray(angles_degrees, np.float64))
         self.weights = angular_weights(self.angles) if weights is None else np.asarray(weights, np.float64)
         if self.weights.shape != self.angles.shape:
-            raise ValueError(f"weights has shape {self.weights.shape}, expected {self.angles.shape} like angles_degrees.")
+            raise ValueError(
+                f"weights has shape {self.weights.shape}, expected {self.angles.shape} like angles_degrees."
+            )
         self.columns, self.size = columns, columns if size is None else size
         if self.size < 1 or columns < 1:
             raise ValueError(f"size is {self.size} and columns {columns}, expected at least 1 pixel.")

@@ -10,7 +10,7 @@ import numpy as np
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def pack(rows: Any, first: Any, twist: Any, plain: Any, twisted: Any, ends: Any) -> None:  # noqa: ANN401
+def pack(rows: Any, first: Any, twist: Any, plain: Any, twisted: Any, ends: Any) -> None:
     """Put slices 2p and 2p + 1 of `rows` (slice, angle, col) into pair p, from column `first` on; zeros around.
 
     `twisted` gets the same times conj(twist); `ends` (2, angle, pair) the first and last value.
@@ -36,7 +36,7 @@ def pack(rows: Any, first: Any, twist: Any, plain: Any, twisted: Any, ends: Any)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def scale(block: Any, factor: Any) -> None:  # noqa: ANN401
+def scale(block: Any, factor: Any) -> None:
     """Multiply each row of the block by a factor (frequency,)."""
     for a in range(block.shape[0]):
         for k in range(block.shape[1]):
@@ -45,7 +45,7 @@ def scale(block: Any, factor: Any) -> None:  # noqa: ANN401
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def combine(plain: Any, twisted: Any, even: Any, edges: Any, ends: Any) -> None:  # noqa: ANN401
+def combine(plain: Any, twisted: Any, even: Any, edges: Any, ends: Any) -> None:
     """Twice the filtered spectrum: even * plain + twisted, plus the repeated ends; into `plain`."""
     padded = np.any(edges[0] != 0)
     for a in range(plain.shape[0]):
@@ -57,7 +57,7 @@ def combine(plain: Any, twisted: Any, even: Any, edges: Any, ends: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def turn(block: Any, wave: Any, shift: Any, swap: Any, out: Any) -> None:  # noqa: ANN401
+def turn(block: Any, wave: Any, shift: Any, swap: Any, out: Any) -> None:
     """Weigh and shift spectra in FFT order into `out`, frequencies from low to high; see `FourierFBP._turns`."""
     angles, length, pairs = block.shape
     half = length // 2
@@ -75,7 +75,7 @@ def turn(block: Any, wave: Any, shift: Any, swap: Any, out: Any) -> None:  # noq
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def fold_columns(band: Any, margin: Any, points: Any, rows: Any) -> None:  # noqa: ANN401
+def fold_columns(band: Any, margin: Any, points: Any, rows: Any) -> None:
     """Add what spilled over the left and right rim of the grid to the other side."""
     for i in range(rows):
         for j in range(margin):
@@ -85,7 +85,7 @@ def fold_columns(band: Any, margin: Any, points: Any, rows: Any) -> None:  # noq
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def store_rows(rows: Any, top: Any, margin: Any, correction: Any, grid: Any) -> None:  # noqa: ANN401
+def store_rows(rows: Any, top: Any, margin: Any, correction: Any, grid: Any) -> None:
     """Copy the wanted columns of transformed rows to the grid; row i is row top + i, over the rim to the other side."""
     points, size, pairs = grid.shape
     for i in range(rows.shape[0]):
@@ -106,7 +106,7 @@ def store_rows(rows: Any, top: Any, margin: Any, correction: Any, grid: Any) -> 
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def write(strip: Any, left: Any, correction: Any, radius: Any, out: Any) -> None:  # noqa: ANN401
+def write(strip: Any, left: Any, correction: Any, radius: Any, out: Any) -> None:
     """Copy transformed columns (row, column, pair) to columns left... of the slices, 0 outside the circle."""
     points, width = strip.shape[:2]
     slices, size = out.shape[:2]

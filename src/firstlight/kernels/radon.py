@@ -78,7 +78,6 @@ def backproject_plane(
     Raises:
         ValueError: shapes or types that do not fit each other.
     """
-    rows, columns = filtered.shape[-2:]
     geometry = _geometry(angles_degrees, plane, center, size, weights, filtered.shape, filtered.dtype)
     image = np.zeros(shape, filtered.dtype) if out is None else out
     if image.shape != tuple(shape) or image.dtype != filtered.dtype:
@@ -171,7 +170,9 @@ def _geometry(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
     """Check and convert: (cosine and sine, weights, center per row, plane, middle of the volume)."""
     if len(full) != 3 or full[1] < 1 or full[2] < 2 or dtype not in (np.float32, np.float64):
-        raise ValueError(f"projections are {dtype} {full}, expected float32 or float64 (angle, row, col), 2 columns or more.")
+        raise ValueError(
+            f"projections are {dtype} {full}, expected float32 or float64 (angle, row, col), 2 columns or more."
+        )
     angles = np.atleast_1d(np.asarray(angles_degrees, np.float64))
     if angles.shape != (full[0],):
         raise ValueError(f"angles_degrees has shape {angles.shape}, expected ({full[0]},), one per projection.")
@@ -190,7 +191,7 @@ def _geometry(
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _span(start: Any, step: Any, columns: Any, width: Any) -> Any:  # noqa: ANN401
+def _span(start: Any, step: Any, columns: Any, width: Any) -> Any:
     """First and one past the last image column j with 0 <= start + step j <= columns - 1."""
     top = columns - 1.0
     if abs(step) < 1e-12:
@@ -203,7 +204,7 @@ def _span(start: Any, step: Any, columns: Any, width: Any) -> Any:  # noqa: ANN4
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _gather(target: Any, line: Any, start: Any, step: Any, weight: Any, steps: Any, first: Any, last: Any) -> None:  # noqa: ANN401
+def _gather(target: Any, line: Any, start: Any, step: Any, weight: Any, steps: Any, first: Any, last: Any) -> None:
     """Add weight times the linear interpolation of `line` at start + step j to target[j], first <= j < last."""
     zero, most = steps[0], steps[line.size - 2]
     for j in range(first, last):
@@ -214,7 +215,7 @@ def _gather(target: Any, line: Any, start: Any, step: Any, weight: Any, steps: A
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _scatter(line: Any, source: Any, start: Any, step: Any, weight: Any, steps: Any, first: Any, last: Any) -> None:  # noqa: ANN401
+def _scatter(line: Any, source: Any, start: Any, step: Any, weight: Any, steps: Any, first: Any, last: Any) -> None:
     """Adjoint of `_gather`: same places, same weights."""
     zero, most = steps[0], steps[line.size - 2]
     one = steps[1]
@@ -228,7 +229,7 @@ def _scatter(line: Any, source: Any, start: Any, step: Any, weight: Any, steps: 
 
 
 @numba.njit(nogil=True, cache=True)
-def _lines(i: Any, turn: Any, axis: Any, plane: Any, middle: Any, rows: Any) -> Any:  # noqa: ANN401
+def _lines(i: Any, turn: Any, axis: Any, plane: Any, middle: Any, rows: Any) -> Any:
     """Detector row, part of the next row, and column of pixel (i, 0), for one angle; row -1 if off the detector."""
     x = plane[0, 0] + i * plane[2, 0] - middle
     y = middle - plane[0, 1] - i * plane[2, 1]
@@ -243,7 +244,7 @@ def _lines(i: Any, turn: Any, axis: Any, plane: Any, middle: Any, rows: Any) -> 
 
 @numba.njit(nogil=True, cache=True)
 def _backproject(
-    image: Any, projections: Any, turn: Any, share: Any, axis: Any, plane: Any, middle: Any, steps: Any  # noqa: ANN401
+    image: Any, projections: Any, turn: Any, share: Any, axis: Any, plane: Any, middle: Any, steps: Any
 ) -> None:
     """Gather every projection into the image, a block of image rows at a time."""
     height, width = image.shape
@@ -269,7 +270,7 @@ def _backproject(
 
 @numba.njit(nogil=True, cache=True)
 def _project(
-    projections: Any, image: Any, turn: Any, share: Any, axis: Any, plane: Any, middle: Any, steps: Any  # noqa: ANN401
+    projections: Any, image: Any, turn: Any, share: Any, axis: Any, plane: Any, middle: Any, steps: Any
 ) -> None:
     """Scatter the image into every projection with the weights of `_backproject`."""
     height, width = image.shape
@@ -294,7 +295,7 @@ def _project(
 
 @numba.njit(nogil=True, cache=True)
 def _oblique(
-    image: Any, projections: Any, turn: Any, share: Any, axis: Any, plane: Any, middle: Any, adjoint: Any  # noqa: ANN401
+    image: Any, projections: Any, turn: Any, share: Any, axis: Any, plane: Any, middle: Any, adjoint: Any
 ) -> None:
     """Planes whose image rows cross detector rows: bilinear, pixel by pixel, either direction."""
     height, width = image.shape
