@@ -225,11 +225,12 @@ class Receiver(threading.Thread):
         frame, attributes = self._read(update)
         self._seen(IMAGE)
         self._last_frame = time.monotonic()
-        for arrival in self._arrivals.take(frame):
-            self._place(arrival, attributes)
+        arrived = self._arrivals.take(frame)
         for gap in self._arrivals.gaps():
             self._hand_on(self._gatherer.flush() if self._gatherer else [])
             self.handover.put(gap)
+        for arrival in arrived:
+            self._place(arrival, attributes)
 
     def _read(self, update: Any) -> tuple[wire.Frame | Refused, Mapping[str, float]]:
         """The frame of an update and its attributes; refused if it can not be used."""
