@@ -1,11 +1,33 @@
 import react from "@vitejs/plugin-react";
+import { fileURLToPath } from "node:url";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 /** The service that `npm run dev` talks to: the mock of dev/mock.py or a real `firstlight serve`. */
 const service = process.env["FIRSTLIGHT_SERVICE"] ?? "http://127.0.0.1:8000";
 
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** The service serves the pages under a content security policy without 'unsafe-eval': such code would fail in the browser. */
+const noCodeFromStrings: Plugin = {
+  name: "no-code-from-strings",
+  generateBundle(_, bundle) {
+    for (const [name, chunk] of Object.entries(bundle)) {
+      const found = chunk.type === "chunk" && /\bnew Function\b|(?<![.\w$])eval\(/.exec(chunk.code);
+      if (found) this.error(`${name} makes code from strings: …${chunk.code.slice(found.index - 80, found.index + 80)}…`);
+    }
+  },
+};
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), noCodeFromStrings],
+  resolve: {
+    alias: [
+      { find: /^ndarray$/, replacement: here("src/views/ndarray.ts") },
+      // imported by @h5web/lib for its side effect alone, which is to compile functions from strings
+      { find: /^ndarray-ops$/, replacement: here("src/views/nothing.ts") },
+    ],
+  },
   build: {
     outDir: "../src/firstlight/faces/rest/static",
     emptyOutDir: true,

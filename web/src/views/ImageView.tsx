@@ -41,7 +41,10 @@ export function ImageView(props: ViewProps): ReactElement {
   const [height, width] = header?.full_shape ?? info.shape?.slice(-2) ?? UNKNOWN;
   const full = useMemo(() => [height ?? 1, width ?? 1], [height, width]);
   const pixel = (header?.pixel_size ?? info.pixel_size)?.slice(-2) ?? null;
-  const [index, setIndex] = useState<number[]>(() => info.shape?.slice(0, -2).map((n) => Math.floor(n / 2)) ?? NOWHERE);
+  const [chosen, setIndex] = useState<number[] | null>(null);
+  const lengths = info.shape?.slice(0, -2).join(" ") ?? "";
+  const middle = useMemo(() => (lengths === "" ? NOWHERE : lengths.split(" ").map((n) => Math.floor(Number(n) / 2))), [lengths]);
+  const index = chosen ?? middle;
   const { ratio, exact } = rowOverColumn(full, pixel);
   const control = useViewport(full, size, ratio);
   const [at, setAt] = useState<{ row: number; column: number } | null>(null);
