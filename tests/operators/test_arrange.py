@@ -53,7 +53,7 @@ def test_join_pairs_by_id_whatever_the_order(seed):
 def test_what_the_other_stream_lost_is_a_gap_at_once_and_nothing_waits():
     frames, positions = frames_and_positions(10)
     gap = ("other", Gap(0, 3, 4, "never came"))
-    early = positions_in(positions, keep=[0, 1, 2]) + [gap] + positions_in(positions, keep=[5, 6, 7, 8, 9])
+    early = [*positions_in(positions, keep=[0, 1, 2]), gap, *positions_in(positions, keep=[5, 6, 7, 8, 9])]
     for items in (early + frames_in(frames), frames_in(frames) + early):
         chunks, gaps = drive(Join(), scan_of(frames), items)
         assert sum(len(chunk) for chunk in chunks) == 8

@@ -11,6 +11,7 @@ from firstlight.operators.correct.bin import bin
 from firstlight.operators.correct.crop import crop
 from firstlight.operators.correct.flat_field import flat_field, parts
 from firstlight.operators.correct.minus_log import minus_log
+from firstlight.operators.correct.remove_outliers import remove_outliers
 
 from .scenes import scan_of
 
@@ -68,7 +69,7 @@ def test_pixels_without_light_let_everything_through():
 
 
 def test_an_image_of_the_wrong_size_is_named():
-    with pytest.raises(AxesError, match="dark.*region and binning"):
+    with pytest.raises(AxesError, match=r"dark.*region and binning"):
         flat_field(np.zeros((2, 3, 4), np.uint16), np.zeros((3, 3)), np.ones((3, 4)))
 
 
@@ -123,3 +124,27 @@ def test_bin_makes_pixels_larger():
 @pytest.mark.parametrize("step", [flat_field(), minus_log(floor=1e-3), crop(rows=(0, 3)), bin(method="sum")], ids=repr)
 def test_steps_survive_a_process_border(step):
     assert pickle.loads(pickle.dumps(step)) == step
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_zingers_go_and_the_rest_stays(dtype):
+    frames = np.random.default_rng(6).integers(100, 120, (3, 16, 18)).astype(dtype)
+    clean = frames.copy()
+    frames[1, 5, 7] = 5000
+    frames[2, 0, 0] = 4000
+    frames[0, 9, 9] = 0
+    step = remove_outliers(threshold=60, size=5)
+    result = step.run(frames)
+    assert result.dtype == np.dtype(dtype)
+    assert result[1, 5, 7] < 120
+    assert result[2, 0, 0] < 120
+    assert result[0, 9, 9] == 0
+    same = frames == clean
+    np.testing.assert_array_equal(result[same], clean[same])
+    assert step.halo() == {"row": 2, "col": 2}
+    assert remove_outliers(threshold=60, kind="both").run(frames)[0, 9, 9] > 90
+
+
+def test_a_window_without_middle_is_refused():
+    with pytest.raises(ValueError, match="no middle"):
+        remove_outliers(threshold=1, size=4)

@@ -12,6 +12,7 @@ from firstlight.core.arrays import Array, bring_last
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
+from firstlight.kernels.median import median_image
 
 from .sum import FRAME
 
@@ -28,7 +29,7 @@ class Sample:
 
 
 class Median(Fold[Sample]):
-    """Take the median of all frames, pixel by pixel, which zingers do not shift.
+    """Take the median of all frames, pixel by pixel, which zingers do not shift; NaN is left out.
 
     Up to `frames` frames the median is exact. Of more, that many are kept, drawn by a fixed hash of epoch and id: a
     fair sample, the same whatever the order in which frames arrive.
@@ -73,7 +74,7 @@ class Median(Fold[Sample]):
         """The median, float32 of shape (row, col); NaN before the first frame."""
         if not state.frames:
             return {"data": np.full(state.shape, np.nan, np.float32)}
-        return {"data": np.median(np.stack(list(state.frames.values())), axis=0).astype(np.float32)}
+        return {"data": median_image(np.stack(list(state.frames.values())))}
 
     def merge(self, state: Sample, other: Sample) -> Sample:
         """The sample of both together."""

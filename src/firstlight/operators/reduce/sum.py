@@ -11,6 +11,7 @@ from firstlight.core.arrays import Array, bring_last
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
+from firstlight.kernels.masks import add_frames, sum_dtype
 
 FRAME = ("row", "col")
 
@@ -23,19 +24,6 @@ class Total:
     frames: int = 0
 
 
-def accumulator(dtype: str) -> np.dtype[Any]:
-    """The type in which values of a type are summed: int64, uint64, float64 or complex128."""
-    match np.dtype(dtype).kind:
-        case "b" | "i":
-            return np.dtype(np.int64)
-        case "u":
-            return np.dtype(np.uint64)
-        case "c":
-            return np.dtype(np.complex128)
-        case _:
-            return np.dtype(np.float64)
-
-
 class Summing(Fold[Total]):
     """What `sum` and `mean` share: a running total."""
 
@@ -44,12 +32,12 @@ class Summing(Fold[Total]):
     def empty(self, scan: Scan) -> Total:
         """The state before the first frame."""
         stream = scan.main
-        return Total(np.zeros((stream.size("row"), stream.size("col")), accumulator(stream.dtype)))
+        return Total(np.zeros((stream.size("row"), stream.size("col")), sum_dtype(stream.dtype)))
 
     def add(self, state: Total, chunk: Chunk, *held: Held) -> None:
         """Add the frames of one chunk."""
         frames, _ = bring_last(chunk.data, chunk.axes, FRAME)
-        state.sum += frames.sum(axis=0, dtype=state.sum.dtype)
+        add_frames(state.sum, frames)
         state.frames += len(frames)
 
     def merge(self, state: Total, other: Total) -> Total:
@@ -75,7 +63,7 @@ class Sum(Summing):
 
     def dtype(self, given: str) -> str:
         """64-bit, of the kind that comes in."""
-        return accumulator(given).name
+        return sum_dtype(given).name
 
     def unit(self, scan: Scan) -> str | None:
         """That of the frames."""

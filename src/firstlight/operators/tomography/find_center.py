@@ -69,7 +69,7 @@ class FindCenter(Fold[Sinograms]):
     def _rows(self, height: int) -> Ids:
         """The rows to keep."""
         if self.rows is None:
-            return np.unique(np.rint(np.linspace(0.1, 0.9, 5) * (height - 1)).astype(np.int64))
+            return np.unique((np.linspace(0.1, 0.9, 5) * height).astype(np.int64))
         chosen = np.unique(np.asarray(self.rows, np.int64))
         if chosen.size == 0 or chosen[-1] >= height:
             raise AxesError(
@@ -131,8 +131,11 @@ class FindCenter(Fold[Sinograms]):
 
     def coverage(self, state: Sinograms) -> float:
         """Share of half a turn that has come."""
-        filled = np.unique(np.flatnonzero(state.epoch >= 0) % (self.projections // 2)).size
-        return 1.0 if self.ready(state) else min(1.0, 2.0 * filled / self.projections)
+        angles = np.sort(state.angle[(state.epoch >= 0) & (state.epoch == state.epoch.max(initial=-1))])
+        if angles.size < 2:
+            return 0.0
+        gap = np.diff(angles, append=angles[0] + 360.0)
+        return 1.0 if self.ready(state) else float(min(1.0, (360.0 - gap.max()) / 180.0))
 
     def result(self, state: Sinograms) -> dict[str, Array]:
         """Column of the axis and confidence, two scalars; NaN and 0 before half a turn has come."""

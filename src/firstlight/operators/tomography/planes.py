@@ -19,6 +19,8 @@ PlaneName = Literal["xy", "xz", "yz"]
 _SAME = 1e-4
 """Weights that differ by less than this share of a usual one are left as they are."""
 _GOLDEN = 0.6180339887498949
+_REFILTERED = 2
+"""Projections filtered anew between two looks at the clock."""
 COARSE_STEP = 4
 """Pixels of the volume per pixel of a coarse plane."""
 SHOW = 0.25
@@ -162,16 +164,20 @@ class Plane:
         if self.growing is None:
             return False
         places = _spread(ring, self.growing.missing(ring))
-        done, batch = 0, 2
-        while done < places.size and (most is None or done < most) and (until is None or time.perf_counter() < until):
+        room = places.size if most is None else min(most, places.size)
+        done, batch = 0, 1
+        while done < room and (until is None or time.perf_counter() < until):
             started = time.perf_counter()
-            count = min(batch, places.size - done if most is None else most - done)
-            part = places[done : done + count]
+            part = places[done : min(done + batch, room)]
+            part = part[np.cumsum(ring.stale[part]) <= _REFILTERED]  # filtering takes longer than adding
             ring.refilter(part)
             self.growing.add(ring, part, ring.weight[part] - self.growing.applied[part])
             done += part.size
-            if time.perf_counter() - started < 0.005:
-                batch *= 2
+            now = time.perf_counter()
+            if until is not None:  # half of what seems to fit into the time that is left
+                batch = int(np.clip((until - now) / 2 / max((now - started) / part.size, 1e-6), 1, 128))
+            else:
+                batch = room
         if done >= places.size:
             self.current, self.growing, self.coarse = self.growing, None, None
         return self.growing is not None
