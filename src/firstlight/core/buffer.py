@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -65,7 +66,6 @@ class _Spilled:
     """What stands in the queue for a chunk that lies in the overflow."""
 
     ticket: Any
-    gap: Gap
     frames: int
     parts: tuple[Gap, ...]
 
@@ -86,12 +86,24 @@ class Buffer:
     """A bounded queue of chunks, gaps and ends; safe for several writers and readers."""
 
     def __init__(
-        self, settings: BufferSettings | None = None, overflow: Overflow | None = None, name: str = "buffer"
+        self,
+        settings: BufferSettings | None = None,
+        overflow: Overflow | None = None,
+        name: str = "buffer",
+        on_drop: Callable[[Gap], None] | None = None,
     ) -> None:
-        """Start empty; `overflow` is needed by the policy ``spill``."""
+        """Start empty.
+
+        Args:
+            settings: Size and policy.
+            overflow: Where to spill; needed by the policy ``spill``.
+            name: For messages.
+            on_drop: Told of each gap made here, on the writer's thread; must not touch this buffer.
+        """
         self.settings = settings or BufferSettings()
         self.name = name
         self._overflow = overflow
+        self._on_drop = on_drop
         self._queue: deque[Item | _Spilled] = deque()
         self._bytes = 0
         self._frames = 0
@@ -119,10 +131,10 @@ class Buffer:
             Stopped: The run was stopped while this waited.
         """
         with self._changed:
-            if isinstance(item, Chunk):
-                self._admit(item)
-            else:
+            if not isinstance(item, Chunk):
                 self._queue.append(item)
+            elif len(item):
+                self._admit(item)
             self._changed.notify_all()
 
     def _admit(self, chunk: Chunk) -> None:
@@ -138,7 +150,7 @@ class Buffer:
                 value=f"{self._bytes} of {self.settings.memory:.0f} byte",
                 next_move="Give it more memory, or the policy 'spill' or 'drop_oldest'.",
             )
-        elif policy == "spill" and (self._spilling() or not self._fits(chunk)):
+        elif policy == "spill" and not self._fits(chunk):
             self._spill(chunk)
             return
         while policy == "drop_oldest" and not self._fits(chunk):
@@ -154,23 +166,20 @@ class Buffer:
         self._frames += len(chunk)
         self.most_bytes = max(self.most_bytes, self._bytes)
 
-    def _spilling(self) -> bool:
-        return any(isinstance(item, _Spilled) for item in self._queue)
-
     def _spill(self, chunk: Chunk) -> None:
+        """Put a chunk that memory has no room for into the overflow; if that is full too, make room by dropping."""
         if self._overflow is None:
             raise BufferFull(
                 f"The buffer '{self.name}' spills, but has nowhere to.", field="buffers", expected="a spill folder"
             )
         ticket = self._overflow.put(chunk)
-        while ticket is None and self._frames:
+        while ticket is None:
             self._drop_oldest()
+            if self._fits(chunk):
+                self._append(chunk)
+                return
             ticket = self._overflow.put(chunk)
-        if ticket is None:
-            self._append(chunk)
-            return
-        parts = gaps_of(chunk, f"the buffer '{self.name}' was full")
-        self._queue.append(_Spilled(ticket, parts[0], len(chunk), parts))
+        self._queue.append(_Spilled(ticket, len(chunk), gaps_of(chunk, f"the buffer '{self.name}' was full")))
         self._frames += len(chunk)
 
     def _drop_oldest(self) -> None:
@@ -188,6 +197,9 @@ class Buffer:
                 continue
             self.dropped += sum(map(len, gaps))
             self._replace(place, gaps)
+            if self._on_drop is not None:
+                for gap in gaps:
+                    self._on_drop(gap)
             return
 
     def _replace(self, place: int, gaps: tuple[Gap, ...]) -> None:

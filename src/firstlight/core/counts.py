@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,14 +18,27 @@ from .run import Counts
 
 
 class Seen:
-    """The ids seen in one epoch, as a boundary below which all are settled plus the few above it."""
+    """The ids settled in one epoch, as disjoint runs in rising order; few, because gaps settle ids too."""
 
     def __init__(self) -> None:
         """Start before the first frame."""
-        self.first: int | None = None
-        self.last: int | None = None
-        self._runs: list[list[int]] = []
-        """Disjoint runs [first, last] in rising order; few, because gaps settle ids too."""
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    @property
+    def first(self) -> int | None:
+        """The lowest id settled."""
+        return self._starts[0] if self._starts else None
+
+    @property
+    def last(self) -> int | None:
+        """The highest id settled."""
+        return self._ends[-1] if self._ends else None
+
+    @property
+    def span(self) -> int:
+        """Number of ids from the first to the last, those between that are open included."""
+        return self._ends[-1] - self._starts[0] + 1 if self._starts else 0
 
     def new(self, ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Mark ids as seen; True for each that was not seen before."""
@@ -31,34 +47,39 @@ class Seen:
             return fresh
         low, high = int(ids.min()), int(ids.max())
         consecutive = high - low + 1 == len(ids) and bool((np.diff(ids) == 1).all())
-        if consecutive and not self._overlaps(low, high):
+        if consecutive and self.open(low, high) == [(low, high)]:
             self.mark(low, high)
             return fresh
         for place, value in enumerate(ids.tolist()):
-            fresh[place] = not self._overlaps(value, value)
+            fresh[place] = bool(self.open(value, value))
             if fresh[place]:
                 self.mark(value, value)
         return fresh
 
-    def _overlaps(self, low: int, high: int) -> bool:
-        return any(first <= high and low <= last for first, last in reversed(self._runs))
+    def open(self, low: int, high: int) -> list[tuple[int, int]]:
+        """The parts of a range (both ends included) that are not settled yet."""
+        found: list[tuple[int, int]] = []
+        place = bisect_left(self._ends, low)
+        while low <= high:
+            start, end = (self._starts[place], self._ends[place]) if place < len(self._starts) else (high + 1, high)
+            if low < start:
+                found.append((low, min(high, start - 1)))
+            low = max(low, end + 1)
+            place += 1
+        return found
 
     def mark(self, low: int, high: int) -> None:
         """Settle a range of ids (both ends included)."""
-        self.first = low if self.first is None else min(self.first, low)
-        self.last = high if self.last is None else max(self.last, high)
-        if self._runs and self._runs[-1][1] == low - 1:
-            self._runs[-1][1] = high
-            return
-        self._runs.append([low, high])
-        self._runs.sort()
-        merged: list[list[int]] = []
-        for first, last in self._runs:
-            if merged and first <= merged[-1][1] + 1:
-                merged[-1][1] = max(merged[-1][1], last)
-            else:
-                merged.append([first, last])
-        self._runs = merged
+        first = bisect_left(self._ends, low - 1)
+        last = bisect_right(self._starts, high + 1)
+        if first < last:
+            low, high = min(low, self._starts[first]), max(high, self._ends[last - 1])
+        self._starts[first:last] = [low]
+        self._ends[first:last] = [high]
+
+    def holes(self) -> list[tuple[int, int]]:
+        """The ranges between the first and the last id that are open."""
+        return [(end + 1, start - 1) for end, start in zip(self._ends, self._starts[1:], strict=False)]
 
 
 class Intake:
@@ -86,48 +107,74 @@ class Intake:
             return chunk
         return chunk.take(np.flatnonzero(fresh)) if count else None
 
-    def miss(self, gap: Gap) -> None:
-        """Note a gap that the source reports."""
+    def miss(self, gap: Gap) -> list[Gap]:
+        """Note a gap that the source reports; the parts of it that were neither delivered nor reported before."""
         with self._lock:
-            self._epochs.setdefault(gap.epoch, Seen()).mark(gap.first, gap.last)
+            epoch = self._epochs.setdefault(gap.epoch, Seen())
+            parts = epoch.open(gap.first, gap.last)
+            for low, high in parts:
+                epoch.mark(low, high)
+        return [
+            gap if (low, high) == (gap.first, gap.last) else replace(gap, first=low, last=high) for low, high in parts
+        ]
 
     @property
     def expected(self) -> int:
         """How many frames a consumer should account for, as far as is known now."""
         with self._lock:
-            seen = sum(
-                e.last - e.first + 1 for e in self._epochs.values() if e.first is not None and e.last is not None
-            )
-            return seen if self._total is None else max(self._total, seen)
+            return max(self._total or 0, self._known())
 
-    def missing(self) -> list[Gap]:
-        """At the end of the stream: gaps for everything that was neither delivered nor reported."""
-        found: list[Gap] = []
+    def _known(self) -> int:
+        return sum(epoch.span for epoch in self._epochs.values())
+
+    def missing(self, *, stopped: bool = False) -> list[Gap]:
+        """At the end of the stream: gaps for everything that was neither delivered nor reported.
+
+        Args:
+            stopped: The user ended the run: what was still to come is excluded, not lost.
+        """
         with self._lock:
-            for number, epoch in self._epochs.items():
-                runs = epoch._runs  # pyright: ignore[reportPrivateUsage]
-                found += [Gap(number, a[1] + 1, b[0] - 1, "never came") for a, b in pairwise(runs)]
-            known = sum(
-                e.last - e.first + 1 for e in self._epochs.values() if e.first is not None and e.last is not None
-            )
-            if self._total is not None and known < self._total:
-                found.append(self._tail(self._total - known))
+            found = [
+                Gap(number, low, high, "never came")
+                for number, epoch in sorted(self._epochs.items())
+                for low, high in epoch.holes()
+            ]
+            absent = 0 if self._total is None else max(self._total - self._known(), 0)
+            if absent:
+                found += self._ends(absent, stopped)
         return found
 
-    def _tail(self, count: int) -> Gap:
-        """The frames that a scan of known length lacks after the last one seen."""
+    def _ends(self, absent: int, stopped: bool) -> list[Gap]:
+        """The frames that a scan of known length lacks before the first one seen, and after the last."""
+        first = self._epochs[min(self._epochs)].first if self._epochs else None
+        head = 0 if first is None else min(max(first - self._first, 0), absent)
+        found = [] if first is None or not head else [Gap(min(self._epochs), first - head, first - 1, "never came")]
+        if absent == head:
+            return found
         number = max(self._epochs, default=0)
         last = self._epochs[number].last if number in self._epochs else None
         start = self._first if last is None else last + 1
-        return Gap(number, start, start + count - 1, "the stream ended before they came")
+        end = start + absent - head - 1
+        if stopped:
+            return [*found, Gap(number, start, end, "the run was stopped", "excluded")]
+        return [*found, Gap(number, start, end, "the stream ended before they came")]
 
     @property
     def next_place(self) -> Place:
         """The place after the newest frame: from where a change made now holds."""
         with self._lock:
-            number = max(self._epochs, default=0)
-            last = self._epochs[number].last if number in self._epochs else None
-            return (number, self._first if last is None else last + 1)
+            return self._next()
+
+    @contextmanager
+    def held_back(self) -> Iterator[Place]:
+        """The place after the newest frame; no further frame is taken in while the context lasts."""
+        with self._lock:
+            yield self._next()
+
+    def _next(self) -> Place:
+        number = max(self._epochs, default=0)
+        last = self._epochs[number].last if number in self._epochs else None
+        return (number, self._first if last is None else last + 1)
 
 
 class Ledger:

@@ -94,6 +94,13 @@ class HeldStore:
             self._changed.notify_all()
         self._tell()
 
+    def settle(self, version: Version) -> None:
+        """Take the final version: it takes the place of every one before."""
+        with self._changed:
+            self._versions = [version]
+            self._changed.notify_all()
+        self._tell()
+
     def complete(self) -> None:
         """Say that no further version will come."""
         with self._changed:
