@@ -1,12 +1,14 @@
 """The transposed ramp filter against convolution with the ramp's own samples."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstlight.kernels.ramp import RampFilter
-from firstlight.kernels.row_filter import TransposedRamp
+from firstlight.kernels.row_filter import TransposedRamp, _fast_length
 
 
 def convolved(projection):
@@ -27,12 +29,27 @@ def test_rows_are_convolved_with_the_ramp(rows, columns, seed):
     np.testing.assert_allclose(out, convolved(projection).T, atol=2e-6)
 
 
-@pytest.mark.parametrize("columns", [511, 512, 513, 1024, 1500, 2048])
+@pytest.mark.parametrize("columns", [511, 512, 513, 640, 768, 1024, 1280, 1500, 2048, 2560])
 def test_long_rows_keep_their_precision(columns):
     projection = np.random.default_rng(0).standard_normal((3, columns)).astype(np.float32)
     out = np.empty((columns, 3), np.float32)
     TransposedRamp(columns)(projection, out)
     np.testing.assert_allclose(out, convolved(projection).T, atol=2e-6)
+
+
+def test_transforms_are_not_much_longer_than_twice_a_row():
+    for columns in range(4, 3000):
+        length = TransposedRamp(columns).length if columns in (4, 100, 2560) else _fast_length(2 * columns)[0]
+        assert 2 * columns <= length < 2 * columns * 1.34
+    assert TransposedRamp(2560).length == 5120
+
+
+def test_threads_may_share_a_filter():
+    projections = np.random.default_rng(3).random((8, 40, 100)).astype(np.float32)
+    ramp, out = TransposedRamp(100), np.empty((8, 100, 40), np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ramp, projections, out))
+    np.testing.assert_array_equal(out, ramp(projections, np.empty_like(out)))
 
 
 @pytest.mark.parametrize("window", ["shepp-logan", "hann", "butterworth"])

@@ -6,13 +6,10 @@ keeps real and imaginary part apart. The transform runs forward with decimation 
 response in the order in which it comes out, and runs back with decimation in time: no reordering, in place. Rows are
 padded with zeros to twice their length, so that the convolution is linear; the first stage knows that half is zero, and
 the last one computes only the half that is kept.
-
-numba has no vector type, so that one butterfly is written in LLVM's own (compiled for whatever the CPU has).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -22,153 +19,28 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from firstlight.kernels.butterflies import (
+    POINT,
+    backward_2,
+    backward_3,
+    backward_4,
+    backward_4_of_half,
+    backward_5,
+    forward_2,
+    forward_3,
+    forward_4,
+    forward_4_of_half,
+    forward_5,
+)
 from firstlight.kernels.ramp import Window, ramp_response
 
 __all__ = ["TransposedRamp"]
 
-_LANES = 16
-_POINT = 2 * _LANES
 # points of a sub-transform that stays in a first-level cache: 128 points of 128 bytes
 _INNER = 128
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 
 F32 = NDArray[np.float32]
-Value = tuple[Any, Any]
-
-
-class _Points:
-    """Writes LLVM code that works on complex vectors: pairs of values."""
-
-    def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
-        self.builder = builder
-        self.vector = ir.VectorType(ir.FloatType(), _LANES)
-        self.work = context.make_array(signature.args[0])(context, builder, args[0]).data
-        self.twiddles = context.make_array(signature.args[3])(context, builder, args[3]).data
-        self.first, self.step, self.turn = args[1], args[2], args[4]
-
-    def _place(self, number: int, part: int) -> Any:
-        size = self.first.type
-        point = self.builder.add(self.first, self.builder.mul(self.step, ir.Constant(size, number)))
-        index = self.builder.add(self.builder.mul(point, ir.Constant(size, _POINT)), ir.Constant(size, part * _LANES))
-        return self.builder.bitcast(self.builder.gep(self.work, [index]), self.vector.as_pointer())
-
-    def load(self, number: int) -> Value:
-        """Point first + number * step."""
-        real, imaginary = (self.builder.load(self._place(number, part), align=4) for part in (0, 1))
-        return real, imaginary
-
-    def store(self, number: int, value: Value) -> None:
-        """Write point first + number * step."""
-        for part in (0, 1):
-            self.builder.store(value[part], self._place(number, part), align=4)
-
-    def _factor(self, number: int) -> Any:
-        index = self.builder.add(self.turn, ir.Constant(self.turn.type, number))
-        scalar = self.builder.load(self.builder.gep(self.twiddles, [index]), align=4)
-        lane = ir.Constant(ir.IntType(32), 0)
-        whole = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, lane)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
-        return self.builder.shuffle_vector(whole, ir.Constant(self.vector, ir.Undefined), zeros)
-
-    def add(self, a: Value, b: Value) -> Value:
-        """Sum."""
-        return self.builder.fadd(a[0], b[0]), self.builder.fadd(a[1], b[1])
-
-    def subtract(self, a: Value, b: Value) -> Value:
-        """Difference."""
-        return self.builder.fsub(a[0], b[0]), self.builder.fsub(a[1], b[1])
-
-    def add_i(self, a: Value, b: Value) -> Value:
-        """Sum a + i b."""
-        return self.builder.fsub(a[0], b[1]), self.builder.fadd(a[1], b[0])
-
-    def subtract_i(self, a: Value, b: Value) -> Value:
-        """Difference a - i b."""
-        return self.builder.fadd(a[0], b[1]), self.builder.fsub(a[1], b[0])
-
-    def turned(self, a: Value, number: int, *, back: bool) -> Value:
-        """Product of a and twiddle factor number, or its conjugate."""
-        real, imaginary = self._factor(2 * number), self._factor(2 * number + 1)
-        plus: dict[str, Any] = {"flags": ("contract",)}
-        b = self.builder
-        crossed = b.fmul(a[1], imaginary, **plus), b.fmul(a[0], imaginary, **plus)
-        straight = b.fmul(a[0], real, **plus), b.fmul(a[1], real, **plus)
-        if back:
-            return b.fadd(straight[0], crossed[0], **plus), b.fsub(straight[1], crossed[1], **plus)
-        return b.fsub(straight[0], crossed[0], **plus), b.fadd(straight[1], crossed[1], **plus)
-
-
-def _butterfly(write: Callable[[_Points], None]) -> Any:
-    """Make a numba function (work, first, step, twiddles, turn) of what `write` does to the points."""
-
-    @intrinsic
-    def butterfly(typingctx: Any, work: Any, first: Any, step: Any, twiddles: Any, turn: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            write(_Points(context, builder, signature, args))
-            return context.get_dummy_value()
-
-        return types.void(work, types.intp, types.intp, twiddles, types.intp), codegen
-
-    return butterfly
-
-
-def _write_forward_4(v: _Points) -> None:
-    a, b, c, d = (v.load(i) for i in range(4))
-    ac, bd, ac_, bd_ = v.add(a, c), v.add(b, d), v.subtract(a, c), v.subtract(b, d)
-    v.store(0, v.add(ac, bd))
-    v.store(1, v.turned(v.subtract_i(ac_, bd_), 0, back=False))
-    v.store(2, v.turned(v.subtract(ac, bd), 1, back=False))
-    v.store(3, v.turned(v.add_i(ac_, bd_), 2, back=False))
-
-
-def _write_forward_4_of_half(v: _Points) -> None:
-    """The same where the second half of the points is zero."""
-    a, b = v.load(0), v.load(1)
-    v.store(0, v.add(a, b))
-    v.store(1, v.turned(v.subtract_i(a, b), 0, back=False))
-    v.store(2, v.turned(v.subtract(a, b), 1, back=False))
-    v.store(3, v.turned(v.add_i(a, b), 2, back=False))
-
-
-def _back_4(v: _Points) -> tuple[Value, Value, Value, Value]:
-    y0, y2 = v.load(0), v.turned(v.load(2), 1, back=True)
-    y1, y3 = v.turned(v.load(1), 0, back=True), v.turned(v.load(3), 2, back=True)
-    return v.add(y0, y2), v.subtract(y0, y2), v.add(y1, y3), v.subtract(y1, y3)
-
-
-def _write_backward_4(v: _Points) -> None:
-    even, even_, odd, odd_ = _back_4(v)
-    v.store(0, v.add(even, odd))
-    v.store(1, v.add_i(even_, odd_))
-    v.store(2, v.subtract(even, odd))
-    v.store(3, v.subtract_i(even_, odd_))
-
-
-def _write_backward_4_of_half(v: _Points) -> None:
-    """The same where only the first half of the points is kept."""
-    even, even_, odd, odd_ = _back_4(v)
-    v.store(0, v.add(even, odd))
-    v.store(1, v.add_i(even_, odd_))
-
-
-def _write_forward_2(v: _Points) -> None:
-    a, b = v.load(0), v.load(1)
-    v.store(0, v.add(a, b))
-    v.store(1, v.turned(v.subtract(a, b), 0, back=False))
-
-
-def _write_backward_2(v: _Points) -> None:
-    a, b = v.load(0), v.turned(v.load(1), 0, back=True)
-    v.store(0, v.add(a, b))
-    v.store(1, v.subtract(a, b))
-
-
-_forward_4 = _butterfly(_write_forward_4)
-_forward_4_of_half = _butterfly(_write_forward_4_of_half)
-_backward_4 = _butterfly(_write_backward_4)
-_backward_4_of_half = _butterfly(_write_backward_4_of_half)
-_forward_2 = _butterfly(_write_forward_2)
-_backward_2 = _butterfly(_write_backward_2)
 
 
 @intrinsic
@@ -204,9 +76,7 @@ class TransposedRamp:
         if columns < 1:
             raise ValueError(f"columns is {columns}, expected at least 1.")
         self.columns = columns
-        self.length = max(8, 1 << (2 * columns - 1).bit_length())
-        stages = (self.length.bit_length() - 1) // 2
-        radices = [4] * stages + [2] * ((self.length.bit_length() - 1) % 2)
+        self.length, radices = _fast_length(2 * columns)
         self._radices = np.array(radices, np.int64)
         self._twiddles, self._offsets = _twiddles(self.length, radices)
         response = ramp_response(self.length, window, cutoff) / self.length
@@ -232,10 +102,20 @@ class TransposedRamp:
         if target.shape != expected or target.dtype not in (np.float32, np.float16):
             raise ValueError(f"out is {target.dtype}{target.shape}: expected float32 or float16 {expected}")
         bits = target.view(np.uint16) if target.dtype == np.float16 else target
-        work = np.empty(self.length * _POINT, np.float32)
+        work = np.empty(self.length * POINT, np.float32)
         for projection, result in zip(stack, bits, strict=True):
             _filter(projection, result, work, self._radices, self._twiddles, self._offsets, self._response)
         return out
+
+
+def _fast_length(least: int) -> tuple[int, list[int]]:
+    """Smallest length 2^k, 3 * 2^k or 5 * 2^k that holds `least` points, and its stages, of which the first is a 4."""
+    found: list[tuple[int, list[int]]] = []
+    for odd in (1, 3, 5):
+        twos = max(2, (-(-least // odd) - 1).bit_length())
+        radices = [4] * (twos // 2) + [2] * (twos % 2) + [odd] * (odd > 1)
+        found.append((odd << twos, radices))
+    return min(found)
 
 
 def _twiddles(length: int, radices: list[int]) -> tuple[F32, NDArray[np.int64]]:
@@ -266,24 +146,32 @@ def _output_order(length: int, radices: list[int]) -> NDArray[np.int64]:
 def _forward(work: F32, first: int, count: int, n: int, radix: int, twiddles: F32, offset: int) -> None:
     m = n // radix
     for start in range(first, first + count, n):
-        if radix == 4:
-            for j in range(m):
-                _forward_4(work, start + j, m, twiddles, offset + 6 * j)
-        else:
-            for j in range(m):
-                _forward_2(work, start + j, m, twiddles, offset + 2 * j)
+        for j in range(m):
+            turn = offset + 2 * (radix - 1) * j
+            if radix == 4:
+                forward_4(work, start + j, m, twiddles, turn)
+            elif radix == 2:
+                forward_2(work, start + j, m, twiddles, turn)
+            elif radix == 3:
+                forward_3(work, start + j, m, twiddles, turn)
+            else:
+                forward_5(work, start + j, m, twiddles, turn)
 
 
 @numba.njit(**_OPTIONS)
 def _backward(work: F32, first: int, count: int, n: int, radix: int, twiddles: F32, offset: int) -> None:
     m = n // radix
     for start in range(first, first + count, n):
-        if radix == 4:
-            for j in range(m):
-                _backward_4(work, start + j, m, twiddles, offset + 6 * j)
-        else:
-            for j in range(m):
-                _backward_2(work, start + j, m, twiddles, offset + 2 * j)
+        for j in range(m):
+            turn = offset + 2 * (radix - 1) * j
+            if radix == 4:
+                backward_4(work, start + j, m, twiddles, turn)
+            elif radix == 2:
+                backward_2(work, start + j, m, twiddles, turn)
+            elif radix == 3:
+                backward_3(work, start + j, m, twiddles, turn)
+            else:
+                backward_5(work, start + j, m, twiddles, turn)
 
 
 @numba.njit(**_OPTIONS)
@@ -293,7 +181,7 @@ def _convolve(
     """Transform, multiply by the response, transform back."""
     quarter = length // 4
     for j in range(quarter):
-        _forward_4_of_half(work, j, quarter, twiddles, offsets[0] + 6 * j)
+        forward_4_of_half(work, j, quarter, twiddles, offsets[0] + 6 * j)
     outer, n = 1, quarter
     while n > _INNER:
         _forward(work, 0, length, n, radices[outer], twiddles, offsets[outer])
@@ -306,8 +194,8 @@ def _convolve(
             _forward(work, first, block, n, radices[s], twiddles, offsets[s])
             n //= radices[s]
         for p in range(first, first + block):
-            point = work[p * _POINT : (p + 1) * _POINT]
-            for i in range(_POINT):
+            point = work[p * POINT : (p + 1) * POINT]
+            for i in range(POINT):
                 point[i] *= response[p]
         for s in range(radices.size - 1, outer - 1, -1):
             n *= radices[s]
@@ -317,7 +205,7 @@ def _convolve(
         n *= radices[s]
         _backward(work, 0, length, n, radices[s], twiddles, offsets[s])
     for j in range(quarter):
-        _backward_4_of_half(work, j, quarter, twiddles, offsets[0] + 6 * j)
+        backward_4_of_half(work, j, quarter, twiddles, offsets[0] + 6 * j)
 
 
 @numba.njit(**_OPTIONS)
@@ -332,18 +220,18 @@ def _filter(
 ) -> None:
     rows, columns = projection.shape
     length = response.size
-    for first in range(0, rows, _POINT):
-        count = min(_POINT, rows - first)
-        if count < _POINT:
+    for first in range(0, rows, POINT):
+        count = min(POINT, rows - first)
+        if count < POINT:
             work[:] = 0
         for lane in range(count):
             line = projection[first + lane]
             for col in range(columns):
-                work[col * _POINT + lane] = line[col]
-        work[columns * _POINT : length // 2 * _POINT] = 0
+                work[col * POINT + lane] = line[col]
+        work[columns * POINT : length // 2 * POINT] = 0
         _convolve(work, length, radices, twiddles, offsets, response)
         for col in range(columns):
-            point = work[col * _POINT : col * _POINT + count]
+            point = work[col * POINT : col * POINT + count]
             target = result[col, first : first + count]
             for lane in range(count):
                 target[lane] = _stored(target[lane], point[lane])
