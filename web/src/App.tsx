@@ -36,7 +36,7 @@ function TokenPage({ onOpen }: { onOpen: () => void }): ReactElement {
   return (
     <form className="token" onSubmit={(e) => void open(e)}>
       <Brand />
-      <label htmlFor="token">This service asks for its token. `firstlight serve` printed it when it started.</label>
+      <label htmlFor="token">This service asks for its token: the one that `firstlight serve` was started with.</label>
       <input id="token" className="input" type="password" autoFocus value={token} onChange={(e) => setToken(e.target.value)} data-testid="token" />
       {mistake && <p className="mistake" role="alert">{mistake}</p>}
       <Button tone="main" type="submit">Open</Button>

@@ -76,7 +76,7 @@ function Held({ from, value, disabled, ids, takeOver }: { from: string; value: J
   return (
     <div className="held" {...ids}>
       <span className="held-value number" title={`The step ${from.split(".")[0]} gives this value`}>
-        <strong>{value === undefined || value === null ? "not known yet" : formatAny(value)}</strong>
+        <strong>{value === undefined || value === null ? "unknown yet" : formatAny(value)}</strong>
       </span>
       <Button className="small" disabled={disabled || typeof value !== "number"} onClick={takeOver} title="Stop following that step and set the value by hand">Take over</Button>
       <span className="held-from"><Icon name="link" />from {from}</span>

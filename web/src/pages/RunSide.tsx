@@ -1,6 +1,6 @@
 import { type ReactElement, useMemo } from "react";
 import type { Setter } from "../api/hooks";
-import type { LogLine, RunDetail } from "../api/types";
+import type { LogLine, RunDetail, StepInfo } from "../api/types";
 import { ENDED } from "../api/types";
 import { StepForm } from "../forms/StepForm";
 import { Chip, ErrorBoundary, Tabs } from "../ui";
@@ -50,7 +50,9 @@ function Forms({ run, planes, parameters }: { run: RunDetail; planes: Planes; pa
   const paths = planes.list.map((p) => p.path).join(" ");
   const except = useMemo(() => new Set(paths.split(" ")), [paths]);
   const running = !ENDED.has(run.state);
-  const steps = [...run.steps].sort((a, b) => Number(b.live) - Number(a.live));
+  const rank = (step: StepInfo): number => (paths.includes(`${step.name}.`) ? 0 : step.live ? 1 : 2);
+  // what draws the slices comes first: its centre and filter are what people reach for
+  const steps = [...run.steps].sort((a, b) => rank(a) - rank(b));
   return (
     <div data-testid="parameters">
       {steps.map((step) => <StepForm key={step.name} step={step} results={run.values ?? {}} running={running} except={except} set={parameters.set} />)}
