@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Chunk, Scan
 from firstlight.core.errors import SinkError
 
 from ..hdf5.handles import File
+from ..hdf5.nexus import known_angles
 from ..hdf5.place import missing_ranges
-from ..hdf5.target import Storage, Target
+from ..hdf5.target import Storage, Target, whole_bytes
 from ..hdf5.writing import FileSink, Writing
 
 _NAMES = {MAIN: "data", "dark": "data_dark", "flat": "data_white"}
@@ -91,11 +91,14 @@ class _Exchange(Writing):
 
     def _make(self, stream: str, chunk: Chunk | None) -> Target:
         group, name = self.file["exchange"], _NAMES[stream]
+        described = self.scan.stream(stream)
+        settled = self.storage.compression == "none" and all(described.sizes.get(label) for label in described.axes)
+        self.take_space("make room for all frames", whole_bytes(described) if settled else 0)
         mask = "covered" if stream == MAIN else f"covered_{stream}"
-        made = self.targets[stream] = Target(group, self.scan.stream(stream), chunk, self.storage, name=name, mask=mask)
+        made = self.targets[stream] = Target(group, described, chunk, self.storage, name=name, mask=mask)
         made.data.attrs.update({"description": _DESCRIBED[stream], "units": "counts", "axes": "theta:y:x"})
         if stream == MAIN:
-            values = self._theta(made.scanned[0])
+            values = known_angles(self.scan, made.scanned[0], described)
             theta = group.create_dataset("theta", data=values, maxshape=(None,), chunks=(4096,))
             theta.attrs["units"] = "degrees"
         else:
@@ -106,10 +109,6 @@ class _Exchange(Writing):
         self.file.flush()
         return made
 
-    def _theta(self, count: int) -> Array:
-        known = self.scan.coords.get("angle")
-        return np.full(count, np.nan) if known is None or len(known) != count else np.asarray(known, dtype=np.float64)
-
     def note(self, target: Target, chunk: Chunk | None) -> None:
         """Write the angles of projections, or the ids of dark and flat frames."""
         stream = next(name for name, each in self.targets.items() if each is target)
@@ -118,7 +117,7 @@ class _Exchange(Writing):
         if have != length:
             beside.resize((length,))
             if stream == MAIN and length > have:
-                beside[have:] = self._theta(length)[have:]
+                beside[have:] = known_angles(self.scan, length, target.stream)[have:]
         ids = target.frame_ids()
         if ids is not None:
             beside[: len(ids)] = ids[:length]

@@ -79,12 +79,13 @@ class DXfileSource(FileSource):
             found.dtype.newbyteorder("=").name,
             unit=attribute(found, "units"),
         )
-        coords = {"angle": self._angles(file, frames)}
+        keep = covered(found, 1)
+        coords = {"angle": self._angles(file, frames, keep)}
         images = [image_frames(file, path, name, main) for name, path in self._images(file)]
         streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in images}
         parts = [each for part in images for each in _by_set(part)]
         ids = np.arange(frames, dtype=np.int64)
-        parts.append(Frames(found, ids, ids, covered(found, 1), coords, reason="missing in the file", kind="lost"))
+        parts.append(Frames(found, ids, ids, keep, coords, reason="missing in the file", kind="lost"))
         order = (*(part.stream for part in images), MAIN)
         return Recording(
             Scan(streams, self.path.stem, self._calibration(file), coords, order, words(file, _WORDS)), tuple(parts)
@@ -102,7 +103,7 @@ class DXfileSource(FileSource):
                 found.append((name, path))
         return found
 
-    def _angles(self, file: File, frames: int) -> Array:
+    def _angles(self, file: File, frames: int, keep: Array | None) -> Array:
         if self.angle_range is not None:
             return np.arange(frames) * (self.angle_range / frames)
         if not is_dataset(lookup(file, self.theta)) and "theta" not in self.model_fields_set:
@@ -113,7 +114,7 @@ class DXfileSource(FileSource):
                 expected="the angle of every projection, in degree",
                 next_move="Name the dataset in theta, or set angle_range to 180 or 360.",
             )
-        return degrees(dataset(file, self.theta, "theta"), frames, unit=self.angle_unit, field="theta")
+        return degrees(dataset(file, self.theta, "theta"), frames, unit=self.angle_unit, field="theta", needed=keep)
 
     def _calibration(self, file: File) -> dict[str, Quantity]:
         found = {

@@ -19,7 +19,9 @@ _TURN = 2 * math.pi * 1.01
 """A full turn in radian, and a little."""
 
 
-def degrees(found: Any, frames: int, *, unit: AngleUnit | None, field: str, trust: bool = False) -> Array:
+def degrees(
+    found: Any, frames: int, *, unit: AngleUnit | None, field: str, trust: bool = False, needed: Array | None = None
+) -> Array:
     """Read the angle of each frame, in degree.
 
     Args:
@@ -27,6 +29,7 @@ def degrees(found: Any, frames: int, *, unit: AngleUnit | None, field: str, trus
         frames: How many angles there must be.
         unit: What the user says; None: what the file says, or degree.
         field: The parameter that the user could set, for the error.
+        needed: True for the frames that are there; the angles of others need not be finite.
         trust: Believe a unit that the file states, even if the numbers look like radians.
 
     Returns:
@@ -45,11 +48,12 @@ def degrees(found: Any, frames: int, *, unit: AngleUnit | None, field: str, trus
             expected=f"{frames} angles, one per frame",
             next_move="Name the dataset that holds the angle of every frame.",
         )
-    if not np.isfinite(values).all():
+    good = np.isfinite(values) if needed is None else np.isfinite(values) | ~needed
+    if not good.all():
         raise SourceError(
             f"Some angles in {where} are not finite.",
             field=field,
-            value=int(np.flatnonzero(~np.isfinite(values))[0]),
+            value=int(np.flatnonzero(~good)[0]),
             expected="finite numbers",
         )
     stated = attribute(found, "units")
@@ -72,7 +76,8 @@ def _convert(values: Array, unit: str, where: str) -> Array:
 
 
 def _refuse_radians(values: Array, where: str, stated: str | None) -> None:
-    span = float(np.ptp(values)) if len(values) else 0.0
+    finite = values[np.isfinite(values)]
+    span = float(np.ptp(finite)) if len(finite) else 0.0
     if len(values) <= 30 or not 0.5 < span <= _TURN or (stated or "").startswith("rad"):
         return
     raise SourceError(

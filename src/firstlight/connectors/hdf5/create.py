@@ -15,9 +15,6 @@ from .handles import File
 
 Compression = Literal["none", "gzip", "bslz4", "zstd", "blosc"]
 
-RESERVE = 512 * 1024
-"""Bytes of the disk that frames never use, so that the final record still fits when the disk fills up."""
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -34,10 +31,12 @@ def create_file(path: Path, *, overwrite: bool, latest: bool = False) -> File:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not overwrite:
+        if path.is_file() and not overwrite:
             raise FileExistsError(errno.EEXIST, "file exists")
         return h5py.File(path, "w" if overwrite else "x", libver="latest" if latest else "earliest", locking=False)
     except FileExistsError as error:
+        if not path.exists():
+            raise _refused(path, error) from error
         raise SinkError(
             "The file exists already.",
             field="path",
@@ -46,12 +45,16 @@ def create_file(path: Path, *, overwrite: bool, latest: bool = False) -> File:
             next_move="Choose another path, or set overwrite to true.",
         ) from error
     except OSError as error:
-        raise SinkError(
-            f"The file can not be created ({error}).",
-            field="path",
-            value=str(path),
-            next_move="Check that the folder exists, is a folder, and is yours to write.",
-        ) from error
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> SinkError:
+    return SinkError(
+        f"The file can not be created ({error}).",
+        field="path",
+        value=str(path),
+        next_move="Check that its folder is a folder, and yours to write.",
+    )
 
 
 @contextlib.contextmanager
@@ -87,16 +90,6 @@ def disk_error(path: Path, doing: str, size: int, error: Exception) -> SinkError
         value=str(path),
         next_move="Free some space or write to another disk, then run the job again; the file holds what was written before and says so.",
     )
-
-
-def ensure_space(path: Path, doing: str, size: int) -> None:
-    """Refuse to begin a write that the disk has no room for: so the file stays whole, and its last record still fits.
-
-    Raises:
-        SinkError: There is not enough room.
-    """
-    if free_bytes(path) < size + RESERVE:
-        raise disk_error(path, doing, size, OSError(errno.ENOSPC, "No space left on device"))
 
 
 def free_bytes(path: Path) -> int:

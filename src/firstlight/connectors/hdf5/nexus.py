@@ -98,9 +98,7 @@ def positions(label: str, length: int, stream: Stream, scan: Scan) -> tuple[Arra
     ``x`` and ``y`` count from the rotation axis, ``y`` upwards.
     """
     if label == "angle":
-        known = scan.coords.get("angle")
-        fits = known is not None and len(known) == length and stream.arrival == 1
-        return (np.asarray(known, dtype=np.float64) if fits else np.full(length, np.nan)), "deg"
+        return known_angles(scan, length, stream), "deg"
     index = np.arange(length, dtype=np.float64)
     if label == "frame":
         return index.astype(np.int64), None
@@ -109,6 +107,16 @@ def positions(label: str, length: int, stream: Stream, scan: Scan) -> tuple[Arra
     centred = {"x": index - (length - 1) / 2, "y": (length - 1) / 2 - index}.get(label, index)
     pixel = scan.pixel("um")
     return (centred, "px") if pixel is None else (centred * pixel, "um")
+
+
+def known_angles(scan: Scan, length: int, stream: Stream) -> Array:
+    """(frame,) angles that the scan knows beforehand, in degree; NaN where it does not."""
+    angles = np.full(length, np.nan)
+    known = scan.coords.get("angle")
+    if known is not None and stream.arrival == 1 and stream.first >= 0:
+        part = np.asarray(known, dtype=np.float64)[stream.first : stream.first + length]
+        angles[: len(part)] = part
+    return angles
 
 
 def extend_axis(target: Target, scan: Scan, angles: Array | None, places: Array) -> None:
@@ -133,17 +141,14 @@ def extend_axis(target: Target, scan: Scan, angles: Array | None, places: Array)
 
 
 def store_record(entry: Group, record: Mapping[str, Any]) -> None:
-    """Write a record as JSON; the one before it goes away only when the new one is there."""
+    """Write a record as JSON, in place of the one before it."""
     process = entry["process"]
-    text = json.dumps(record, default=_plain)
-    if "record" not in process:
-        process["record"] = text
-        process["record"].attrs["type"] = "application/json"
+    told = json.dumps(record, default=_plain)
+    if "record" in process:
+        process["record"][()] = told
         return
-    process["record_final"] = text
-    process["record_final"].attrs["type"] = "application/json"
-    del process["record"]
-    process.move("record_final", "record")
+    process["record"] = told
+    process["record"].attrs["type"] = "application/json"
 
 
 def end_entry(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from firstlight.core.chunk import Chunk, Scan, Stream
+from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import SinkError
 
-from .create import ensure_space
 from .handles import File
 from .nexus import begin_entry, data_group, describe_data, end_entry, extend_axis
-from .target import Storage, Target
+from .target import Storage, Target, whole_bytes
 from .writing import FileSink, Writing
 
 
@@ -53,9 +51,6 @@ class _Entry(Writing):
         """Write the head, and create the array of the first epoch if its shape is known."""
         begin_entry(self.file, self.scan, record)
         if self._known():
-            stream = self.scan.main
-            if stream.frames is not None and self.storage.compression == "none":
-                ensure_space(self.path, "make room for all frames", _whole_bytes(stream))
             self._make(0, None)
 
     def _known(self) -> bool:
@@ -75,7 +70,10 @@ class _Entry(Writing):
                 value=True,
                 next_move="Set swmr to false to keep what comes after a restart of the detector in the same file.",
             )
-        made = self.targets[epoch] = Target(data_group(self.file["entry"], epoch), self.scan.main, chunk, self.storage)
+        stream = self.scan.main
+        settled = stream.frames is not None and self.storage.compression == "none" and self._known()
+        self.take_space("make room for all frames", whole_bytes(stream) if settled else 0)
+        made = self.targets[epoch] = Target(data_group(self.file["entry"], epoch), stream, chunk, self.storage)
         describe_data(made, self.scan, swmr=self.storage.swmr)
         self.file.flush()
         if self.storage.swmr:
@@ -111,8 +109,3 @@ class _Entry(Writing):
         self.file = h5py.File(self.path, "r+", libver="latest", locking=False)
         for epoch, target in self.targets.items():
             target.reopen(self.file["entry/data" if epoch == 0 else f"entry/epoch_{epoch}"])
-
-
-def _whole_bytes(stream: Stream) -> int:
-    """Size of a stream of known lengths, in byte."""
-    return prod(stream.size(label) for label in stream.axes) * np.dtype(stream.dtype).itemsize

@@ -82,11 +82,11 @@ class Hdf5Source(FileSource):
             arrival,
             unit=attribute(found, "units"),
         )
-        coords = self._coords(file, main)
+        keep = covered(found, arrival)
+        coords = self._coords(file, main, keep)
         images = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path}
         parts = [image_frames(file, path, name, main) for name, path in images.items()]
         count = np.arange(main.frames or 0, dtype=np.int64)
-        keep = covered(found, arrival)
         parts.append(
             Frames(found, count, count, keep, coords, arrival=arrival, reason="missing in the file", kind="lost")
         )
@@ -125,7 +125,7 @@ class Hdf5Source(FileSource):
             )
         return tuple(labels)
 
-    def _coords(self, file: File, main: Stream) -> dict[str, Array]:
+    def _coords(self, file: File, main: Stream, keep: Array | None) -> dict[str, Array]:
         if "angle" not in main.arrival_axes:
             return {}
         frames = main.size("angle")
@@ -135,11 +135,24 @@ class Hdf5Source(FileSource):
             else lookup(file, f"{self._data_path(file).rpartition('/')[0]}/angle")
         )
         if self.angles:
-            values = degrees(dataset(file, self.angles, "angles"), frames, unit=self.angle_unit, field="angles")
+            values = degrees(
+                dataset(file, self.angles, "angles"),
+                frames,
+                unit=self.angle_unit,
+                field="angles",
+                needed=keep if main.arrival == 1 else None,
+            )
         elif self.angle_step is not None:
             values = self.angle_start + self.angle_step * np.arange(frames)
         elif is_dataset(beside):
-            values = degrees(beside, frames, unit=self.angle_unit, field="angles", trust=True)
+            values = degrees(
+                beside,
+                frames,
+                unit=self.angle_unit,
+                field="angles",
+                trust=True,
+                needed=keep if main.arrival == 1 else None,
+            )
         else:
             return {}
         shape = tuple(main.size(label) for label in main.arrival_axes)

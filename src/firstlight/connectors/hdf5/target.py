@@ -18,6 +18,8 @@ from .place import boxes, missing_ranges, runs, volume
 
 _STORED = 2**20
 """Aim for storage chunks of this size in byte, where frames are smaller."""
+_STORED_MASK = 2**14
+"""Likewise for the mask of what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Target:
         self.data = self._create(name, self.scanned + self.frame_shape, dtype, storage, frames=True)
         masked = self.scanned or self.frame_shape[:1]
         self.covered = self._create(mask, masked, np.dtype(np.uint8), Storage(swmr=storage.swmr))
+        self.settled = not self.growing and storage.compression == "none"
+        """True if all of its room in the file was taken when it was made."""
         self._filled = np.zeros(prod(self.scanned), np.int64)
         self._seen: dict[tuple[tuple[int, int], ...], Array] = {}
         self._rows: dict[int, int] | None = {} if stream.arrival_axes == ("frame",) else None
@@ -85,20 +89,18 @@ class Target:
                 expected=f"{len(shape)} numbers, one per axis {' '.join(self.stream.axes)}",
             )
         if chunks is None and shape and (packed or limits or storage.swmr):
-            chunks = self._stored_chunk(shape, dtype, len(self.scanned) if frames else len(shape))
+            chunks = _stored_chunk(
+                shape, dtype, len(self.scanned) if frames else len(shape), _STORED if frames else _STORED_MASK
+            )
         dcpl = None if packed or limits or not shape or 0 in shape else settled()
         return self.group.create_dataset(name, shape, dtype, chunks=chunks, maxshape=limits, dcpl=dcpl, **packed)
 
-    def _stored_chunk(self, shape: tuple[int, ...], dtype: np.dtype[Any], scanned: int) -> tuple[int, ...]:
-        """Whole frames, several to a chunk where they are small."""
-        free = max(scanned, 1)
-        frame = shape[free:]
-        room = max(1, _STORED // max(1, prod(frame) * dtype.itemsize))
-        chunk: list[int] = []
-        for size in reversed(shape[:free]):
-            chunk.insert(0, max(1, min(room, size or room)))
-            room //= chunk[0]
-        return (*chunk, *(max(1, size) for size in frame))
+    def room(self, chunk: Chunk) -> int:
+        """Bytes by which the file may grow when a chunk is written."""
+        if self.settled:
+            return 0
+        stored = prod(self.data.chunks or ()) * self.data.dtype.itemsize
+        return chunk.nbytes + chunk.nbytes // 16 + 2 * stored + 2 * _STORED_MASK
 
     @property
     def frames(self) -> int:
@@ -227,6 +229,24 @@ class Target:
         """Hand what was written to the operating system."""
         self.data.flush()
         self.covered.flush()
+
+
+def whole_bytes(stream: Stream) -> int:
+    """Room that an array of known lengths takes, with its mask, in byte."""
+    places = prod(stream.size(label) for label in (stream.arrival_axes or stream.axes[:1]))
+    return prod(stream.size(label) for label in stream.axes) * np.dtype(stream.dtype).itemsize + places
+
+
+def _stored_chunk(shape: tuple[int, ...], dtype: np.dtype[Any], scanned: int, aim: int) -> tuple[int, ...]:
+    """Shape of a storage chunk: whole frames, several where they are small."""
+    free = max(scanned, 1)
+    frame = shape[free:]
+    room = max(1, aim // max(1, prod(frame) * dtype.itemsize))
+    chunk: list[int] = []
+    for size in reversed(shape[:free]):
+        chunk.insert(0, max(1, min(room, size or room)))
+        room //= chunk[0]
+    return (*chunk, *(max(1, size) for size in frame))
 
 
 def _length(stream: Stream, label: str, seen: dict[str, int]) -> int:

@@ -13,8 +13,9 @@ from firstlight.core.chunk import Chunk, Gap, Scan
 from firstlight.core.errors import SinkError
 from firstlight.core.sink import Sink
 
-from .create import Compression, create_file, disk_errors, ensure_space
+from .create import Compression, create_file, disk_errors
 from .handles import File
+from .space import close_file, take_space
 from .target import Storage, Target
 
 
@@ -69,9 +70,10 @@ class Writing(ABC):
                 next_move="Run the job again with another path.",
             )
         self.failed = True
-        ensure_space(self.path, doing, chunk.nbytes)
         with disk_errors(self.path, doing, chunk.nbytes):
             target = self.target(chunk)
+            if not target.settled:
+                self.take_space(doing, target.room(chunk))
             try:
                 target.write(chunk)
                 self.note(target, chunk)
@@ -82,6 +84,14 @@ class Writing(ABC):
                 raise
         self.failed = False
 
+    def take_space(self, doing: str, size: int) -> None:
+        """Make sure that the disk has room for `size` more byte.
+
+        Raises:
+            SinkError: It has not.
+        """
+        take_space(self.path, self.file, doing, size)
+
     def _give_back(self, target: Target) -> None:
         """Make the file whole again after a write that the disk refused."""
         with contextlib.suppress(OSError, RuntimeError):
@@ -91,13 +101,14 @@ class Writing(ABC):
 
     def finish(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write the end of the file and close it, whatever happens."""
+        doing = "write the final record"
         try:
-            with disk_errors(self.path, "write the final record"):
+            self.take_space(doing, 2 * len(repr(record)) + 64 * len(self.gaps))
+            with disk_errors(self.path, doing):
                 self.end(record, complete=complete and not self.failed)
-                self.file.flush()
         finally:
             with disk_errors(self.path, "close the file"):
-                self.file.close()
+                close_file(self.path, self.file)
 
 
 class FileSink(Sink):
@@ -133,6 +144,7 @@ class FileSink(Sink):
         existed = path.exists()
         begun = self.writing(path, scan)
         try:
+            begun.take_space("write the head of the file", 4 * len(repr(record)))
             with disk_errors(path, "write the head of the file"):
                 begun.begin(record)
                 begun.file.flush()
