@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -166,7 +166,7 @@ class Intake:
             return self._next()
 
     @contextmanager
-    def held_back(self) -> Iterator[Place]:
+    def held_back(self) -> Generator[Place]:
         """The place after the newest frame; no further frame is taken in while the context lasts."""
         with self._lock:
             yield self._next()

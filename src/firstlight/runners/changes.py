@@ -28,34 +28,53 @@ def apply_changes(
         UnknownName: No such step or parameter.
         ChangeRefused: A value is not valid, or a step can not change while it runs; nothing has changed then.
     """
-    with context.lock:
-        wanted = {name: _validated(context, name, values) for name, values in changes.items()}
-        place = context.intake.next_place
-    context.overridden.update((name, parameter) for name, values in changes.items() for parameter in values)
-    applied: list[tuple[str, Step]] = []
-    try:
-        for name, step in wanted.items():
-            before = context.current(name)
-            if name in stations:
-                stations[name].change(step)
-            applied.append((name, before))
-    except FirstlightError:
-        for name, before in applied:
-            if name in stations:
-                stations[name].change(before)
-        raise
-    with context.lock:
-        for name, step in wanted.items():
-            _put_in_force(context, name, step, place, changes[name])
+    with context.changing:
+        before = {name: _now(context, stations, name) for name in changes}
+        wanted = {name: _validated(context, name, before[name], values) for name, values in changes.items()}
+        taken_over = dict(context.overridden)
+        _take_over(context, changes, context.intake.next_place)
+        try:
+            _change_folds(stations, before, wanted)
+        except FirstlightError:
+            context.overridden = taken_over
+            raise
+        # no frame may come in between the place that is answered and the parameters that hold from there
+        with context.intake.held_back() as place, context.lock:
+            _take_over(context, changes, place)
+            for name, step in wanted.items():
+                _put_in_force(context, name, before[name], step, place, changes[name])
     return place
 
 
-def _validated(context: Context, name: str, values: Mapping[str, Any]) -> Step:
+def _now(context: Context, stations: Mapping[str, FoldStation], name: str) -> Step:
+    """A step as it is now; a fold with what other steps have found for it."""
     if name not in context.settings:
         raise UnknownName(
             f"There is no step '{name}'.", field="step", value=name, expected="one of " + ", ".join(context.settings)
         )
-    step = context.current(name)
+    return stations[name].fold if name in stations else context.current(name)
+
+
+def _take_over(context: Context, changes: Mapping[str, Mapping[str, Any]], place: Place) -> None:
+    """From here on the user's values hold, whatever other steps find."""
+    for name, values in changes.items():
+        context.overridden.update({(name, parameter): place for parameter in values})
+
+
+def _change_folds(stations: Mapping[str, FoldStation], before: Mapping[str, Step], wanted: Mapping[str, Step]) -> None:
+    """Convert the state of each fold; if one refuses, those before it are converted back."""
+    applied: list[str] = []
+    try:
+        for name in (name for name in wanted if name in stations):
+            stations[name].change(wanted[name])
+            applied.append(name)
+    except FirstlightError:
+        for name in applied:
+            stations[name].change(before[name])
+        raise
+
+
+def _validated(context: Context, name: str, step: Step, values: Mapping[str, Any]) -> Step:
     for parameter in values:
         if parameter not in type(step).model_fields:
             raise UnknownName(
@@ -93,8 +112,7 @@ def _same_shapes(planned: Planned, old: Step, new: Step) -> None:
             )
 
 
-def _put_in_force(context: Context, name: str, step: Step, place: Place, values: Mapping[str, Any]) -> None:
-    old = context.current(name)
+def _put_in_force(context: Context, name: str, old: Step, step: Step, place: Place, values: Mapping[str, Any]) -> None:
     settings = [setting for setting in context.settings[name] if setting.since < place]
     context.settings[name] = (*settings, Setting(place, step))
     for parameter in values:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.chunk import MAIN, Chunk, Gap
+from firstlight.core.chunk import MAIN, Chunk, Gap, Item
 from firstlight.core.counts import Intake, Ledger
 from firstlight.core.errors import StepFailed
-from firstlight.core.held import Held, HeldStore, Place
+from firstlight.core.held import START, Held, HeldStore, Place
 from firstlight.core.plan import Plan, Planned, Port
 from firstlight.core.run import Change, Event, Result, Results
 from firstlight.core.step import Step
 
 from .board import Board
 from .describe import small_values
-from .held_inputs import as_parameter, first_versions, with_parameters
+from .failing import step_failed
+from .held_inputs import as_parameter, first_versions, valid_parameters
+
+
+EVENTS = 20_000
+"""Events kept for those who follow; a run may go on for days."""
 
 
 @dataclass(slots=True)
@@ -64,17 +70,21 @@ class Context:
     def __post_init__(self) -> None:
         """Make what every step needs."""
         self.lock = threading.RLock()
+        self.changing = threading.Lock()
+        """Held while one set of changes is put in force."""
         self.failed = threading.Event()
         self.failing: list[Any] = []
         """Callables that wake everybody who waits, called once at the first failure."""
-        self._events: list[Event] = []
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+        self._told = 0
+        """Events so far, those that were forgotten included."""
         self._news = threading.Condition()
         self._closed = False
         self.settings: dict[str, tuple[Setting, ...]] = {
             planned.name: (Setting((0, -(2**62)), planned.step),) for planned in self.plan.steps
         }
-        self.overridden: set[tuple[str, str]] = set()
-        """(step, parameter) that the user took over from a held input."""
+        self.overridden: dict[tuple[str, str], Place] = {}
+        """(step, parameter) that the user took over from a held input, and from where on."""
         for planned in self.plan.steps:
             for output in planned.outputs:
                 self.stores[planned.name, output] = HeldStore()
@@ -85,6 +95,7 @@ class Context:
         """Add an event for those who follow."""
         with self._news:
             self._events.append(event)
+            self._told += 1
             self._news.notify_all()
 
     def close_events(self) -> None:
@@ -94,16 +105,16 @@ class Context:
             self._news.notify_all()
 
     def events(self, *, follow: bool) -> Iterator[Event]:
-        """Every event from the start; with `follow`, until the run has ended."""
+        """Every event from the start (the newest `EVENTS` of them); with `follow`, until the run has ended."""
         place = 0
         while True:
             with self._news:
                 if follow:
-                    self._news.wait_for(lambda at=place: len(self._events) > at or self._closed)
-                batch = self._events[place:]
+                    self._news.wait_for(lambda at=place: self._told > at or self._closed)
+                batch = list(self._events)[len(self._events) - min(self._told - place, len(self._events)) :]
+                place = self._told
                 closed = self._closed
             yield from batch
-            place += len(batch)
             if not follow or (closed and not batch):
                 return
 
@@ -125,10 +136,19 @@ class Context:
     def miss(self, gap: Gap) -> None:
         """Remember a gap of the main stream, for the record."""
         if gap.stream == MAIN:
-            self.gaps.append(gap)
+            self._note(gap)
             level = "info" if gap.kind == "excluded" else "warning"
             frames = f"frame {gap.first}" if len(gap) == 1 else f"frames {gap.first} to {gap.last}"
             self.tell(Event("loss", f"{gap.kind}: {frames} (epoch {gap.epoch}): {gap.reason}", level))
+
+    def _note(self, gap: Gap) -> None:
+        """Add a gap to the record, as one with the last where it continues that."""
+        with self.lock:
+            last = self.gaps[-1] if self.gaps else None
+            if last is not None and replace(last, first=last.last + 1, last=gap.last) == gap:
+                self.gaps[-1] = replace(last, last=gap.last)
+            else:
+                self.gaps.append(gap)
 
     def ledger(self, consumer: str) -> Ledger:
         """The ledger of a consumer, made at the first call."""
@@ -153,25 +173,42 @@ class Context:
     def in_force(self, planned: Planned, chunk: Chunk) -> Iterator[tuple[Chunk, Step]]:
         """Parts of a chunk, each with the step whose parameters hold for its frames."""
         settings = self.settings[planned.name]
-        if len(settings) == 1:
-            yield chunk, self._with_held(planned, settings[0].step)
+        versions = self._held_parameters(planned)
+        if len(settings) == 1 and all(len(known.versions) == 1 for known in versions.values()):
+            yield chunk, self._with_held(planned, settings[0], versions, START)
             return
+        by_id = self.plan.counts_source_frames(planned.name)
+        places = [(chunk.epoch, int(frame)) if by_id else settings[-1].since for frame in chunk.ids]
         marks = [setting.since for setting in settings]
-        which = np.array([max(i for i, mark in enumerate(marks) if mark <= (chunk.epoch, int(f))) for f in chunk.ids])
-        for number in np.unique(which):
-            part = chunk if (which == number).all() else chunk.take(np.flatnonzero(which == number))
-            yield part, self._with_held(planned, settings[int(number)].step)
+        keys = [
+            (bisect_right(marks, place) - 1, *(known.index(place) if by_id else -1 for known in versions.values()))
+            for place in places
+        ]
+        for key in dict.fromkeys(keys):
+            index = [n for n, each in enumerate(keys) if each == key]
+            part = chunk if len(index) == len(keys) else chunk.take(np.asarray(index))
+            yield part, self._with_held(planned, settings[key[0]], versions, places[index[0]] if by_id else None)
 
-    def _with_held(self, planned: Planned, step: Step) -> Step:
-        """The step with its held parameters filled in; waits for them as its `before_first` says."""
-        values: dict[str, Any] = {}
+    def _held_parameters(self, planned: Planned) -> dict[str, Held]:
+        """The versions of each held parameter; waits for the first as the step's `before_first` says."""
+        found: dict[str, Held] = {}
         for name, port in planned.held_parameters.items():
-            if (planned.name, name) in self.overridden:
+            if self.overridden.get((planned.name, name)) is not None and self.stores[port].known() is None:
                 continue
             known = first_versions(planned, name, self.stores[port], complete=planned.cut is not None)
             if known is not None:
-                values[name] = as_parameter(known.newest)
-        return with_parameters(step, values) if values else step
+                found[name] = known
+        return found
+
+    def _with_held(self, planned: Planned, setting: Setting, versions: dict[str, Held], place: Place | None) -> Step:
+        """The step with the held parameters that apply at a place (None: the newest), but those that the user set."""
+        values: dict[str, Any] = {}
+        for name, known in versions.items():
+            taken_over = self.overridden.get((planned.name, name))
+            if taken_over is None or setting.since < taken_over:
+                index = -1 if place is None else known.index(place)
+                values[name] = as_parameter(known.versions[index].value)
+        return valid_parameters(planned.name, setting.step, values) if values else setting.step
 
     def known_parameters(self, planned: Planned) -> dict[str, Any]:
         """The held parameters of a fold, as far as they are known now."""
@@ -183,13 +220,17 @@ class Context:
         return {name: as_parameter(held.newest) for name, held in found.items() if held is not None}
 
     def held(self, planned: Planned) -> dict[str, Held] | None:
-        """The held data arguments of a step; None if one is missing and its frames pass without."""
+        """The held data arguments of a step; None if one is missing and its frames pass without.
+
+        Behind a regrouping ids name rows, not frames: the newest version holds there.
+        """
         found: dict[str, Held] = {}
+        by_id = self.plan.counts_source_frames(planned.name)
         for name, port in planned.held.items():
             known = first_versions(planned, name, self.stores[port], complete=self._comes_first(port, planned))
             if known is None:
                 return None
-            found[name] = known
+            found[name] = known if by_id else Held(known.versions[-1:])
         return found
 
     def _comes_first(self, port: Port, planned: Planned) -> bool:
@@ -216,11 +257,11 @@ class Context:
             self.results[name] = Result(array, stream.axes, stream.unit)
             self.values.update(small_values(name, array))
 
-    def guarded(self, name: str, error: Exception, parameters: Mapping[str, Any]) -> StepFailed:
-        """An error of a fold or an arrangement, with the step named."""
-        if isinstance(error, StepFailed):
-            return error
-        return StepFailed(f"Step '{name}' failed: {type(error).__name__}: {error}", field=name, value=dict(parameters))
+    def guarded(
+        self, name: str, error: Exception, parameters: Mapping[str, Any], chunk: Item | None = None
+    ) -> StepFailed:
+        """An error of a fold or an arrangement, with the step, its parameters and the frames named."""
+        return step_failed(name, error, parameters, chunk)
 
 
 def now() -> float:

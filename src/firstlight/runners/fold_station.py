@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from firstlight.core.chunk import Chunk, End, Gap
-from firstlight.core.errors import ChangeRefused, FirstlightError
+from firstlight.core.errors import ChangeRefused, FirstlightError, StepFailed, Stopped
 from firstlight.core.fold import Fold
-from firstlight.core.held import START, Held, Version
+from firstlight.core.held import START, Version
 from firstlight.core.plan import Planned, Port
 from firstlight.core.run import Event
 from firstlight.core.solver import Solver
@@ -22,8 +22,8 @@ from firstlight.core.view import Shown
 
 from .context import Context
 from .describe import view_name
-from .folding import SetFold
-from .held_inputs import with_parameters
+from .folding import SetFold, final_version
+from .held_inputs import valid_parameters
 from .stations import Consumer, Station
 
 IDLE = 0.02
@@ -45,6 +45,15 @@ class _Request:
     step: Step
     answered: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
+    _taken: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> bool:
+        """True for the one who answers; False if it was withdrawn."""
+        return self._taken.acquire(blocking=False)
+
+    def withdraw(self) -> bool:
+        """True if nobody will answer any more; False if somebody does just now."""
+        return self._taken.acquire(blocking=False)
 
 
 class FoldStation(Station):
@@ -80,7 +89,7 @@ class FoldStation(Station):
         self._newest = (0, 0)
         self._received = 0.0
         self._held: dict[str, Any] = {}
-        self._closing = False
+        self._ended = threading.Event()
 
     # ---- called by other threads -------------------------------------------------------------------------------------
 
@@ -91,11 +100,14 @@ class FoldStation(Station):
 
     def digest(self, chunk: Chunk) -> Chunk:
         """The stateless part of the work, done by the worker that made the chunk."""
-        if not self._digests:
+        if not self._digests or self._planned.by_set:
             return chunk
         fold = self._fold
         started = time.perf_counter()
-        done = fold.digest(chunk)
+        try:
+            done = fold.digest(chunk)
+        except Exception as error:
+            raise self._named(error) from error
         self.context.worked(f"{self._planned.name} (digest)", time.perf_counter() - started, chunk)
         return Digested(
             done.data,
@@ -117,27 +129,48 @@ class FoldStation(Station):
         Raises:
             ChangeRefused: The fold can not take them.
         """
+        name = self._planned.name
         request = _Request(step)
         self._requests.append(request)
-        if not self.is_alive():
-            raise ChangeRefused(f"'{self._planned.name}' has ended.", field="step", value=self._planned.name)
-        if not request.answered.wait(timeout):
-            raise ChangeRefused(
-                f"'{self._planned.name}' did not take the change within {timeout:g} s.",
-                field="step",
-                value=self._planned.name,
-            )
+        if self._ended.is_set():
+            raise ChangeRefused(f"'{name}' has ended.", field="step", value=name)
+        if not request.answered.wait(timeout) and request.withdraw():
+            raise ChangeRefused(f"'{name}' did not take the change within {timeout:g} s.", field="step", value=name)
+        request.answered.wait()
         if request.error is not None:
             raise request.error
 
     # ---- the owner's thread ------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until the end of the stream; whoever still waits for a change is told that it is too late."""
+        try:
+            super().run()
+        finally:
+            self._ended.set()
+            while self._requests:
+                request = self._requests.popleft()
+                if request.take():
+                    name = self._planned.name
+                    request.error = ChangeRefused(f"'{name}' has ended.", field="step", value=name)
+                    request.answered.set()
+
+    def _named(self, error: Exception) -> StepFailed:
+        return self.context.guarded(self._planned.name, error, self._fold.model_dump())
 
     def work(self) -> None:
         """Take chunks until the stream ends, then publish the final result."""
         if self._planned.by_set:
             self._fold_sets()
             return
-        held = self.context.held(self._planned) if self._planned.held else {}
+        try:
+            self._work()
+        except Exception as error:
+            if isinstance(error, Stopped):
+                raise
+            raise self._named(error) from error
+
+    def _work(self) -> None:
         self._state = self._fold.empty(self._planned.scan)
         while True:
             busy = self._refining or self._dirty or isinstance(self._fold, Solver)
@@ -146,7 +179,7 @@ class FoldStation(Station):
             if isinstance(item, End) and item.set is None:
                 break
             if isinstance(item, Chunk):
-                self._add(item, list((held or {}).values()))
+                self._add(item)
             elif isinstance(item, Gap):
                 self._fold.miss(self._state, item)
                 self.context.ledger(self._planned.name).miss(item)
@@ -155,13 +188,16 @@ class FoldStation(Station):
             self._publish_if_due()
         self._finish()
 
-    def _add(self, chunk: Chunk, held: list[Held]) -> None:
+    def _add(self, chunk: Chunk) -> None:
+        held = self.context.held(self._planned) if self._planned.held else {}
         started = time.perf_counter()
         frames = self._redigested(chunk)
         try:
-            self._fold.add(self._state, frames, *held)
+            self._fold.add(
+                self._state, frames, *(known.bind(chunk.epoch, chunk.ids) for known in (held or {}).values())
+            )
         except Exception as error:
-            raise self.context.guarded(self._planned.name, error, self._fold.model_dump()) from error
+            raise self.context.guarded(self._planned.name, error, self._fold.model_dump(), chunk) from error
         self.context.worked(self._planned.name, time.perf_counter() - started, chunk)
         self.context.ledger(self._planned.name).done(len(chunk))
         self._frames += len(chunk)
@@ -179,10 +215,16 @@ class FoldStation(Station):
         """Take changes by the user, then versions of held parameters."""
         while self._requests:
             request = self._requests.popleft()
+            if not request.take():
+                continue
+            self._held = {}
             try:
                 self._adapt(request.step)
             except FirstlightError as error:
                 request.error = error
+            except Exception as error:
+                request.error = self._named(error)
+                raise
             finally:
                 request.answered.set()
         if not self._planned.held_parameters:
@@ -190,12 +232,15 @@ class FoldStation(Station):
         known = self.context.known_parameters(self._planned)
         if known and known != self._held:
             self._held = known
-            self._adapt(with_parameters(self._fold, known))
+            self._adapt(valid_parameters(self._planned.name, self._fold, known))
 
     def _adapt(self, step: Any) -> None:
         if step == self._fold:
             return
-        self._state = step.adapt(self._state, self._fold)
+        if self._frames or type(step).adapt is not Fold.adapt:
+            self._state = step.adapt(self._state, self._fold)
+        else:
+            self._state = step.empty(self._planned.scan)
         self._fold = step
         self._dirty = self._urgent = self._refining = True
 
@@ -252,9 +297,11 @@ class FoldStation(Station):
             array = np.asarray(value)
             port: Port = (self._planned.name, name)
             store = self.context.stores[port]
-            first = last or store.known() is None
-            since = START if first else (self._newest[0], self._newest[1] + 1)
-            store.add(Version(array, since, float(self._newest[1])))
+            since = START if store.known() is None else (self._newest[0], self._newest[1] + 1)
+            if last:
+                store.settle(final_version(array))
+            else:
+                store.add(Version(array, since, float(self._newest[1])))
             self.context.keep(self._planned, name, array)
             if array.ndim == 0:
                 self.context.tell(
@@ -262,9 +309,10 @@ class FoldStation(Station):
                 )
 
     def _finish(self) -> None:
+        self._wait_for_held_parameters()
+        self._answer()
         if isinstance(self._fold, Solver):
             self._fold.advance(self._state, self._fold.rounds)
-        self._wait_for_held_parameters()
         while self._refine_to_the_end():
             pass
         self._refining = False
@@ -295,7 +343,10 @@ class FoldStation(Station):
         while True:
             item = self.buffer.get()
             if isinstance(item, Chunk):
-                sets.add(item)
+                try:
+                    sets.add(item)
+                except Exception as error:
+                    raise self.context.guarded(self._planned.name, error, self._fold.model_dump(), item) from error
             elif isinstance(item, End) or item is None:
                 self._hand_on_sets(sets.close(None if item is None else item.set))
                 if item is None or item.set is None:

@@ -28,7 +28,7 @@ class SetFold:
         if chunk.set not in self._states:
             self._states[chunk.set] = self._fold.empty(self._planned.scan)
             self._ids[chunk.set] = []
-        self._fold.add(self._states[chunk.set], chunk)
+        self._fold.add(self._states[chunk.set], self._fold.digest(chunk))
         self._ids[chunk.set] += [(chunk.epoch, int(i)) for i in chunk.ids]
 
     def close(self, number: int | None) -> dict[str, list[Version]]:

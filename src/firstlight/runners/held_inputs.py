@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import StepFailed
@@ -23,6 +24,25 @@ def as_parameter(value: Array) -> Any:
 def with_parameters(step: Step, values: Mapping[str, Any]) -> Step:
     """A step with other parameters, validated."""
     return type(step).model_validate({**{name: getattr(step, name) for name in type(step).model_fields}, **values})
+
+
+def valid_parameters(name: str, step: Step, values: Mapping[str, Any]) -> Step:
+    """A step with the values that other steps found.
+
+    Raises:
+        StepFailed: A value is not one that the parameter allows.
+    """
+    try:
+        return with_parameters(step, values)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        field = ".".join(str(part) for part in mistake["loc"])
+        raise StepFailed(
+            f"Step '{name}' can not take the value that another step found for '{field}': {mistake['msg']}.",
+            field=field,
+            value=mistake["input"],
+            next_move=f"Give '{field}' a value of your own.",
+        ) from error
 
 
 def first_versions(planned: Planned, argument: str, store: HeldStore, *, complete: bool) -> Held | None:
