@@ -54,7 +54,13 @@ class Cut:
         """What comes out: blocks along one axis, every other axis whole."""
         rest = tuple(label for label in self.stream.axes if label != self.along)
         axes = rest if self.along is None else (self.along, *rest)
-        return replace(self.stream, axes=axes, arrival=0 if self.along is None else 1, first=0)
+        first = self.stream.first if self.same_frames else 0
+        return replace(self.stream, axes=axes, arrival=0 if self.along is None else 1, first=first)
+
+    @property
+    def same_frames(self) -> bool:
+        """True if the blocks are the same frames again, under their own ids."""
+        return self.along is not None and self.stream.arrival_axes == (self.along,)
 
     @property
     def key(self) -> tuple[Port, str | None]:

@@ -10,9 +10,10 @@ import numpy as np
 from firstlight.core.arrays import Array, bring_last
 from firstlight.core.axes import output_axes
 from firstlight.core.chunk import Chunk
-from firstlight.core.errors import FirstlightError, StepFailed
 from firstlight.core.held import Held
 from firstlight.core.operator import Operator
+
+from .failing import step_failed
 
 
 def apply(step: Operator, chunk: Chunk, held: Mapping[str, Held], device: str = "cpu") -> dict[str, Chunk]:
@@ -54,17 +55,15 @@ def _apply_piece(step: Operator, chunk: Chunk, held: Mapping[str, Held], device:
     first = step.signature.first
     data, free = bring_last(chunk.data, chunk.axes, first.whole)
     repeats = len(data) // max(len(chunk), 1)
-    arguments = [_argument(step, name, held[name], chunk, repeats) for name in step.arguments[1:]]
     try:
+        arguments = [_argument(step, name, held[name], chunk, repeats) for name in step.arguments[1:]]
         result = _run(step, data, arguments, chunk, repeats, device)
-    except FirstlightError as error:
-        raise StepFailed(f"Step '{step.use}' failed on {_frames(chunk)}: {error}", field=step.use) from error
+        return _outputs(step, result, chunk, free)
     except Exception as error:
-        raise StepFailed(
-            f"Step '{step.use}' failed on {_frames(chunk)}: {type(error).__name__}: {error}",
-            field=step.use,
-            value=step.parameters(),
-        ) from error
+        raise step_failed(step.use, error, step.parameters(), chunk) from error
+
+
+def _outputs(step: Operator, result: Any, chunk: Chunk, free: tuple[str, ...]) -> dict[str, Chunk]:
     lead = (len(chunk), *(chunk.data.shape[1 + chunk.axes.index(label)] for label in free))
     outputs: dict[str, Chunk] = {}
     for (name, pattern), array in zip(step.signature.outputs.items(), by_output(step, result), strict=True):
@@ -105,8 +104,3 @@ def _run(step: Operator, data: Array, arguments: list[Any], chunk: Chunk, repeat
         results.append(by_output(step, step.run(data[part], *arguments, device=device, **coordinates)))
     return tuple(np.concatenate(arrays) for arrays in zip(*results, strict=True))
 
-
-def _frames(chunk: Chunk) -> str:
-    if not len(chunk):
-        return "no frames"
-    return f"frames {int(chunk.ids.min())} to {int(chunk.ids.max())} of '{chunk.stream}' (epoch {chunk.epoch})"

@@ -30,16 +30,16 @@ class Assembled:
 
     def place(self, chunk: Chunk) -> None:
         """Copy the frames of a chunk to their places; a new epoch goes behind the one before."""
+        if not len(chunk):
+            return
         with self._lock:
             if chunk.epoch not in self._offsets:
                 self._offsets[chunk.epoch] = int(self._covered.nonzero()[0].max(initial=-1)) + 1 - int(chunk.ids.min())
-            places = chunk.ids + self._offsets[chunk.epoch]
+            places = chunk.ids + self._offsets[chunk.epoch] if self._stream.arrival else np.zeros(len(chunk), np.int64)
             self._grow(int(places.max()) + 1)
             inside = places >= 0
-            if not inside.all():
-                places, data = places[inside], chunk.data[inside]
-            else:
-                data = chunk.data
+            data = chunk.data if inside.all() else chunk.data[inside]
+            places = places[inside]
             self._data[places] = data
             self._covered[places] = True
             self.version += 1

@@ -26,7 +26,6 @@ from .describe import small_values
 from .failing import step_failed
 from .held_inputs import as_parameter, first_versions, valid_parameters
 
-
 EVENTS = 20_000
 """Events kept for those who follow; a run may go on for days."""
 

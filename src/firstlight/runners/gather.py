@@ -5,12 +5,19 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.chunk import Chunk
+from firstlight.core.buffer import gaps_of
+from firstlight.core.chunk import Chunk, Gap
 from firstlight.core.plan import Cut, block_length
+
+
+def surplus_of(chunk: Chunk) -> tuple[Gap, ...]:
+    """Frames beyond what the scan announced, for which there is no room."""
+    return tuple(replace(gap, kind="rejected") for gap in gaps_of(chunk, "more frames came than the scan announced"))
 
 
 class Gathered:
@@ -42,6 +49,7 @@ class Gathered:
         self._ids = np.zeros(self._frames, np.int64)
         self._epochs = np.zeros(self._frames, np.int64)
         self._coords: dict[str, Array] = {}
+        self._gaps: list[Gap] = []
         self._used = 0
         self._lock = threading.Lock()
         self.received = 0.0
@@ -65,9 +73,20 @@ class Gathered:
             self._coords[name][room] = values[:count]
         return count
 
-    def blocks(self) -> Iterator[Chunk]:
-        """The gathered data in blocks along the free axis (call once all is in)."""
+    def miss(self, gap: Gap) -> None:
+        """Note frames that will not come."""
+        with self._lock:
+            self._gaps.append(gap)
+
+    def blocks(self) -> Iterator[Chunk | Gap]:
+        """The gathered data in blocks along the free axis (call once all is in); a gap if nothing at all came."""
         cut = self.cut
+        if cut.same_frames:
+            yield from self._gaps
+        elif not self._used:
+            length = 1 if cut.along is None else cut.stream.size(cut.along)
+            yield Gap(0, 0, length - 1, f"nothing came to '{'.'.join(cut.port)}'")
+            return
         order = np.lexsort((self._ids[: self._used], self._epochs[: self._used]))
         if cut.along is not None and cut.along in cut.stream.arrival_axes:
             yield from self._blocks_of_positions(order)
@@ -96,7 +115,9 @@ class Gathered:
         ids = np.arange(part.start, part.stop, dtype=np.int64)
         if len(cut.stream.arrival_axes) > 1:
             data = data.reshape(len(ids), *(cut.stream.size(label) for label in cut.stream.arrival_axes), *shape[2:])
-        return Chunk(data, axes, ids, coords=self._spread(coords, len(ids)), received=self.received)
+        return Chunk(
+            data, axes, ids, coords=self._spread(coords, len(ids)) | {str(cut.along): ids}, received=self.received
+        )
 
     def _spread(self, coords: dict[str, Array], count: int) -> dict[str, Array]:
         """Coordinates along the gathered axis, one (shared) row per block position."""
@@ -117,7 +138,7 @@ class Gathered:
         """Blocks along an arrival axis: the same frames again (one arrival axis), or lines of a grid (several)."""
         stream, along = self.cut.stream, self.cut.along
         step = block_length(self.cut)
-        if stream.arrival_axes == (along,):
+        if self.cut.same_frames:
             for start in range(0, len(order), step):
                 slots = order[start : start + step]
                 for epoch in np.unique(self._epochs[slots]):
@@ -136,7 +157,7 @@ class Gathered:
         for start in range(0, len(grid), step):
             part = np.ascontiguousarray(grid[start : start + step])
             ids = np.arange(start, start + len(part), dtype=np.int64)
-            yield Chunk(part, self.cut.after.frame_axes, ids, received=self.received)
+            yield Chunk(part, self.cut.after.frame_axes, ids, coords={str(along): ids}, received=self.received)
 
     def close(self) -> None:
         """Give the memory, or the file, back."""

@@ -12,7 +12,7 @@ from typing import Any
 from firstlight.core.check import check
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item
 from firstlight.core.counts import Intake, worst
-from firstlight.core.errors import FirstlightError, StepFailed, Stopped
+from firstlight.core.errors import ChangeRefused, FirstlightError, StepFailed, Stopped
 from firstlight.core.held import Place
 from firstlight.core.job import Job
 from firstlight.core.plan import Plan
@@ -24,6 +24,7 @@ from firstlight.core.view import Shown
 from .changes import apply_changes
 from .context import Context
 from .describe import job_dict, percentiles, report_of, small_values, step_infos, view_infos
+from .failing import part_failed
 from .wiring import Wiring
 
 
@@ -40,10 +41,10 @@ class LocalRunner:
         scan = job.source.open()
         try:
             run = LocalRun(job, check(job, scan))
+            run.start()
         except BaseException:
             job.source.close()
             raise
-        run.start()
         return run
 
 
@@ -67,11 +68,21 @@ class LocalRun:
         self._over = threading.Event()
 
     def start(self) -> None:
-        """Start all threads."""
-        self._wiring.start()
+        """Start all threads.
+
+        Raises:
+            StepFailed: A step could not be prepared; everything is closed again.
+        """
+        self._context.failing.append(self.job.source.stop)
+        self._become("running")
+        try:
+            self._wiring.start()
+        except Exception as error:
+            self._context.fail(error)
+            self._close_sinks()
+            raise
         self._reader.start()
         self._finisher.start()
-        self._become("running")
 
     def _become(self, state: RunState) -> None:
         if self._state in ("failed", "stopped", "done"):
@@ -84,8 +95,9 @@ class LocalRun:
 
     def _read(self) -> None:
         ended: set[str] = set()
+        items = self.job.source.items()
         try:
-            for item in self.job.source.items():
+            for item in items:
                 if self._context.failed.is_set():
                     break
                 if isinstance(item, End) and item.set is None:
@@ -94,7 +106,7 @@ class LocalRun:
         except Stopped:
             pass
         except Exception as error:
-            self._context.fail(error)
+            self._context.fail(part_failed(f"source '{self.job.source.use}'", error))
         finally:
             self._end_streams(ended)
 
@@ -105,26 +117,21 @@ class LocalRun:
                 buffer = self._wiring.input(stream)
                 if buffer is not None and stream not in ended:
                     self._end(stream)
-            self.job.source.close()
         except Stopped:
-            self.job.source.close()
-        except Exception as error:
-            self._context.fail(error)
+            pass
+        finally:
+            try:
+                self.job.source.close()
+            except Exception as error:
+                self._context.fail(part_failed(f"source '{self.job.source.use}'", error))
 
     def _end(self, stream: str) -> None:
         buffer = self._wiring.input(stream)
         if buffer is None:
             return
         if stream == MAIN:
-            for gap in self._context.intake.missing():
-                kept = (
-                    Gap(gap.epoch, gap.first, gap.last, "the run was stopped", "excluded")
-                    if self._context.stopping
-                    else gap
-                )
-                self._context.intake.miss(kept)
-                self._context.miss(kept)
-                buffer.put(kept)
+            for gap in self._context.intake.missing(stopped=self._context.stopping):
+                self._miss(gap)
             self._become("draining")
         buffer.put(End(stream))
 
@@ -142,21 +149,32 @@ class LocalRun:
                     return
                 item = fresh
             elif isinstance(item, Gap):
-                self._context.intake.miss(item)
-                self._context.miss(item)
+                self._miss(item)
+                return
         if buffer is not None:
             buffer.put(item)
+
+    def _miss(self, gap: Gap) -> None:
+        """Note a gap of the main stream, once, and hand it on."""
+        buffer = self._wiring.input(MAIN)
+        for part in self._context.intake.miss(gap):
+            self._context.miss(part)
+            if buffer is not None:
+                buffer.put(part)
 
     # ---- ending ------------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         self._reader.join()
         self._wiring.join()
-        self._wiring.close()
-        for name, assembled in self._wiring.collected.items():
-            result = assembled.result()
-            self._context.results[name] = result
-            self._context.values.update(small_values(name, result.data))
+        try:
+            self._wiring.close()
+            for name, assembled in self._wiring.collected.items():
+                result = assembled.result()
+                self._context.results[name] = result
+                self._context.values.update(small_values(name, result.data))
+        except Exception as error:
+            self._context.fail(error)
         self._ended = time.time()
         self._close_sinks()
         failed, stopped = self._context.error is not None, self._context.stopping
@@ -181,8 +199,8 @@ class LocalRun:
         for sink in self._wiring.sinks:
             try:
                 sink.close(record, complete=complete)
-            except (FirstlightError, OSError) as error:
-                self._context.fail(error)
+            except Exception as error:
+                self._context.fail(part_failed(f"sink '{sink.use}'", error))
 
     # ---- the handle --------------------------------------------------------------------------------------------------
 
@@ -268,6 +286,8 @@ class LocalRun:
 
     def set(self, changes: Mapping[str, Mapping[str, Any]]) -> Place:
         """Change parameters of one or several steps at once: all or none."""
+        if self._over.is_set():
+            raise ChangeRefused("The run has ended.", field="state", value=self._state, next_move="Start it again.")
         return apply_changes(self._context, self._wiring.folds, changes)
 
     def stop(self) -> None:

@@ -15,7 +15,8 @@ from firstlight.core.sink import Sink
 
 from .assemble import Assembled
 from .context import Context
-from .gather import Gathered
+from .failing import part_failed
+from .gather import Gathered, surplus_of
 
 STATION_MEMORY = 64 * MIB
 
@@ -72,12 +73,20 @@ class SinkStation(Station):
             item = self.buffer.get()
             if item is None or (isinstance(item, End) and item.set is None):
                 return
+            try:
+                self._take(item)
+            except Exception as error:
+                raise part_failed(f"sink '{self._sink.use}' of {self._consumer.partition(' ')[2]}", error) from error
             if isinstance(item, Chunk):
-                self._sink.write(item)
                 ledger.done(len(item))
             elif isinstance(item, Gap):
-                self._sink.miss(item)
                 ledger.miss(item)
+
+    def _take(self, item: Item) -> None:
+        if isinstance(item, Chunk):
+            self._sink.write(item)
+        elif isinstance(item, Gap):
+            self._sink.miss(item)
 
 
 class ArrangeStation(Station):
@@ -105,7 +114,21 @@ class ArrangeStation(Station):
         self.buffer.put(item)
 
     def work(self) -> None:
-        """Push until all ports have ended, then flush."""
+        """Push until all ports have ended, then flush.
+
+        Raises:
+            StepFailed: The arrangement raised; the message names it and what it had in hand.
+        """
+        self._hand: Item | None = None
+        try:
+            self._work()
+        except Exception as error:
+            if isinstance(error, Stopped):
+                raise
+            parameters = self._step.model_dump()
+            raise self.context.guarded(self._planned.name, error, parameters, self._hand) from error
+
+    def _work(self) -> None:
         state = self._step.open(self._planned.scan)
         ledger = self.context.ledger(self._planned.name)
         first = self._planned.step.arguments[0]
@@ -115,6 +138,7 @@ class ArrangeStation(Station):
                 return
             with self._lock:
                 port, item = self._queue.pop(0)
+            self._hand = item
             if isinstance(item, End):
                 if item.set is None and port in open_ports:
                     open_ports.discard(port)
@@ -160,9 +184,13 @@ class GatherStation:
         """Place a chunk, or start the next stage at the end of the stream."""
         if isinstance(item, Chunk):
             count = self._gathered.place(item)
+            surplus = None if count == len(item) else surplus_of(item.take(slice(count, None)))
             for name in self._names:
                 self._context.ledger(name).done(count)
+                for gap in surplus or ():
+                    self._context.ledger(name).miss(gap)
         elif isinstance(item, Gap):
+            self._gathered.miss(item)
             for name in self._names:
                 self._context.ledger(name).miss(item)
         elif item.set is None:
