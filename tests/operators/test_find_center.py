@@ -24,6 +24,15 @@ def test_center_of_a_noisy_phantom(method, center, start, span):
     assert 0.2 < found["confidence"] <= 1
 
 
+@pytest.mark.parametrize(("first", "last"), [(20, 76), (4, 72)])
+def test_a_sample_wider_than_the_detector(first, last):
+    data, theta = noisy(50.3, np.arange(360) * 0.5, dose=1e5)
+    part = np.ascontiguousarray(data[:, :, first:last])
+    fold = FindCenter()
+    found = fold.result(fold_all(fold, scan_of(part), chunks_of(part, theta)))
+    assert abs(found["center"] - (50.3 - first)) < 1.0  # so few pixels of it are left
+
+
 def test_angles_that_start_over_at_360():
     data, theta = noisy(50.3, 250.0 + np.arange(181))
     fold = FindCenter()

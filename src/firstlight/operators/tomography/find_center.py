@@ -19,6 +19,10 @@ from .angles import projection_angles
 
 _AGREE = 1.0
 """Columns that the two methods may differ and still confirm each other."""
+_CERTAIN = 0.995
+"""Correlation of an aligned pair above which the sample was inside the frame, and the far slower method is not asked."""
+_NO_ANSWER = 0.1
+"""Confidence of Vo's method below which its minimum is one among many."""
 
 
 @dataclass(slots=True)
@@ -52,7 +56,7 @@ class FindCenter(Fold[Sinograms]):
 
     method: Literal["auto", "correlation", "vo"] = "auto"
     """`correlation` of opposite projections (fast, sample inside the frame), `vo` (sinogram, stands a sample wider than
-    the detector), or `auto`: both, and the one that is more certain."""
+    the detector), or `auto`: the correlation where it is certain, else Vo's method."""
     rows: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Detector rows to look at. Default: five, spread over the middle four fifths of the frame."""
     projections: Annotated[int, Field(ge=64, le=20_000)] = 1440
@@ -149,11 +153,15 @@ class FindCenter(Fold[Sinograms]):
             return Center(float("nan"), 0.0)
         angles, slots = half_turn
         frames = state.rows[slots]
-        if self.method == "correlation":
-            return center_by_correlation(frames, angles)
-        if self.method == "vo":
-            return self._by_sinograms(frames, angles)
-        return _better(center_by_correlation(frames, angles), self._by_sinograms(frames, angles))
+        try:
+            if self.method == "vo":
+                return self._by_sinograms(frames, angles)
+            correlation = center_by_correlation(frames, angles)
+            if self.method == "correlation" or correlation.confidence >= _CERTAIN:
+                return correlation
+            return _better(correlation, self._by_sinograms(frames, angles))
+        except ValueError:  # a hole in the angles where the method needs a projection: later ones may fill it
+            return Center(float("nan"), 0.0)
 
     def _by_sinograms(self, frames: Array, angles: Array) -> Center:
         """Vo's method row by row: the median weighted by confidence, which rows of air do not move."""
@@ -208,11 +216,11 @@ class FindCenter(Fold[Sinograms]):
 
 
 def _better(correlation: Center, sinogram: Center) -> Center:
-    """Both where they confirm each other, else the more certain one, trusted half as much."""
+    """The sinogram's answer, unless it is no answer; trusted more where the correlation confirms it.
+
+    A pair of projections of a sample wider than the detector looks alike in the wrong place too.
+    """
     if abs(correlation.value - sinogram.value) <= _AGREE:
-        total = max(correlation.confidence + sinogram.confidence, 1e-9)
-        mean = (correlation.value * correlation.confidence + sinogram.value * sinogram.confidence) / total
-        return Center(mean, max(correlation.confidence, sinogram.confidence))
-    # an aligned pair of a sample wider than the detector still looks alike: only near perfection outweighs the sinogram
-    certain = correlation if correlation.confidence > 0.98 and sinogram.confidence < 0.5 else sinogram
-    return Center(certain.value, certain.confidence / 2)
+        return Center(sinogram.value, max(correlation.confidence, sinogram.confidence))
+    chosen = sinogram if sinogram.confidence > _NO_ANSWER else correlation
+    return Center(chosen.value, chosen.confidence / 2)

@@ -20,7 +20,7 @@ from firstlight.kernels.ramp import Window
 
 from .angles import projection_angles
 from .planes import Geometry, Plane, PlaneName
-from .ring import DIGESTED, FILTER, SPARE, UNFILTERED, FilterKey, Ring, digested, filter_name, is_digested
+from .ring import DIGESTED, FILTER, NONE, SPARE, UNFILTERED, FilterKey, Ring, digested, filter_name, is_digested
 
 NAMES: tuple[PlaneName, ...] = ("xy", "xz", "yz")
 ALONG: Mapping[PlaneName, str] = {"xy": "z", "xz": "y", "yz": "x"}
@@ -151,7 +151,10 @@ class LiveSlices(Fold[Live]):
 
     def empty(self, scan: Scan) -> Live:
         """The state before the first frame."""
-        state = Live(scan.main.size("row"), scan.main.size("col"), self._length(scan.coords.get("angle"), None))
+        length = self._length(scan.coords.get("angle"), None)
+        if length is not None and scan.main.frames is not None:
+            length = min(length, max(scan.main.frames, 1))
+        state = Live(scan.main.size("row"), scan.main.size("col"), length)
         for name in NAMES:
             self._geometry(name, state.rows, state.columns)
         return state
@@ -288,7 +291,7 @@ class LiveSlices(Fold[Live]):
                 next_move=f"Start the run with more 'memory' ({2 * ring.cache.nbytes / 2**30:.1f} GiB).",
             )
         ring.key = self._key
-        ring.stale[ring.id != -1] = True
+        ring.stale[ring.id != NONE] = True
         for plane in state.planes.values():
             plane.filter_anew()
 
@@ -297,7 +300,7 @@ class LiveSlices(Fold[Live]):
         ring = state.ring
         if ring is None:
             return {"length": state.length or 0}
-        ring.refilter(np.flatnonzero(ring.id != -1))
+        ring.refilter(np.flatnonzero(ring.id != NONE))
         frames = np.array(sorted(ring.where), np.int64)
         places = np.array([ring.where[frame] for frame in frames.tolist()], np.int64)
         saved: dict[str, Any] = {"length": ring.length, "epoch": ring.epoch, "ids": frames}

@@ -17,6 +17,9 @@ from firstlight.kernels.row_filter import TransposedRamp
 SPARE = 16
 """Projections beyond the window: what comes lies beside what it replaces until both have been counted."""
 
+NONE = -(2**62)
+"""No frame."""
+
 FilterKey = tuple[Window, float]
 """Window and cut-off of the ramp filter."""
 
@@ -71,7 +74,7 @@ class Ring:
     """Shape (place, row, col): attenuation before the filter, where memory has room for it."""
     key: FilterKey
     id: Ids
-    """Shape (place,): the frame that lies there; -1: none."""
+    """Shape (place,): the frame that lies there, or NONE."""
     angle: Array
     """Shape (place,), degree."""
     weight: Array
@@ -82,9 +85,7 @@ class Ring:
     where: dict[int, int] = field(default_factory=dict[int, int])
     """Place of each id."""
     epoch: int = -1
-    newest: int = -(2**62)
-    given: int = 0
-    """Frames taken so far."""
+    newest: int = NONE
 
     @classmethod
     def empty(cls, length: int, shape: tuple[int, int], dtype: str, key: FilterKey, memory: float) -> Ring:
@@ -110,7 +111,7 @@ class Ring:
             np.zeros((places, columns, rows), dtype),
             np.zeros((places, rows, columns), dtype) if keeps_raw else None,
             key,
-            np.full(places, -1, np.int64),
+            np.full(places, NONE, np.int64),
             np.zeros(places),
             np.zeros(places),
             np.zeros(places, bool),
@@ -129,7 +130,7 @@ class Ring:
 
     def restart(self, epoch: int) -> None:
         """Another epoch began: what came before does not count any more."""
-        self.epoch, self.newest = epoch, -(2**62)
+        self.epoch, self.newest = epoch, NONE
         self.leave(list(self.where))
 
     def take(self, chunk: Chunk, index: Ids, angles: Array) -> None:
@@ -142,8 +143,7 @@ class Ring:
             self._lay_down(place, chunk, position)
             self.id[place], self.angle[place], self.where[frame] = frame, angle, place
             self.newest = max(self.newest, frame)
-            self.given += 1
-        self.leave([frame for frame in self.where if frame <= self.newest - self.length])
+        self.leave(self.id[(self.id != NONE) & (self.id <= self.newest - self.length)].tolist())
         self.weigh()
 
     def _lay_down(self, place: int, chunk: Chunk, position: int) -> None:
@@ -159,19 +159,18 @@ class Ring:
     def leave(self, frames: list[int]) -> None:
         """Take frames out of the window; their places are free after `release`."""
         for frame in frames:
-            self.id[self.where.pop(frame)] = -1
+            self.id[self.where.pop(frame)] = NONE
 
     def weigh(self) -> None:
         """Share of the half turn for each projection, from the angles that are there."""
-        there = np.flatnonzero(self.id != -1)
+        there = np.flatnonzero(self.id != NONE)
         self.weight[:] = 0.0
         if there.size:
             self.weight[there] = angular_weights(self.angle[there])
 
     def release(self) -> None:
         """Free the places of frames that left; call when no plane counts them any more."""
-        there = set(self.where.values())
-        self.free = [place for place in range(len(self.id)) if place not in there]
+        self.free = np.flatnonzero(self.id == NONE).tolist()
 
     def refilter(self, places: Ids) -> None:
         """Apply the present filter to projections that have another one."""
