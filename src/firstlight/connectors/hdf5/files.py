@@ -14,6 +14,21 @@ from firstlight.core.units import Quantity, factor
 
 from .handles import Dataset, File, Group
 
+_SPELLINGS = {
+    "microns": "um",
+    "micrometer": "um",
+    "micrometers": "um",
+    "millimeter": "mm",
+    "millimeters": "mm",
+    "meter": "m",
+    "meters": "m",
+    "metre": "m",
+    "kev": "keV",
+    "KeV": "keV",
+    "ev": "eV",
+}
+"""Units as files spell them, by the symbol that we know."""
+
 _DEPTH = 10
 """Groups nested deeper than this are not searched: links may go round in circles."""
 
@@ -35,6 +50,9 @@ def open_file(path: Path) -> File:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
+        if "locking flag" in str(error):
+            # this process has it open already, with a lock; HDF5 wants both the same way
+            return h5py.File(path, "r")
         if "already open for write" in str(error):
             return _open_swmr(path, error)
         raise _unreadable(path, error) from error
@@ -240,6 +258,7 @@ def quantity(root: Group, paths: tuple[str, ...], unit: str, *, positive: bool =
             continue
         value = float(np.asarray(found[()]).flat[0])
         stated = attribute(found, "units") or unit
+        stated = _SPELLINGS.get(stated, stated)
         if not np.isfinite(value) or (positive and value <= 0):
             continue
         try:
