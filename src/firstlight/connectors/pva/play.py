@@ -218,9 +218,12 @@ def mirror(frame: Array, dark: Array, flat: Array, center: float) -> Array:
     if frame.dtype.kind in "iu":
         limits = np.iinfo(frame.dtype)
         # the largest float32 not above the limit of a wide integer
-        return np.clip(np.rint(counts), limits.min, np.float32(limits.max)).astype(np.float64).clip(
-            limits.min, limits.max
-        ).astype(frame.dtype)
+        return (
+            np.clip(np.rint(counts), limits.min, np.float32(limits.max))
+            .astype(np.float64)
+            .clip(limits.min, limits.max)
+            .astype(frame.dtype)
+        )
     return counts.astype(frame.dtype)
 
 

@@ -113,7 +113,7 @@ class Receiver(threading.Thread):
         self.start()
 
     def _subscribe(self) -> None:
-        request = f"field()record[queueSize={self._queue_size}]"
+        request = f"field()record[queueSize={self._queue_size},pipeline=true]"
         for use, name in self._channels.items():
             asked = request if use == IMAGE else None
             self._subscriptions[use] = self._context.monitor(name, self._wake.set, asked)
@@ -227,7 +227,6 @@ class Receiver(threading.Thread):
         self._last_frame = time.monotonic()
         arrived = self._arrivals.take(frame)
         for gap in self._arrivals.gaps():
-            self._hand_on(self._gatherer.flush() if self._gatherer else [])
             self.handover.put(gap)
         for arrival in arrived:
             self._place(arrival, attributes)

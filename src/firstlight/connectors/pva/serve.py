@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from p4p.client.thread import Context
@@ -16,18 +17,18 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Beamline:
-    """Serves channels under a prefix; used by one thread (clients are waited for in it).
+    """Serves channels; used by one thread.
 
     Args:
-        prefix: Start of all names.
-        names: Names after the prefix; the first is the one whose clients are waited for.
+        names: Name of the channel for each use; the first is the one whose clients are waited for.
         interface: Address to serve on; on loopback the server is isolated from the network and from the environment.
+            None: as the EPICS_PVAS_* environment says.
         port: TCP port, or 0 for any free one, kept over restarts.
     """
 
-    def __init__(self, prefix: str, names: tuple[str, ...], interface: str, port: int) -> None:
+    def __init__(self, names: Mapping[str, str], interface: str | None, port: int) -> None:
         """Prepare; nothing is served yet."""
-        self._prefix, self._names, self._interface = prefix, names, interface
+        self.names, self._interface = dict(names), interface
         self._port, self.search_port = port, 0
         self._first: dict[str, Any] = {}
         self._channels: dict[str, Any] = {}
@@ -37,11 +38,11 @@ class Beamline:
     @property
     def address(self) -> str:
         """``host:port`` of the server."""
-        return f"{self._interface}:{self._port}"
+        return f"{self._interface or '127.0.0.1'}:{self._port}"
 
-    def set(self, name: str, value: Any) -> None:
+    def set(self, use: str, value: Any) -> None:
         """What a channel holds when it is started."""
-        self._first[name] = value
+        self._first[use] = value
 
     def start(self) -> None:
         """Serve all channels.
@@ -50,17 +51,17 @@ class Beamline:
             SourceError: The address can not be used.
         """
         self._client.clear()
-        watched = self._names[0]
+        watched = next(iter(self.names))
         self._channels = {
-            name: SharedPV(handler=_Watcher(self._client) if name == watched else None, initial=self._first[name])
-            for name in self._names
+            use: SharedPV(handler=_Watcher(self._client) if use == watched else None, initial=self._first[use])
+            for use in self.names
         }
-        served = {self._prefix + name: channel for name, channel in self._channels.items()}
+        served = {self.names[use]: channel for use, channel in self._channels.items()}
         try:
             self._server = Server(providers=[served], **self._settings())
         except RuntimeError as error:
             raise SourceError(
-                f"The simulator can not serve at {self.address}: {error}",
+                f"The PVA server can not serve at {self.address}: {error}",
                 field="port",
                 value=self._port,
                 next_move="Use another port, or 0 for any free one.",
@@ -70,6 +71,8 @@ class Beamline:
         self.search_port = int(conf["EPICS_PVAS_BROADCAST_PORT"])
 
     def _settings(self) -> dict[str, Any]:
+        if self._interface is None:
+            return {"conf": {"EPICS_PVAS_SERVER_PORT": str(self._port)} if self._port else None, "useenv": True}
         conf = {"EPICS_PVAS_INTF_ADDR_LIST": self._interface, "EPICS_PVAS_SERVER_PORT": str(self._port)}
         if self._interface not in LOOPBACK:
             return {"conf": conf, "useenv": True}
@@ -90,9 +93,9 @@ class Beamline:
                 return True
         return False
 
-    def post(self, name: str, value: Any) -> None:
+    def post(self, use: str, value: Any) -> None:
         """Post a new value of a channel; its arrays are not copied."""
-        self._channels[name].post(value)
+        self._channels[use].post(value)
 
     def stop(self) -> None:
         """Take all channels away; harmless when called twice."""
@@ -114,7 +117,7 @@ class _Watcher:
         self._seen.set()
 
 
-def answers_elsewhere(names: list[str], interface: str, timeout: float = 0.5) -> None:
+def refuse_taken(names: list[str], interface: str | None, timeout: float = 0.5) -> None:
     """Refuse channel names that a server answers for already.
 
     Only loopback is asked where the channels stay on loopback.
@@ -123,7 +126,11 @@ def answers_elsewhere(names: list[str], interface: str, timeout: float = 0.5) ->
         SourceError: A name is taken.
     """
     local = interface in LOOPBACK
-    conf = {"EPICS_PVA_ADDR_LIST": "127.0.0.1", "EPICS_PVA_AUTO_ADDR_LIST": "NO", "EPICS_PVA_INTF_ADDR_LIST": "127.0.0.1"}
+    conf = {
+        "EPICS_PVA_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVA_INTF_ADDR_LIST": "127.0.0.1",
+    }
     with Context("pva", conf=conf if local else None, useenv=not local, nt=False) as client:
         found = client.get(names, request=["field(timeStamp)"] * len(names), timeout=timeout, throw=False)
     for name, answer in zip(names, found, strict=True):

@@ -6,17 +6,13 @@ In a process of its own: ``python -m firstlight.connectors.pva.sim rate=50 file=
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import yaml
 from pydantic import Field, model_validator
 
@@ -24,39 +20,11 @@ from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
 
-from . import play, wire
-from .serve import Beamline, answers_elsewhere
-
-_log = logging.getLogger(__name__)
-
-_TURNS_AHEAD = 40
-"""Rounds of angles that are published ahead while a scan turns on and on."""
-_BEHIND = 0.5
-"""Seconds that the player may lag behind its schedule before the schedule moves."""
+from . import play
+from .player import Player, Schedule
+from .serve import Beamline, refuse_taken
 
 Codec = Literal["", "lz4", "lz4hdf5", "bslz4", "blosc", "zlib"]
-
-
-@dataclass(slots=True)
-class Played:
-    """What was offered, counted while it plays."""
-
-    posted: int = 0
-    withheld: list[int] = field(default_factory=list[int])
-    """Places, in the newest epoch, that were held back."""
-    held_back: int = 0
-    """Frames held back between the first and the last posted one of their epoch: exactly what a receiver must miss."""
-    epochs: int = 1
-    began: float = 0.0
-    ended: float = 0.0
-    late: int = 0
-    """Frames posted more than half a second late."""
-    last_place: int = -1
-
-    @property
-    def rate(self) -> float:
-        """Frames per second that were offered."""
-        return (self.posted - 1) / (self.ended - self.began) if self.posted > 1 and self.ended > self.began else 0.0
 
 
 class PvaSimulator(Configured):
@@ -125,8 +93,6 @@ class PvaSimulator(Configured):
 
     @model_validator(mode="after")
     def _something_to_play(self) -> PvaSimulator:
-        if self.file is None and self.source is None and self.restart_after and self.loop:
-            return self
         if self.file is not None and not self.file.is_file():
             raise ValueError(f"file = '{self.file}' is no file; expected a DXfile or NXtomo file")
         return self
@@ -151,18 +117,20 @@ class PvaSimulator(Configured):
         turn = play.turn_of(recording.angles) if self.loop else None
         pictures = play.Pictures(recording, self.codec, self._axis(recording), self.memory)
         pictures.prepare(turn.count if turn else len(recording), mirrored=bool(turn and turn.mirrored))
-        answers_elsewhere([self.prefix + name for name in (self.image, self.dark, self.flat, self.theta)], self.interface)
-        beamline = Beamline(self.prefix, (self.image, self.dark, self.flat, self.theta), self.interface, self.port)
-        played = Played()
+        names = {use: self.prefix + getattr(self, use) for use in ("image", "dark", "flat", "theta")}
+        refuse_taken(list(names.values()), self.interface)
+        beamline = Beamline(names, self.interface, self.port)
+        player = Player(beamline, recording, turn, pictures, self._schedule(), stop)
         try:
-            self._publish_fields(beamline, recording, turn)
+            player.publish_fields()
             beamline.start()
             self._announce(beamline, recording, on_ready)
-            self._play(beamline, recording, turn, pictures, played, stop)
+            player.play(wait=self.wait_for_clients, settle=self.settle, down=self.down)
+            stop.wait(self.linger)
         finally:
             beamline.stop()
             recording.source.close()
-        report = self._report(recording, played)
+        report = player.report(self.rate)
         if self.report is not None:
             _write(self.report, report)
         return report
@@ -182,29 +150,27 @@ class PvaSimulator(Configured):
         known = recording.source.model_dump().get("center")
         return float(known) if known is not None else (recording.shape[1] - 1) / 2
 
-    def _angles(self, recording: play.Recording, turn: play.Turn | None, count: int) -> np.ndarray[Any, Any]:
-        if turn is None:
-            return recording.angles
-        return np.array([turn.angle(recording.angles, place) for place in range(count)])
-
-    def _publish_fields(self, beamline: Beamline, recording: play.Recording, turn: play.Turn | None) -> None:
-        """Dark, flat and angles as they are known before the first frame."""
-        for use in ("dark", "flat"):
-            images = recording.images.get(use)
-            beamline.set(getattr(self, use), wire.write_image(images[0].pixels if images else None))
-        ahead = 0 if turn is None else (self.frames or _TURNS_AHEAD * turn.count)
-        beamline.set(self.theta, wire.write_theta(self._angles(recording, turn, ahead)))
-        beamline.set(self.image, wire.blank())
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            rate=self.rate,
+            frames=self.frames,
+            seconds=self.seconds,
+            lose=self.lose,
+            lose_ids=frozenset(self.lose_ids),
+            seed=self.seed,
+            restart_after=self.restart_after,
+            first_id=self.first_id,
+            id_bits=self.id_bits,
+        )
 
     def _announce(
         self, beamline: Beamline, recording: play.Recording, on_ready: Callable[[dict[str, Any]], None] | None
     ) -> None:
-        names = {use: self.prefix + getattr(self, use) for use in ("image", "dark", "flat", "theta")}
         rows, cols = recording.shape
         told = {
             "server": beamline.address,
             "search_port": beamline.search_port,
-            **names,
+            **beamline.names,
             "frames": self.frames or (None if self.loop else len(recording)),
             "rows": rows,
             "cols": cols,
@@ -214,122 +180,6 @@ class PvaSimulator(Configured):
             _write(self.ready, told)
         if on_ready is not None:
             on_ready(told)
-
-    # ---- the scan ---------------------------------------------------------------------------------------------------
-
-    def _places(self, recording: play.Recording, played: Played) -> Iterator[int]:
-        """Places of one epoch, from 0 on."""
-        end = self.frames if self.loop else min(self.frames or len(recording), len(recording))
-        place = 0
-        restart = self.restart_after if played.epochs == 1 else None
-        while (end is None or place < end) and place != restart:
-            yield place
-            place += 1
-
-    def _play(
-        self,
-        beamline: Beamline,
-        recording: play.Recording,
-        turn: play.Turn | None,
-        pictures: play.Pictures,
-        played: Played,
-        stop: threading.Event,
-    ) -> None:
-        while True:
-            if self.wait_for_clients and not beamline.wait_for_client(stop):
-                return
-            stop.wait(self.settle)
-            self._play_epoch(beamline, recording, turn, pictures, played, stop)
-            if self.restart_after is None or played.epochs > 1 or stop.is_set():
-                break
-            _log.info("Restarting: the server goes away for %g s and ids start over.", self.down)
-            played.epochs += 1
-            beamline.stop()
-            stop.wait(self.down)
-            self._publish_fields(beamline, recording, turn)
-            beamline.start()
-        stop.wait(self.linger)
-
-    def _play_epoch(
-        self,
-        beamline: Beamline,
-        recording: play.Recording,
-        turn: play.Turn | None,
-        pictures: play.Pictures,
-        played: Played,
-        stop: threading.Event,
-    ) -> None:
-        chance = np.random.default_rng([self.seed, played.epochs])
-        hidden = set(self.lose_ids)
-        begin = time.perf_counter()
-        played.began = played.began or begin
-        pending: list[int] = []
-        shift = 0.0
-        published = len(self._angles(recording, turn, self.frames or _TURNS_AHEAD * turn.count)) if turn else 0
-        for place in self._places(recording, played):
-            number = place + self.first_id
-            hold = number in hidden or (place > 0 and chance.random() < self.lose)
-            shift += self._pace(begin + shift, place, played, stop)
-            if stop.is_set() or (self.seconds and time.perf_counter() - played.began >= self.seconds):
-                break
-            if turn and place > published - turn.count * (_TURNS_AHEAD // 2) and not self.frames:
-                published += _TURNS_AHEAD * turn.count
-                beamline.post(self.theta, wire.write_theta(self._angles(recording, turn, published)))
-            self._new_images(beamline, recording, place)
-            if hold:
-                pending.append(number)
-                continue
-            played.withheld += pending if played.last_place >= 0 else []
-            played.held_back += len(pending)
-            pending = []
-            at, mirrored = turn.picture(place) if turn else (place, False)
-            self._post(beamline, pictures.get(at, mirrored=mirrored), number)
-            played.posted += 1
-            played.last_place = place
-            played.ended = time.perf_counter()
-
-    def _pace(self, begin: float, place: int, played: Played, stop: threading.Event) -> float:
-        """Wait for the frame's time; returns by how much the schedule must move because we are late."""
-        if not self.rate:
-            return 0.0
-        left = begin + place / self.rate - time.perf_counter()
-        if left > 0:
-            stop.wait(left)
-            return 0.0
-        if left > -_BEHIND:
-            return 0.0
-        played.late += 1
-        return -left
-
-    def _new_images(self, beamline: Beamline, recording: play.Recording, place: int) -> None:
-        """Darks and flats that were taken during the scan come when they came then."""
-        for use in ("dark", "flat"):
-            for image in recording.images.get(use, [])[1:]:
-                if image.place == place:
-                    beamline.post(getattr(self, use), wire.write_image(image.pixels))
-
-    def _post(self, beamline: Beamline, picture: Any, number: int) -> None:
-        now = time.time_ns()
-        seconds, nanoseconds = divmod(now, 10**9)
-        picture.uniqueId = wire.as_signed(number & ((1 << self.id_bits) - 1))
-        for stamp in (picture.timeStamp, picture.dataTimeStamp):
-            stamp.secondsPastEpoch, stamp.nanoseconds = seconds, nanoseconds
-        beamline.post(self.image, picture)
-
-    def _report(self, recording: play.Recording, played: Played) -> dict[str, Any]:
-        seconds = played.ended - played.began
-        return {
-            "posted": played.posted,
-            "withheld": played.held_back,
-            "withheld_ids": played.withheld,
-            "epochs": played.epochs,
-            "seconds": seconds,
-            "rate_asked": self.rate,
-            "rate_offered": played.rate,
-            "bytes_per_second": played.rate * recording.scan.main.frame_bytes,
-            "late": played.late,
-            "last_id": played.last_place + self.first_id,
-        }
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

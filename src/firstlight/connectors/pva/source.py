@@ -141,7 +141,9 @@ class PvaSource(Source):
         """
         receiver = self._receiver
         if receiver is None:
-            raise SourceError("The source is not open.", field="image", value=self.image, next_move="Call open() first.")
+            raise SourceError(
+                "The source is not open.", field="image", value=self.image, next_move="Call open() first."
+            )
         while not receiver.handover.finished:
             item = receiver.handover.get(timeout=0.5)
             if item is not None:

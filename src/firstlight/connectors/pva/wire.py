@@ -204,7 +204,7 @@ def decode_into(frame: Frame, out: Array) -> None:
     """
     if frame.codec:
         room = out.reshape(-1).view(np.uint8)
-        codecs.decode(frame.codec, memoryview(frame.payload).cast("B"), room, out.itemsize)
+        codecs.decode(frame.codec, frame.payload.data.cast("B"), room, out.itemsize)
     else:
         out[:] = frame.payload.reshape(frame.shape)
 
@@ -299,23 +299,27 @@ def blank() -> Any:
 
 
 def write_frame(
-    pixels: Array, number: int, stamp: float, attributes: Mapping[str, float | str] | None = None, codec: str = ""
+    pixels: Array,
+    number: int,
+    stamp: float,
+    attributes: Mapping[str, float | str] | None = None,
+    codec: str = "",
+    taken: float | None = None,
 ) -> Any:
     """An NTNDArray as areaDetector's PVA plugin would serve it.
 
     Args:
         pixels: Shape (rows, columns), any type of `FIELDS`.
         number: ``uniqueId``.
-        stamp: Time in second since 1970, for both time stamps.
+        stamp: Time in second since 1970.
         attributes: NDAttributes to carry along.
         codec: Empty, or one of `codecs.CODECS`.
+        taken: When the data were taken (``dataTimeStamp``); default: `stamp`.
     """
     kind, _, _, value = _types()
     rows, cols = pixels.shape
     flat = np.ascontiguousarray(pixels).reshape(-1)
     payload = codecs.encode(codec, flat) if codec else flat
-    whole = int(stamp)
-    time = {"secondsPastEpoch": whole, "nanoseconds": int((stamp - whole) * 1e9)}
     return value(
         kind,
         {
@@ -324,8 +328,8 @@ def write_frame(
             "compressedSize": payload.nbytes,
             "uncompressedSize": flat.nbytes,
             "uniqueId": as_signed(number),
-            "dataTimeStamp": time,
-            "timeStamp": time,
+            "dataTimeStamp": _time(stamp if taken is None else taken),
+            "timeStamp": _time(stamp),
             "dimension": [
                 {"size": n, "offset": 0, "fullSize": n, "binning": 1, "reverse": False} for n in (cols, rows)
             ],
@@ -335,6 +339,11 @@ def write_frame(
             ],
         },
     )
+
+
+def _time(seconds: float) -> dict[str, int]:
+    whole = int(seconds)
+    return {"secondsPastEpoch": whole, "nanoseconds": int((seconds - whole) * 1e9)}
 
 
 def as_signed(number: int) -> int:

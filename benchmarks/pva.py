@@ -1,0 +1,143 @@
+"""PVA source beside a bare p4p monitor: frames received per second from the same server, in the same run.
+
+A server in a process of its own offers more frames than the path can carry; p4p skips what does not fit, so the rate
+received is what the path carries. The bare monitor (no unwrapping of values, which is its fastest form) only counts
+updates. The source reads, places, and hands over chunks, and its reader touches every page of every frame's data.
+
+Run: python benchmarks/pva.py [--quick]. Writes benchmarks/results/pva.json. Fails if the ratio is below 0.8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing as mp
+import platform
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+TARGET = 0.8
+RESULT = Path(__file__).parent / "results" / "pva.json"
+SIZES = {2048: 400.0, 1024: 1500.0, 512: 4000.0}
+"""Edge in pixels to the rate that is offered, in frames per second: well above what the path carries."""
+
+
+def serve(edge: int, rate: float, told, stop) -> None:
+    """Post frames at a rate until told to stop."""
+    from firstlight.connectors.pva import wire
+    from firstlight.connectors.pva.serve import Beamline
+
+    rng = np.random.default_rng(1)
+    pictures = [wire.write_frame(rng.poisson(500, (edge, edge)).astype(np.uint16), 0, 0.0) for _ in range(8)]
+    beamline = Beamline({"image": "bench:image"}, "127.0.0.1", 0)
+    beamline.set("image", wire.blank())
+    beamline.start()
+    told.put(beamline.address)
+    number, begin = 0, time.perf_counter()
+    while not stop.is_set():
+        due = int((time.perf_counter() - begin) * rate)
+        while number < due:
+            number += 1
+            picture = pictures[number % 8]
+            picture.uniqueId = number
+            picture.timeStamp.secondsPastEpoch = int(time.time())
+            beamline.post("image", picture)
+        time.sleep(0.5 / rate)
+    beamline.stop()
+
+
+def bare(address: str, seconds: float) -> float:
+    """Updates per second that a bare p4p monitor gets."""
+    from p4p.client.thread import Context
+
+    from firstlight.connectors.pva.source import client_conf
+
+    count = [0]
+
+    def counted(update) -> None:
+        count[0] += 1
+
+    with Context("pva", conf=client_conf(address), useenv=False, nt=False) as client:
+        subscription = client.monitor("bench:image", counted, request="field()record[queueSize=32]")
+        time.sleep(0.7)
+        before, begin = count[0], time.perf_counter()
+        time.sleep(seconds)
+        rate = (count[0] - before) / (time.perf_counter() - begin)
+        subscription.close()
+    return rate
+
+
+def ours(address: str, seconds: float) -> float:
+    """Frames per second that the source delivers."""
+    from firstlight.connectors.pva.source import PvaSource
+    from firstlight.core.chunk import Chunk
+
+    source = PvaSource(image="bench:image", server=address, angle_step=0.1)
+    source.open()
+    count = [0]
+
+    def read() -> None:
+        for item in source.items():
+            if isinstance(item, Chunk):
+                count[0] += len(item)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    time.sleep(0.7)
+    before, begin = count[0], time.perf_counter()
+    time.sleep(seconds)
+    rate = (count[0] - before) / (time.perf_counter() - begin)
+    source.stop()
+    reader.join()
+    source.close()
+    return rate
+
+
+def compare(edge: int, runs: int, seconds: float) -> dict:
+    """Medians of alternated runs at one size."""
+    spawn = mp.get_context("spawn")
+    told, stop = spawn.Queue(), spawn.Event()
+    server = spawn.Process(target=serve, args=(edge, SIZES[edge], told, stop))
+    server.start()
+    address = told.get(timeout=60)
+    rates: dict[str, list[float]] = {"bare": [], "ours": []}
+    for run in range(runs):
+        pair = (("bare", bare), ("ours", ours))
+        for name, measure in pair if run % 2 == 0 else reversed(pair):
+            rates[name].append(measure(address, seconds))
+    stop.set()
+    server.join()
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    result = {
+        "edge": edge,
+        "offered": SIZES[edge],
+        "bare_frames_per_second": medians["bare"],
+        "source_frames_per_second": medians["ours"],
+        "source_megabytes_per_second": medians["ours"] * edge * edge * 2 / 1e6,
+        "ratio": medians["ours"] / medians["bare"],
+        "runs": rates,
+    }
+    print(f"{edge}²: bare {medians['bare']:.0f}/s, source {medians['ours']:.0f}/s, ratio {result['ratio']:.2f}")
+    return result
+
+
+def main() -> None:
+    """Measure all sizes, write the figures, and hold the target."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--quick", action="store_true", help="one run of one second at the smallest size")
+    quick = options.parse_args().quick
+    sizes = [512] if quick else list(SIZES)
+    results = [compare(edge, 1 if quick else 5, 1.0 if quick else 3.0) for edge in sizes]
+    report = {"target": TARGET, "cpus": mp.cpu_count(), "machine": platform.machine(), "sizes": results}
+    if not quick:
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    assert all(result["ratio"] >= TARGET for result in results), f"below the target of {TARGET}"
+
+
+if __name__ == "__main__":
+    main()
