@@ -22,6 +22,7 @@ def check(job: Job, scan: Scan) -> Plan:
         JobError: It can not run; every mistake is named, with the step that has it.
     """
     planner = _Planner(job, scan)
+    planner.check_buffers()
     for node in job.pipeline.nodes:
         planner.place(node)
     sinks = planner.outlets([(spec.of, spec) for spec in job.sinks])
@@ -48,6 +49,15 @@ class _Planner:
         """Every stream of the source can be asked for."""
         for name, stream in self.scan.streams.items():
             self.known[source_port(name)] = self.scan.with_main(stream)
+
+    def check_buffers(self) -> None:
+        """A detector that can not be paused must not be made to wait."""
+        waiting = [name for name in self.scan.streams if self.job.buffer(name).policy == "wait"]
+        if not self.job.source.pausable and waiting:
+            self.problems.append(
+                f"buffers: the source '{self.job.source.use}' can not be paused, but the buffer of"
+                f" {', '.join(map(repr, waiting))} has the policy 'wait'. Expected spill, drop_oldest or fail."
+            )
 
     def place(self, node: Node) -> None:
         """Find the inputs of one step, its cut, and what it gives."""
@@ -101,7 +111,32 @@ class _Planner:
             main[0] == SOURCE and main[1] != MAIN,
         )
         self._check_waits(planned)
+        self._check_held(planned)
         return planned
+
+    def _check_held(self, planned: Planned) -> None:
+        """Values that can be held, by a step that can take them."""
+        where = f"step '{planned.name}'"
+        for name, port in planned.held_parameters.items():
+            if self.known[port].main.arrival:
+                self.problems.append(
+                    f"{where}: '{name}' comes from '{port_name(port)}', which gives something for every frame"
+                    f" ({' '.join(self.known[port].main.axes)}). Put a step that folds, such as mean, in between."
+                )
+        if planned.kind == "fold" and planned.held_parameters and type(planned.step).adapt is Fold.adapt:
+            self.problems.append(
+                f"{where}: {', '.join(planned.held_parameters)} comes from another step while it folds, and"
+                f" '{planned.step.use}' can not change its parameters then. Give it a number."
+            )
+        same = all(
+            scan.main.axes == planned.scan.main.axes and scan.main.sizes == planned.scan.main.sizes
+            for scan in planned.outputs.values()
+        )
+        if planned.held and planned.before_first == "pass" and planned.kind == "map" and not same:
+            self.problems.append(
+                f"{where}: frames can not pass without {', '.join(planned.held)}, because the step changes their shape."
+                " Give it 'before_first: hold'."
+            )
 
     def _outputs(self, step: Step, scan: Scan, kind: str) -> Mapping[str, Scan]:
         if kind == "fold":
@@ -224,8 +259,15 @@ class _Planner:
     ) -> Cut | None:
         """A held input that comes only at the end of the same stream: gather until then (offline), or refuse (live)."""
         late = [port for port in held if self._ends_with(port, main)]
-        if not late or before_first != "hold" or kind_of(node.step) == "fold":
+        if not late or before_first != "hold":
             return None
+        if kind_of(node.step) == "fold":
+            raise FirstlightError(
+                f"it folds while it waits for '{port_name(late[0])}', which the same frames give.",
+                field="before_first",
+                value=before_first,
+                next_move="Give it 'before_first: pass'.",
+            )
         if seen.main.frames is None:
             raise FirstlightError(
                 f"it waits for '{port_name(late[0])}', which is known only at the end of the same stream, and the scan has no known end.",
@@ -239,7 +281,10 @@ class _Planner:
     def _ends_with(self, port: Port, main: Port) -> bool:
         """True if a port's first value comes at the end of the stream that feeds `main`."""
         producer = self._step(port[0])
-        if producer is None or producer.kind != "fold" or producer.node.emit != Emit():
+        if producer is None or producer.kind != "fold":
+            return False
+        recorded = self.job.source.pausable and self.known[main].main.frames is not None
+        if producer.node.emit != Emit() and not recorded:
             return False
         return self._origin(producer.main) == self._origin(main)
 

@@ -148,6 +148,23 @@ class Plan:
         keeps = planned.kind == "map" or (isinstance(planned.step, Arrange) and planned.step.keeps_ids)
         return keeps and planned.cut is None and self._of_source(planned.main)
 
+    @property
+    def held_of_maps(self) -> tuple[Port, ...]:
+        """Held inputs that a map step makes of what a fold gave."""
+        held = [port for p in self.steps for port in (*p.held.values(), *p.held_parameters.values())]
+        return tuple(dict.fromkeys(port for port in held if port[0] != SOURCE and self[port[0]].kind != "fold"))
+
+    def waits_for_a_fold(self, planned: Planned) -> bool:
+        """True if a step holds its frames until a fold of the same stream gives its first result."""
+        if planned.kind != "map" or planned.cut is not None or planned.before_first != "hold":
+            return False
+        held = (*planned.held.values(), *planned.held_parameters.values())
+        return any(self._origin(port) == self._origin(planned.main) for port in held)
+
+    def _origin(self, port: Port) -> Port:
+        """The stream of the source that feeds a port."""
+        return port if port[0] == SOURCE else self._origin(self[port[0]].main)
+
     def describe(self) -> list[str]:
         """The plan in lines, for ``firstlight check``."""
         lines = [

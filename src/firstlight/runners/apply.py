@@ -103,4 +103,3 @@ def _run(step: Operator, data: Array, arguments: list[Any], chunk: Chunk, repeat
         coordinates = {**{n: v[part] for n, v in per_frame.items()}, **{n: v[place] for n, v in along.items()}}
         results.append(by_output(step, step.run(data[part], *arguments, device=device, **coordinates)))
     return tuple(np.concatenate(arrays) for arrays in zip(*results, strict=True))
-

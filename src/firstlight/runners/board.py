@@ -59,7 +59,7 @@ class Showing(threading.Thread):
     def __init__(self, view: View, name: str, board: Board, every: float) -> None:
         """Not started yet."""
         super().__init__(name=f"view-{view.use}-{name}", daemon=True)
-        self._view = view
+        self.view = view
         self._view_name = name
         self._board = board
         self._every = every
@@ -76,10 +76,10 @@ class Showing(threading.Thread):
                     break
                 self.skipped += max(shown.version - last - 1, 0)
                 last = shown.version
-                self._view.show(shown)
+                self.view.show(shown)
                 if not self._board.closed:
                     time.sleep(self._every)
         except (FirstlightError, OSError, ValueError, RuntimeError) as error:
             self.error = str(error)
         finally:
-            self._view.close()
+            self.view.close()

@@ -7,6 +7,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -128,7 +129,8 @@ class Context:
         for store in self.stores.values():
             store.stop()
         for wake in self.failing:
-            wake()
+            with suppress(Exception):
+                wake()
 
     # ---- frames ------------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,14 @@ class SetFold:
         return found
 
 
+def versions_of(chunk: Chunk) -> list[Version]:
+    """Versions of a held input: one for each array of a chunk, from the place that its id names."""
+    return [
+        Version(value, (chunk.epoch, int(place)), float(place))
+        for value, place in zip(chunk.data, chunk.ids, strict=True)
+    ]
+
+
 def final_version(value: Array) -> Version:
     """The version of a fold over the whole stream: it holds for every frame."""
     return Version(value, START, 0.0)

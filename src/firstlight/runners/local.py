@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -26,6 +26,12 @@ from .context import Context
 from .describe import job_dict, percentiles, report_of, small_values, step_infos, view_infos
 from .failing import part_failed
 from .wiring import Wiring
+
+
+def _close(items: Any) -> None:
+    """End a generator, so that what it holds open is given back now."""
+    if isinstance(items, Generator):
+        items.close()
 
 
 class LocalRunner:
@@ -108,6 +114,7 @@ class LocalRun:
         except Exception as error:
             self._context.fail(part_failed(f"source '{self.job.source.use}'", error))
         finally:
+            _close(items)
             self._end_streams(ended)
 
     def _end_streams(self, ended: set[str]) -> None:

@@ -24,15 +24,18 @@ from firstlight.core.operator import Operator
 from firstlight.core.plan import Plan, Planned, Port, source_port
 from firstlight.core.record import end_record, start_record
 from firstlight.core.run import Change, Counts, Event, Result, Results, Status, ViewInfo
+from firstlight.core.sink import Sink
 from firstlight.core.solver import Solver
 from firstlight.core.view import Shown
 
 from .apply import apply
 from .assemble import Assembled
-from .describe import job_dict, small_values, step_infos, view_infos
-from .folding import SetFold, final_version
-from .gather import Gathered
-from .held_inputs import as_parameter, first_versions, with_parameters
+from .describe import job_dict, small_values, step_infos, view_infos, view_name
+from .failing import part_failed, step_failed
+from .folding import SetFold, final_version, versions_of
+from .gather import Gathered, surplus_of
+from .held_inputs import as_parameter, first_versions, valid_parameters
+from .placeholders import filled
 
 
 class NaiveRunner:
@@ -64,6 +67,9 @@ class NaiveRun:
         self._items: dict[Port, list[Item]] = {}
         self._stores: dict[Port, HeldStore] = {}
         self._gaps: list[Gap] = []
+        self._sinks: list[Sink] = []
+        self._hand: Item | None = None
+        """What the step that works now has in hand, for its error message."""
 
     def work(self) -> None:
         """Read everything, then take one step after the other."""
@@ -72,7 +78,10 @@ class NaiveRun:
             scan = source.open()
             self.plan = check(self.job, scan)
             self._intake = Intake(scan.main)
-            self._read()
+            try:
+                self._read()
+            except Exception as error:
+                raise part_failed(f"source '{source.use}'", error) from error
         finally:
             source.close()
         for planned in self.plan.steps:
@@ -91,20 +100,24 @@ class NaiveRun:
                     self._items[source_port(MAIN)].append(fresh)
                 continue
             if isinstance(item, Gap) and item.stream == MAIN:
-                self._intake.miss(item)
+                self._items[source_port(MAIN)] += self._intake.miss(item)
+                continue
             self._items[source_port(item.stream)].append(item)
         self._items[source_port(MAIN)] += self._intake.missing()
         self._gaps = [item for item in self._items[source_port(MAIN)] if isinstance(item, Gap)]
 
     def _take_step(self, planned: Planned) -> None:
-        if planned.by_set:
-            self._fold_sets(planned)
-        elif planned.kind == "fold":
-            self._fold(planned)
-        elif planned.kind == "arrange":
-            self._arrange(planned)
-        else:
-            self._map(planned)
+        try:
+            if planned.by_set:
+                self._fold_sets(planned)
+            elif planned.kind == "fold":
+                self._fold(planned)
+            elif planned.kind == "arrange":
+                self._arrange(planned)
+            else:
+                self._map(planned)
+        except Exception as error:
+            raise step_failed(planned.name, error, planned.step.model_dump(), self._hand) from error
 
     def _main_items(self, planned: Planned) -> Sequence[Item]:
         """What reaches a step, regrouped if the plan says so."""
@@ -115,8 +128,12 @@ class NaiveRun:
         ledger = self._ledgers.setdefault(planned.name, Ledger())
         for item in items:
             if isinstance(item, Chunk):
-                ledger.done(gathered.place(item))
-            else:
+                count = gathered.place(item)
+                ledger.done(count)
+                for gap in () if count == len(item) else surplus_of(item.take(slice(count, None))):
+                    ledger.miss(gap)
+            elif isinstance(item, Gap):
+                gathered.miss(item)
                 ledger.miss(item)
         return list(gathered.blocks())
 
@@ -134,7 +151,7 @@ class NaiveRun:
         return {name: as_parameter(held.newest) for name, held in found.items() if held is not None}
 
     def _map(self, planned: Planned) -> None:
-        step = with_parameters(planned.step, self._parameters(planned))
+        step = valid_parameters(planned.name, planned.step, self._parameters(planned))
         if not isinstance(step, Operator):
             raise TypeError(f"'{planned.name}' is no operator.")
         held = {name: known for name, known in self._held(planned).items() if known is not None}
@@ -150,6 +167,11 @@ class NaiveRun:
         step.close()
         for name, items in outputs.items():
             self._items[planned.name, name] = items
+            if (planned.name, name) in self.plan.held_of_maps:
+                store = self._stores.setdefault((planned.name, name), HeldStore())
+                for version in (v for item in items if isinstance(item, Chunk) for v in versions_of(item)):
+                    store.add(version)
+                store.complete()
 
     def _fold_sets(self, planned: Planned) -> None:
         fold = _as_fold(planned)
@@ -163,22 +185,24 @@ class NaiveRun:
                 store.add(version)
             store.complete()
             self._items[planned.name, name] = [
-                Chunk(v.value[np.newaxis], planned.outputs[name].main.axes, np.array([n]))
-                for n, v in enumerate(versions)
+                Chunk(v.value[np.newaxis], planned.outputs[name].main.axes, np.array([v.since[1]]), v.since[0])
+                for v in versions
             ]
 
     def _fold(self, planned: Planned) -> None:
-        fold = _as_fold(planned, with_parameters(planned.step, self._parameters(planned)))
+        fold = _as_fold(planned, valid_parameters(planned.name, planned.step, self._parameters(planned)))
         held = [known for known in self._held(planned).values() if known is not None]
         ledger = self._ledgers.setdefault(planned.name, Ledger())
         state = fold.empty(planned.scan)
         for item in self._main_items(planned):
+            self._hand = item
             if isinstance(item, Chunk):
-                fold.add(state, fold.digest(item), *held)
+                fold.add(state, fold.digest(item), *(known.bind(item.epoch, item.ids) for known in held))
                 ledger.done(len(item))
             elif isinstance(item, Gap):
                 fold.miss(state, item)
                 ledger.miss(item)
+        self._hand = None
         if isinstance(fold, Solver):
             fold.advance(state, fold.rounds)
         while fold.refine(state):
@@ -210,7 +234,8 @@ class NaiveRun:
             for item in self._items[origin]:
                 if isinstance(item, End):
                     continue
-                if origin == planned.main:
+                self._hand = item
+                if port == planned.step.arguments[0]:
                     ledger.done(len(item)) if isinstance(item, Chunk) else ledger.miss(item)
                 given += arrange.push(state, port, item)
             given += arrange.finish(state, port)
@@ -233,8 +258,9 @@ class NaiveRun:
         for outlet in self.plan.sinks:
             if not isinstance(outlet.spec, SinkSpec):
                 continue
-            sink = outlet.spec.sink
+            sink = filled(outlet.spec.sink, self.plan.scan.name)
             sink.open(outlet.scan, begun)
+            self._sinks.append(sink)
             ledger = self._ledgers.setdefault(f"sink {'.'.join(outlet.port)}", Ledger())
             for item in self._items[outlet.port]:
                 if isinstance(item, Chunk):
@@ -289,6 +315,7 @@ class NaiveRun:
             queue_frames=0,
             skipped={},
             views=self.views,
+            result=next((place for sink in self._sinks if (place := sink.location())), None),
             steps=step_infos(self.plan, {}),
             values=self._values,
             changes=(),
@@ -296,13 +323,30 @@ class NaiveRun:
         )
 
     def view(self, name: str, *, after: int = -1, timeout: float | None = 0.0) -> Shown | None:
-        """The final version of a view."""
-        result = self._results.get(name) or self._results.get(f"{name}.data")
-        if result is None or after >= 0:
+        """The final version of a view: the last result of a fold, or what a per-frame step gave, assembled."""
+        outlet = next((each for each in self.plan.views if view_name(each.port, self.plan) == name), None)
+        if outlet is None or after >= 0:
             return None
-        planned = self.plan[name.partition(".")[0]]
-        stream = next(iter(planned.outputs.values())).main
-        return Shown(result.data, stream, 0, calibration=self.plan.scan.calibration)
+        items = [item for item in self._items[outlet.port] if isinstance(item, Chunk)]
+        if not items:
+            return None
+        assembled = Assembled(outlet.scan.main)
+        for item in items:
+            assembled.place(item)
+        return Shown(
+            assembled.result().data,
+            outlet.scan.main,
+            0,
+            *self._newest,
+            coverage=assembled.coverage,
+            calibration=outlet.scan.calibration,
+        )
+
+    @property
+    def _newest(self) -> Place:
+        """The newest frame of all; every result is made of it too."""
+        epoch, frame = self._intake.next_place
+        return (epoch, frame - 1)
 
     def events(self, *, follow: bool = True) -> Iterator[Event]:
         """That it has ended."""

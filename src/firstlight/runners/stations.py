@@ -10,12 +10,14 @@ from firstlight.core.arrange import Arrange
 from firstlight.core.buffer import MIB, Buffer, BufferSettings
 from firstlight.core.chunk import Chunk, End, Gap, Item
 from firstlight.core.errors import Stopped
+from firstlight.core.held import HeldStore
 from firstlight.core.plan import Cut, Planned
 from firstlight.core.sink import Sink
 
 from .assemble import Assembled
 from .context import Context
 from .failing import part_failed
+from .folding import versions_of
 from .gather import Gathered, surplus_of
 
 STATION_MEMORY = 64 * MIB
@@ -207,6 +209,22 @@ class GatherStation:
             self._context.fail(error)
         finally:
             self._gathered.close()
+
+
+class VersionStation:
+    """Makes versions of a held input of what a map step gives for each result of a fold."""
+
+    def __init__(self, store: HeldStore) -> None:
+        """Fill `store`."""
+        self._store = store
+
+    def put(self, item: Item) -> None:
+        """Add one version for each array; the end completes the input."""
+        if isinstance(item, Chunk):
+            for version in versions_of(item):
+                self._store.add(version)
+        elif isinstance(item, End) and item.set is None:
+            self._store.complete()
 
 
 def _half_of_memory() -> float:

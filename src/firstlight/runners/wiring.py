@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from firstlight.core.buffer import Buffer, BufferSettings
+from firstlight.core.chunk import MAIN
 from firstlight.core.job import SinkSpec, ViewSpec
 from firstlight.core.pipeline import SOURCE
 from firstlight.core.plan import Cut, Planned, Port, port_name
@@ -16,10 +18,21 @@ from .assemble import Assembled
 from .board import Showing
 from .context import Context
 from .describe import view_name
+from .failing import part_failed
 from .fold_station import FoldStation
+from .placeholders import filled
 from .spill import DiskRing
 from .stage import Stage
-from .stations import STATION_MEMORY, ArrangeStation, AssembleStation, Consumer, GatherStation, SinkStation, Station
+from .stations import (
+    STATION_MEMORY,
+    ArrangeStation,
+    AssembleStation,
+    Consumer,
+    GatherStation,
+    SinkStation,
+    Station,
+    VersionStation,
+)
 from .view_clock import ViewClock, Watched
 
 Key = tuple[Any, ...]
@@ -52,8 +65,28 @@ class Wiring:
         self._pending: dict[Key, list[Consumer]] = {}
         """What a fold feeds, filled when somebody attaches to its output."""
         self._watched: list[Watched] = []
+        try:
+            self._connect_all()
+        except BaseException:
+            self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        """Close what was opened before something else could not be."""
+        for sink in self.sinks:
+            with suppress(Exception):
+                sink.close(self.record, complete=False)
+        for showing in self.showing:
+            with suppress(Exception):
+                showing.view.close()
+        for overflow in self.overflows:
+            overflow.close()
+
+    def _connect_all(self) -> None:
         for planned in self._plan.steps:
             self._connect(planned)
+        for port in self._plan.held_of_maps:
+            self.attach(port, VersionStation(self.context.stores[port]))
         for outlet in self._plan.collected:
             self._collect(outlet.port)
         for outlet in self._plan.views:
@@ -71,10 +104,24 @@ class Wiring:
         elif planned.kind == "arrange":
             self._connect_arrange(planned)
         else:
-            key = self._home(planned.main) if planned.cut is None else self._behind(planned.cut)
+            key = self._stage_of(planned)
             self._members[key].append(planned)
             for output in planned.outputs:
                 self._homes[planned.name, output] = key
+
+    def _stage_of(self, planned: Planned) -> Key:
+        """Where a map step works: behind its cut, or with the step before it.
+
+        If it waits for a fold of the same frames, it works behind a buffer of its own, so that the fold goes on getting them.
+        """
+        if planned.cut is not None:
+            return self._behind(planned.cut)
+        if not self._plan.waits_for_a_fold(planned):
+            return self._home(planned.main)
+        key: Key = ("hold", planned.name)
+        self._origins[key] = planned.main
+        self.attach(planned.main, self._buffer(key))
+        return key
 
     def _connect_fold(self, planned: Planned) -> None:
         every = {
@@ -135,19 +182,21 @@ class Wiring:
             return self._buffers[key]
         settings = BufferSettings(policy="wait", memory=STATION_MEMORY)
         overflow = None
-        if key[0] == "stream":
-            settings = self._plan.job.buffer(str(key[1]))
+        on_drop = None
+        if key[0] in ("stream", "hold"):
+            settings = self._plan.job.buffer(str(key[1]) if key[0] == "stream" else MAIN)
+            on_drop = self.context.miss
             if settings.policy == "spill":
                 overflow = DiskRing(int(settings.disk), self._plan.job.runner.scratch)
                 self.overflows.append(overflow)
-        buffer = self._buffers[key] = Buffer(settings, overflow, name=str(key[1]))
+        buffer = self._buffers[key] = Buffer(settings, overflow, str(key[1]), on_drop)
         if key in self._pending:
             self._pending[key].append(buffer)
         return buffer
 
     def _make_stages(self) -> None:
         for key, buffer in self._buffers.items():
-            wide = key[0] == "cut" or key == ("stream", "data")
+            wide = key[0] in ("cut", "hold") or key == ("stream", "data")
             threads = self.threads if wide else 1
             consumers = {port: tuple(found) for port, found in self._consumers[key].items()}
             self.stages[key] = Stage(self._origins[key], self._members[key], consumers, buffer, self.context, threads)
@@ -175,9 +224,13 @@ class Wiring:
         if not isinstance(spec, SinkSpec):
             return
         scan = self._plan.scan if port[0] == SOURCE else self._plan[port[0]].outputs[port[1]]
-        spec.sink.open(scan, self.record)
-        self.sinks.append(spec.sink)
-        station = SinkStation(spec.sink, f"sink {port_name(port)}", self.context)
+        sink = filled(spec.sink, self._plan.scan.name)
+        try:
+            sink.open(scan, self.record)
+        except Exception as error:
+            raise part_failed(f"sink '{sink.use}' of {port_name(port)}", error) from error
+        self.sinks.append(sink)
+        station = SinkStation(sink, f"sink {port_name(port)}", self.context)
         self.stations.append(station)
         self.attach(port, station)
 
