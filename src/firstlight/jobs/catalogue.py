@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from firstlight.core import registry
-from firstlight.core.errors import FirstlightError, MissingExtra
+from firstlight.core.errors import FirstlightError, MissingExtra, UnknownName
 from firstlight.core.operator import OperatorFunction
 
 from .protocol import plain
@@ -33,8 +33,12 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     """
     try:
         found = registry.get(kind, name)
+    except UnknownName:
+        raise
     except MissingExtra as missing:
         return _entry(kind, name, name.replace("_", " ").capitalize(), missing.message, missing=str(missing))
+    except Exception as broken:  # one plugin that does not load must not hide the others
+        return _entry(kind, name, name, "", missing=f"It does not load: {type(broken).__name__}: {broken}")
     model = found.step if isinstance(found, OperatorFunction) else found
     title = model.title() if hasattr(model, "title") else name.replace("_", " ").capitalize()
     summary = model.summary() if hasattr(model, "summary") else (model.__doc__ or "").strip().partition("\n")[0]

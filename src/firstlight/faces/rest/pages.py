@@ -23,7 +23,7 @@ class _Pages(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, or index.html."""
-        if path.startswith("api/"):
+        if scope["path"].startswith("/api/"):
             raise HTTPException(404)
         try:
             response = await super().get_response(path, scope)

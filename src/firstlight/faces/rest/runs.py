@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
 
 from firstlight.core.errors import FirstlightError, JobError, UnknownName
@@ -98,7 +98,7 @@ def view_routes(supervisor: Supervisor) -> APIRouter:
     """Views as files."""
     router = APIRouter(tags=["views"])
 
-    def send(run: str, view: str, ending: str, media: str, make: Callable[[Shown], bytes]) -> Response:
+    def send(run: str, view: str, ending: str, media: str, make: Callable[[Shown], Iterator[bytes]]) -> Response:
         shown = supervisor.run(run).view(view)
         if shown is None:
             raise UnknownName(
@@ -108,7 +108,7 @@ def view_routes(supervisor: Supervisor) -> APIRouter:
                 next_move="Ask again when frames have come.",
             )
         name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{run}_{view}_{shown.version}.{ending}")
-        return Response(
+        return StreamingResponse(
             make(shown), media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'}
         )
 
@@ -126,7 +126,7 @@ def view_routes(supervisor: Supervisor) -> APIRouter:
         high: Annotated[float | None, Query(description="Value of the last colour.")] = None,
         inverted: Annotated[bool, Query(description="Turn the colours round.")] = False,
     ) -> Response:
-        def make(shown: Shown) -> bytes:
+        def make(shown: Shown) -> Iterator[bytes]:
             try:
                 return png(shown, colormap, low, high, inverted=inverted)
             except UnknownName as error:

@@ -63,7 +63,7 @@ class ViewHeader(Model):
     levels: list[float] = Field(examples=[[0.0, 1.1]])
     """0.5 and 99.5 percentile."""
     histogram: Histogram
-    """How often values occur."""
+    """Of the pixels that are sent."""
     coverage: float = Field(examples=[1.0])
     """Share of the frames that are in it, 0 to 1."""
     epoch: int = Field(examples=[0])

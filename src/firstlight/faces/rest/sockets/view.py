@@ -92,14 +92,14 @@ class ViewSocket:
     async def _send_one(self) -> None:
         wanted = self._wanted or Wanted()
         after = self._version if wanted == self._shown else -1
-        begun = time.monotonic()
+        begun, news = time.monotonic(), self._news
         found = await self._threads.run(lambda: self._message(wanted, after))
         if found is not None:
             self._shown, self._version, self._acked = wanted, found[0], False
             await self._socket.send_bytes(found[1])
         elif time.monotonic() - begun < POLL / 2:  # it has ended, or has not started: do not ask in circles
             with anyio.move_on_after(REST):
-                await self._news.wait()
+                await news.wait()
 
     def _message(self, wanted: Wanted, after: int) -> tuple[int, bytes] | None:
         found = self._run.picture(self._view, wanted, after=after, timeout=POLL)
