@@ -181,7 +181,7 @@ print(float(result.mean()), sum(chain.loop.stats.cache_hits.values()))
 def run_program(folder):
     source = str(Path(elementwise.__file__).parents[2])
     environment = {**os.environ, "FIRSTLIGHT_CACHE": str(folder), "PYTHONPATH": source}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def test_compiled_loops_are_shared_between_processes(tmp_path):
