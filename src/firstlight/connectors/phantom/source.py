@@ -17,6 +17,9 @@ from firstlight.core.units import Bytes, Degree, Hertz, Micrometre, Quantity
 
 from .scene import Scene
 
+LONGEST_CHUNK = 0.05
+"""Seconds that a chunk may take to come when a rate is given: a live picture must not wait for a full one."""
+
 
 class PhantomSource(Source):
     """Simulates a tomography scan of the Shepp-Logan head: exact projections, Poisson noise, and the faults of a detector.
@@ -146,6 +149,8 @@ class PhantomSource(Source):
 
     def _play(self, stream: str, ids: Ids, set_: int) -> Iterator[Chunk]:
         step = max(1, int(self.chunk // (2 * self.rows * self.columns)))
+        if stream == MAIN and self.rate:
+            step = max(1, min(step, int(self.rate * LONGEST_CHUNK)))
         begun = time.monotonic()
         for start in range(0, len(ids), step):
             part = ids[start : start + step]
