@@ -27,7 +27,7 @@ class Part:
     """One array (frame,) for each parameter of the body."""
 
 
-@operator("row col, row col, row col -> row col", cites=["10.1016/j.nima.2009.06.089"])
+@operator("row col, row col, row col -> row col")
 def flat_field(frames: Array, dark: Array | Held, flat: Array | Held) -> Array:
     """Turn counts into transmission: (frame - dark) / (flat - dark).
 
