@@ -14,6 +14,9 @@ from .pipeline import SOURCE, BeforeFirst, Emit, Node, Reference
 from .plan import Cut, Outlet, Plan, Planned, Port, kind_of, port_name, source_port, stage_cut
 from .step import Step
 
+EMIT_TO_FOLDS = Emit(seconds=1.0)
+"""How often a fold hands on a parameter to another fold that does not wait for it."""
+
 
 def check(job: Job, scan: Scan) -> Plan:
     """Plan a job.
@@ -31,7 +34,7 @@ def check(job: Job, scan: Scan) -> Plan:
         planner.find_unused(sinks, views)
     if planner.problems:
         raise JobError(planner.problems)
-    return Plan(job, scan, tuple(planner.steps), tuple(sinks), tuple(views), tuple(planner.collected))
+    return Plan(job, scan, planner.steps_in_force(), tuple(sinks), tuple(views), tuple(planner.collected))
 
 
 @dataclass(slots=True)
@@ -123,7 +126,8 @@ class _Planner:
                     f"{where}: '{name}' comes from '{port_name(port)}', which gives something for every frame"
                     f" ({' '.join(self.known[port].main.axes)}). Put a step that folds, such as mean, in between."
                 )
-        if planned.kind == "fold" and planned.held_parameters and type(planned.step).adapt is Fold.adapt:
+        adapt: object = getattr(type(planned.step), "adapt", None)
+        if planned.kind == "fold" and planned.held_parameters and adapt is Fold[object].adapt:
             self.problems.append(
                 f"{where}: {', '.join(planned.held_parameters)} comes from another step while it folds, and"
                 f" '{planned.step.use}' can not change its parameters then. Give it a number."
@@ -336,6 +340,16 @@ class _Planner:
             ports = [p for p in self.known if p[0] == reference.step] if every else [port]
             found += [Outlet(p, self.known[p], spec) for p in ports]  # pyright: ignore[reportArgumentType]
         return found
+
+    def steps_in_force(self) -> tuple[Planned, ...]:
+        """The steps; a fold that finds a parameter of another fold tells it now and then, unless the job says when."""
+        told = {port[0] for planned in self.steps if planned.kind == "fold" for port in planned.held_parameters.values()}
+        return tuple(
+            replace(planned, node=replace(planned.node, emit=EMIT_TO_FOLDS))
+            if planned.name in told and planned.kind == "fold" and planned.node.emit == Emit()
+            else planned
+            for planned in self.steps
+        )
 
     def find_unused(self, sinks: list[Outlet], views: list[Outlet]) -> None:
         """Outputs that nobody takes: kept as results where the job asks for that, a mistake otherwise."""
