@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,6 +151,21 @@ def test_golden_angle():
     data, _ = projections(SIZE, ROWS, theta, CENTER)
     fold = live(projections=233)
     assert_equals_direct(fold.result(fold_all(fold, endless(), chunks_of(data, theta))), data, theta, fold)
+    with pytest.raises(FirstlightError, match="projections"):
+        fold_all(live(), endless(), chunks_of(data, theta))
+    known = replace(scan_of(data), coords={"angle": theta})
+    assert_equals_direct(live().result(fold_all(live(), known, chunks_of(data, theta))), data, theta, fold)
+
+
+def test_angles_known_beforehand(head):
+    data, theta = head
+    known = replace(endless(), coords={"angle": np.arange(1000) * 0.75})
+    fold = live()
+    state = fold_all(fold, known, chunks_of(data, theta, size=1))
+    assert state.ring.length == 240
+    assert_equals_direct(fold.result(state), data, theta, fold)
+    with pytest.raises(FirstlightError, match="radian"):
+        fold.empty(replace(scan_of(data), coords={"angle": np.deg2rad(theta)}))
 
 
 def test_lost_frames_leave_no_artefact(head):

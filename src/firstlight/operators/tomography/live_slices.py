@@ -26,6 +26,8 @@ NAMES: tuple[PlaneName, ...] = ("xy", "xz", "yz")
 ALONG: Mapping[PlaneName, str] = {"xy": "z", "xz": "y", "yz": "x"}
 COARSE_SECONDS = 0.015
 REFINE_SECONDS = 0.04
+_NEIGHBOURS = 20.0
+"""Step in degree above which frames that follow each other are no neighbours: golden angle and the like."""
 REFRESH = 64
 """Windows of projections after which a plane is summed anew, long before float32 rounding reaches 1e-4."""
 MICROMETRE_IN_CM = 1e-4
@@ -145,13 +147,21 @@ class LiveSlices(Fold[Live]):
                 expected="a rotation",
                 next_move="Check the angles of the source, or give 'projections'.",
             )
-        if usual > 20.0 and ids is None:
-            return len(angles)  # golden angle and the like: neighbours in time are no neighbours in angle
+        if usual > _NEIGHBOURS and ids is None:
+            return len(angles)
+        if usual > _NEIGHBOURS:
+            raise FirstlightError(
+                f"The angle steps by {usual:.1f} degree, so that its step does not tell how many frames a turn takes.",
+                field="projections",
+                expected="how many frames make a complete picture",
+                next_move="Give 'projections'.",
+            )
         return max(2, int(np.ceil(self.span / usual - 1e-3)))
 
     def empty(self, scan: Scan) -> Live:
         """The state before the first frame."""
-        length = self._length(scan.coords.get("angle"), None)
+        known = scan.coords.get("angle")
+        length = self._length(None if known is None else projection_angles(known, self.use), None)
         if length is not None and scan.main.frames is not None:
             length = min(length, max(scan.main.frames, 1))
         state = Live(scan.main.size("row"), scan.main.size("col"), length)
