@@ -255,10 +255,10 @@ def test_another_file_can_be_read_while_it_is_written(tmp_path):
     for number, parameters in enumerate(({}, {"compression": "gzip"}, {"swmr": True})):
         sink = Hdf5Sink(path=tmp_path / f"{number}.nxs", **parameters)
         sink.open(scan_of(data, "angle row col"), RECORD)
-        for done, chunk in enumerate(chunks_of(data, "angle row col", range(8), 2), 1):
+        for done, chunk in enumerate(chunks_of(data, "angle row col", range(8), 4), 1):
             sink.write(chunk)
             state = _in_another_process(sink.path)
-            assert state == (2 * done, data[: 2 * done].sum(dtype=int))
+            assert state == (4 * done, data[: 4 * done].sum(dtype=int))
         sink.close(RECORD, complete=True)
 
 
@@ -376,6 +376,11 @@ def test_what_can_not_fit_is_refused_before_the_first_frame(small_disk):
     with pytest.raises(SinkError, match=r"make room for all frames \(65537000 byte\)"):
         sink.open(Scan({MAIN: stream}), RECORD)
     assert not sink.path.exists()
+    sink = Hdf5Sink(path=sink.path, overwrite=True)
+    sink.path.write_text("precious")
+    with pytest.raises(SinkError, match="replace the file"):
+        sink.open(Scan({MAIN: stream}), RECORD)
+    assert sink.path.read_text() == "precious"
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,10 @@ from firstlight.core.chunk import Chunk, Gap, Scan
 from firstlight.core.errors import SinkError
 from firstlight.core.sink import Sink
 
-from .create import Compression, create_file, disk_errors
+from .create import Compression, create_file, disk_error, disk_errors, free_bytes
 from .handles import File
 from .space import close_file, take_space
-from .target import Storage, Target
+from .target import Storage, Target, whole_bytes
 
 
 class Writing(ABC):
@@ -141,7 +143,7 @@ class FileSink(Sink):
         if previous is not None:
             previous.file.close()
         path = self.path.expanduser()
-        existed = path.exists()
+        self._spare_old(path, scan)
         begun = self.writing(path, scan)
         try:
             begun.take_space("write the head of the file", 4 * len(repr(record)))
@@ -151,10 +153,22 @@ class FileSink(Sink):
         except BaseException:
             with contextlib.suppress(Exception):
                 begun.file.close()
-            if not existed:
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
         self._writing = begun
+
+    def _spare_old(self, path: Path, scan: Scan) -> None:
+        """Do not give up the file that is to be replaced for one that would not fit on the disk.
+
+        Raises:
+            SinkError: It would not.
+        """
+        stream = scan.main
+        if not (self.overwrite and path.is_file() and all(stream.sizes.get(label) for label in stream.axes)):
+            return
+        needed = whole_bytes(stream) if self.compression == "none" else 0
+        if needed > free_bytes(path) + path.stat().st_size:
+            raise disk_error(path, "replace the file", needed, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def create(self, path: Path, *, latest: bool = False) -> File:
         """Create the file.

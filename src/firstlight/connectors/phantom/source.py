@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PrivateAttr
@@ -15,7 +15,8 @@ from firstlight.core.errors import UnknownName
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes, Degree, Hertz, Micrometre, Quantity
 
-from .scene import Scene
+if TYPE_CHECKING:
+    from .scene import Scene
 
 LONGEST_CHUNK = 0.05
 """Seconds that a chunk may take to come when a rate is given: a live picture must not wait for a full one."""
@@ -79,7 +80,7 @@ class PhantomSource(Source):
     chunk: Annotated[Bytes, Field(gt=0)] = 2 * 2.0**20
     """Size of a chunk: as many whole frames as fit, at least one."""
 
-    _scene: Scene | None = PrivateAttr(None)
+    _scene: Any = PrivateAttr(None)
     _stopped: bool = PrivateAttr(False)
 
     @property
@@ -125,11 +126,11 @@ class PhantomSource(Source):
             averaged over 4 × 4 × 4 points of each voxel.
         """
         rows = np.arange(self.rows) if planes is None else np.asarray(planes, dtype=np.int64)
-        return Scene(self).truth(rows)
+        return self._made().truth(rows)
 
     def open(self) -> Scan:
         """Prepare the sample and the beam."""
-        self._scene, self._stopped = Scene(self), False
+        self._scene, self._stopped = self._made(), False
         return self.scan()
 
     def items(self) -> Iterator[Item]:
@@ -166,9 +167,14 @@ class PhantomSource(Source):
         while not self._stopped and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.05))
 
+    def _made(self) -> Scene:
+        """The scene; imported here, because listing the sources must not load the kernels' compiler."""
+        from .scene import Scene
+
+        return Scene(self)
+
     def _frames(self, stream: str, ids: Ids, start: int, stop: int) -> Array:
-        scene = self._scene or Scene(self)
-        self._scene = scene
+        scene = self._scene = self._scene or self._made()
         out = np.empty((len(ids), max(stop - start, 0), self.columns), np.uint16)
         for number, frame in enumerate(ids.tolist()):
             scene.frame(stream, frame, start, stop, out[number])
