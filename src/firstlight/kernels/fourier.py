@@ -138,7 +138,8 @@ class FourierFBP:
             out: float32 array (slice, size, size) to write into.
 
         Returns:
-            float32 array (slice, y, x): attenuation per pixel; row 0 is the top (largest y).
+            float32 array (slice, y, x): attenuation per pixel; row 0 is the top (largest y). A value that is not finite
+            spoils its slice and the one it is paired with.
 
         Raises:
             ValueError: shapes that do not fit the plan, or a center the plan was not made for.
@@ -190,7 +191,9 @@ class FourierFBP:
     def workspace_bytes(self, slices: int = 8) -> int:
         """Bytes of buffers that one thread needs to reconstruct `slices` at once."""
         lanes = 8 if slices > 4 else 4 if slices > 2 else 2
-        return 4 * lanes * (self.angles.size * self.length + self._grid.points * self.size) + _BLOCK_BYTES
+        points = self._grid.points
+        values = self.angles.size * self.length + points * (self.size + 8) + 2 * BAND * (points + 2 * BAND)
+        return 4 * lanes * values + _BLOCK_BYTES
 
     def _lines(self, sinograms: NDArray[np.floating], centers: NDArray[np.float64], space: "_Workspace") -> None:
         """Filter and transform the projections of up to `lanes` slices, a block of angles at a time."""
