@@ -1,0 +1,52 @@
+"""``firstlight check JOB``: every mistake in a job, before the first frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .say import WRONG, JsonOption, RunnerOption, SetOption, complain, parse_sets, say, verb
+
+
+@verb
+def check(
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="A job file (YAML).")],
+    set_: SetOption = None,
+    runner: RunnerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Open the source of a job, check every step against it, and name every mistake."""
+    import json
+
+    from firstlight.core.errors import FirstlightError, JobError
+    from firstlight.jobs.load import load_job
+    from firstlight.jobs.start import plan
+
+    try:
+        found = plan(load_job(job, parse_sets(set_, runner)))
+    except FirstlightError as error:
+        problems = error.problems if isinstance(error, JobError) else [str(error)]
+        if json_:
+            say(json.dumps({"ok": False, "problems": problems}, indent=1))
+        else:
+            complain(str(error))
+        raise typer.Exit(WRONG) from None
+    steps = [{"name": planned.name, "use": planned.step.use, "outputs": _outputs(planned)} for planned in found.steps]
+    if json_:
+        say(json.dumps({"ok": True, "problems": [], "steps": steps}, indent=1))
+        return
+    say(f"The job is good: {len(steps)} steps.")
+    for step in steps:
+        outputs = "; ".join(f"{name}: {axes or 'one number'}" for name, axes in step["outputs"].items())
+        say(f"  {step['name']:16} {outputs}")
+
+
+def _outputs(planned: object) -> dict[str, str]:
+    """Axes and lengths of each output, as text."""
+    found: dict[str, str] = {}
+    for name, scan in getattr(planned, "outputs", {}).items():
+        stream = scan.main
+        found[name] = " ".join(f"{axis}={stream.sizes.get(axis) or '?'}" for axis in stream.axes)
+    return found

@@ -1,0 +1,146 @@
+"""Watching a run from the terminal until it ends: bars where somebody looks, lines where nobody does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from firstlight.core.errors import JobError, UnknownName
+from firstlight.core.run import Status
+from firstlight.jobs.remote import RemoteRun
+from firstlight.jobs.store import RunEntry
+
+from .say import DONE, FAILED, WRONG, complain, remark
+
+_LOOK = 0.1
+"""Seconds between two looks at a run."""
+_LINE = 5.0
+"""Seconds between two lines where there is no terminal."""
+
+
+def follow(run: RemoteRun, *, quiet: bool = False) -> int:
+    """Show how a run gets on until it ends; Ctrl-C ends it in order, a second one at once.
+
+    Returns:
+        The exit code.
+    """
+    show = _quietly if quiet else _with_bars if sys.stderr.isatty() else _with_lines
+    stopping = False
+    while True:
+        try:
+            show(run)
+            break
+        except KeyboardInterrupt:
+            if stopping:
+                run.kill()
+                remark("The run was ended at once; its files say what is missing.")
+                return FAILED
+            stopping = True
+            remark("Stopping: what has arrived is worked on to the end. Ctrl-C again ends it at once.")
+            run.stop()
+    return tell_end(run, quiet=quiet)
+
+
+def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
+    """Say how a run ended.
+
+    Returns:
+        The exit code.
+    """
+    entry = run.entry()
+    try:
+        run.finished(1.0)
+    except (JobError, UnknownName) as error:
+        complain(str(error))
+        return WRONG
+    except Exception as error:
+        complain(str(error))
+        return FAILED
+    if not quiet:
+        status = run.status()
+        remark(f"{entry.state}: {counts_line(status)}")
+        for name, value in status.values.items():
+            if isinstance(value, (int, float)):
+                remark(f"  {name} = {value:.6g}")
+        if status.result:
+            remark(f"result: {status.result}")
+    return DONE
+
+
+def _quietly(run: RemoteRun) -> None:
+    while not run.entry().over:
+        time.sleep(_LOOK)
+
+
+def _with_lines(run: RemoteRun) -> None:
+    last = time.monotonic()
+    while not run.entry().over:
+        time.sleep(_LOOK)
+        if time.monotonic() - last >= _LINE:
+            last = time.monotonic()
+            remark(status_line(run.status()))
+
+
+def _with_bars(run: RemoteRun) -> None:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bars: dict[str, TaskID] = {}
+        while not run.entry().over:
+            status = run.status()
+            for name, counts in (dict(status.consumers) or {"frames": status.counts}).items():
+                if name not in bars:
+                    bars[name] = progress.add_task(name, total=None, rate="")
+                gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
+                total = counts.expected or None
+                progress.update(bars[name], completed=counts.done + gone, total=total, rate=rate(status))
+            time.sleep(_LOOK)
+
+
+def rate(status: Status) -> str:
+    """Frames and bytes a second, for people."""
+    return f"{status.frames_per_second:.3g} frames/s, {status.bytes_per_second / 1e6:.3g} MB/s"
+
+
+def counts_line(status: Status) -> str:
+    """The counts of a run that are not zero, for people."""
+    counts = status.counts.as_dict()
+    parts = [f"{counts['done']} of {counts['expected']} frames"]
+    return ", ".join(
+        parts + [f"{number} {name}" for name, number in counts.items() if number and name not in ("done", "expected")]
+    )
+
+
+def status_line(status: Status) -> str:
+    """One line on how a run gets on."""
+    late = f", {status.latency_ms['p95']:.0f} ms late (p95)" if status.latency_ms and "p95" in status.latency_ms else ""
+    left = f", {100 * status.progress:.0f} %" if status.progress is not None else ""
+    return f"{status.state}: {counts_line(status)}{left}, {rate(status)}{late}"
+
+
+def wait_until(run: RemoteRun, reached: Callable[[RunEntry], bool], timeout: float) -> bool:
+    """Wait until a run's entry satisfies a condition, for at most `timeout` second."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if reached(run.entry()):
+            return True
+        time.sleep(0.05)
+    return False

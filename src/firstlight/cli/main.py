@@ -1,0 +1,55 @@
+"""The command ``firstlight``. What a verb needs is imported when it runs, so that the command itself starts fast."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import check, demo, doctor, list_, reconstruct, run, serve, show, sim
+from .say import settings
+
+app = typer.Typer(
+    name="firstlight",
+    help="See your sample while the beam is on: live and offline reconstruction in one pipeline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"firstlight {version('firstlight')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """See your sample while the beam is on: live and offline reconstruction in one pipeline."""
+    settings.debug = debug
+
+
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("check")(check.check)
+app.command("list")(list_.list_plugins)
+app.command("show")(show.show)
+app.command(
+    "sim", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)(sim.sim)
+app.command("serve")(serve.serve)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.command("doctor")(doctor.doctor)
+
+
+if __name__ == "__main__":
+    app()

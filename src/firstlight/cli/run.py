@@ -1,0 +1,54 @@
+"""``firstlight run JOB``: carry out a job file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .say import JsonOption, ReportOption, RunnerOption, SetOption, parse_sets, verb
+
+
+@verb
+def run(
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="A job file (YAML).")],
+    set_: SetOption = None,
+    runner: RunnerOption = None,
+    report: ReportOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Carry out a job, in a process of its own.
+
+    Ctrl-C ends it in order: what has arrived is worked on and written. With --json the report is printed.
+    """
+    from firstlight.core.errors import JobError
+
+    if not job.is_file():
+        raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
+    raise typer.Exit(carry_out(job, parse_sets(set_, runner), report, json_=json_))
+
+
+def carry_out(job: Path | dict[str, object], overrides: dict[str, str], report: Path | None, *, json_: bool) -> int:
+    """Run a job to its end, showing how it gets on.
+
+    Returns:
+        The exit code.
+    """
+    import json
+
+    from firstlight.jobs.protocol import plain
+    from firstlight.jobs.supervise import Supervisor
+
+    from .follow import follow
+    from .say import say
+
+    supervisor = Supervisor()
+    try:
+        run = supervisor.start(job, overrides=overrides, report=report)
+        code = follow(run, quiet=json_)
+        if json_:
+            say(json.dumps(plain(run.report(), nan=False), indent=1))
+        return code
+    finally:
+        supervisor.close()

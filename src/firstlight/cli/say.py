@@ -1,0 +1,101 @@
+"""What all verbs share: how errors are told, what exit codes mean, and the common options."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+DONE, FAILED, WRONG = 0, 1, 2
+"""Exit codes: done; the run failed; the command or the job is wrong."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STEP.PARAMETER=VALUE", help="Set a parameter; may be given again and again."),
+]
+RunnerOption = Annotated[
+    str | None, typer.Option("--runner", metavar="NAME", help="Runner to use: 'firstlight list runners'.")
+]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Write a machine-readable report (JSON).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@dataclass
+class _Settings:
+    debug: bool = False
+
+
+settings = _Settings()
+
+
+def verb(function: Callable[P, R]) -> Callable[P, R]:
+    """Tell errors in a sentence instead of a traceback, and end with the right code."""
+
+    @functools.wraps(function)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        from firstlight.core.errors import FirstlightError, StepFailed
+
+        try:
+            return function(*args, **kwargs)
+        except FirstlightError as error:
+            if settings.debug:
+                raise
+            complain(str(error))
+            raise typer.Exit(FAILED if isinstance(error, StepFailed) else WRONG) from None
+        except BrokenPipeError:  # `firstlight list operators | head`
+            sys.stderr.close()
+            raise typer.Exit(DONE) from None
+
+    return told
+
+
+def complain(text: str) -> None:
+    """Tell an error."""
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    sys.stderr.write(f"{red}error:{plain} {text}\n")
+
+
+def remark(text: str) -> None:
+    """Tell something that is no result."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """Print a result."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def parse_sets(given: Iterable[str] | None, runner: str | None = None) -> dict[str, str]:
+    """``step.parameter`` to value, from ``--set`` and ``--runner``.
+
+    Raises:
+        FirstlightError: An entry has no equals sign or no point.
+    """
+    from firstlight.core.errors import FirstlightError
+
+    overrides: dict[str, str] = {}
+    for text in given or ():
+        target, equals, value = text.partition("=")
+        if not equals or not target.strip() or ("." not in target and target.strip() != "name"):
+            raise FirstlightError(
+                "'--set' is not understood.",
+                field="--set",
+                value=text,
+                expected="step.parameter=value, such as fbp.filter=hann",
+            )
+        overrides[target.strip()] = value.strip()
+    if runner is not None:
+        overrides["runner.use"] = runner
+    return overrides
