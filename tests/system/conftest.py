@@ -21,7 +21,12 @@ class Beamline:
         self.ready, self.report_path = folder / "ready.json", folder / "report.json"
         self.ready.unlink(missing_ok=True)
         given = {"ready": self.ready, "report": self.report_path, "linger": 1.0, **settings}
-        command = [sys.executable, "-m", "firstlight.connectors.pva.sim", *(f"{n}={_yaml(v)}" for n, v in given.items())]
+        command = [
+            sys.executable,
+            "-m",
+            "firstlight.connectors.pva.sim",
+            *(f"{n}={_yaml(v)}" for n, v in given.items()),
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while not self.ready.exists():

@@ -56,7 +56,9 @@ def test_one_percent_withheld_is_counted_exactly_and_leaves_no_artefact(beamline
         assert np.abs(with_holes[name] - plane).max() < 0.2 * scale
 
 
-def test_a_simulator_that_is_killed_and_restarted_is_a_new_epoch_and_the_run_goes_on(beamline: Callable[..., Any]) -> None:
+def test_a_simulator_that_is_killed_and_restarted_is_a_new_epoch_and_the_run_goes_on(
+    beamline: Callable[..., Any],
+) -> None:
     first = beamline(parameters=PHANTOM, rate=60, loop=True, center=45.0)
     port = int(first.told["server"].rpartition(":")[2])
     run = live({**first.source, "idle": "6 s"})
@@ -97,7 +99,13 @@ def _signal_of(path: Path) -> tuple[dict[str, Any], h5py.Dataset, h5py.Group]:
 def test_the_service_dies_and_the_run_goes_on_with_a_whole_file(how: signal.Signals, tmp_path: Path) -> None:
     out, state = tmp_path / "out.nxs", tmp_path / "state"
     service = subprocess.Popen(
-        [sys.executable, "-c", SERVICE, str(state), json.dumps(_volume_job(out, {"use": "phantom", **PHANTOM, "rate": 60}))],
+        [
+            sys.executable,
+            "-c",
+            SERVICE,
+            str(state),
+            json.dumps(_volume_job(out, {"use": "phantom", **PHANTOM, "rate": 60})),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
