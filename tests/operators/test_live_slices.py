@@ -362,9 +362,21 @@ def test_saved_state_goes_on(head):
     saved = fold.save(fold_all(fold, scan, chunks_of(data, theta, keep=range(150))))
     state = fold_all(fold, scan, chunks_of(data, theta, keep=range(150, 240)), fold.load(saved, scan))
     assert_equals_direct(fold.result(state), data, theta, fold)
+    other = live(filter="ram-lak")
+    state = fold_all(other, scan, chunks_of(data, theta, keep=range(150, 240)), other.load(saved, scan))
+    assert_equals_direct(other.result(state), data, theta, other)
+    with pytest.raises(ChangeRefused, match="filter"):
+        other.load({name: value for name, value in saved.items() if name != "raw"}, scan)
     empty = fold.load(fold.save(fold.empty(scan)), scan)
     assert not fold.ready(empty)
     assert not fold.result(empty)["xy"].any()
+
+
+def test_adjacent_parts_merge(head):
+    data, theta = head
+    fold, scan = live(), scan_of(data)
+    parts = [fold_all(fold, scan, chunks_of(data, theta, keep=range(*ends))) for ends in ((0, 99), (99, 240))]
+    assert_equals_direct(fold.result(fold.merge(*parts)), data, theta, fold)
 
 
 def test_the_step_tells_its_outputs(head):

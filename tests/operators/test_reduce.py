@@ -85,5 +85,11 @@ def test_latest_goes_by_place_and_not_by_arrival(frames):
     np.testing.assert_array_equal(Latest().result(state)["data"], frames[2])
 
 
+@pytest.mark.parametrize("fold", [Mean(), Median(), Latest()], ids=str)
+def test_ready_once_a_frame_has_come(fold, frames):
+    assert not fold.ready(fold.empty(scan_of(frames)))
+    assert fold.ready(fold_all(fold, scan_of(frames), chunks_of(frames, keep=[3])))
+
+
 def test_before_the_first_frame_there_is_no_mean(frames):
     assert np.isnan(Mean().result(Mean().empty(scan_of(frames)))["data"]).all()

@@ -54,6 +54,10 @@ class Latest(Fold[Newest]):
             np.copyto(state.frame, frames[-1])
             state.place = place
 
+    def ready(self, state: Newest) -> bool:
+        """True once a frame has come."""
+        return state.place > START
+
     def result(self, state: Newest) -> dict[str, Array]:
         """The frame, shape (row, col)."""
         return {"data": state.frame.copy()}

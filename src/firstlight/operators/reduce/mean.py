@@ -24,6 +24,10 @@ class Mean(Summing):
         """That of the frames."""
         return scan.main.unit
 
+    def ready(self, state: Total) -> bool:
+        """True once a frame has come."""
+        return state.frames > 0
+
     def result(self, state: Total) -> dict[str, Array]:
         """The mean, float32 of shape (row, col); NaN before the first frame."""
         if state.frames == 0:

@@ -70,6 +70,10 @@ class Median(Fold[Sample]):
             del state.frames[highest]
         state.frames[lot] = np.array(frame)
 
+    def ready(self, state: Sample) -> bool:
+        """True once a frame has come."""
+        return bool(state.frames)
+
     def result(self, state: Sample) -> dict[str, Array]:
         """The median, float32 of shape (row, col); NaN before the first frame."""
         if not state.frames:

@@ -314,6 +314,7 @@ class LiveSlices(Fold[Live]):
         frames = np.array(sorted(ring.where), np.int64)
         places = np.array([ring.where[frame] for frame in frames.tolist()], np.int64)
         saved: dict[str, Any] = {"length": ring.length, "epoch": ring.epoch, "ids": frames}
+        saved["filter"] = filter_name(ring.key)
         saved |= {"angle": ring.angle[places], "filtered": ring.cache[places]}
         return saved if ring.raw is None else {**saved, "raw": ring.raw[places]}
 
@@ -324,10 +325,34 @@ class LiveSlices(Fold[Live]):
             state.length = int(saved["length"])
         if "ids" not in saved:
             return state
-        ring = self._open(state, int(saved["length"]))
-        stored, ids = np.asarray(saved["filtered"]), np.asarray(saved["ids"], np.int64)
+        self._take_saved(state, saved)
+        return state
+
+    def _take_saved(self, state: Live, saved: dict[str, Any]) -> None:
+        """Add the projections of a saved state.
+
+        Raises:
+            ChangeRefused: they have another filter, and the unfiltered ones were not saved.
+        """
+        if saved["filter"] != filter_name(self._key) and "raw" not in saved:
+            raise ChangeRefused(
+                "The saved projections were filtered in another way, and were not kept unfiltered.",
+                field="filter",
+                value=self.filter,
+                expected=str(saved["filter"]),
+            )
+        ring = state.ring or self._open(state, int(saved["length"]))
+        ids = np.asarray(saved["ids"], np.int64)
         raw = np.asarray(saved["raw"]) if "raw" in saved else np.zeros((len(ids), state.rows, state.columns), "float16")
-        coords = {"angle": np.asarray(saved["angle"]), UNFILTERED: raw, FILTER: np.full(len(ids), filter_name(self._key))}
-        chunk = Chunk(stored, DIGESTED, ids, int(saved["epoch"]), coords=coords)
-        self._add(state, ring, chunk)
+        coords = {"angle": np.asarray(saved["angle"]), UNFILTERED: raw, FILTER: np.full(len(ids), saved["filter"])}
+        chunk = Chunk(np.asarray(saved["filtered"]), DIGESTED, ids, int(saved["epoch"]), coords=coords)
+        if len(chunk):
+            self._add(state, ring, chunk)
+
+    def merge(self, state: Live, other: Live) -> Live:
+        """Add the projections of an adjacent part of the scan."""
+        if other.ring is not None:
+            self._take_saved(state, self.save(other))
+        for chunk in other.early:
+            self.add(state, chunk)
         return state
