@@ -46,7 +46,9 @@ def fold_all(fold, scan, chunks, state=None):
 def read_tooth(path):
     """Attenuation (angle, row, col) and angles of the real tooth."""
     with h5py.File(path) as file:
-        data, dark, flat, theta = (file["exchange/" + name][()] for name in ("data", "data_dark", "data_white", "theta"))
+        data, dark, flat, theta = (
+            file["exchange/" + name][()] for name in ("data", "data_dark", "data_white", "theta")
+        )
     return minus_log(flat_field(data, dark.mean(0), flat.mean(0))), theta
 
 

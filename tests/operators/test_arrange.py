@@ -39,7 +39,9 @@ def frames_in(frames, **how):
 def test_join_pairs_by_id_whatever_the_order(seed):
     frames, positions = frames_and_positions()
     rng = np.random.default_rng(seed)
-    items = frames_in(frames, keep=rng.permutation(30), size=7) + positions_in(positions, keep=rng.permutation(30), size=4)
+    items = frames_in(frames, keep=rng.permutation(30), size=7) + positions_in(
+        positions, keep=rng.permutation(30), size=4
+    )
     rng.shuffle(items)
     chunks, gaps = drive(Join(coordinate="xy"), scan_of(frames, axes=("position", "row", "col")), items)
     assert not gaps
@@ -170,4 +172,8 @@ def test_window_never_holds_more_than_its_bound():
 def test_axes_after_a_window():
     frames, _ = turning(10, 1.0)
     stream = Window(frames=20).after(scan_of(frames, bounded=False))["data"]
-    assert (stream.axes, stream.arrival_axes, stream.frame_shape) == (("time", "angle", "row", "col"), ("time",), (20, 2, 2))
+    assert (stream.axes, stream.arrival_axes, stream.frame_shape) == (
+        ("time", "angle", "row", "col"),
+        ("time",),
+        (20, 2, 2),
+    )

@@ -8,7 +8,9 @@ from .scenes import scan_of
 
 def patterns(shifts, dtype):
     rows, cols = np.mgrid[:32, :40]
-    return np.stack([1000 * np.exp(-((rows - 15.5 - r) ** 2 + (cols - 19.5 - c) ** 2) / 8) for r, c in shifts]).astype(dtype)
+    return np.stack([1000 * np.exp(-((rows - 15.5 - r) ** 2 + (cols - 19.5 - c) ** 2) / 8) for r, c in shifts]).astype(
+        dtype
+    )
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])

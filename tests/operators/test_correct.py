@@ -17,7 +17,9 @@ from .scenes import scan_of
 
 
 def held(values, at, epoch=0):
-    versions = tuple(Version(np.asarray(v, np.float32), (epoch, int(a)), float(a)) for v, a in zip(values, at, strict=True))
+    versions = tuple(
+        Version(np.asarray(v, np.float32), (epoch, int(a)), float(a)) for v, a in zip(values, at, strict=True)
+    )
     return Held(versions)
 
 

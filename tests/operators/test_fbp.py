@@ -44,7 +44,10 @@ def test_pixel_size_gives_attenuation_per_centimetre():
     sinogram, theta = sinograms()
     per_pixel = fbp(sinogram, angle=theta)
     np.testing.assert_allclose(fbp(sinogram, angle=theta, pixel=0.65), per_pixel / 0.65e-4, rtol=1e-5)
-    known, unknown = scan_of(sinogram, pixel=0.65, axes=("row", "angle", "col")), scan_of(sinogram, axes=("row", "angle", "col"))
+    known, unknown = (
+        scan_of(sinogram, pixel=0.65, axes=("row", "angle", "col")),
+        scan_of(sinogram, axes=("row", "angle", "col")),
+    )
     assert fbp().calibrated(known).pixel == 0.65
     assert fbp(pixel=2.0).calibrated(known).pixel == 2.0
     assert fbp().calibrated(unknown).pixel is None
@@ -74,7 +77,9 @@ def test_one_center_for_each_row_whatever_the_block():
 
 def test_center_unknown_yet_is_the_middle():
     sinogram, theta = sinograms(rows=2)
-    np.testing.assert_array_equal(fbp(sinogram, angle=theta, center=float("nan")), fbp(sinogram, angle=theta, center=47.5))
+    np.testing.assert_array_equal(
+        fbp(sinogram, angle=theta, center=float("nan")), fbp(sinogram, angle=theta, center=47.5)
+    )
 
 
 def test_angles_are_asked_for_and_checked():

@@ -97,7 +97,9 @@ def test_order_and_split_do_not_matter(head, seed):
     fold, rng = live(), np.random.default_rng(seed)
     there = fold.result(fold_all(fold, scan_of(data), chunks_of(data, theta, size=240)))
     order = rng.permutation(240)
-    again = fold.result(fold_all(fold, scan_of(data), chunks_of(data, theta, keep=order, size=int(rng.integers(1, 30)))))
+    again = fold.result(
+        fold_all(fold, scan_of(data), chunks_of(data, theta, keep=order, size=int(rng.integers(1, 30))))
+    )
     for name in PLANES:
         assert relative_rms(again[name], there[name]) < 1e-5
 
@@ -203,7 +205,9 @@ def test_a_turn_that_has_only_begun_has_the_right_grey_values(head):
     middle = circle(SIZE, 0.2)
     assert abs(begun[middle].mean() / whole[middle].mean() - 1) < 0.2
     share = angular_weights(theta[:200])
-    assert_equals_direct({n: p * (share.sum() / np.pi) for n, p in fold.result(state).items()}, data[:200], theta[:200], fold)
+    assert_equals_direct(
+        {n: p * (share.sum() / np.pi) for n, p in fold.result(state).items()}, data[:200], theta[:200], fold
+    )
 
 
 def test_a_restarted_detector_begins_anew(head):
@@ -259,7 +263,9 @@ def test_result_never_aliases_state(head):
     assert np.isfinite(moved.result(state)["xy"]).all()
 
 
-@pytest.mark.parametrize("change", [{"z": 12.0}, {"y": 20.0}, {"x": 70.25}, {"center": 47.1}, {"filter": "ram-lak"}, {"cutoff": 0.6}])
+@pytest.mark.parametrize(
+    "change", [{"z": 12.0}, {"y": 20.0}, {"x": 70.25}, {"center": 47.1}, {"filter": "ram-lak"}, {"cutoff": 0.6}]
+)
 def test_a_change_answers_at_once_and_then_in_full(head, change):
     data, theta = head
     old, new = live(), live(**change)
@@ -325,7 +331,9 @@ def test_rounding_never_shows(head, monkeypatch):
         chunks = chunks_of(part, theta + 180.0 * turn, ids=np.arange(240) + 240 * turn)
         if turn % 2:
             mirrored, _ = projections(SIZE, ROWS, theta + 180.0, CENTER)
-            chunks = chunks_of(mirrored + (offset if turn == 3 else 0), theta + 180.0 * turn, ids=np.arange(240) + 240 * turn)
+            chunks = chunks_of(
+                mirrored + (offset if turn == 3 else 0), theta + 180.0 * turn, ids=np.arange(240) + 240 * turn
+            )
         fold_all(fold, scan, chunks, state)
     mirrored, _ = projections(SIZE, ROWS, theta + 180.0, CENTER)
     assert_equals_direct(finish(fold, state), mirrored, theta + 180.0, fold)

@@ -40,7 +40,9 @@ def test_saved_state_goes_on(fold, frames):
     scan = scan_of(frames)
     saved = fold.save(fold_all(fold, scan, chunks_of(frames, keep=range(17))))
     resumed = fold_all(fold, scan, chunks_of(frames, keep=range(17, 40)), fold.load(saved, scan))
-    np.testing.assert_array_equal(fold.result(resumed)["data"], fold.result(fold_all(fold, scan, chunks_of(frames)))["data"])
+    np.testing.assert_array_equal(
+        fold.result(resumed)["data"], fold.result(fold_all(fold, scan, chunks_of(frames)))["data"]
+    )
 
 
 @pytest.mark.parametrize("fold", FOLDS, ids=str)

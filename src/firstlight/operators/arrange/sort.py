@@ -80,7 +80,7 @@ class Sort(Arrange[Unsorted]):
         while (surplus := self.held_frames(state) - keep) > 0:
             epoch = min(chunk.epoch for chunk in state.chunks)
             same = [chunk for chunk in state.chunks if chunk.epoch == epoch]
-            limit = np.sort(np.concatenate([chunk.ids for chunk in same]))[: surplus][-1]
+            limit = np.sort(np.concatenate([chunk.ids for chunk in same]))[:surplus][-1]
             state.chunks = [chunk for chunk in state.chunks if chunk.epoch != epoch]
             ready: list[Chunk] = []
             for chunk in same:

@@ -165,9 +165,13 @@ class Window(Arrange[Turns]):
         if state.anchor is None:
             first = int(np.argmin(ids))
             known = state.known is not None and self.frames is None and ids.min() >= 0
-            state.anchor = (0, float(state.known[0])) if known and state.known is not None else (
-                0 if self.frames is not None and ids.min() >= 0 else int(ids[first]),
-                float(angles[first]),
+            state.anchor = (
+                (0, float(state.known[0]))
+                if known and state.known is not None
+                else (
+                    0 if self.frames is not None and ids.min() >= 0 else int(ids[first]),
+                    float(angles[first]),
+                )
             )
         if self.frames is not None:
             return (ids - state.anchor[0]) // self.frames
@@ -260,7 +264,9 @@ class Window(Arrange[Turns]):
         if self.frames is not None:
             first = (state.anchor or (0, 0.0))[0] + number * self.frames
             return int(ids.max()) == first + self.frames - 1
-        angles = np.concatenate([chunk.coords["_angle"][mask] for chunk, mask in zip(state.chunks, inside, strict=True)])
+        angles = np.concatenate(
+            [chunk.coords["_angle"][mask] for chunk, mask in zip(state.chunks, inside, strict=True)]
+        )
         if len(ids) < 2:
             return False
         order = np.argsort(ids)

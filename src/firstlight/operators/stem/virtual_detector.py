@@ -64,7 +64,10 @@ def _weights(
     within = 0.0 if shape == "disk" else inner
     if within > reach:
         raise FirstlightError(
-            "The inner radius is larger than the outer one.", field="inner", value=within, expected=f"at most {reach} pixel"
+            "The inner radius is larger than the outer one.",
+            field="inner",
+            value=within,
+            expected=f"at most {reach} pixel",
         )
     return annulus(size, middle, within, reach)[None]
 
@@ -72,7 +75,9 @@ def _weights(
 def _given(size: tuple[int, int], mask: Weights | None) -> Array:
     if mask is None:
         raise FirstlightError(
-            "A virtual detector of shape 'mask' needs a mask.", field="mask", expected=f"{size[0]} rows of {size[1]} weights"
+            "A virtual detector of shape 'mask' needs a mask.",
+            field="mask",
+            expected=f"{size[0]} rows of {size[1]} weights",
         )
     if len({len(row) for row in mask}) != 1 or (len(mask), len(mask[0])) != size:
         raise FirstlightError(

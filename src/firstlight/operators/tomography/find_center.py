@@ -77,7 +77,10 @@ class FindCenter(Fold[Sinograms]):
         chosen = np.unique(np.asarray(self.rows, np.int64))
         if chosen.size == 0 or chosen[-1] >= height:
             raise AxesError(
-                "A row to look at does not exist.", field="rows", value=self.rows, expected=f"rows from 0 to {height - 1}"
+                "A row to look at does not exist.",
+                field="rows",
+                value=self.rows,
+                expected=f"rows from 0 to {height - 1}",
             )
         return chosen
 
