@@ -17,6 +17,7 @@ import statistics
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ SIZES = {2048: 400.0, 1024: 1500.0, 512: 4000.0}
 """Edge in pixels to the rate that is offered, in frames per second: well above what the path carries."""
 
 
-def serve(edge: int, rate: float, told, stop) -> None:
+def serve(edge: int, rate: float, told: Any, stop: Any) -> None:
     """Post frames at a rate until told to stop."""
     from firstlight.connectors.pva import wire
     from firstlight.connectors.pva.serve import Beamline
@@ -58,7 +59,7 @@ def bare(address: str, seconds: float) -> float:
 
     count = [0]
 
-    def counted(update) -> None:
+    def counted(update: Any) -> None:
         count[0] += 1
 
     with Context("pva", conf=client_conf(address), useenv=False, nt=False) as client:

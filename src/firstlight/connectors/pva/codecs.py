@@ -122,10 +122,10 @@ def encode(codec: str, pixels: Array) -> Array:
 
 def _lz4_block(codec: str, block: Bytes, out: Array) -> None:
     """Decode one raw LZ4 block that must fill `out`."""
+    lz4 = _library("lz4.block")
     try:
-        raw = _library("lz4.block").decompress(block, uncompressed_size=out.nbytes)
-    except (ValueError, RuntimeError, MemoryError, OverflowError) as error:
-        # lz4.block raises LZ4BlockError, a RuntimeError, for broken input
+        raw = lz4.decompress(block, uncompressed_size=out.nbytes)
+    except (lz4.LZ4BlockError, ValueError, MemoryError, OverflowError) as error:
         raise _bad(codec, str(error)) from error
     if len(raw) != out.nbytes:
         raise _bad(codec, "it holds too little", len(raw), f"{out.nbytes} byte")
@@ -246,9 +246,11 @@ def _decode_zlib(payload: Bytes, out: Array, itemsize: int) -> None:
     stream = zlib.decompressobj()
     try:
         raw = stream.decompress(payload, out.nbytes)
+        # one byte more is asked for, so that the check sum at the end is read too
+        more = stream.decompress(stream.unconsumed_tail, 1)
     except zlib.error as error:
         raise _bad("zlib", str(error)) from error
-    if len(raw) != out.nbytes or stream.decompress(stream.unconsumed_tail, 1) or not stream.eof:
+    if len(raw) != out.nbytes or more or not stream.eof:
         raise _bad("zlib", "it holds another size", len(raw), f"{out.nbytes} byte")
     out[:] = np.frombuffer(raw, np.uint8)
 

@@ -102,6 +102,7 @@ class Receiver(threading.Thread):
         self._stopping = threading.Event()
         self._lost_since: float | None = None
         self._delivered = False
+        self._rejected_for = ""
         self._last_frame = time.monotonic()
         self._subscriptions: dict[str, Any] = {}
 
@@ -285,7 +286,9 @@ class Receiver(threading.Thread):
         self._delivered = True
 
     def _reject(self, arrival: Arrival[Any], reason: str) -> None:
-        _log.warning("Frame %d was rejected: %s", arrival.frame.id, reason)
+        if reason != self._rejected_for:
+            self._rejected_for = reason
+            _log.warning("Frame %d, and all after it for the same reason, is rejected: %s", arrival.frame.id, reason)
         self._hand_on(self._gatherer.flush() if self._gatherer else [])
         self.handover.put(Gap(arrival.epoch, arrival.place, arrival.place, reason, "rejected"))
 

@@ -40,7 +40,6 @@ class PvaView(View):
     """TCP port of the server; 0: what the environment says, or any free one on loopback."""
 
     _channel: _Channel | None = PrivateAttr(default=None)
-    _opened: int = PrivateAttr(default=0)
 
     @property
     def address(self) -> str | None:
@@ -69,7 +68,6 @@ class PvaView(View):
             self._check_plane(name, stream)
         if self._channel is None:
             self._channel = _share(self)
-        self._opened += 1
 
     def _check_plane(self, name: str, stream: Stream) -> None:
         if stream.axes not in PLANES:
