@@ -14,7 +14,8 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
 from firstlight.core.fold import Fold
 from firstlight.core.job import Job
-from firstlight.core.plan import Outlet, Plan, Port
+from firstlight.core.pipeline import SOURCE
+from firstlight.core.plan import Outlet, Plan, Port, port_name
 from firstlight.core.record import versions
 from firstlight.core.run import Change, Status, StepInfo, ViewInfo
 from firstlight.core.step import Step
@@ -27,7 +28,7 @@ def job_dict(job: Job) -> dict[str, Any]:
     """The job in plain values; parts that live in memory alone are named, not written."""
     try:
         return job.to_dict()
-    except FirstlightError:
+    except (FirstlightError, ValueError):  # pydantic wraps the refusal of arrays in a ValueError
         return {"name": job.name, "source": {"use": job.source.use, "in_memory": True}, "steps": job.pipeline.to_dict()}
 
 
@@ -39,7 +40,9 @@ def small_values(name: str, array: Array) -> dict[str, Any]:
 
 
 def view_name(port: Port, plan: Plan) -> str:
-    """``step``, or ``step.output`` where the step has several."""
+    """``step``, or ``step.output`` where the step has several; ``source.data`` for a stream of the source."""
+    if port[0] == SOURCE:
+        return port_name(port)
     return port[0] if len(plan[port[0]].outputs) == 1 else ".".join(port)
 
 
@@ -51,10 +54,10 @@ def view_infos(plan: Plan) -> tuple[ViewInfo, ...]:
 def _view_info(outlet: Outlet, plan: Plan) -> ViewInfo:
     stream = outlet.scan.main
     step, output = outlet.port
-    planned = plan[step]
+    made_by = None if step == SOURCE else plan[step].step
     follows: dict[str, str] = {}
-    if isinstance(planned.step, Fold):
-        follows = {axis: f"{step}.{parameter}" for axis, parameter in planned.step.follows.get(output, {}).items()}
+    if isinstance(made_by, Fold):
+        follows = {axis: f"{step}.{parameter}" for axis, parameter in made_by.follows.get(output, {}).items()}
     pixel = outlet.scan.pixel("um")
     lengths = {"row", "col", "x", "y", "z"}
     spatial = pixel is not None and set(stream.axes) <= lengths
