@@ -3,10 +3,10 @@
 Claims: faster than every peer at equal or better accuracy, faster than unpadded gridrec too, and within 1.6 times the
 bare FFTs of the algorithm. Every contender is a process that stays alive; in each of five rounds all run in turn, on
 the same float32 sinograms with two threads; medians are compared. Peers live in environments of their own under PEERS
-(`make bench` makes them); what is absent is said. tomopy must be built from source; where that is not possible, its
-`gridrec.c` alone (FFTW for MKL, `-O3 -march=native -ffast-math`, which tomopy itself does not use), compiled to
-PEERS/gridrec/libgridrec.so, stands for it (`gridrec_alone`). The axis of scikit-image's
-iradon lies half a pixel from the others', so its error is not comparable.
+(`make bench` makes them); what is absent is said. tomopy must be built from source; where that is not possible, the
+algorithm of its `gridrec.c` alone, with FFTW for MKL and compiled with `-O3 -march=native -ffast-math` to
+PEERS/gridrec/libgridrec.so, stands for it (`gridrec_alone`). The axis of scikit-image's iradon lies half a pixel from
+the others', so its error is not comparable.
 
     PEERS=folder python benchmarks/fbp.py [--size 2048] [--angles 1500] [--slices 16] [--only NAME ...] [--rounds 5]
 """
