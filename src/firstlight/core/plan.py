@@ -145,7 +145,7 @@ class Plan:
         if port[0] == SOURCE:
             return port[1] == MAIN
         planned = self[port[0]]
-        keeps = planned.kind == "map" or (isinstance(planned.step, Arrange) and planned.step.keeps_ids)
+        keeps = planned.kind == "map" or (planned.kind == "arrange" and bool(getattr(planned.step, "keeps_ids", False)))
         return keeps and planned.cut is None and self._of_source(planned.main)
 
     @property

@@ -10,6 +10,8 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk, Stream
 from firstlight.core.run import Result
 
+from .positions import expanded
+
 
 class Assembled:
     """An array that fills as chunks come; grows along the arrival where its length is not known."""
@@ -32,6 +34,7 @@ class Assembled:
         """Copy the frames of a chunk to their places; a new epoch goes behind the one before."""
         if not len(chunk):
             return
+        chunk = expanded(chunk, self._stream)
         with self._lock:
             if chunk.epoch not in self._offsets:
                 self._offsets[chunk.epoch] = int(self._covered.nonzero()[0].max(initial=-1)) + 1 - int(chunk.ids.min())

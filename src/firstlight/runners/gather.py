@@ -6,13 +6,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import IO
 
 import numpy as np
 
-from firstlight.core.arrays import Array
+from firstlight.core.arrays import Array, Ids
 from firstlight.core.buffer import gaps_of
 from firstlight.core.chunk import Chunk, Gap
 from firstlight.core.plan import Cut, block_length
+
+from .positions import position_name
 
 
 def surplus_of(chunk: Chunk) -> tuple[Gap, ...]:
@@ -34,18 +37,13 @@ class Gathered:
     """
 
     def __init__(self, cut: Cut, memory: float, folder: str | None = None) -> None:
-        """Take the room for all frames."""
+        """Room is taken with the first chunk."""
         self.cut = cut
-        stream = cut.stream
-        self._frames = stream.frames or 0
-        shape = (self._frames, *stream.frame_shape)
+        self._frames = cut.stream.frames or 0
         self.on_disk = cut.bytes > memory
-        self._file = tempfile.TemporaryFile(dir=folder, prefix="firstlight-") if self.on_disk else None
-        self._data: Array = (
-            np.memmap(self._file, dtype=stream.dtype, mode="w+", shape=shape)
-            if self._file is not None
-            else np.empty(shape, stream.dtype)
-        )
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+        self._data: Array = np.empty((0, *(0 for _ in cut.stream.frame_axes)), cut.stream.dtype)
         self._ids = np.zeros(self._frames, np.int64)
         self._epochs = np.zeros(self._frames, np.int64)
         self._coords: dict[str, Array] = {}
@@ -54,11 +52,22 @@ class Gathered:
         self._lock = threading.Lock()
         self.received = 0.0
 
+    def _make(self, chunk: Chunk) -> None:
+        """Take the room: frames are as large as they come, which is smaller than announced where some were lost."""
+        shape = (self._frames, *chunk.data.shape[1:])
+        if self.on_disk:
+            self._file = tempfile.TemporaryFile(dir=self._folder, prefix="firstlight-")
+            self._data = np.memmap(self._file, dtype=self.cut.stream.dtype, mode="w+", shape=shape)
+        else:
+            self._data = np.empty(shape, self.cut.stream.dtype)
+
     def place(self, chunk: Chunk) -> int:
         """Copy the frames of a chunk in; returns how many there was room for."""
         with self._lock:
             start = self._used
             count = min(len(chunk), self._frames - start)
+            if count and not len(self._data):
+                self._make(chunk)
             self._used += count
             self.received = max(self.received, chunk.received)
             for name, values in chunk.coords.items():
@@ -66,7 +75,8 @@ class Gathered:
                     tail = np.asarray(values).shape[1:]
                     self._coords[name] = np.full((self._frames, *tail), np.nan)
         room = slice(start, start + count)
-        self._data[room] = chunk.data[:count]
+        if count:
+            self._data[room] = chunk.data[:count]
         self._ids[room] = chunk.ids[:count]
         self._epochs[room] = chunk.epoch
         for name, values in chunk.coords.items():
@@ -91,48 +101,72 @@ class Gathered:
         if cut.along is not None and cut.along in cut.stream.arrival_axes:
             yield from self._blocks_of_positions(order)
             return
-        coords = {name: values[order] for name, values in self._coords.items()}
-        length = 1 if cut.along is None else cut.stream.size(cut.along)
+        coords = self._coords_in(order)
+        if cut.along is None:
+            axes = cut.stream.axes
+            yield Chunk(
+                self._grid(order)[np.newaxis], axes, np.zeros(1, np.int64), coords=coords, received=self.received
+            )
+            return
+        axis = 1 + cut.stream.frame_axes.index(cut.along)
+        length = self._data.shape[axis]
+        ids = self._positions(cut.along, length)
+        yield from self._absent(ids)
         step = block_length(cut)
         for start in range(0, length, step):
-            yield self._block(order, coords, slice(start, min(start + step, length)))
+            yield self._block(order, coords, axis, ids, slice(start, min(start + step, length)))
 
-    def _block(self, order: Array, coords: dict[str, Array], part: slice) -> Chunk:
+    def _positions(self, label: str, length: int) -> Ids:
+        """Ids of the positions along a frame axis: those that an earlier regrouping left, or all."""
+        known = self._coords.get(position_name(label))
+        return np.arange(length, dtype=np.int64) if known is None else known[0].astype(np.int64)
+
+    def _absent(self, ids: Ids) -> Iterator[Gap]:
+        """Positions along the block axis that an earlier regrouping left out."""
+        size = self.cut.stream.sizes.get(str(self.cut.along)) or 0
+        for place in np.setdiff1d(np.arange(size, dtype=np.int64), ids).tolist():
+            yield Gap(0, place, place, "it was lost before the data were regrouped")
+
+    def _coords_in(self, order: Array) -> dict[str, Array]:
+        """Coordinates with one leading dimension of length 1: those of the gathered axis, and those of frame axes."""
+        stream = self.cut.stream
+        inside = set(stream.frame_axes) | {position_name(label) for label in stream.frame_axes}
+        found = {n: v[:1] if n in inside and v.ndim > 1 else v[order][np.newaxis] for n, v in self._coords.items()}
+        if len(stream.arrival_axes) == 1:
+            found[position_name(stream.arrival_axes[0])] = (self._ids[order] - stream.first)[np.newaxis]
+        return found
+
+    def _block(self, order: Array, coords: dict[str, Array], axis: int, places: Ids, part: slice) -> Chunk:
         """Positions `part` of the free axis in front, then the whole arrival, then the other frame axes."""
         cut = self.cut
-        axes = cut.after.frame_axes
-        if cut.along is None:
-            data = self._grid(order)[np.newaxis]
-            return Chunk(
-                data, cut.stream.axes, np.zeros(1, np.int64), coords=self._spread(coords, 1), received=self.received
-            )
-        axis = 1 + cut.stream.frame_axes.index(cut.along)
         source = np.moveaxis(self._data, axis, 0)[part]
         shape = (source.shape[0], len(order), *source.shape[2:])
         data = np.empty(shape, self._data.dtype)
         for place, slot in enumerate(order):
             data[:, place] = source[:, slot]
-        ids = np.arange(part.start, part.stop, dtype=np.int64)
+        ids = places[part]
         if len(cut.stream.arrival_axes) > 1:
             data = data.reshape(len(ids), *(cut.stream.size(label) for label in cut.stream.arrival_axes), *shape[2:])
-        return Chunk(
-            data, axes, ids, coords=self._spread(coords, len(ids)) | {str(cut.along): ids}, received=self.received
-        )
+        label = str(cut.along)
+        along = coords[label][0][part] if label in coords else ids
+        rest = {n: v for n, v in coords.items() if n not in (label, position_name(label))}
+        spread = {**self._spread(rest, len(ids)), label: along}
+        return Chunk(data, cut.after.frame_axes, ids, coords=spread, received=self.received)
 
     def _spread(self, coords: dict[str, Array], count: int) -> dict[str, Array]:
         """Coordinates along the gathered axis, one (shared) row per block position."""
-        return {name: np.broadcast_to(values, (count, *values.shape)) for name, values in coords.items()}
+        return {name: np.broadcast_to(values[0], (count, *values.shape[1:])) for name, values in coords.items()}
 
     def _grid(self, order: Array) -> Array:
         """Everything at its place; several arrival axes as a grid, with zero where nothing came."""
         stream = self.cut.stream
         if len(stream.arrival_axes) == 1:
             return self._data[order]
-        full = np.zeros((self._frames, *stream.frame_shape), stream.dtype)
+        full = np.zeros((self._frames, *self._data.shape[1:]), stream.dtype)
         places = self._ids[order] - stream.first
         inside = (places >= 0) & (places < self._frames)
         full[places[inside]] = self._data[order[inside]]
-        return full.reshape(*(stream.size(label) for label in stream.arrival_axes), *stream.frame_shape)
+        return full.reshape(*(stream.size(label) for label in stream.arrival_axes), *full.shape[1:])
 
     def _blocks_of_positions(self, order: Array) -> Iterator[Chunk]:
         """Blocks along an arrival axis: the same frames again (one arrival axis), or lines of a grid (several)."""

@@ -15,6 +15,7 @@ from firstlight.core.counts import Intake, worst
 from firstlight.core.errors import ChangeRefused, FirstlightError, StepFailed, Stopped
 from firstlight.core.held import Place
 from firstlight.core.job import Job
+from firstlight.core.pipeline import SOURCE
 from firstlight.core.plan import Plan
 from firstlight.core.record import end_record, start_record
 from firstlight.core.run import Counts, Event, Results, RunState, Status, ViewInfo
@@ -235,7 +236,12 @@ class LocalRun:
     def _expected_of(self, consumer: str) -> int:
         """Frames that a consumer behind a regrouping waits for."""
         step, _, output = consumer.rpartition(" ")[2].partition(".")
-        scan = self.plan[step].outputs[output] if output else self.plan[step].scan
+        if step == SOURCE:
+            return self.plan.scan.stream(output).frames or 0
+        planned = self.plan[step]
+        if not output and planned.cut is not None:
+            return planned.cut.stream.frames or 0
+        scan = planned.outputs[output] if output else planned.scan
         return 1 if scan.main.arrival == 0 else scan.main.frames or 0
 
     @property

@@ -7,7 +7,7 @@ recorded data that fit into memory; it can not be steered while it works.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from firstlight.core.fold import Fold
 from firstlight.core.held import Held, HeldStore, Place
 from firstlight.core.job import Job, SinkSpec
 from firstlight.core.operator import Operator
-from firstlight.core.plan import Plan, Planned, Port, source_port
+from firstlight.core.plan import Outlet, Plan, Planned, Port, port_name, source_port
 from firstlight.core.record import end_record, start_record
 from firstlight.core.run import Change, Counts, Event, Result, Results, Status, ViewInfo
 from firstlight.core.sink import Sink
@@ -36,6 +36,7 @@ from .folding import SetFold, final_version, versions_of
 from .gather import Gathered, surplus_of
 from .held_inputs import as_parameter, first_versions, valid_parameters
 from .placeholders import filled
+from .positions import expanded
 
 
 class NaiveRunner:
@@ -246,32 +247,54 @@ class NaiveRun:
     def _collect(self) -> None:
         for outlet in self.plan.collected:
             assembled = Assembled(outlet.scan.main)
+            ledger = self._ledgers.setdefault(f"result {port_name(outlet.port)}", Ledger())
             for item in self._items[outlet.port]:
                 if isinstance(item, Chunk):
                     assembled.place(item)
+                    ledger.done(len(item))
+                elif isinstance(item, Gap):
+                    ledger.miss(item)
             result = assembled.result()
             self._results[".".join(outlet.port)] = result
             self._values |= small_values(".".join(outlet.port), result.data)
 
     def _write(self) -> None:
         begun = start_record(job_dict(self.job), self.plan.scan, self.job.pipeline.cites, self.started)
-        for outlet in self.plan.sinks:
-            if not isinstance(outlet.spec, SinkSpec):
-                continue
-            sink = filled(outlet.spec.sink, self.plan.scan.name)
-            sink.open(outlet.scan, begun)
-            self._sinks.append(sink)
-            ledger = self._ledgers.setdefault(f"sink {'.'.join(outlet.port)}", Ledger())
-            for item in self._items[outlet.port]:
-                if isinstance(item, Chunk):
-                    sink.write(item)
-                    ledger.done(len(item))
-                elif isinstance(item, Gap):
-                    sink.miss(item)
-                    ledger.miss(item)
-            sink.close(self._final_record(begun), complete=True)
+        opened: list[tuple[Sink, Outlet]] = []
+        complete = False
+        try:
+            for outlet in self.plan.sinks:
+                if isinstance(outlet.spec, SinkSpec):
+                    sink = filled(outlet.spec.sink, self.plan.scan.name)
+                    self._guard_sink(sink, lambda s=sink, o=outlet: s.open(o.scan, begun))
+                    opened.append((sink, outlet))
+            for sink, outlet in opened:
+                self._guard_sink(sink, lambda s=sink, o=outlet: self._write_items(s, o))
+            complete = True
+        finally:
+            self._sinks = [sink for sink, _ in opened]
+            record = self._final_record(begun, complete=complete)
+            for sink in self._sinks:
+                self._guard_sink(sink, lambda s=sink: s.close(record, complete=complete))
 
-    def _final_record(self, begun: Mapping[str, Any]) -> dict[str, Any]:
+    def _guard_sink(self, sink: Sink, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            raise part_failed(f"sink '{sink.use}'", error) from error
+
+    def _write_items(self, sink: Sink, outlet: Outlet) -> None:
+        port, scan = outlet.port, outlet.scan
+        ledger = self._ledgers.setdefault(f"sink {port_name(port)}", Ledger())
+        for item in self._items[port]:
+            if isinstance(item, Chunk):
+                sink.write(expanded(item, scan.main))
+                ledger.done(len(item))
+            elif isinstance(item, Gap):
+                sink.miss(item)
+                ledger.miss(item)
+
+    def _final_record(self, begun: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
         return end_record(
             begun,
             counts=self.counts,
@@ -279,13 +302,15 @@ class NaiveRun:
             changes=(),
             values=self._values,
             ended=time.time(),
-            complete=True,
+            complete=complete,
         )
 
     @property
     def counts(self) -> Counts:
         """The worst consumer's counts."""
-        return worst(self._consumers()) if self._ledgers else Counts(self._intake.expected, self._intake.frames)
+        own = self._consumers()
+        duplicates = self._intake.duplicates
+        return worst(own) if own else Counts(self._intake.expected, self._intake.frames, duplicates=duplicates)
 
     def _consumers(self) -> dict[str, Counts]:
         expected, duplicates = self._intake.expected, self._intake.duplicates

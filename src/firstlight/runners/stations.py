@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from firstlight.core.arrange import Arrange
 from firstlight.core.buffer import MIB, Buffer, BufferSettings
-from firstlight.core.chunk import Chunk, End, Gap, Item
+from firstlight.core.chunk import Chunk, End, Gap, Item, Stream
 from firstlight.core.errors import Stopped
 from firstlight.core.held import HeldStore
 from firstlight.core.plan import Cut, Planned
@@ -19,6 +19,7 @@ from .context import Context
 from .failing import part_failed
 from .folding import versions_of
 from .gather import Gathered, surplus_of
+from .positions import expanded
 
 STATION_MEMORY = 64 * MIB
 
@@ -62,10 +63,11 @@ class Station(threading.Thread):
 class SinkStation(Station):
     """Writes to one sink; the run closes it with the final record."""
 
-    def __init__(self, sink: Sink, consumer: str, context: Context) -> None:
+    def __init__(self, sink: Sink, stream: Stream, consumer: str, context: Context) -> None:
         """Not started yet; the sink is open."""
         super().__init__(f"sink-{sink.use}-{consumer}", context)
         self._sink = sink
+        self._stream = stream
         self._consumer = consumer
 
     def work(self) -> None:
@@ -86,7 +88,7 @@ class SinkStation(Station):
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Chunk):
-            self._sink.write(item)
+            self._sink.write(expanded(item, self._stream))
         elif isinstance(item, Gap):
             self._sink.miss(item)
 

@@ -11,7 +11,7 @@ from firstlight.core.buffer import Buffer, BufferSettings
 from firstlight.core.chunk import MAIN
 from firstlight.core.job import SinkSpec, ViewSpec
 from firstlight.core.pipeline import SOURCE
-from firstlight.core.plan import Cut, Planned, Port, port_name
+from firstlight.core.plan import Cut, Outlet, Planned, Port, port_name
 from firstlight.core.sink import Sink
 
 from .assemble import Assembled
@@ -90,9 +90,9 @@ class Wiring:
         for outlet in self._plan.collected:
             self._collect(outlet.port)
         for outlet in self._plan.views:
-            self._view(outlet.port, outlet.spec)
+            self._view(outlet)
         for outlet in self._plan.sinks:
-            self._sink(outlet.port, outlet.spec)
+            self._sink(outlet)
         self.clock = ViewClock(self._watched, self.context.board)
         self._make_stages()
 
@@ -208,29 +208,30 @@ class Wiring:
         self.collected[port_name(port)] = assembled
         self.attach(port, AssembleStation(assembled, f"result {port_name(port)}", self.context))
 
-    def _view(self, port: Port, spec: Any) -> None:
+    def _view(self, outlet: Outlet) -> None:
+        port, scan, spec = outlet.port, outlet.scan, outlet.spec
+        if not isinstance(spec, ViewSpec):
+            return
         name = view_name(port, self._plan)
-        planned = self._plan[port[0]]
-        if planned.kind != "fold":
-            scan = planned.outputs[port[1]]
+        if port[0] == SOURCE or self._plan[port[0]].kind != "fold":
             assembled = Assembled(scan.main)
             self.attach(port, AssembleStation(assembled, f"view {port_name(port)}", self.context))
             self._watched.append(Watched(name, scan, assembled, spec.every))
         for view in spec.to:
-            view.open(port_name(port), planned.outputs[port[1]].main)
+            view.open(port_name(port), scan.main)
             self.showing.append(Showing(view, name, self.context.board, spec.every))
 
-    def _sink(self, port: Port, spec: Any) -> None:
+    def _sink(self, outlet: Outlet) -> None:
+        port, scan, spec = outlet.port, outlet.scan, outlet.spec
         if not isinstance(spec, SinkSpec):
             return
-        scan = self._plan.scan if port[0] == SOURCE else self._plan[port[0]].outputs[port[1]]
         sink = filled(spec.sink, self._plan.scan.name)
         try:
             sink.open(scan, self.record)
         except Exception as error:
             raise part_failed(f"sink '{sink.use}' of {port_name(port)}", error) from error
         self.sinks.append(sink)
-        station = SinkStation(sink, f"sink {port_name(port)}", self.context)
+        station = SinkStation(sink, scan.main, f"sink {port_name(port)}", self.context)
         self.stations.append(station)
         self.attach(port, station)
 
