@@ -271,8 +271,8 @@ def _in_another_process(path):
 
 
 def _write_for_ever(path, parameters, known, started):
-    data = np.arange(16 * 16, dtype=np.uint16).reshape(1, 16, 16)
-    stream = Stream(("angle", "row", "col"), {"angle": 100_000 if known else None, "row": 16, "col": 16}, "uint16")
+    data = np.arange(32 * 32, dtype=np.uint16).reshape(1, 32, 32)
+    stream = Stream(("angle", "row", "col"), {"angle": 100_000 if known else None, "row": 32, "col": 32}, "uint16")
     sink = Hdf5Sink(path=path, **parameters)
     sink.open(Scan({MAIN: stream}), RECORD)
     for frame in range(100_000):
@@ -314,7 +314,7 @@ def test_killed_writer_leaves_a_file_that_opens_and_names_what_is_missing(tmp_pa
     source.open()
     frames = source.read({"angle": slice(0, state.covered)})
     source.close()
-    expected = np.arange(16 * 16).reshape(16, 16) + np.arange(state.covered)[:, None, None]
+    expected = np.arange(32 * 32).reshape(32, 32) + np.arange(state.covered)[:, None, None]
     np.testing.assert_array_equal(frames, expected.astype(np.uint16))
 
 

@@ -26,7 +26,11 @@ class Hdf5Sink(FileSink):
     use: ClassVar[str] = "hdf5"
 
     chunks: tuple[int, ...] | None = None
-    """Shape of a storage chunk over all axes; default: none where all lengths are known, else whole frames."""
+    """Shape of a storage chunk over all axes; default: none where all lengths are known, else whole frames.
+
+    With compression, chunks that are filled in several writes move in the file: a writer killed just then may leave a
+    file that does not open. The default avoids that.
+    """
     swmr: bool = False
     """Let readers follow through HDF5's single-writer mode; a killed writer then leaves a flag that must be cleared."""
 

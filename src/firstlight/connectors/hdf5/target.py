@@ -18,6 +18,8 @@ from .place import boxes, missing_ranges, runs, volume
 
 _STORED = 2**20
 """Aim for storage chunks of this size in byte, where frames are smaller."""
+_PACKED = 2**10
+"""Frames smaller than this many byte are stored as they are."""
 _STORED_MASK = 2**14
 """Likewise for the mask of what is there."""
 
@@ -78,7 +80,8 @@ class Target:
     def _create(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], storage: Storage, *, frames: bool = False
     ) -> Dataset:
-        packed = filters(storage.compression) if shape else {}
+        frame_bytes = prod(shape[len(self.scanned) :]) * dtype.itemsize
+        packed = filters(storage.compression) if shape and (not self.scanned or frame_bytes >= _PACKED) else {}
         limits = (None, *shape[1:]) if self.growing else None
         chunks = storage.chunks if frames and storage.chunks else None
         if chunks is not None and len(chunks) != len(shape):
@@ -89,9 +92,9 @@ class Target:
                 expected=f"{len(shape)} numbers, one per axis {' '.join(self.stream.axes)}",
             )
         if chunks is None and shape and (packed or limits or storage.swmr):
-            chunks = _stored_chunk(
-                shape, dtype, len(self.scanned) if frames else len(shape), _STORED if frames else _STORED_MASK
-            )
+            # a packed chunk that is written twice moves, and HDF5 cuts the file before it says so: one frame in each
+            aim = 1 if packed else _STORED if frames else _STORED_MASK
+            chunks = _stored_chunk(shape, dtype, len(self.scanned) if frames else len(shape), aim)
         dcpl = None if packed or limits or not shape or 0 in shape else settled()
         return self.group.create_dataset(name, shape, dtype, chunks=chunks, maxshape=limits, dcpl=dcpl, **packed)
 

@@ -121,7 +121,7 @@ class FileSink(Sink):
     overwrite: bool = False
     """Replace a file that exists already."""
     compression: Compression = "none"
-    """Filter for the frames; readers need the same one (bslz4, zstd and blosc: the package hdf5plugin)."""
+    """Filter for frames of 1 KiB or more; readers need the same one (bslz4, zstd and blosc: the package hdf5plugin)."""
 
     _writing: Writing | None = PrivateAttr(None)
 
