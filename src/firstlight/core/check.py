@@ -285,6 +285,8 @@ class _Planner:
     def _ends_with(self, port: Port, main: Port) -> bool:
         """True if a port's first value comes at the end of the stream that feeds `main`."""
         producer = self._step(port[0])
+        if producer is not None and producer.kind == "map":
+            return self._ends_with(producer.main, main)
         if producer is None or producer.kind != "fold":
             return False
         recorded = self.job.source.pausable and self.known[main].main.frames is not None
@@ -343,7 +345,9 @@ class _Planner:
 
     def steps_in_force(self) -> tuple[Planned, ...]:
         """The steps; a fold that finds a parameter of another fold tells it now and then, unless the job says when."""
-        told = {port[0] for planned in self.steps if planned.kind == "fold" for port in planned.held_parameters.values()}
+        told = {
+            port[0] for planned in self.steps if planned.kind == "fold" for port in planned.held_parameters.values()
+        }
         return tuple(
             replace(planned, node=replace(planned.node, emit=EMIT_TO_FOLDS))
             if planned.name in told and planned.kind == "fold" and planned.node.emit == Emit()

@@ -13,14 +13,11 @@
 They need pytest alone, and run over the whole registry in firstlight's own suite.
 """
 
-
 from .demand import demand, demand_equal
 
 
 from .play import Played, cut, played
 from .runner import RunnerContract
-
-
 
 
 __all__ = [

@@ -130,7 +130,11 @@ def joined() -> Example:
     before: list[Item] = [*cut(places[:20], ("xy",), size=7, stream="positions")]
     before += [Gap(0, 20, 23, "no encoder", stream="positions"), End("positions")]
     join = registry.get("operators", "join")(coordinate="xy")
-    wired = Node(join, "join", {join.arguments[0]: Reference("source", "data"), join.arguments[1]: Reference("source", "positions")})
+    wired = Node(
+        join,
+        "join",
+        {join.arguments[0]: Reference("source", "data"), join.arguments[1]: Reference("source", "positions")},
+    )
     return Example(scan, main, before, gaps, Pipeline((wired, node(Adding(), "adding", "join"))))
 
 

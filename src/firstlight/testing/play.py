@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from firstlight.core.arrays import Array, as_ids
-from firstlight.core.chunk import MAIN, Chunk, Item, Scan, Stream
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
 from firstlight.core.source import Source
 
 Cue: TypeAlias = Item | float | Exception | Callable[[], object]
@@ -39,14 +39,14 @@ class Played(Source):
         for cue in self._cues:
             if self._stopped.is_set():
                 return
-            if isinstance(cue, float):
+            if isinstance(cue, int | float):
                 self._stopped.wait(cue)
             elif isinstance(cue, Exception):
                 raise cue
-            elif callable(cue):
-                cue()
-            else:
+            elif isinstance(cue, Chunk | Gap | End):
                 yield cue
+            else:
+                cue()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is stopped: a cue for a source that falls silent."""
@@ -144,7 +144,9 @@ def with_pauses(items: Sequence[Cue], seed: int, longest: float = 2e-3) -> list[
     return [cue for item in items for cue in (float(rng.random() * longest), item)]
 
 
-def projections(count: int = 24, rows: int = 3, cols: int = 8, *, known: bool = True, seed: int = 0) -> tuple[Scan, Array]:
+def projections(
+    count: int = 24, rows: int = 3, cols: int = 8, *, known: bool = True, seed: int = 0
+) -> tuple[Scan, Array]:
     """A scan of whole-numbered projections (sums of them are exact in any order), and its frames."""
     frames = np.random.default_rng(seed).integers(0, 50, (count, rows, cols)).astype(np.float32)
     main = Stream(("angle", "row", "col"), {"angle": count if known else None, "row": rows, "col": cols}, "float32")

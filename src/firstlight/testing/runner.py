@@ -57,7 +57,7 @@ class RunnerContract(ABC):
 
     def _every_example(
         self,
-        main: Callable[[Example], list[Cue]],
+        main: Callable[[Example], Sequence[Cue]],
         *,
         buffers: dict[str, BufferSettings] | None = None,
         threads: int = 2,
@@ -125,9 +125,7 @@ class RunnerContract(ABC):
         sink = Collecting()
         chunks = cut(frames[3:20], ids=np.arange(3, 20))
         twice = [*chunks[:2], chunks[1], *chunks[3:], chunks[0]]
-        job = Job(
-            played(scan, twice), Pipeline((node(scale(), "scale"),)), (SinkSpec(sink, Reference("scale")),)
-        )
+        job = Job(played(scan, twice), Pipeline((node(scale(), "scale"),)), (SinkSpec(sink, Reference("scale")),))
         run = self.make().start(job)
         run.finished(PATIENCE)
         wanted = Counts(expected=24, done=13, lost=11, duplicates=8)
@@ -239,7 +237,9 @@ class RunnerContract(ABC):
         go = threading.Event()
         chunks = cut(frames, size=2)
         cues = [*chunks[:20], lambda: go.wait(PATIENCE), *with_pauses(recut(chunks[20:], 3, seed=4), 5, 1e-3)]
-        job = Job(played(scan, cues), Pipeline((node(scale(), "scale"),)), collect=True, runner=RunnerSettings(threads=4))
+        job = Job(
+            played(scan, cues), Pipeline((node(scale(), "scale"),)), collect=True, runner=RunnerSettings(threads=4)
+        )
         run = self.make().start(job)
         wait_until(lambda: run.counts.done >= 40)
         place = run.set({"scale": {"factor": 3.0}})
@@ -255,7 +255,9 @@ class RunnerContract(ABC):
         scan, _ = projections(3000)
         chunks = cut(np.ones((3000, 3, 8), np.float32), size=2)
         cues: list[Cue] = [cue for chunk in chunks for cue in (1e-4, chunk)]
-        job = Job(played(scan, cues), Pipeline((node(scale(), "scale"),)), collect=True, runner=RunnerSettings(threads=2))
+        job = Job(
+            played(scan, cues), Pipeline((node(scale(), "scale"),)), collect=True, runner=RunnerSettings(threads=2)
+        )
         run = self.make().start(job)
         places: list[tuple[int, float]] = []
         while run.status().state in ("starting", "running") and len(places) < 40:

@@ -124,7 +124,7 @@ class Adding(Fold[Sums]):
         image = (state.sum * self.factor).astype(np.float32)
         return {"image": image, "count": np.array(state.count, np.float32)}
 
-    def adapt(self, state: Sums, old: Adding) -> Sums:
+    def adapt(self, state: Sums, old: Fold[Sums]) -> Sums:
         """Another factor needs no frame again."""
         return state
 
@@ -170,7 +170,9 @@ class Collecting(Sink):
 
     def _fail(self, where: str) -> None:
         if self.fail_in == where:
-            raise SinkError("No space left on device.", field="path", value=self.path or "/full", next_move="Free some.")
+            raise SinkError(
+                "No space left on device.", field="path", value=self.path or "/full", next_move="Free some."
+            )
 
     @property
     def chunks(self) -> list[Chunk]:
