@@ -6,7 +6,7 @@ Law: the result depends on the set of (id, frame), not on how they were split, o
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from .arrays import Array
 from .chunk import Chunk, Gap, Scan
@@ -34,6 +34,10 @@ class Fold(Step, Generic[State]):
     def digest(self, chunk: Chunk) -> Chunk:
         """The part of `add` that needs no state; worker threads do it, several chunks at once."""
         return chunk
+
+    def digests_like(self, other: Any) -> bool:
+        """True if `digest` does the same with the parameters of `other`: what was digested with those can be added."""
+        return self == other
 
     @abstractmethod
     def add(self, state: State, chunk: Chunk, *held: Held) -> None:
@@ -66,7 +70,7 @@ class Fold(Step, Generic[State]):
         """
         raise ChangeRefused(f"'{self.use}' can not be merged.", field="merge", value=self.use)
 
-    def adapt(self, state: State, old: Self) -> State:
+    def adapt(self, state: State, old: Any) -> State:
         """Convert the state of the `old` parameters to these.
 
         Raises:

@@ -79,6 +79,10 @@ class Operator(Step):
         """Neighbours needed on each side, per axis."""
         return self.hooks["halo"](self) if "halo" in self.hooks else super().halo()
 
+    def block(self) -> int:
+        """How many blocks at once this step works fastest on."""
+        return self.hooks["block"](self) if "block" in self.hooks else 1
+
     def workspace(self, scan: Scan, frames: int) -> int:
         """Extra memory in byte for a block of so many frames."""
         return self.hooks["workspace"](self, scan, frames) if "workspace" in self.hooks else 0
@@ -133,7 +137,7 @@ class OperatorFunction:
         """Register a function beside the body.
 
         One of ``sizes(step, known)``, ``dtype(step, given)``, ``unit(step, scan)``, ``halo(step)``, ``prepare(step, scan)``,
-        ``close(step)``, ``workspace(step, scan, frames)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
+        ``close(step)``, ``workspace(step, scan, frames)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
         ``calibration(step, scan)`` (what holds for the output).
         """
         return self._hook(name)

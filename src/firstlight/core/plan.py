@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
 
 from .arrange import Arrange
 from .chunk import MAIN, Scan, Stream
@@ -43,6 +42,8 @@ class Cut:
     """The axis of the blocks; None: one block with everything."""
     halo: int = 0
     """Neighbours that each block brings along on both sides."""
+    least: int = 1
+    """Positions that a block has at least, where the step works fastest on several."""
 
     @property
     def bytes(self) -> int:
@@ -211,12 +212,16 @@ def stage_cut(step: Step, port: Port, stream: Stream) -> Cut | None:
             next_move=f"Put a 'window' step before it, or say how many {needed[0]}s will come (the source's 'frames').",
         )
     free = [label for label in stream.axes if label not in step.signature.first.whole]
-    return Cut(port, stream, free[0] if free else None)
+    return Cut(port, stream, free[0] if free else None, least=step.block())
 
 
 def gathered_shape(stream: Stream) -> tuple[int, ...]:
     """Shape of a gathered array, in the order of the stream's axes."""
     return tuple(stream.size(label) for label in stream.axes)
+
+
+LARGEST_BLOCK = 512 * 2**20
+"""Bytes that a block may have at most, however many positions a step would like."""
 
 
 def block_length(cut: Cut, target_bytes: float = 16 * 2**20) -> int:
@@ -225,7 +230,8 @@ def block_length(cut: Cut, target_bytes: float = 16 * 2**20) -> int:
         return 1
     count = cut.stream.size(cut.along)
     each = max(cut.bytes // max(count, 1), 1)
-    return int(np.clip(target_bytes // each, 1, count))
+    least = min(cut.least, max(int(LARGEST_BLOCK // each), 1))
+    return int(min(max(target_bytes // each // least, 1) * least, count))
 
 
 def source_port(stream: str) -> Port:

@@ -117,6 +117,10 @@ class Step(Configured):
             stream, axes=axes, sizes=lengths, dtype=self.dtype(stream.dtype), arrival=arriving, unit=self.unit(scan)
         )
 
+    def block(self) -> int:
+        """How many blocks at once this step works fastest on."""
+        return 1
+
     def workspace(self, scan: Scan, frames: int) -> int:
         """Extra memory in byte for a block of so many frames, beyond input and output."""
         return 0

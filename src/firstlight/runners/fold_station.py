@@ -207,7 +207,7 @@ class FoldStation(Station):
 
     def _redigested(self, chunk: Chunk) -> Chunk:
         """A chunk that was digested with parameters that no longer hold is digested again."""
-        if isinstance(chunk, Digested) and chunk.raw is not None and chunk.by is not self._fold:
+        if isinstance(chunk, Digested) and chunk.raw is not None and not self._fold.digests_like(chunk.by):
             return self._fold.digest(chunk.raw)
         return chunk
 

@@ -181,7 +181,7 @@ class FindCenter(Fold[Sinograms]):
         agree = float(weight[np.abs(value - middle) <= _AGREE].sum() / weight.sum())
         return Center(middle, float(np.average(weight, weights=weight) * agree))
 
-    def adapt(self, state: Sinograms, old: Self) -> Sinograms:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def adapt(self, state: Sinograms, old: Self) -> Sinograms:
         """Another method or range works on the rows at hand; other rows are not there any more."""
         if (self.rows, self.projections) != (old.rows, old.projections):
             raise ChangeRefused(

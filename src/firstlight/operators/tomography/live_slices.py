@@ -184,6 +184,10 @@ class LiveSlices(Fold[Live]):
         """Apply the ramp filter, which needs no state."""
         return chunk if is_digested(chunk) else digested(chunk, self._key, self.precision)
 
+    def digests_like(self, other: Any) -> bool:
+        """Always: `add` filters anew what was filtered otherwise."""
+        return isinstance(other, LiveSlices) and self.precision == other.precision
+
     def add(self, state: Live, chunk: Chunk, *held: Held) -> None:
         """Take projections into the ring and bring every plane up to date."""
         if len(chunk) == 0:
@@ -269,7 +273,7 @@ class LiveSlices(Fold[Live]):
                 picture *= np.float32(1.0 / (self.pixel * MICROMETRE_IN_CM))
         return pictures
 
-    def adapt(self, state: Live, old: Self) -> Live:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def adapt(self, state: Live, old: Self) -> Live:
         """Move planes, change center or filter: coarse at once, the full picture grows."""
         for name in ("span", "projections", "precision", "memory"):
             if getattr(self, name) != getattr(old, name):
