@@ -46,6 +46,19 @@ def test_codecs_with_awkward_sizes(codec, shape):
     assert np.array_equal(out, pixels)
 
 
+def test_streams_copied_from_hdf5_files_keep_their_header():
+    pixels = np.random.default_rng(1).poisson(30, (60, 90)).astype(np.uint16)
+    bare = codecs.encode("bslz4", pixels).tobytes()
+    header = pixels.nbytes.to_bytes(8, "big") + (8192).to_bytes(4, "big")
+    for codec, stream in (("bslz4", header + bare), ("lz4", codecs.encode("lz4hdf5", pixels).tobytes())):
+        out = np.empty(pixels.nbytes, np.uint8)
+        codecs.decode(codec, memoryview(stream), out, 2)
+        assert np.array_equal(out.view(np.uint16), pixels.ravel())
+    for block in (0, 12, 2**32 - 1):
+        with pytest.raises(codecs.BadPayload):
+            codecs.decode("bslz4", memoryview(header[:8] + block.to_bytes(4, "big") + bare), out, 2)
+
+
 def test_x_is_the_fastest_dimension_as_p4p_sees_it():
     pixels = image("uint16", (3, 8))
     assert np.array_equal(NTNDArray.unwrap(wire.write_frame(pixels, 1, 0.0)), pixels)

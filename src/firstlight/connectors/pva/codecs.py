@@ -132,8 +132,19 @@ def _lz4_block(codec: str, block: Bytes, out: Array) -> None:
     out[:] = np.frombuffer(raw, np.uint8)
 
 
+def _has_hdf5_header(payload: Bytes, size: int) -> bool:
+    """True if the stream was copied from an HDF5 file with its filter's header, as pvapy's simulator does.
+
+    The header begins with the size as 8 bytes, most of them zero, which no LZ4 block and no block length can be.
+    """
+    return len(payload) > 12 and int.from_bytes(payload[:8], "big") == size
+
+
 def _decode_lz4(payload: Bytes, out: Array, itemsize: int) -> None:
-    _lz4_block("lz4", payload, out)
+    if _has_hdf5_header(payload, out.nbytes):
+        _decode_lz4hdf5(payload, out, itemsize)
+    else:
+        _lz4_block("lz4", payload, out)
 
 
 def _encode_lz4(pixels: Array) -> bytes:
@@ -183,10 +194,9 @@ def default_block(itemsize: int) -> int:
     return max(8192 // itemsize // 8 * 8, 128)
 
 
-def _check_bslz4(payload: Bytes, size: int, itemsize: int) -> None:
+def _check_bslz4(payload: Bytes, size: int, itemsize: int, block: int) -> None:
     """Walk the block lengths: bitshuffle itself trusts them, and would read past a stream that is cut off."""
     pixels = size // itemsize
-    block = default_block(itemsize)
     blocks, rest = divmod(pixels, block)
     blocks += rest >= 8
     at = 0
@@ -200,12 +210,17 @@ def _check_bslz4(payload: Bytes, size: int, itemsize: int) -> None:
 
 
 def _decode_bslz4(payload: Bytes, out: Array, itemsize: int) -> None:
-    _check_bslz4(payload, out.nbytes, itemsize)
+    block = default_block(itemsize)
+    if _has_hdf5_header(payload, out.nbytes):
+        block = int.from_bytes(payload[8:12], "big") // itemsize
+        payload = payload[12:]
+        if block < 8 or block % 8:
+            raise _bad("bslz4", "the header tells an impossible block", block, "a multiple of 8 pixels")
+    _check_bslz4(payload, out.nbytes, itemsize, block)
     dtype = np.dtype(f"u{itemsize}")
+    shape = (out.nbytes // itemsize,)
     try:
-        raw = _library("bitshuffle").decompress_lz4(
-            np.frombuffer(payload, np.uint8), (out.nbytes // itemsize,), dtype, 0
-        )
+        raw = _library("bitshuffle").decompress_lz4(np.frombuffer(payload, np.uint8), shape, dtype, block)
     except (RuntimeError, ValueError) as error:
         raise _bad("bslz4", str(error)) from error
     out.view(dtype)[:] = raw
