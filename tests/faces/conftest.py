@@ -78,4 +78,3 @@ def guarded(tmp_path):
     made = Service(tmp_path, token=TOKEN)
     yield made
     made.close()
-

@@ -1,7 +1,9 @@
 """Who may call the service, and who may not."""
 
+import contextlib
 import json
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -30,7 +32,9 @@ def test_loopback():
     assert not any(map(is_loopback, ["", "127.0.0.1.evil.org", "0.0.0.0", "10.0.0.1", "localhost.evil.org"]))
 
 
-@pytest.mark.parametrize("host", ["evil.org", "evil.org:8000", "localhost.evil.org", "", "user@localhost", "127.0.0.1.evil.org"])
+@pytest.mark.parametrize(
+    "host", ["evil.org", "evil.org:8000", "localhost.evil.org", "", "user@localhost", "127.0.0.1.evil.org"]
+)
 def test_names_that_are_not_ours(service, host):
     answer = service.http.get("/runs", headers={"Host": host})
     assert answer.status_code in (400, 421)
@@ -95,7 +99,9 @@ def test_websockets_want_the_token_first(guarded, path):
     with guarded.socket(path.format(run)) as socket:
         socket.send(json.dumps({"token": TOKEN, "width": 32, "height": 32}))
         assert len(socket.recv(timeout=5)) > 100
-    with guarded.socket(path.format(run), additional_headers={"Cookie": f"firstlight_token={TOKEN.replace(' ', '%20')}"}) as socket:
+    with guarded.socket(
+        path.format(run), additional_headers={"Cookie": f"firstlight_token={TOKEN.replace(' ', '%20')}"}
+    ) as socket:
         socket.send('{"width": 32, "height": 32}')
         assert b"token is needed" in bytes(str(socket.recv(timeout=5)), "utf8")  # that cookie was not ours
     with guarded.socket(path.format(run), additional_headers=bearer) as socket:
@@ -107,7 +113,5 @@ def test_large_bodies_are_refused(service):
     answer = service.http.post("/runs", content=b'{"job": {"x": "' + b"a" * (5 << 20) + b'"}}')
     assert answer.status_code == 413
     parts = (b"a" * 65536 for _ in range(100))
-    try:
+    with contextlib.suppress(httpx.TransportError):  # the connection may be cut instead
         assert service.http.post("/runs", content=parts).status_code >= 400
-    except Exception as error:  # or the connection is cut
-        assert "disconnect" in str(error).lower() or "reset" in str(error).lower() or "closed" in str(error).lower()

@@ -120,7 +120,9 @@ def test_downloads(service):
     service.wait_for(run, "done")
     array = np.load(io.BytesIO(service.http.get(f"/runs/{run}/views/slices.xy.npy").content))
     assert array.shape == (48, 64)
-    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(service.http.get(f"/runs/{run}/views/slices.xy.tiff").content)), array)
+    np.testing.assert_array_equal(
+        tifffile.imread(io.BytesIO(service.http.get(f"/runs/{run}/views/slices.xy.tiff").content)), array
+    )
     answer = service.http.get(f"/runs/{run}/views/slices.xy.png?colormap=gray&low=5000&high=10000")
     assert answer.headers["content-disposition"].startswith("attachment")
     image = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))

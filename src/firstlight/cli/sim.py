@@ -36,8 +36,6 @@ def parse_options(arguments: list[str], model: Any) -> dict[str, Any]:
     Raises:
         FirstlightError: An option does not exist, or lacks its value.
     """
-    import yaml
-
     fields: dict[str, Any] = model.model_fields
     given: dict[str, Any] = {}
     left = list(arguments)
@@ -51,15 +49,26 @@ def parse_options(arguments: list[str], model: Any) -> dict[str, Any]:
         if name.startswith("no_") and name not in fields:
             _put(given, name[3:], False, fields)
         elif equals:
-            _put(given, name, yaml.safe_load(value), fields)
+            _put(given, name, _value(name, value, fields), fields)
         elif name in fields and fields[name].annotation is bool and not (left and left[0] in ("true", "false")):
             _put(given, name, True, fields)
         elif left:
-            text = left.pop(0)
-            _put(given, name, text if name in ("file", "report", "ready") else yaml.safe_load(text), fields)
+            _put(given, name, _value(name, left.pop(0), fields), fields)
         else:
             _put(given, name, None, fields)
     return given
+
+
+def _value(name: str, text: str, fields: dict[str, Any]) -> Any:
+    """The text itself where a text or path is wanted; otherwise what it means in YAML."""
+    from pathlib import Path
+    from typing import get_args
+
+    import yaml
+
+    annotation = fields[name].annotation if name in fields else None
+    kinds = set(get_args(annotation) or (annotation,)) - {type(None)}
+    return text if kinds and kinds <= {str, Path} else yaml.safe_load(text)
 
 
 def _put(given: dict[str, Any], name: str, value: Any, fields: dict[str, Any]) -> None:

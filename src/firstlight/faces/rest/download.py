@@ -32,7 +32,9 @@ def color_tables() -> dict[str, Array]:
     return {"gray": np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1), **tables}
 
 
-def png(shown: Shown, colormap: str, low: float | None, high: float | None, *, inverted: bool = False) -> Iterator[bytes]:
+def png(
+    shown: Shown, colormap: str, low: float | None, high: float | None, *, inverted: bool = False
+) -> Iterator[bytes]:
     """A result as coloured PNG at full resolution; NaN is transparent.
 
     Args:
@@ -50,7 +52,9 @@ def png(shown: Shown, colormap: str, low: float | None, high: float | None, *, i
         known = ", ".join(color_tables())
         raise UnknownName("There is no such colour map.", field="colormap", value=colormap, expected=f"one of {known}")
     header, pixels = picture("png", shown, Wanted(1 << 30, 1 << 30))
-    bottom, top = (given if given is not None else found for given, found in zip((low, high), header["levels"], strict=True))
+    bottom, top = (
+        given if given is not None else found for given, found in zip((low, high), header["levels"], strict=True)
+    )
     values = np.atleast_2d(pixels).astype(np.float32)
     values -= np.float32(bottom)
     values *= np.float32(256 / (top - bottom) if top > bottom else 0)
@@ -97,7 +101,9 @@ def tiff(shown: Shown) -> Iterator[bytes]:
     import tifffile
 
     unit = shown.stream.unit or "no unit"
-    about = f"{' '.join(shown.stream.axes)}; {unit}; epoch {shown.epoch}, frame {shown.id}".encode("ascii", "replace").decode()
+    about = f"{' '.join(shown.stream.axes)}; {unit}; epoch {shown.epoch}, frame {shown.id}".encode(
+        "ascii", "replace"
+    ).decode()
     data = np.abs(shown.data) if np.iscomplexobj(shown.data) else shown.data
     with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
         # a file, not memory: written and read in pieces, no step of which holds up other threads

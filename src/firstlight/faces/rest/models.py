@@ -44,6 +44,8 @@ class LoopStall(Model):
 
     max_last_minute: float = Field(examples=[3.2])
     """Longest stall of the last minute, in millisecond."""
+    own_max_last_minute: float = Field(examples=[1.4])
+    """The same, without what the system did not let this process work: the part that may be the service's own fault."""
 
 
 class Health(Model):

@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections import deque
 
+import anyio.to_thread
+
 PERIOD = 0.01
 """Seconds between two looks."""
 KEPT = 60
@@ -13,15 +15,22 @@ KEPT = 60
 
 
 class StallMonitor:
-    """Wakes up every 10 ms and notes by how much it was late."""
+    """Wakes up every 10 ms and notes by how much it was late.
+
+    Late may mean that we kept the loop (work on it, or another of our threads that held the interpreter), or that the
+    system gave the processor to somebody else. What is ours can not be longer than the processor time that our process
+    used meanwhile; both figures are kept, because users feel the first and we can mend the second.
+    """
 
     def __init__(self) -> None:
         """Remember nothing yet."""
-        self._worst: deque[tuple[int, float]] = deque(maxlen=KEPT)
+        self._worst: deque[tuple[int, float, float]] = deque(maxlen=KEPT)
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin, on the running loop."""
+        # the first use of a thread imports what asyncio needs for it: before anybody waits, not after
+        await anyio.to_thread.run_sync(time.monotonic)
         self._task = asyncio.get_running_loop().create_task(self._watch(), name="stall-monitor")
 
     def stop(self) -> None:
@@ -32,22 +41,28 @@ class StallMonitor:
 
     async def _watch(self) -> None:
         while True:
-            begun = time.monotonic()
+            begun, used = time.monotonic(), time.process_time()
             await asyncio.sleep(PERIOD)
             now = time.monotonic()
-            self._note(int(now), now - begun - PERIOD)
+            late = now - begun - PERIOD
+            self._note(int(now), late, min(late, time.process_time() - used))
 
-    def _note(self, second: int, late: float) -> None:
+    def _note(self, second: int, late: float, ours: float) -> None:
         if self._worst and self._worst[-1][0] == second:
-            late = max(late, self._worst.pop()[1])
-        self._worst.append((second, late))
+            _, other, other_ours = self._worst.pop()
+            late, ours = max(late, other), max(ours, other_ours)
+        self._worst.append((second, late, ours))
 
     @property
     def worst_ms(self) -> float:
-        """The longest stall of the last minute, in millisecond."""
-        oldest = time.monotonic() - KEPT
-        return max((1000 * late for second, late in list(self._worst) if second >= oldest), default=0.0)
+        """The longest stall of the last minute, in millisecond, whoever's fault it was."""
+        return self._max(1)
 
-    def forget(self) -> None:
-        """Start counting anew."""
-        self._worst.clear()
+    @property
+    def worst_own_ms(self) -> float:
+        """The longest stall of the last minute that may be our own fault, in millisecond."""
+        return self._max(2)
+
+    def _max(self, which: int) -> float:
+        oldest = time.monotonic() - KEPT
+        return max((1000 * item[which] for item in list(self._worst) if item[0] >= oldest), default=0.0)

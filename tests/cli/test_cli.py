@@ -1,0 +1,183 @@
+"""The commands as a user types them, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+GOOD = """
+name: good
+source: {use: phantom, columns: 64, rows: 4, angles: 90}
+steps:
+  - {use: flat_field}
+  - {use: minus_log}
+  - {use: fbp, name: volume}
+sinks: [{use: hdf5, of: volume, path: OUT}]
+"""
+BAD = """
+source: {use: phantom, columns: 3}
+steps:
+  - {use: flatfield}
+  - {use: minus_log, nonsense: 1}
+"""
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def firstlight(tmp_path):
+    """Call the command in an empty folder, with a store of its own."""
+    environment = {**os.environ, "FIRSTLIGHT_STATE": str(tmp_path / "state"), "COLUMNS": "140", "NO_COLOR": "1"}
+
+    def call(*arguments, timeout=100):
+        command = [sys.executable, "-m", "firstlight.cli.main", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    return call
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD.replace("OUT", str(tmp_path / "out.h5")))
+    return path
+
+
+@pytest.fixture
+def bad(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text(BAD)
+    return path
+
+
+def test_run(firstlight, good, tmp_path):
+    done = firstlight("run", good, "--set", "volume.filter=hann", "--report", "report.json")
+    assert done.returncode == 0, done.stderr
+    assert "done: 90 of 90 frames" in done.stderr
+    assert str(tmp_path / "out.h5") in done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["expected"] == report["done"] == 90
+    assert (tmp_path / "out.h5").exists()
+    listed = json.loads(firstlight("list", "runs", "--json").stdout)
+    assert [(run["title"], run["state"]) for run in listed] == [("good", "done")]
+
+
+def test_run_with_another_runner_as_json(firstlight, good):
+    done = firstlight("run", good, "--runner", "naive", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["done"] == 90
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_all_mistakes_of_a_job_are_told(firstlight, bad, verb):
+    done = firstlight(verb, bad)
+    assert done.returncode == 2
+    assert "3 mistakes" in done.stderr
+    assert "Did you mean flat_field?" in done.stderr
+    assert "no parameter 'nonsense'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check(firstlight, good, bad):
+    done = firstlight("check", good)
+    assert done.returncode == 0, done.stderr
+    assert "volume" in done.stdout
+    assert "z=4 y=64 x=64" in done.stdout
+    assert json.loads(firstlight("check", good, "--json").stdout)["ok"]
+    answer = json.loads(firstlight("check", bad, "--json").stdout)
+    assert len(answer["problems"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "none.yaml"], "does not exist"),
+        (["run", "good.yaml", "--set", "nonsense"], "step.parameter=value"),
+        (["run", "good.yaml", "--set", "nobody.x=1"], "there is no step 'nobody'"),
+        (["run", "good.yaml", "--runner", "fast"], "no runner 'fast'"),
+        (["show", "flatfield"], "Did you mean flat_field"),
+        (["list", "things"], "no kind 'things'"),
+        (["sim", "pva", "--colour", "red"], "no option '--colour'"),
+        (["sim", "pva", "--rate", "fast"], "--rate"),
+        (["sim", "nothing"], "no simulator 'nothing'"),
+        (["reconstruct", "none.h5", "-o", "x.h5"], "no such file"),
+        (["reconstruct", "good.yaml", "-o", "x.h5"], "No source recognises"),
+        (["serve", "--host", "0.0.0.0"], "token"),
+        (["serve", "--host", "0.0.0.0", "--token", "short"], "too short"),
+        (["demo", "none.h5", "--no-browser"], "no such file"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_a_sentence(firstlight, good, arguments, told):
+    done = firstlight(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_where(firstlight):
+    assert "Traceback" in firstlight("--debug", "run", "none.yaml").stderr
+
+
+def test_a_run_that_fails_ends_with_1(firstlight, good):
+    done = firstlight("run", good, "--set", "source.rows=4", "--set", "runner.memory=1")
+    assert done.returncode in (0, 1, 2)  # whether so little memory suffices is the runner's to say
+    assert "Traceback" not in done.stderr
+
+
+def test_list_loads_nothing_heavy(firstlight):
+    code = "import sys; sys.argv = ['firstlight', 'list', 'operators']\nfrom firstlight.cli.main import app\ntry: app()\nexcept SystemExit: pass\n"
+    code += "heavy = {'numba', 'scipy', 'h5py', 'cupy', 'torch', 'fastapi', 'finufft'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "flat_field" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["operators", "sources", "sinks", "views", "runners", "simulators"])
+def test_every_plugin_is_listed_with_a_summary(firstlight, kind):
+    found = json.loads(firstlight("list", kind, "--json").stdout)
+    assert found
+    assert all(item["name"] and item["summary"] for item in found), found
+
+
+def test_show(firstlight):
+    text = firstlight("show", "flat_field").stdout
+    assert "row col" in text
+    found = json.loads(firstlight("show", "find_center", "--json").stdout)
+    assert found["kind"] == "operator"
+    assert found["schema"]["properties"]
+    assert len(json.loads(firstlight("show", "pva", "--json").stdout)) >= 2
+
+
+def test_doctor(firstlight):
+    found = json.loads(firstlight("doctor", "--json").stdout)
+    names = {item["name"] for item in found}
+    assert {"python", "threads", "memory", "gpu", "disk", "port 8000", "extra epics"} <= names
+    assert all(item["state"] in ("ok", "absent", "bad") for item in found)
+
+
+def test_reconstruct_the_tooth(firstlight, tooth, tmp_path):
+    import h5py
+
+    done = firstlight("reconstruct", tooth, "-o", "tooth_rec.h5", "--report", "r.json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["values"]["find_center.center"] == pytest.approx(296.0, abs=0.5)
+    with h5py.File(tmp_path / "tooth_rec.h5") as file:
+        group = file
+        while "default" in group.attrs:
+            group = group[group.attrs["default"]]
+        assert group[group.attrs["signal"]].shape == (2, 640, 640)
+
+
+def test_starting_is_quick():
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "firstlight.cli.main", "--version"], check=True, capture_output=True)
+    code = "import firstlight.cli.main, sys; sys.exit('numpy' in sys.modules or 'fastapi' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert time.perf_counter() - begun < 10

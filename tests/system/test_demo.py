@@ -1,0 +1,83 @@
+"""The demo as a user starts it: simulator, run and service together, ended by time or by Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+pytest.importorskip("p4p", reason="the demo needs the extra 'epics'")
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """Start a demo; its address and its process."""
+    started = []
+    environment = {**os.environ, "FIRSTLIGHT_STATE": str(tmp_path / "state")}
+
+    def start(*arguments):
+        command = [
+            sys.executable,
+            "-m",
+            "firstlight.cli.main",
+            "demo",
+            "--no-browser",
+            "--port",
+            "0",
+            *map(str, arguments),
+        ]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        for line in process.stderr:
+            found = re.search(r"(http://127\.0\.0\.1:\d+)/runs/(\S+)", line)
+            if found:
+                return process, found[1], found[2]
+        pytest.fail(f"the demo did not start: {process.wait()}")
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def check_report(path):
+    report = json.loads(path.read_text())
+    assert report["expected"] == report["done"] > 0
+    assert report["lost"] == report["dropped"] == report["waiting"] == 0
+    return report
+
+
+def test_ctrl_c_ends_it_in_order(demo, tmp_path):
+    process, address, run = demo("--rate", 30, "--report", "r.json")
+    deadline = time.monotonic() + 30
+    with httpx.Client(base_url=f"{address}/api/v1", timeout=30) as http:
+        while http.get(f"/runs/{run}").json()["counts"]["done"] < 60:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        detail = http.get(f"/runs/{run}").json()
+        assert {view["name"] for view in detail["views"]} >= {"slices.xy", "slices.xz", "slices.yz"}
+        assert http.get(f"/runs/{run}/views/slices.xy.png").status_code == 200
+        moved = http.patch(f"/runs/{run}/parameters", json={"slices": {"z": 100}})
+        assert moved.status_code == 200, moved.text
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(60) == 0, rest
+    report = check_report(tmp_path / "r.json")
+    assert report["changes"][0]["parameter"] == "z"
+
+
+def test_the_tooth_is_streamed_without_a_loss(demo, tooth, tmp_path):
+    process, *_ = demo(tooth, "--seconds", 15, "--report", "r.json")
+    rest = process.stderr.read()
+    assert process.wait(90) == 0, rest
+    report = check_report(tmp_path / "r.json")
+    assert report["expected"] >= 280
+    assert report["values"]["find_center.center"] == pytest.approx(296.0, abs=0.5)
