@@ -12,7 +12,7 @@ from typing import Any
 from .chunk import Gap, Scan
 from .run import Change, Counts
 
-LIBRARIES = ("firstlight", "numpy", "scipy", "numba", "finufft", "h5py", "pydantic", "p4p")
+LIBRARIES = ("firstlight", "numpy", "scipy", "numba", "h5py", "pydantic", "p4p")
 
 
 def versions() -> dict[str, str]:
