@@ -39,6 +39,13 @@ class Fold(Step, Generic[State]):
         """True if `digest` does the same with the parameters of `other`: what was digested with those can be added."""
         return self == other
 
+    def negligible(self, other: Any) -> bool:
+        """True if going over to the parameters of `other` would not be seen.
+
+        A live fold stays as it is when another step finds such a value, until its end, whose result is exact.
+        """
+        return False
+
     @abstractmethod
     def add(self, state: State, chunk: Chunk, *held: Held) -> None:
         """Take the frames of one (digested) chunk into the state."""

@@ -82,6 +82,8 @@ class FoldStation(Station):
         self._dirty = False
         self._urgent = False
         self._refining = False
+        self._ending = False
+        """The stream has ended: what remains is the exact, final result."""
         self._next_view = 0.0
         self._emitted_frames = 0
         self._emitted_at = time.monotonic()
@@ -231,8 +233,10 @@ class FoldStation(Station):
             return
         known = self.context.known_parameters(self._planned)
         if known and known != self._held:
-            self._held = known
-            self._adapt(valid_parameters(self._planned.name, self._fold, known))
+            step: Any = valid_parameters(self._planned.name, self._fold, known)
+            if self._ending or not self._fold.negligible(step):
+                self._held = known
+                self._adapt(step)
 
     def _adapt(self, step: Any) -> None:
         if step == self._fold:
@@ -309,6 +313,7 @@ class FoldStation(Station):
                 )
 
     def _finish(self) -> None:
+        self._ending = True
         self._wait_for_held_parameters()
         self._answer()
         if isinstance(self._fold, Solver):

@@ -24,6 +24,8 @@ from .ring import DIGESTED, FILTER, NONE, SPARE, UNFILTERED, FilterKey, Ring, di
 
 NAMES: tuple[PlaneName, ...] = ("xy", "xz", "yz")
 ALONG: Mapping[PlaneName, str] = {"xy": "z", "xz": "y", "yz": "x"}
+UNSEEN_SHIFT = 0.05
+"""Pixels by which the centre may differ from the one that another step finds before live planes are summed anew."""
 COARSE_SECONDS = 0.015
 REFINE_SECONDS = 0.04
 _NEIGHBOURS = 20.0
@@ -183,6 +185,13 @@ class LiveSlices(Fold[Live]):
     def digest(self, chunk: Chunk) -> Chunk:
         """Apply the ramp filter, which needs no state."""
         return chunk if is_digested(chunk) else digested(chunk, self._key, self.precision)
+
+    def negligible(self, other: Any) -> bool:
+        """True if nothing but the center differs, by less than anybody sees: a full sum for that would only flicker."""
+        if not isinstance(other, LiveSlices) or self.center is None or other.center is None:
+            return False
+        same = self.model_copy(update={"center": other.center}) == other
+        return same and abs(self.center - other.center) < UNSEEN_SHIFT
 
     def digests_like(self, other: Any) -> bool:
         """Always: `add` filters anew what was filtered otherwise."""
