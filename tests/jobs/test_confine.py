@@ -1,0 +1,57 @@
+"""Jobs from the network stay within the folders that the service's owner named."""
+
+import pytest
+
+from firstlight.core.errors import JobError
+from firstlight.jobs.confine import confine, paths
+from firstlight.jobs.load import load_job
+
+
+def job(**changes):
+    values = {
+        "source": {"use": "phantom", "columns": 16, "rows": 2, "angles": 8},
+        "steps": [{"use": "flat_field"}, {"use": "minus_log"}],
+        "sinks": [{"use": "hdf5", "of": "minus_log", "path": "out.h5"}],
+    }
+    return load_job({**values, **changes})
+
+
+def sink(path):
+    return [{"use": "hdf5", "of": "minus_log", "path": str(path)}]
+
+
+@pytest.mark.parametrize("path", ["a.h5", "deep/er/a.h5", "{scan}_rec.h5", "x/../a.h5"])
+def test_paths_inside(tmp_path, path):
+    confine(job(sinks=sink(tmp_path / path)), [tmp_path])
+
+
+@pytest.mark.parametrize("path", ["../a.h5", "/etc/a.h5", "x/../../a.h5", "~/a.h5", "{scan}/../../a.h5", "/"])
+def test_paths_outside(tmp_path, path):
+    wanted = path if path.startswith(("/", "~")) else tmp_path / path
+    with pytest.raises(JobError, match="outside the folders"):
+        confine(job(sinks=sink(wanted)), [tmp_path])
+
+
+def test_links_that_lead_outside(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(JobError):
+        confine(job(sinks=sink(tmp_path / "in" / "link" / "a.h5")), [tmp_path / "in"])
+
+
+def test_every_path_is_named(tmp_path):
+    wild = job(
+        source={"use": "dxfile", "path": "/etc/passwd"},
+        sinks=sink("/tmp/a.h5") + sink("/var/b.h5"),
+        runner={"use": "local", "scratch": "/home"},
+    )
+    assert {path for _, path in paths(wild)} >= {"/etc/passwd", "/tmp/a.h5", "/var/b.h5", "/home"}
+    with pytest.raises(JobError) as error:
+        confine(wild, [tmp_path])
+    assert len(error.value.problems) == 4
+
+
+def test_no_folder_at_all_allows_no_path():
+    with pytest.raises(JobError):
+        confine(job(), [])
