@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from .axes import DEFAULT_OUTPUT, Pattern, Signature, halo_of, output_axes, parse_signature
 from .chunk import Scan, Stream
 from .errors import AxesError
 from .units import Quantity
+
+
+_LIMITS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+
+def _name_limits(schema: dict[str, Any]) -> None:
+    """Rename what pydantic writes for limits on a validated number (``gt``) to what JSON schema calls it."""
+    for short, standard in _LIMITS.items():
+        if short in schema:
+            schema[standard] = schema.pop(short)
+    for inner in (*schema.get("anyOf", ()), *schema.get("prefixItems", ()), schema.get("items")):
+        if isinstance(inner, dict):
+            _name_limits(cast("dict[str, Any]", inner))
 
 
 class Configured(BaseModel):
@@ -23,6 +38,14 @@ class Configured(BaseModel):
     """The name under which it is registered."""
     cites: ClassVar[tuple[str, ...]] = ()
     """DOIs of what it implements."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema of the fields, with limits under their standard names also where a field has a unit."""
+        found = handler.resolve_ref_schema(handler(schema))
+        for each in found.get("properties", {}).values():
+            _name_limits(each)
+        return found
 
     @classmethod
     def summary(cls) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 from firstlight.core.sink import Sink
 
@@ -14,11 +15,12 @@ def filled(sink: Sink, scan: str) -> Sink:
 
     A sink without the placeholder is given back as it is.
     """
-    texts = {name: value for name in type(sink).model_fields if isinstance(value := getattr(sink, name), str)}
+    given = {name: getattr(sink, name) for name in type(sink).model_fields}
+    texts = {name: str(value) for name, value in given.items() if isinstance(value, str | PurePath)}
     found = {name: text.replace(SCAN, safe(scan)) for name, text in texts.items() if SCAN in text}
     if not found:
         return sink
-    return type(sink).model_validate({**{name: getattr(sink, name) for name in type(sink).model_fields}, **found})
+    return type(sink).model_validate({**given, **found})
 
 
 def safe(name: str) -> str:

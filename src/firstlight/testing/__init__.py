@@ -10,20 +10,28 @@
         def read(self, sink):
             return my_reader(sink.path)
 
+        ...
+
 They need pytest alone, and run over the whole registry in firstlight's own suite.
 """
 
+from .arrange import ArrangeContract, ArrangeExample
 from .demand import demand, demand_equal
-
-
+from .fold import FoldContract, FoldExample
+from .operator import OperatorContract, OperatorExample
 from .play import Played, cut, played
 from .runner import RunnerContract
-
+from .sink import SinkContract
+from .solver import SolverContract
+from .source import SourceContract
 
 __all__ = [
     "ArrangeContract",
+    "ArrangeExample",
     "FoldContract",
+    "FoldExample",
     "OperatorContract",
+    "OperatorExample",
     "Played",
     "RunnerContract",
     "SinkContract",
