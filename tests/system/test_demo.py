@@ -64,7 +64,9 @@ def test_ctrl_c_ends_it_in_order(demo, tmp_path):
             time.sleep(0.1)
         detail = http.get(f"/runs/{run}").json()
         assert {view["name"] for view in detail["views"]} >= {"slices.xy", "slices.xz", "slices.yz"}
-        assert http.get(f"/runs/{run}/views/slices.xy.png").status_code == 200
+        while http.get(f"/runs/{run}/views/slices.xy.png").status_code != 200:
+            assert time.monotonic() < deadline, http.get(f"/runs/{run}/log").json()
+            time.sleep(0.1)
         moved = http.patch(f"/runs/{run}/parameters", json={"slices": {"z": 100}})
         assert moved.status_code == 200, moved.text
     process.send_signal(signal.SIGINT)
