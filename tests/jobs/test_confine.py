@@ -3,7 +3,7 @@
 import pytest
 
 from firstlight.core.errors import JobError
-from firstlight.jobs.confine import confine, paths
+from firstlight.jobs.confine import confine, paths, refuse_foreign_profile
 from firstlight.jobs.load import load_job
 
 
@@ -55,3 +55,14 @@ def test_every_path_is_named(tmp_path):
 def test_no_folder_at_all_allows_no_path():
     with pytest.raises(JobError):
         confine(job(), [])
+
+
+@pytest.mark.parametrize("given", ["job.yaml", {"profile": "/etc/x.yaml"}, {"profile": "../x.yml"}, {"profile": 3.5}])
+def test_files_are_not_read_for_strangers(given):
+    with pytest.raises(JobError):
+        refuse_foreign_profile(given)
+
+
+def test_profiles_by_name_are_fine():
+    refuse_foreign_profile({"profile": "2-bm"})
+    refuse_foreign_profile({})

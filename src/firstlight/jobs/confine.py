@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,23 @@ def confine(job: Job, roots: Sequence[Path]) -> None:
                 f"{where}: the path {path} is outside the folders that jobs from the network may use ({folders})."
                 " Choose one inside, or start the service with '--root FOLDER'."
                 for where, path in outside
+            ]
+        )
+
+
+def refuse_foreign_profile(given: Any) -> None:
+    """Refuse a job in plain values that names a profile by path: it may name those that come with firstlight.
+
+    Raises:
+        JobError: It names one by path, or is itself the path of a file.
+    """
+    if not isinstance(given, Mapping):
+        raise JobError(["A job from the network must hold the job itself, not the path of a file."])
+    profile = given.get("profile")
+    if profile is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", str(profile)):
+        raise JobError(
+            [
+                f"profile: '{profile}' is a path. Jobs from the network may use the profiles of firstlight alone, by name."
             ]
         )
 

@@ -5,6 +5,7 @@ Started by `supervise` as ``python -m firstlight.jobs.process FOLDER``. It needs
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import signal
@@ -18,10 +19,10 @@ from typing import Any
 
 from firstlight.core.errors import FirstlightError, JobError
 from firstlight.core.job import Job
-from firstlight.core.run import ENDED, Run
+from firstlight.core.run import ENDED, Run, Status
 from firstlight.core.step import Step
 
-from .confine import confine
+from .confine import confine, refuse_foreign_profile
 from .journal import Journal
 from .protocol import plain
 from .server import RunServer
@@ -48,6 +49,8 @@ def start_job(request: Mapping[str, Any], folder: RunFolder) -> Run:
     from .load import load_job
     from .start import start
 
+    if request.get("roots") is not None:
+        refuse_foreign_profile(request["job"])
     job = load_job(request["job"], dict(request.get("overrides") or {}))
     if request.get("roots") is not None:
         confine(job, [Path(root) for root in request["roots"]])
@@ -136,11 +139,8 @@ def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
         traceback.print_exception(error)
     text = status.error or (None if error is None else str(error))
     state = status.state if status.state in ENDED else "failed" if error is not None else "done"
-    for view in status.views:
-        shown = run.view(view.name)
-        if shown is not None:
-            folder.keep_view(view.name, shown)
-    report = plain(run.report())
+    _keep_views(run, status, folder)
+    report = plain(run.report(), nan=False)
     folder.write("report.json", report)
     folder.keep_status(status)
     wanted = (folder.read("request.json") or {}).get("report")
@@ -152,6 +152,15 @@ def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
             state = "failed"
     folder.update(state=state, ended=time.time(), error=text, result=status.result)
     return 1 if state == "failed" else 0
+
+
+def _keep_views(run: Run, status: Status, folder: RunFolder) -> None:
+    """Keep the last pictures, as far as they are small enough and the disk has room: they are a kindness, no result."""
+    for view in status.views:
+        with contextlib.suppress(FirstlightError, OSError):
+            shown = run.view(view.name)
+            if shown is not None:
+                folder.keep_view(view.name, shown)
 
 
 class _Signals:
