@@ -223,6 +223,21 @@ def test_odd_half_turns_are_the_mirror_image_about_the_axis(center, within):
         assert np.allclose(made[:, 62:], flat[:, 62:], atol=1.0)
 
 
+def test_the_axis_is_found_or_known():
+    given = {"columns": 96, "rows": 8, "angles": 60, "center": 43.2}
+    recording = play.load("phantom", given, 1e9)
+    assert play.find_axis(recording) == 43.2
+
+    class Unknowing:
+        def model_dump(self):
+            return {}
+
+    recording.source = Unknowing()
+    assert abs(play.find_axis(recording) - 43.2) < 0.5
+    recording.images.clear()
+    assert play.find_axis(recording) == 47.5
+
+
 def test_mirroring_twice_about_a_whole_column_gives_the_frame_again():
     frame = np.random.default_rng(1).integers(200, 900, (3, 21)).astype(np.uint16)
     dark, flat = np.full((3, 21), 100, np.float32), np.full((3, 21), 1000, np.float32)

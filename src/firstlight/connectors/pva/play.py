@@ -15,11 +15,16 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Chunk, Scan
 from firstlight.core.errors import SourceError
 from firstlight.core.source import RandomAccess, Source
+from firstlight.kernels.center import center_by_correlation
 
 from . import wire
 
 _log = logging.getLogger(__name__)
 
+_AXIS_ROWS = 64
+"""Rows that the axis is looked for in."""
+_AXIS_FRAMES = 12
+"""Projections at each end of the scan that it is looked for in."""
 _TOLERANCE = 0.02
 """Part of a half turn by which a scan may miss 180 or 360 degree and still be turned on."""
 
@@ -227,6 +232,34 @@ def mirror(frame: Array, dark: Array, flat: Array, center: float) -> Array:
     return counts.astype(frame.dtype)
 
 
+def find_axis(recording: Recording) -> float:
+    """Column of the rotation axis, counted from 0: the one the source knows, or found from opposite projections.
+
+    Where none are half a turn apart it is taken to be the middle of the detector, with a warning.
+    """
+    known = recording.source.model_dump().get("center")
+    if known is not None:
+        return float(known)
+    middle = (recording.shape[1] - 1) / 2
+    images = recording.images
+    if not images.get("flat"):
+        return middle
+    flat = images["flat"][0].pixels
+    dark = images["dark"][0].pixels if images.get("dark") else np.zeros_like(flat)
+    # opposite projections of half a turn are at its ends
+    wanted = sorted({*range(len(recording))[:_AXIS_FRAMES], *range(len(recording))[-_AXIS_FRAMES:]})
+    rows = slice(None, None, max(1, recording.shape[0] // _AXIS_ROWS))
+    through = [(recording.frame(place)[rows] - dark[rows]) / np.maximum(flat - dark, 1e-3)[rows] for place in wanted]
+    try:
+        lines = -np.log(np.clip(np.stack(through), 1e-3, None))
+        found = center_by_correlation(lines, recording.angles[wanted], pairs=5)
+    except ValueError as error:
+        _log.warning("The axis was not found (%s); it is taken to be the middle, column %g.", error, middle)
+        return middle
+    _log.info("The axis was found at column %.2f (confidence %.2f).", found.value, found.confidence)
+    return found.value
+
+
 class Pictures:
     """NTNDArrays of all projections, made once and posted again with another number.
 
@@ -245,14 +278,15 @@ class Pictures:
 
     def prepare(self, places: int, *, mirrored: bool) -> None:
         """Make pictures ahead, until the memory is used."""
-        for flip in (False, True) if mirrored else (False,):
-            for place in range(places):
-                if self._room <= 0:
-                    _log.info("Not all frames fit into memory; some are made while the scan plays.")
-                    return
+        flips = (False, True) if mirrored else (False,)
+        for place in range(places):
+            if self._room <= 0:
+                _log.info("Not all frames fit into memory; some are made while the scan plays.")
+                return
+            for flip in flips:
                 self.get(place, mirrored=flip)
-                if not flip and not mirrored:
-                    self._recording.frames.pop(place, None)
+            if all((place, flip) in self._ready for flip in flips):
+                self._recording.frames.pop(place, None)
 
     def get(self, place: int, *, mirrored: bool) -> Any:
         """The NTNDArray of one projection; its number and time stamps are still to be set."""

@@ -18,6 +18,7 @@ from firstlight.core.errors import FirstlightError, SourceError
 
 from . import wire
 from .arrivals import Arrival, Arrivals
+from .chatter import hush
 from .chunks import Gatherer
 from .handover import HandOver
 
@@ -82,6 +83,7 @@ class Receiver(threading.Thread):
     ) -> None:
         """Prepare; `start` connects."""
         super().__init__(name="pva receiver", daemon=True)
+        hush()
         self._make_context, self._channels, self._queue_size = make_context, dict(channels), queue
         self._context = make_context()
         self._renew = renew

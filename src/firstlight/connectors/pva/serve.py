@@ -13,6 +13,8 @@ from p4p.server.raw import SharedPV
 
 from firstlight.core.errors import SourceError
 
+from .chatter import hush
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -50,6 +52,7 @@ class Beamline:
         Raises:
             SourceError: The address can not be used.
         """
+        hush()
         self._client.clear()
         watched = next(iter(self.names))
         self._channels = {

@@ -55,7 +55,7 @@ class PvaSimulator(Configured):
     loop: bool = False
     """Go on turning with new ids after the last frame; odd half turns are mirrored about the axis."""
     center: float | None = None
-    """Column of the axis for mirrored half turns; default: what the source knows, or the middle of the detector."""
+    """Column of the axis for mirrored half turns; default: what the source knows, or found from opposite projections."""
     frames: Annotated[int, Field(gt=0)] | None = None
     """Stop after so many ids (withheld ones count)."""
     seconds: Annotated[Second, Field(gt=0)] | None = None
@@ -115,8 +115,10 @@ class PvaSimulator(Configured):
         stop = stop or threading.Event()
         recording = self._load()
         turn = play.turn_of(recording.angles) if self.loop else None
-        pictures = play.Pictures(recording, self.codec, self._axis(recording), self.memory)
-        pictures.prepare(turn.count if turn else len(recording), mirrored=bool(turn and turn.mirrored))
+        mirrored = turn is not None and turn.mirrored
+        center = play.find_axis(recording) if mirrored and self.center is None else self.center
+        pictures = play.Pictures(recording, self.codec, center, self.memory)
+        pictures.prepare(turn.count if turn else len(recording), mirrored=mirrored)
         names = {use: self.prefix + getattr(self, use) for use in ("image", "dark", "flat", "theta")}
         refuse_taken(list(names.values()), self.interface)
         beamline = Beamline(names, self.interface, self.port)
@@ -124,7 +126,7 @@ class PvaSimulator(Configured):
         try:
             player.publish_fields()
             beamline.start()
-            self._announce(beamline, recording, on_ready)
+            self._announce(beamline, recording, center, on_ready)
             player.play(wait=self.wait_for_clients, settle=self.settle, down=self.down)
             stop.wait(self.linger)
         finally:
@@ -143,13 +145,6 @@ class PvaSimulator(Configured):
             return play.load(name, {"path": self.file, **self.parameters}, self.memory)
         return play.load(self.source or "phantom", self.parameters, self.memory)
 
-    def _axis(self, recording: play.Recording) -> float:
-        if self.center is not None:
-            return self.center
-        # the phantom knows its axis; a file does not
-        known = recording.source.model_dump().get("center")
-        return float(known) if known is not None else (recording.shape[1] - 1) / 2
-
     def _schedule(self) -> Schedule:
         return Schedule(
             rate=self.rate,
@@ -164,8 +159,13 @@ class PvaSimulator(Configured):
         )
 
     def _announce(
-        self, beamline: Beamline, recording: play.Recording, on_ready: Callable[[dict[str, Any]], None] | None
+        self,
+        beamline: Beamline,
+        recording: play.Recording,
+        center: float | None,
+        on_ready: Callable[[dict[str, Any]], None] | None,
     ) -> None:
+        """Tell who asked, in a file or by a call, where the channels are and what they will bring."""
         rows, cols = recording.shape
         told = {
             "server": beamline.address,
@@ -175,6 +175,7 @@ class PvaSimulator(Configured):
             "rows": rows,
             "cols": cols,
             "dtype": recording.dtype.name,
+            "center": center,
         }
         if self.ready is not None:
             _write(self.ready, told)
