@@ -152,7 +152,7 @@ class Context:
                 self.gaps.append(gap)
 
     def ledger(self, consumer: str) -> Ledger:
-        """The ledger of a consumer, made at the first call."""
+        """The ledger of a consumer, made at the first call: before the first frame, so that one that is late is seen."""
         with self.lock:
             return self.ledgers.setdefault(consumer, Ledger())
 

@@ -72,6 +72,8 @@ class FoldStation(Station):
         """
         super().__init__(f"fold-{planned.name}", context)
         self._planned = planned
+        if not planned.by_set:
+            context.ledger(planned.name)
         fold: Any = planned.step
         self._fold: Fold[Any] = fold
         self._digests = type(fold).digest is not Fold.digest

@@ -69,6 +69,7 @@ class SinkStation(Station):
         self._sink = sink
         self._stream = stream
         self._consumer = consumer
+        context.ledger(consumer)
 
     def work(self) -> None:
         """Write each chunk, note each gap."""
@@ -100,6 +101,7 @@ class ArrangeStation(Station):
         """Not started yet."""
         super().__init__(f"arrange-{planned.name}", context)
         self._planned = planned
+        context.ledger(planned.name)
         self._feeds = feeds
         step: Any = planned.step
         self._step: Arrange[Any] = step
@@ -180,6 +182,8 @@ class GatherStation:
         memory = settings.memory or _half_of_memory()
         self._gathered = Gathered(cut, memory, settings.scratch)
         self._names = names
+        for name in names:
+            context.ledger(name)
         self._context = context
         self._feeds = feeds
         self.thread = threading.Thread(target=self._feed, name=f"gather-{names[0]}", daemon=True)
@@ -242,6 +246,7 @@ class AssembleStation:
         """Fill `assembled`; count under the name of the consumer."""
         self.assembled = assembled
         self._consumer = consumer
+        context.ledger(consumer)
         self._context = context
         self.ended = threading.Event()
 

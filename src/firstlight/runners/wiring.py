@@ -218,8 +218,9 @@ class Wiring:
             self.attach(port, AssembleStation(assembled, f"view {port_name(port)}", self.context))
             self._watched.append(Watched(name, scan, assembled, spec.every))
         for view in spec.to:
-            view.open(port_name(port), scan.main)
-            self.showing.append(Showing(view, name, self.context.board, spec.every))
+            own = view.model_copy()  # one for each output: each is opened and closed once
+            own.open(port_name(port), scan.main)
+            self.showing.append(Showing(own, name, self.context.board, spec.every))
 
     def _sink(self, outlet: Outlet) -> None:
         port, scan, spec = outlet.port, outlet.scan, outlet.spec
