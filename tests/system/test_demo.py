@@ -9,7 +9,11 @@ import sys
 import time
 
 import httpx
+import psutil
 import pytest
+
+from firstlight.jobs.store import Store
+from firstlight.jobs.supervise import Supervisor
 
 pytest.importorskip("p4p", reason="the demo needs the extra 'epics'")
 pytestmark = pytest.mark.timeout(180)
@@ -46,6 +50,10 @@ def demo(tmp_path):
             process.kill()
         process.wait()
         process.stderr.close()
+    supervisor = Supervisor(Store(tmp_path / "state"))
+    for entry in supervisor.entries():
+        supervisor.run(entry.id).kill()
+    supervisor.close()
 
 
 def check_report(path):
@@ -83,3 +91,13 @@ def test_the_tooth_is_streamed_without_a_loss(demo, tooth, tmp_path):
     report = check_report(tmp_path / "r.json")
     assert report["expected"] >= 280
     assert report["values"]["find_center.center"] == pytest.approx(296.0, abs=0.5)
+
+
+def test_a_killed_demo_leaves_no_simulator(demo, tmp_path):
+    process, *_ = demo("--rate", 10)
+    children = psutil.Process(process.pid).children()
+    simulator = next(child for child in children if "sim" in child.cmdline())
+    process.kill()
+    process.wait()
+    simulator.wait(20)
+    assert not simulator.is_running()

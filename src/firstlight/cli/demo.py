@@ -223,8 +223,11 @@ class _Simulator:
 
     def __init__(self, folder: Path, options: dict[str, Any]) -> None:
         import json
+        import os
         import subprocess
         import sys
+
+        from .sim import PARENT
 
         self._ready = folder / "ready.json"
         self._output = folder / "simulator.txt"
@@ -240,6 +243,7 @@ class _Simulator:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, PARENT: str(os.getpid())},
             )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -46,4 +47,5 @@ def serve(
         allowed_origins=tuple(allow_origin or ()),
     )
     remark(f"firstlight listens on {settings.address} (Ctrl-C ends the service; runs go on)")
-    rest.serve(settings)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
+        rest.serve(settings)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .say import DONE, FAILED, WRONG, complain, remark, say, verb
+
+if TYPE_CHECKING:
+    import threading
+
+PARENT = "FIRSTLIGHT_END_WITH"
+"""Environment variable: the process number of a parent without which the simulator shall not go on."""
 
 
 @verb
@@ -99,6 +105,23 @@ def _help(kind: str, model: Any) -> None:
     print_parameters(Console(), {**schema, "properties": dashed}, prefix="--")
 
 
+def _end_with_parent(stop: threading.Event) -> None:
+    """Stop when the process that started us is gone, if it asked for that: a killed demo leaves no beamline behind."""
+    import os
+    import threading
+
+    parent = os.environ.get(PARENT)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            if str(os.getppid()) != parent:
+                stop.set()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
 def _simulate(kind: str, model: Any, given: dict[str, Any]) -> int:
     import json
     import signal
@@ -117,6 +140,7 @@ def _simulate(kind: str, model: Any, given: dict[str, Any]) -> int:
         texts = [f"--{'.'.join(map(str, item['loc'])).replace('_', '-')}: {item['msg']}" for item in error.errors()]
         complain(f"The options of the simulator '{kind}' are not right:\n  " + "\n  ".join(texts))
         return WRONG
+    _end_with_parent(stop)
     try:
         report = simulator.run(stop, lambda told: say(json.dumps(told)))
     except SourceError as error:
