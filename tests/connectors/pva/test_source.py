@@ -155,6 +155,14 @@ def test_attributes_are_carried_along(server):
     assert np.concatenate([chunk.coords["RingCurrent"] for chunk in reader.chunks()]).tolist() == [200.0, 199.5, 199.0]
 
 
+def test_attributes_of_a_frame_that_waited_are_its_own():
+    with Server(image=picture(1, attributes={"RingCurrent": 7.0})) as server:
+        reader = Reader(server.source(frames=2, attributes=["RingCurrent"])).opened()
+        server.post(2, attributes={"RingCurrent": 8.0})
+        reader.finish()
+    assert np.concatenate([chunk.coords["RingCurrent"] for chunk in reader.chunks()]).tolist() == [7.0, 8.0]
+
+
 @pytest.mark.parametrize("structure", ["TomoScanStream", "NTNDArray"])
 def test_dark_and_flat_come_before_the_frames_and_again_later(server, structure):
     image = np.arange(35, dtype=np.float32).reshape(5, 7)

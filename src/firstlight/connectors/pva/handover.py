@@ -15,7 +15,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.buffer import gaps_of
-from firstlight.core.chunk import Chunk, Gap, Item
+from firstlight.core.chunk import MAIN, Chunk, Gap, Item
 
 
 class Lease:
@@ -76,7 +76,9 @@ class HandOver:
     def put(self, item: Item) -> None:
         """Add an item; a chunk that does not fit is given up. Never waits."""
         with self._changed:
-            if isinstance(item, Chunk) and self._bytes and self._bytes + item.nbytes > self._limit:
+            full = isinstance(item, Chunk) and self._bytes and self._bytes + item.nbytes > self._limit
+            # a dark or flat image is one frame that thousands need: there is always room for it
+            if isinstance(item, Chunk) and full and item.stream == MAIN:
                 self.dropped += len(item)
                 for gap in gaps_of(item, "the reader was slower than the detector"):
                     self._append_gap(gap)

@@ -34,12 +34,14 @@ _LOOK_AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A frame that can not be used, with its number and why."""
+class Received:
+    """One update of the image channel: a frame with its attributes, or why it can not be used."""
 
     id: int
     stamp: float
-    reason: str
+    frame: wire.Frame | None
+    attributes: Mapping[str, float]
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Receiver(threading.Thread):
         channels: Mapping[str, str],
         *,
         queue: int,
-        arrivals: Arrivals[wire.Frame | Refused],
+        arrivals: Arrivals[Received],
         angle_at: Callable[[int], float | None] | None,
         set_theta: Callable[[Array], None],
         keep: tuple[str, ...] | None,
@@ -225,67 +227,64 @@ class Receiver(threading.Thread):
             self._arrivals.blank()
             self._seen(IMAGE)
             return
-        frame, attributes = self._read(update)
+        received = self._read(update)
         self._seen(IMAGE)
         self._last_frame = time.monotonic()
-        arrived = self._arrivals.take(frame)
+        arrived = self._arrivals.take(received)
         for gap in self._arrivals.gaps():
             self.handover.put(gap)
         for arrival in arrived:
-            self._place(arrival, attributes)
+            self._place(arrival)
 
-    def _read(self, update: Any) -> tuple[wire.Frame | Refused, Mapping[str, float]]:
-        """The frame of an update and its attributes; refused if it can not be used."""
+    def _read(self, update: Any) -> Received:
         try:
             frame = wire.read_frame(update)
             attributes = wire.read_attributes(update) if self.layout is None or self.layout.attributes else {}
         except FirstlightError as error:
             if self.layout is None:
                 raise SourceError(str(error), field=IMAGE, value=self._channels[IMAGE]) from error
-            stamp = self._last_frame
-            return Refused(int(update.get("uniqueId", 0)) & 0xFFFFFFFF, stamp, error.message), {}
-        if self.layout is None:
-            self._learn(frame, attributes)
-        layout = self.layout
-        if layout and (frame.shape, frame.dtype) != (layout.shape, layout.dtype):
-            return Refused(frame.id, frame.stamp, f"it is {frame.dtype} {frame.shape}"), {}
-        return frame, attributes
+            return Received(int(update.get("uniqueId", 0)) & 0xFFFFFFFF, 0.0, None, {}, error.message)
+        layout = self.layout or self._learn(frame, attributes)
+        if (frame.shape, frame.dtype) != (layout.shape, layout.dtype):
+            return Received(frame.id, frame.stamp, None, {}, f"it is {frame.dtype} {frame.shape}")
+        return Received(frame.id, frame.stamp, frame, attributes)
 
-    def _learn(self, frame: wire.Frame, attributes: Mapping[str, float]) -> None:
+    def _learn(self, frame: wire.Frame, attributes: Mapping[str, float]) -> Layout:
         names = tuple(name for name in attributes if self._keep is None or name in self._keep)
         coords = (*names, "angle") if self._angle_at else names
         self._gatherer = Gatherer(frame.shape, frame.dtype, coords)
+        layout = Layout(frame.shape, frame.dtype, names)
         with self.changed:
-            self.layout = Layout(frame.shape, frame.dtype, names)
+            self.layout = layout
             self.changed.notify_all()
         for use, value in self._waiting.items():
             self._take_image(use, value)
         self._waiting.clear()
+        return layout
 
-    def _place(self, arrival: Arrival[wire.Frame | Refused], attributes: Mapping[str, float]) -> None:
-        frame, place = arrival.frame, arrival.place
-        if isinstance(frame, Refused):
-            if not self._delivered:
-                raise SourceError(
-                    f"The frames of this scan differ from what the channel held before: {frame.reason}.",
-                    field=IMAGE,
-                    value=self._channels[IMAGE],
-                    next_move="Start the run again.",
-                )
-            self._reject(arrival, frame.reason)
+    def _place(self, arrival: Arrival[Received]) -> None:
+        frame, reason = arrival.frame.frame, arrival.frame.reason
+        if frame is None and not self._delivered:
+            raise SourceError(
+                f"The frames of this scan differ from what the channel held before: {reason}.",
+                field=IMAGE,
+                value=self._channels[IMAGE],
+                next_move="Start the run again.",
+            )
+        coords = arrival.frame.attributes
+        angle = self._angle_at(arrival.place) if self._angle_at else None
+        if self._angle_at and angle is None:
+            frame, reason = None, "it has no angle"
+        elif angle is not None:
+            coords = {**coords, "angle": angle}
+        self._delivered = True
+        if frame is None or self._gatherer is None:
+            self._reject(arrival, reason)
             return
-        coords = attributes
-        if self._angle_at:
-            angle = self._angle_at(place)
-            if angle is None:
-                self._reject(arrival, "it has no angle")
-                return
-            coords = {**attributes, "angle": angle}
         try:
-            self._hand_on(self._gatherer.add(frame, arrival.epoch, place, coords) if self._gatherer else [])
+            self._hand_on(self._gatherer.add(frame, arrival.epoch, arrival.place, coords))
         except FirstlightError as error:
             self._reject(arrival, error.message)
-        self._delivered = True
 
     def _reject(self, arrival: Arrival[Any], reason: str) -> None:
         if reason != self._rejected_for:
@@ -306,7 +305,7 @@ class Receiver(threading.Thread):
     def _finish(self) -> None:
         arrivals, gaps = self._arrivals.finish()
         for arrival in arrivals:
-            self._place(arrival, {})
+            self._place(arrival)
         self._hand_on(self._gatherer.flush() if self._gatherer else [])
         for gap in gaps:
             self.handover.put(gap)
