@@ -28,16 +28,18 @@ def test_the_live_planes_are_served_in_tomostreams_layout(beamline: Callable[...
     ]
     run = start(load_job({"source": line.source, "steps": live_steps(), "views": views}))
     with Context("pva", nt=False) as client:
-        while run.counts.done < 60:
-            time.sleep(0.02)
         packed = client.get(name, timeout=10)
+        deadline = time.monotonic() + 30
+        while packed["uniqueId"] < 60 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            packed = client.get(name, timeout=10)
         projection = client.get("firstlight:test:Projection", timeout=10)
     results = run.finished(60)
     sizes = [d["size"] for d in packed["dimension"]]
     assert sizes == [3 * 64, 64]
     picture = np.asarray(packed["value"]).reshape(64, 192)
     assert picture.dtype == np.float32
-    assert packed["uniqueId"] > 0
+    assert packed["uniqueId"] >= 60
     assert packed["timeStamp"]["secondsPastEpoch"] > 0
     assert [d["size"] for d in projection["dimension"]] == [64, 32]
     # the planes were taken while the scan ran: alike, not equal, and Z stands left, then Y, then X
