@@ -131,6 +131,7 @@ def _show(
     from .follow import tell_end
 
     rest = face("rest")
+    remark("Starting the simulated beamline …")
     simulator = _Simulator(folder, options)
     run = service = None
     try:
