@@ -48,7 +48,7 @@ def test_any_text_is_a_signature_or_a_clear_error(text: str) -> None:
     try:
         parse_signature(text)
     except AxesError as error:
-        assert error.field == "signature"
+        assert error.field == "signature"  # noqa: PT017
 
 
 def test_renaming_and_elementwise() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
 
 from . import registry
 from .buffer import BufferSettings
@@ -91,6 +92,20 @@ class Job:
 
 
 def _plugin(plugin: Source | Sink | View) -> dict[str, Any]:
+    """The values of a plugin.
+
+    Raises:
+        FirstlightError: It lives in memory alone.
+    """
+    try:
+        return _values(plugin)
+    except PydanticSerializationError as error:
+        raise FirstlightError(
+            f"'{plugin.use}' can not become part of a job file.", field="use", value=plugin.use, expected=str(error)
+        ) from error
+
+
+def _values(plugin: Source | Sink | View) -> dict[str, Any]:
     return {"use": plugin.use, **plugin.model_dump(mode="json", exclude_defaults=True)}
 
 
@@ -108,10 +123,12 @@ def parse_job(given: Mapping[str, Any]) -> Job:
     sinks = _sinks(_list(given.get("sinks"), "sinks", problems), problems)
     views = _views(_list(given.get("views"), "views", problems), problems)
     buffers = {
-        str(name): build(BufferSettings, _mapping(values), f"buffers '{name}'", problems)
-        for name, values in _mapping(given.get("buffers")).items()
+        str(name): build(
+            BufferSettings, _part(values, f"buffers '{name}'", "policy", problems), f"buffers '{name}'", problems
+        )
+        for name, values in _part(given.get("buffers"), "buffers", "default", problems).items()
     }
-    runner = build(RunnerSettings, _mapping(given.get("runner")), "runner", problems)
+    runner = _runner(given.get("runner"), problems)
     for spec in (*sinks, *views):
         if (
             spec.of.step != "source"
@@ -137,6 +154,24 @@ def _mapping(value: Any) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
 
 
+def _part(value: Any, part: str, short: str, problems: list[str]) -> dict[str, Any]:
+    """A mapping; a bare word stands for its most common field."""
+    if value is None or isinstance(value, Mapping):
+        return {str(name): item for name, item in _mapping(value).items()}
+    if isinstance(value, str):
+        return {short: value}
+    problems.append(f"{part} = {value!r}. Expected a mapping.")
+    return {}
+
+
+def _runner(given: Any, problems: list[str]) -> RunnerSettings | None:
+    settings: RunnerSettings | None = build(RunnerSettings, _part(given, "runner", "use", problems), "runner", problems)
+    if settings is not None and settings.use not in registry.names("runners"):
+        known = ", ".join(registry.names("runners"))
+        problems.append(f"runner: there is no runner '{settings.use}'. Expected one of: {known}.")
+    return settings
+
+
 def _list(value: Any, part: str, problems: list[str]) -> list[dict[str, Any]]:
     if value is None:
         return []
@@ -146,7 +181,8 @@ def _list(value: Any, part: str, problems: list[str]) -> list[dict[str, Any]]:
     return [dict(item) for item in cast("list[dict[str, Any]]", value)]
 
 
-def _load(kind: str, given: dict[str, Any], where: str, problems: list[str]) -> Any | None:
+def _load(kind: str, values: Mapping[Any, Any], where: str, problems: list[str]) -> Any | None:
+    given = {str(name): value for name, value in values.items()}
     use = given.pop("use", None)
     if not isinstance(use, str):
         problems.append(f"{where}: 'use' is missing. 'firstlight list {kind}' shows the names.")
@@ -160,10 +196,12 @@ def _load(kind: str, given: dict[str, Any], where: str, problems: list[str]) -> 
 
 
 def _source(given: Any, problems: list[str]) -> Source | None:
+    if isinstance(given, str):
+        given = {"use": given}
     if not isinstance(given, Mapping):
         problems.append("The job has no source. Give one, for example 'source: {use: phantom}'.")
         return None
-    return _load("sources", dict(cast("Mapping[str, Any]", given)), "source", problems)
+    return _load("sources", cast("Mapping[str, Any]", given), "source", problems)
 
 
 def _steps(given: Any, problems: list[str]) -> Pipeline:
@@ -207,7 +245,8 @@ def _views(given: list[dict[str, Any]], problems: list[str]) -> list[ViewSpec]:
         except FirstlightError as error:
             problems.append(f"view {number}: every: {error}")
             continue
-        to = [t for t in cast("list[Any]", item.get("to", [WEB])) if t != WEB]
+        given_to = item.get("to", [WEB])
+        to = [t for t in (cast("list[Any]", given_to) if isinstance(given_to, list) else [given_to]) if t != WEB]
         views = [_load("views", _mapping(t) or {"use": t}, f"view {number}", problems) for t in to]
         found.append(ViewSpec(Reference.parse(str(item["of"])), every, tuple(v for v in views if v is not None)))
     return found

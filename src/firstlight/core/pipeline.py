@@ -168,14 +168,14 @@ def parse_node(given: Mapping[str, Any], number: int, problems: list[str]) -> No
     if kind is None:
         return None
     before = len(problems)
-    parameters = {name: value for name, value in given.items() if name not in RESERVED}
-    held = {name: Reference.parse(value["from"]) for name, value in parameters.items() if _is_reference(value)}
+    parameters = {str(name): value for name, value in given.items() if name not in RESERVED}
+    held = {name: Reference.parse(str(value["from"])) for name, value in parameters.items() if _is_reference(value)}
     own = {name: value for name, value in parameters.items() if name not in held}
     problems += [f"{where}: there is no parameter '{name}'." for name in held if name not in kind.model_fields]
     step = build(kind, own, where, problems)
     emit = _emit(given.get("emit"), where, problems)
     before_first = given.get("before_first")
-    if before_first not in (None, "hold", "pass", "fail"):
+    if before_first is not None and str(before_first) not in ("hold", "pass", "fail"):
         problems.append(f"{where}: before_first = {before_first!r}. Expected hold, pass or fail.")
     if step is None or len(problems) > before:
         return None
@@ -234,8 +234,11 @@ def _inputs(value: Any, kind: type[Step], where: str, problems: list[str]) -> di
         value = [value]
     if isinstance(value, Mapping):
         named: dict[str, Any] = {str(name): text for name, text in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    elif not isinstance(value, list | tuple):
+        problems.append(f"{where}: inputs = {value!r}. Expected a list of steps, or a mapping by data argument.")
+        return {}
     else:
-        texts: Sequence[Any] = list(value)
+        texts = cast("Sequence[Any]", value)
         if len(texts) > len(kind.arguments):
             problems.append(
                 f"{where}: inputs names {len(texts)} inputs. Expected at most {len(kind.arguments)}: {', '.join(kind.arguments)}."

@@ -43,6 +43,8 @@ def job_values(job: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if profile is not None:
         values = merge(_read(profile_path(str(profile))), values)
     variables = values.pop("variables", None) or {}
+    if not isinstance(variables, Mapping):
+        raise JobError([f"variables = {variables!r}. Expected a mapping, such as 'variables: {{visit: /data/2026}}'."])
     return cast("dict[str, Any]", _filled(values, {str(name): str(value) for name, value in variables.items()}))
 
 
@@ -72,7 +74,7 @@ def profile_path(name: str) -> Path:
     if own.suffix in (".yaml", ".yml") and own.is_file():
         return own
     shipped = Path(str(files("firstlight") / "profiles" / f"{name}.yaml"))
-    if shipped.is_file():
+    if own.name == name and shipped.is_file():
         return shipped
     known = sorted(path.stem for path in shipped.parent.glob("*.yaml"))
     raise JobError(
@@ -108,7 +110,10 @@ def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
     """Put ``step.parameter`` values into a job in place; the mistakes found."""
     problems: list[str] = []
     for target, given in overrides.items():
-        value = yaml.safe_load(given) if isinstance(given, str) else given
+        try:
+            value = yaml.safe_load(given) if isinstance(given, str) else given
+        except yaml.YAMLError:
+            value = given  # text with a colon or a bracket, such as a PV name, is text
         part, _, parameter = target.partition(".")
         if part == "name" and not parameter:
             values["name"] = value
@@ -128,13 +133,21 @@ def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
 
 def _place(values: dict[str, Any], part: str) -> dict[str, Any] | None:
     if part in ("source", "runner"):
-        return values.setdefault(part, {})
-    for step in values.get("steps") or []:
+        found = values.get(part)
+        if not isinstance(found, dict):
+            values[part] = {} if found is None else {"use": found}
+        return values[part]
+    for step in _steps(values):
         if isinstance(step, dict) and cast("dict[str, Any]", step).get("name", step.get("use")) == part:  # pyright: ignore[reportUnknownMemberType]
             return cast("dict[str, Any]", step)
     return None
 
 
 def _names(values: Mapping[str, Any]) -> list[str]:
-    steps = cast("list[Any]", values.get("steps") or [])
-    return [str(step.get("name", step.get("use"))) for step in steps if isinstance(step, dict)]  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    return [str(step.get("name", step.get("use"))) for step in _steps(values) if isinstance(step, dict)]  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def _steps(values: Mapping[str, Any]) -> list[Any]:
+    """The steps of a job, if it has a list of them (what else stands there is reported when the job is parsed)."""
+    steps = values.get("steps")
+    return cast("list[Any]", steps) if isinstance(steps, list) else []
