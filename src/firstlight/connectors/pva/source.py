@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -109,7 +108,7 @@ class PvaSource(Source):
 
     _receiver: Receiver | None = PrivateAttr(default=None)
     _angles: Angles | None = PrivateAttr(default=None)
-    _stopped: threading.Event = PrivateAttr(default_factory=threading.Event)
+    _stopped: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
     def _one_kind_of_angles(self) -> PvaSource:
@@ -153,7 +152,7 @@ class PvaSource(Source):
 
     def stop(self) -> None:
         """End the scan; what has arrived is delivered."""
-        self._stopped.set()
+        self._stopped = True
         receiver = self._receiver
         if receiver is not None:
             receiver.stop()
@@ -163,6 +162,7 @@ class PvaSource(Source):
     def close(self) -> None:
         """Disconnect."""
         receiver, self._receiver = self._receiver, None
+        self._stopped = False
         if receiver is not None:
             receiver.stop()
             receiver.join(timeout=10.0)
@@ -246,14 +246,14 @@ class PvaSource(Source):
             return
         end = time.monotonic() + timeout
         with receiver.changed:
-            while not condition() and receiver.error is None and not self._stopped.is_set():
+            while not condition() and receiver.error is None and not self._stopped:
                 left = end - time.monotonic()
                 if left <= 0:
                     return
                 receiver.changed.wait(min(left, 0.05))
         if receiver.error is not None:
             raise receiver.error
-        if self._stopped.is_set():
+        if self._stopped:
             raise Stopped("The run was stopped before the first frame came.")
 
     def _scan(self) -> Scan:
