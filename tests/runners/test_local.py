@@ -401,7 +401,7 @@ def test_a_run_that_does_not_end_in_time_says_so() -> None:
     scan, frames = projections(24)
     source = played(scan, [*cut(frames), lambda: source.wait(20)])
     run = LocalRunner().start(Job(source, Pipeline((node(Adding(), "adding"),))))
-    with pytest.raises(TimeoutError, match="did not end within 0.05 s"):
+    with pytest.raises(TimeoutError, match=r"did not end within 0\.05 s"):
         run.finished(0.05)
     run.stop()
     run.finished(20)

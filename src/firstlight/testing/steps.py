@@ -31,6 +31,7 @@ def scale(frames: Array, *, factor: Factor = 1.0) -> Array:
     """Multiply.
 
     Args:
+        frames: shape (frame, row, col).
         factor: By what.
     """
     return (frames * np.float32(factor)).astype(np.float32)
@@ -53,6 +54,7 @@ def linger(frames: Array, *, seconds: Annotated[float, Field(ge=0, le=60)] = 1e-
     """Take some time, and fail on a frame whose pixels all have one value.
 
     Args:
+        frames: shape (frame, row, col).
         seconds: Time per chunk in second.
         fail_on: Value of the pixels of the frame to fail on; -1 for none.
     """
