@@ -66,7 +66,7 @@ EXAMPLES: dict[str, Callable[[Path], Source]] = {
 LIVE = {"pva": Path(__file__).parent.parent / "connectors" / "pva" / "test_source.py"}
 """Sources that need a server of their own: where their tests are."""
 UNLIMITED = {
-    "hdf5": {"angle_start"},
+    "hdf5": {"angle_start", "angle_step"},
     "phantom": {"start", "center"},
     "phantom4d": {"strength"},
     "dxfile": {"angle_range"},

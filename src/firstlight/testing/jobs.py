@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -68,6 +68,17 @@ def two_sets() -> Example:
     held = {"background": Reference("source", "flat")}
     steps = (Node(subtract(), "subtract", held), node(scale(factor=2.0), "scale"))
     return Example(scan, main, flats(), pipeline=Pipeline(steps))
+
+
+def fused() -> Example:
+    """Steps that work pixel by pixel, which a runner may do in one pass; flats of two sets, and one set of darks."""
+    scan, main, gaps = _projections(lost=LOST)
+    scan = replace(scan, streams={**scan.streams, "dark": scan.streams["flat"]}, order=("dark", "flat", MAIN))
+    light = [replace(c, data=c.data + 100) if isinstance(c, Chunk) else c for c in flats()]
+    darks: list[Item] = [*cut(np.ones((2, 3, 8), np.float32), ids=[-4, -3], stream="dark"), End("dark", 0), End("dark")]
+    flat_field, minus_log = (registry.get("operators", name) for name in ("flat_field", "minus_log"))
+    steps = (node(flat_field(), "flat_field"), node(minus_log(), "minus_log"), node(Adding(), "adding", "minus_log"))
+    return Example(scan, main, [*darks, *light], gaps, Pipeline(steps))
 
 
 def folds_of_one_stream() -> Example:
@@ -149,6 +160,7 @@ def restarted() -> Example:
 EXAMPLES: tuple[Callable[[], Example], ...] = (
     per_frame,
     two_sets,
+    fused,
     folds_of_one_stream,
     whole_axis,
     value_of_a_fold,
