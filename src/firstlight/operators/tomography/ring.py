@@ -47,8 +47,17 @@ def filtered(frames: Array, key: FilterKey, dtype: Any) -> Array:
 def digested(chunk: Chunk, key: FilterKey, dtype: Any) -> Chunk:
     """Filtered projections, with the unfiltered ones and the filter's name as coordinates."""
     frames, _ = bring_last(chunk.data, chunk.axes, ("row", "col"))
-    coords = {**chunk.coords, UNFILTERED: frames, FILTER: np.full(len(chunk), filter_name(key))}
+    # rounded here, on a worker's thread: the owner of the ring then only moves bytes
+    coords = {**chunk.coords, UNFILTERED: rounded(frames, dtype), FILTER: np.full(len(chunk), filter_name(key))}
     return replace(chunk.with_data(filtered(frames, key, dtype), DIGESTED), coords=coords)
+
+
+def rounded(frames: Array, dtype: Any) -> Array:
+    """Projections in the number type in which they are kept; values beyond its range become its largest."""
+    if frames.dtype == dtype:
+        return frames
+    most = np.finfo(dtype).max
+    return np.clip(frames, -most, most).astype(dtype) if abs(frames).max() > most else frames.astype(dtype)
 
 
 def is_digested(chunk: Chunk) -> bool:
@@ -108,8 +117,9 @@ class Ring:
         return cls(
             length,
             thin,
-            np.zeros((places, columns, rows), dtype),
-            np.zeros((places, rows, columns), dtype) if keeps_raw else None,
+            # empty, not zeros: large pages, touched when written; a place is not read before that
+            np.empty((places, columns, rows), dtype),
+            np.empty((places, rows, columns), dtype) if keeps_raw else None,
             key,
             np.full(places, NONE, np.int64),
             np.zeros(places),
