@@ -119,7 +119,8 @@ def parse_job(given: Mapping[str, Any]) -> Job:
         f"There is no part '{part}' in a job. Expected: {', '.join(PARTS)}." for part in given if part not in PARTS
     ]
     source = _source(given.get("source"), problems)
-    pipe = _steps(given.get("steps"), problems)
+    captures = given.get("steps") in (None, []) and bool(given.get("sinks"))
+    pipe = Pipeline(()) if captures else _steps(given.get("steps"), problems)
     sinks = _sinks(_list(given.get("sinks"), "sinks", problems), problems)
     views = _views(_list(given.get("views"), "views", problems), problems)
     buffers = {

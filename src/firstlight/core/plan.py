@@ -106,6 +106,13 @@ class Outlet:
     spec: SinkSpec | ViewSpec | None
     """None: collected in memory as a result."""
 
+    @property
+    def beside(self) -> tuple[Port, ...]:
+        """The source's other streams, for a sink that captures the whole scan."""
+        if self.port != (SOURCE, MAIN) or not isinstance(self.spec, SinkSpec) or not self.spec.sink.captures:
+            return ()
+        return tuple((SOURCE, stream) for stream in self.scan.streams if stream != MAIN)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from .chunk import Chunk, Gap, Scan
 from .step import Configured
@@ -11,6 +11,9 @@ from .step import Configured
 
 class Sink(Configured):
     """Writes one output of one run. Blocking methods, called from one writer thread."""
+
+    captures: ClassVar[bool] = False
+    """True if it takes every stream of the scan (darks, flats) when it is given the source's own frames."""
 
     @abstractmethod
     def open(self, scan: Scan, record: dict[str, Any]) -> None:

@@ -293,6 +293,10 @@ class NaiveRun:
             elif isinstance(item, Gap):
                 sink.miss(item)
                 ledger.miss(item)
+        for other in outlet.beside:
+            for item in self._items[other]:
+                if isinstance(item, Chunk):
+                    sink.write(item)
 
     def _final_record(self, begun: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
         return end_record(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from firstlight.core.arrange import Arrange
 from firstlight.core.buffer import MIB, Buffer, BufferSettings
-from firstlight.core.chunk import Chunk, End, Gap, Item, Stream
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Stream
 from firstlight.core.errors import Stopped
 from firstlight.core.held import HeldStore
 from firstlight.core.plan import Cut, Planned
@@ -63,25 +63,30 @@ class Station(threading.Thread):
 class SinkStation(Station):
     """Writes to one sink; the run closes it with the final record."""
 
-    def __init__(self, sink: Sink, stream: Stream, consumer: str, context: Context) -> None:
-        """Not started yet; the sink is open."""
+    def __init__(self, sink: Sink, stream: Stream, consumer: str, context: Context, *, streams: int = 1) -> None:
+        """Not started yet; the sink is open. `streams` is how many it takes: darks and flats beside the frames, or one."""
         super().__init__(f"sink-{sink.use}-{consumer}", context)
         self._sink = sink
         self._stream = stream
         self._consumer = consumer
+        self._streams = streams
         context.ledger(consumer)
 
     def work(self) -> None:
-        """Write each chunk, note each gap."""
+        """Write each chunk, note each gap; only frames of the main stream are counted."""
         ledger = self.context.ledger(self._consumer)
-        while True:
+        left = self._streams
+        while left:
             item = self.buffer.get()
-            if item is None or (isinstance(item, End) and item.set is None):
+            if item is None:
                 return
+            left -= isinstance(item, End) and item.set is None
             try:
                 self._take(item)
             except Exception as error:
                 raise part_failed(f"sink '{self._sink.use}' of {self._consumer.partition(' ')[2]}", error) from error
+            if self._streams > 1 and item.stream != MAIN:
+                continue
             if isinstance(item, Chunk):
                 ledger.done(len(item))
             elif isinstance(item, Gap):

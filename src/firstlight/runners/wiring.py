@@ -232,9 +232,11 @@ class Wiring:
         except Exception as error:
             raise part_failed(f"sink '{sink.use}' of {port_name(port)}", error) from error
         self.sinks.append(sink)
-        station = SinkStation(sink, scan.main, f"sink {port_name(port)}", self.context)
+        beside = outlet.beside
+        station = SinkStation(sink, scan.main, f"sink {port_name(port)}", self.context, streams=1 + len(beside))
         self.stations.append(station)
-        self.attach(port, station)
+        for each in (port, *beside):
+            self.attach(each, station)
 
     # ---- running -----------------------------------------------------------------------------------------------------
 

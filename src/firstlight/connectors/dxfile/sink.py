@@ -25,6 +25,7 @@ class DXfileSink(FileSink):
     """Captures a raw tomography scan as a DXfile: projections, darks, flats and angles, as programs of the APS read it."""
 
     use: ClassVar[str] = "dxfile"
+    captures: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("10.1107/S160057751401604X",)
 
     def writing(self, path: Path, scan: Scan) -> Writing:
