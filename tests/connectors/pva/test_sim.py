@@ -107,6 +107,15 @@ def test_withheld_frames_are_exactly_the_lost_ones(tmp_path):
     assert report["last_id"] == reader.places()[-1][1] + 1
 
 
+def test_faster_than_the_path_carries_the_counts_stay_exact(tmp_path):
+    with Process(tmp_path, rate=0, loop=True, frames=4000, parameters={"columns": 256, "rows": 128}) as sim:
+        reader = Reader(sim.source()).finish()
+        report = sim.report()
+    assert report["posted"] == 4000
+    assert len(reader.missing()) > 0
+    assert sorted(reader.places() + reader.missing()) == [(0, place) for place in range(4000)]
+
+
 def test_chosen_ids_are_withheld_in_a_scan_of_known_length(tmp_path):
     with Process(tmp_path, rate=200, lose_ids=[5, 6, 40]) as sim:
         reader = Reader(sim.source(frames=40)).finish()

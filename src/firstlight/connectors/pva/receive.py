@@ -118,7 +118,7 @@ class Receiver(threading.Thread):
         self.start()
 
     def _subscribe(self) -> None:
-        request = f"field()record[queueSize={self._queue_size},pipeline=true]"
+        request = f"field()record[queueSize={self._queue_size}]"
         for use, name in self._channels.items():
             asked = request if use == IMAGE else None
             self._subscriptions[use] = self._context.monitor(name, self._wake.set, asked)
