@@ -87,7 +87,8 @@ def test_check(firstlight, good, bad):
     done = firstlight("check", good)
     assert done.returncode == 0, done.stderr
     assert "volume" in done.stdout
-    assert "z=4 y=64 x=64" in done.stdout
+    assert "z=4 × y=64 × x=64" in done.stdout
+    assert "-- stage: gather minus_log.data" in done.stdout
     assert json.loads(firstlight("check", good, "--json").stdout)["ok"]
     answer = json.loads(firstlight("check", bad, "--json").stdout)
     assert len(answer["problems"]) == 3
@@ -118,6 +119,37 @@ def test_bad_usage_ends_with_2_and_a_sentence(firstlight, good, arguments, told)
     assert done.returncode == 2, done.stderr
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"", "is empty"), (b"\x89HDF\r\n\x1a\n" + bytes(500), "can not be opened"), (None, "a folder")],
+)
+def test_a_file_that_nobody_can_read_is_told_apart(firstlight, tmp_path, content, told):
+    path = tmp_path / "scan.h5"
+    path.mkdir() if content is None else path.write_bytes(content)
+    done = firstlight("reconstruct", path, "-o", "x.h5")
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_an_output_that_exists_is_replaced_only_when_told(firstlight, good):
+    assert firstlight("run", good).returncode == 0
+    again = firstlight("run", good)
+    assert again.returncode == 2
+    assert "--set sink.overwrite=true" in again.stderr
+    assert firstlight("run", good, "--set", "sink.overwrite=true").returncode == 0
+
+
+def test_a_scan_too_short_for_a_center_says_what_to_do(firstlight, tmp_path):
+    from firstlight.jobs.load import load_job
+    from firstlight.jobs.start import start
+
+    sink = {"use": "dxfile", "of": "source.data", "path": str(tmp_path / "short.h5")}
+    start(load_job({"source": {"use": "phantom", "columns": 32, "rows": 2, "angles": 3}, "sinks": [sink]})).finished(60)
+    done = firstlight("reconstruct", "short.h5", "-o", "x.h5")
+    assert done.returncode == 1
+    assert "fbp.center" in done.stderr
 
 
 def test_debug_shows_where(firstlight):

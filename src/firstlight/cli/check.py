@@ -17,7 +17,7 @@ def check(
     runner: RunnerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Open the source of a job, check every step against it, and name every mistake."""
+    """Open the source of a job, check every step against it, name every mistake, and print the plan: stages and bytes."""
     import json
 
     from firstlight.core.errors import FirstlightError, JobError
@@ -35,12 +35,11 @@ def check(
         raise typer.Exit(WRONG) from None
     steps = [{"name": planned.name, "use": planned.step.use, "outputs": _outputs(planned)} for planned in found.steps]
     if json_:
-        say(json.dumps({"ok": True, "problems": [], "steps": steps}, indent=1))
+        say(json.dumps({"ok": True, "problems": [], "steps": steps, "plan": found.describe()}, indent=1))
         return
-    say(f"The job is good: {len(steps)} steps.")
-    for step in steps:
-        outputs = "; ".join(f"{name}: {axes or 'one number'}" for name, axes in step["outputs"].items())
-        say(f"  {step['name']:16} {outputs}")
+    say("The job is good.")
+    for line in found.describe():
+        say(line)
 
 
 def _outputs(planned: object) -> dict[str, str]:

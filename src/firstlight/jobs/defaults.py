@@ -44,6 +44,7 @@ def source_of(path: str | Path) -> str:
     """
     if not Path(path).exists():
         raise SourceError("There is no such file.", field="path", value=str(path), next_move="Check the path.")
+    _read_at_all(Path(path))
     for name in registry.names("sources"):
         recognises = getattr(_load(name), "recognises", None)
         if recognises is not None and recognises(Path(path)):
@@ -55,6 +56,34 @@ def source_of(path: str | Path) -> str:
         expected="a Data Exchange or NXtomo file",
         next_move="Use the source 'hdf5' in a job file, and name the datasets and axes yourself.",
     )
+
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def _read_at_all(path: Path) -> None:
+    """Say it where a file is no scan that anybody could recognise: a folder, empty, cut short, or not ours to read.
+
+    Raises:
+        SourceError: It is one of these.
+    """
+    if path.is_dir():
+        raise SourceError("This is a folder.", field="path", value=str(path), expected="a file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HDF5))
+    except OSError as error:
+        raise SourceError(
+            f"The file can not be read: {error.strerror}.", field="path", value=str(path), next_move="Ask its owner."
+        ) from error
+    if not head:
+        raise SourceError(
+            "The file is empty.", field="path", value=str(path), next_move="Copy it again from where it was written."
+        )
+    if head == _HDF5:
+        from firstlight.connectors.hdf5.files import open_file  # reads h5py: only once there is something to read
+
+        open_file(path).close()
 
 
 def _load(name: str) -> Any:

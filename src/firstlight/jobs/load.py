@@ -19,8 +19,8 @@ def load_job(job: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
 
     Args:
         job: Path of a YAML file, or the values themselves.
-        overrides: ``{"step.parameter": value}``; text values are read as YAML. ``source.path``, ``runner.threads`` and
-            ``name`` work too.
+        overrides: ``{"step.parameter": value}``; text values are read as YAML. ``source.path``, ``runner.threads``,
+            ``name``, and ``sink.path`` of a job with one sink, work too.
 
     Raises:
         JobError: The file is missing or is no YAML, or something in the job is wrong; every mistake is named.
@@ -140,6 +140,9 @@ def _place(values: dict[str, Any], part: str) -> dict[str, Any] | None:
     for step in _steps(values):
         if isinstance(step, dict) and cast("dict[str, Any]", step).get("name", step.get("use")) == part:  # pyright: ignore[reportUnknownMemberType]
             return cast("dict[str, Any]", step)
+    sinks = [sink for sink in _entries(values, "sinks") if isinstance(sink, dict)]
+    if part == "sink" and len(sinks) == 1:
+        return cast("dict[str, Any]", sinks[0])
     return None
 
 
@@ -148,6 +151,10 @@ def _names(values: Mapping[str, Any]) -> list[str]:
 
 
 def _steps(values: Mapping[str, Any]) -> list[Any]:
-    """The steps of a job, if it has a list of them (what else stands there is reported when the job is parsed)."""
-    steps = values.get("steps")
-    return cast("list[Any]", steps) if isinstance(steps, list) else []
+    return _entries(values, "steps")
+
+
+def _entries(values: Mapping[str, Any], part: str) -> list[Any]:
+    """The entries of a list in a job, if it is one (what else stands there is reported when the job is parsed)."""
+    found = values.get(part)
+    return cast("list[Any]", found) if isinstance(found, list) else []

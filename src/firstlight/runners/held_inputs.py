@@ -64,8 +64,10 @@ def first_versions(planned: Planned, argument: str, store: HeldStore, *, complet
 
 def _missing(planned: Planned, argument: str, why: str) -> StepFailed:
     port = {**planned.held, **planned.held_parameters}[argument]
+    if argument in planned.held_parameters:
+        ways = f"Give it a value of your own ({planned.name}.{argument}), or see why '{port[0]}' found none."
+    else:
+        ways = "Record it, name another input, or set 'before_first: pass'."
     return StepFailed(
-        f"Step '{planned.name}' needs '{argument}' (from {port_name(port)}), but {why}.",
-        field=argument,
-        next_move="Record it, name another input, or set 'before_first: pass'.",
+        f"Step '{planned.name}' needs '{argument}' (from {port_name(port)}), but {why}.", field=argument, next_move=ways
     )

@@ -42,7 +42,7 @@ def create_file(path: Path, *, overwrite: bool, latest: bool = False) -> File:
             field="path",
             value=str(path),
             expected="a file that does not exist yet",
-            next_move="Choose another path, or set overwrite to true.",
+            next_move="Choose another path, or set overwrite to true (on the command line: --set sink.overwrite=true).",
         ) from error
     except OSError as error:
         raise _refused(path, error) from error
