@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-
 from .arrange import Arrange
 from .chunk import MAIN, Scan, Stream
 from .errors import AxesError

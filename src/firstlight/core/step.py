@@ -15,7 +15,6 @@ from .chunk import Scan, Stream
 from .errors import AxesError
 from .units import Quantity
 
-
 _LIMITS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
 
 
