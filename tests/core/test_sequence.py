@@ -88,3 +88,11 @@ def test_missing_heads_and_tails_count_where_they_are_known() -> None:
 def test_a_frame_before_the_known_first_is_taken() -> None:
     sequencer = Sequencer(first=5)
     assert sequencer.place(3) == Placed(0, 3)
+
+
+def test_the_gaps_of_an_epoch_that_ends_are_kept() -> None:
+    sequence = Sequencer(bits=32, window=4)
+    for number in (1, 2, 5, 6):
+        sequence.place(number)
+    assert sequence.place(1, reconnected=True) == Placed(1, 1)
+    assert [(gap.epoch, gap.first, gap.last) for gap in sequence.gaps()] == [(0, 3, 4)]

@@ -77,3 +77,7 @@ def test_deviation_has_its_sign() -> None:
     assert opposite_pairs([0.0, 60, 120, 179])[0] == (0, 3, pytest.approx(-1))
     assert opposite_pairs([181.0, 60, 120, 0])[0] == (0, 3, pytest.approx(-1))
     assert opposite_pairs([0.0, 60, 120, 181])[0] == (0, 3, pytest.approx(1))
+
+
+def test_the_smallest_deviation_of_a_pair_counts() -> None:
+    assert opposite_pairs(np.array([0.0, 177.0]), 1) == [(0, 1, -3.0)]

@@ -65,6 +65,8 @@ EXTRAS = {
     "softioc": "epics",
     "tango": "tango",
     "zmq": "zmq",
+    "numcodecs": "epics",
+    "bitshuffle": "epics",
     "cbor2": "zmq",
     "cupy": "gpu",
     "onnxruntime": "learn",

@@ -126,7 +126,8 @@ class Sequencer:
             self._slide()
 
     def _restart(self) -> None:
-        self._gaps.extend(self.finish())
+        found = self.finish()
+        self._gaps += found
         self._epoch += 1
         self._next = self._first
         self._top = None

@@ -83,10 +83,9 @@ def opposite_pairs(angles_degrees: ArrayLike, count: int = 1) -> list[tuple[int,
     for first in range(angles.size):
         for place in near[first]:
             second, deviation = int(index[place]), float(ordered[place] - turned[first] - 180.0)
-            if second > first:
-                found.setdefault((first, second), deviation)
-            elif second < first:
-                found.setdefault((second, first), -deviation)
+            pair, signed = ((first, second), deviation) if second > first else ((second, first), -deviation)
+            if first != second and abs(signed) < abs(found.get(pair, np.inf)):
+                found[pair] = signed
     tolerance = _SAME_ANGLE * 360.0 / angles.size
     ranked = sorted(found.items(), key=lambda item: (round(abs(item[1]) / tolerance), item[0]))
     equal = [item for item in ranked if abs(item[1]) <= abs(ranked[0][1]) + tolerance]

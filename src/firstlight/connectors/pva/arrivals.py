@@ -43,15 +43,6 @@ class Arrival(Generic[Item]):
     """Counted from 0 at the first projection."""
 
 
-class _Sequencer(Sequencer):
-    """Keeps the gaps of an epoch that ends."""
-
-    def _restart(self) -> None:
-        found = self.finish()
-        super()._restart()
-        self._gaps[:0] = found
-
-
 class Arrivals(Generic[Item]):
     """Places the frames of one channel; used by one thread.
 
@@ -70,7 +61,7 @@ class Arrivals(Generic[Item]):
         """Start before the first connection."""
         self._start, self._bits, self._window, self._frames = start, bits, window, frames
         self._idle, self._since = idle, since
-        self._sequencer = _Sequencer(bits=bits, window=window, first=None if frames is None else start)
+        self._sequencer = Sequencer(bits=bits, window=window, first=None if frames is None else start)
         self._candidate: Item | None = None
         self._current = True
         """The next update is the value that the channel had when we connected."""
