@@ -86,7 +86,7 @@ def test_the_user_takes_a_parameter_over() -> None:
         Node(Slow(), "slow", {"frames": Reference("source", "data")}, {"factor": Reference("counter", "count")}),
     ]
     run = start(held_open(frames, go), nodes, scan=scan)
-    wait_until(lambda: run.counts.done == 12)
+    wait_until(lambda: {s.name: s.values for s in run.status().steps}["slow"]["factor"] == 12)
     with pytest.raises(ChangeRefused, match="thirteen"):
         run.set({"slow": {"factor": 13}})
     run.set({"slow": {"factor": 5}})
