@@ -26,6 +26,7 @@ from .changes import apply_changes
 from .context import Context
 from .describe import job_dict, percentiles, report_of, small_values, step_infos, view_infos
 from .failing import part_failed
+from .logs import EventLog
 from .wiring import Wiring
 
 
@@ -73,6 +74,7 @@ class LocalRun:
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._finisher = threading.Thread(target=self._finish, name="finisher", daemon=True)
         self._over = threading.Event()
+        self._log = EventLog(self._context)
 
     def start(self) -> None:
         """Start all threads.
@@ -81,10 +83,12 @@ class LocalRun:
             StepFailed: A step could not be prepared; everything is closed again.
         """
         self._context.failing.append(self.job.source.stop)
+        self._log.attach()
         self._become("running")
         try:
             self._wiring.start()
         except Exception as error:
+            self._log.detach()
             self._context.fail(error)
             self._close_sinks()
             raise
@@ -187,6 +191,7 @@ class LocalRun:
         self._close_sinks()
         failed, stopped = self._context.error is not None, self._context.stopping
         self._become("failed" if failed else "stopped" if stopped and self.plan.scan.bounded else "done")
+        self._log.detach()
         self._context.close_events()
         self._over.set()
 
@@ -252,8 +257,7 @@ class LocalRun:
     def status(self) -> Status:
         """Everything a screen shows, now."""
         context, intake = self._context, self._context.intake
-        end = self._last_frame or time.time()
-        seconds = max(end - (self._first_frame or end), 1e-3)
+        seconds = self._seconds()
         main = self._wiring.input(MAIN)
         consumers = self._consumers()
         return Status(
@@ -275,6 +279,15 @@ class LocalRun:
             result=next((place for sink in self._wiring.sinks if (place := sink.location())), None),
             progress=self._progress(consumers),
         )
+
+    def _seconds(self) -> float:
+        """What rates are counted over: of a recording the whole work, of a detector from its first frame to its last.
+
+        A detector whose frames came in one burst tells no rate: that of the run is given then.
+        """
+        now = self._ended or time.time()
+        first, last = self._first_frame or now, now if self.job.source.pausable else self._last_frame
+        return last - first if last - first > _BURST else max(now - self._started, 1e-3)
 
     def _current_steps(self) -> dict[str, Step]:
         """Every step with the parameters that hold now, those that other steps found included."""
