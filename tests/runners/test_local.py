@@ -16,6 +16,8 @@ from firstlight.core.job import Job, RunnerSettings, SinkSpec, ViewSpec
 from firstlight.core.pipeline import Emit, Node, Pipeline, Reference
 from firstlight.core.run import ENDED
 from firstlight.core.view import Shown, View
+from firstlight.jobs.load import load_job
+from firstlight.jobs.start import start
 from firstlight.runners.local import LocalRunner
 from firstlight.runners.naive import NaiveRunner
 from firstlight.runners.placeholders import filled, safe
@@ -429,3 +431,12 @@ def test_a_fold_with_a_held_image_sees_later_versions() -> None:
     )
     wanted = frames.sum(0) - 12 * 2 - 12 * 5
     np.testing.assert_allclose(run.finished(20)["weighted.image"].data, wanted)
+
+
+def test_rates_are_over_the_work_however_few_chunks_there_are() -> None:
+    source = {"use": "phantom", "columns": 16, "rows": 2, "angles": 30, "darks": 1, "flats": 1}
+    run = start(load_job({"source": source, "steps": [{"use": "mean"}], "views": [{"of": "mean"}]}))
+    began = time.perf_counter()
+    run.finished(60)
+    took = time.perf_counter() - began
+    assert run.status().frames_per_second <= 3 * 30 / max(took, 1e-3)

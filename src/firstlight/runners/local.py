@@ -30,6 +30,10 @@ from .logs import EventLog
 from .wiring import Wiring
 
 
+_BURST = 0.1
+"""Seconds within which all frames may have come without telling a rate."""
+
+
 def _close(items: Any) -> None:
     """End a generator, so that what it holds open is given back now."""
     if isinstance(items, Generator):
