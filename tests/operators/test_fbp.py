@@ -130,3 +130,10 @@ def test_tooth_is_sharp_at_its_center(tooth):
         for center in (293.0, 296.0, 299.0)
     ]
     assert sharpness[1] == min(sharpness)  # doubled edges have more variation
+
+
+def test_a_masked_pixel_counts_as_nothing_and_does_not_spread():
+    data, theta = sinograms()
+    zeroed, masked = data.copy(), data.copy()
+    zeroed[:, 7, 3:5], masked[:, 7, 3:5] = 0.0, [np.nan, np.inf]
+    np.testing.assert_array_equal(fbp(masked, angle=theta), fbp(zeroed, angle=theta))

@@ -17,7 +17,7 @@ from firstlight.core.pipeline import Emit, Node, Pipeline, Reference
 from firstlight.core.run import ENDED
 from firstlight.core.view import Shown, View
 from firstlight.jobs.load import load_job
-from firstlight.jobs.start import start
+from firstlight.jobs.start import start as start_job
 from firstlight.runners.local import LocalRunner
 from firstlight.runners.naive import NaiveRunner
 from firstlight.runners.placeholders import filled, safe
@@ -435,7 +435,7 @@ def test_a_fold_with_a_held_image_sees_later_versions() -> None:
 
 def test_rates_are_over_the_work_however_few_chunks_there_are() -> None:
     source = {"use": "phantom", "columns": 16, "rows": 2, "angles": 30, "darks": 1, "flats": 1}
-    run = start(load_job({"source": source, "steps": [{"use": "mean"}], "views": [{"of": "mean"}]}))
+    run = start_job(load_job({"source": source, "steps": [{"use": "mean"}], "views": [{"of": "mean"}]}))
     began = time.perf_counter()
     run.finished(60)
     took = time.perf_counter() - began

@@ -29,7 +29,6 @@ from .failing import part_failed
 from .logs import EventLog
 from .wiring import Wiring
 
-
 _BURST = 0.1
 """Seconds within which all frames may have come without telling a rate."""
 

@@ -109,3 +109,10 @@ def test_a_scan_of_known_length_is_complete_when_all_came_in_any_order():
     assert not state.complete
     feed(state, 2)
     assert state.complete
+
+
+def test_frames_below_the_first_id_are_told_of_once(caplog):
+    state = arrivals(start=501)
+    feed(state, 100, 101, 102)
+    (told,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "501" in told.getMessage()

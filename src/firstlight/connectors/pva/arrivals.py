@@ -66,6 +66,7 @@ class Arrivals(Generic[Item]):
         self._current = True
         """The next update is the value that the channel had when we connected."""
         self._reconnected = False
+        self._warned = False
         self._last: tuple[int, float] | None = None
         self._settled = 0
         self._settled_epoch = 0
@@ -122,7 +123,7 @@ class Arrivals(Generic[Item]):
         number = frame.id & ((1 << self._bits) - 1)
         if self._before_scan(number):
             self._current = False
-            _log.info("Frame %d comes before the first projection (%d); left out.", number, self._start)
+            self._warn_before(number)
             return []
         if self._current:
             self._current = False
@@ -144,6 +145,13 @@ class Arrivals(Generic[Item]):
         """A number below the first projection's, unless the counter has just wrapped."""
         top = self._sequencer.top
         return number < self._start and (top is None or top < (1 << self._bits) - self._window)
+
+    def _warn_before(self, number: int) -> None:
+        """Say once that frames are left out: nobody counts them, for they have no place in the scan."""
+        if not self._warned:
+            self._warned = True
+            text = "Frame %d comes before the first projection (first_id + first_proj_id = %d): all below are left out."
+            _log.warning(text, number, self._start)
 
     def _continues(self, first: Item, second: Item) -> bool:
         step = (second.id - first.id) % (1 << self._bits)

@@ -47,7 +47,7 @@ def fbp(
     from above with row 0 at the top (largest y).
 
     Args:
-        sinograms: shape (slice, angle, col): minus the logarithm of the transmission.
+        sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
         center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
         filter: Window of the ramp filter; ram-lak is the sharpest, hann and parzen the smoothest.
         cutoff: Where the window ends, as a fraction of the highest frequency.
@@ -68,6 +68,8 @@ def fbp(
     count, angles, columns = sinograms.shape
     theta = projection_angles(angle, "fbp", angles)
     values = sinograms if sinograms.dtype.kind == "f" else sinograms.astype(np.float32)
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)  # one NaN would spread over its whole slice
     plan = _plans.get(theta, columns, _ends(center), size, filter, cutoff, padding, circle)
     slices = plan.reconstruct(values, center=_chosen(center, row, count))
     if pixel is not None:
