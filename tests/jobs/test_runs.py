@@ -123,6 +123,7 @@ def test_a_killed_process_is_a_crash_that_is_explained(supervisor):
     run.view("slices.xy", timeout=5)
     time.sleep(1.2)
     run.kill()
+    assert run.folder.entry().over  # noted at once, so that its time and cause are known to those who look later
     with pytest.raises(StepFailed, match="SIGKILL"):
         run.finished(10)
     entry = run.entry()
@@ -178,8 +179,7 @@ def test_a_job_that_can_not_start(supervisor):
 def test_a_run_is_stopped_while_it_loads(supervisor):
     run = supervisor.start({"fake": {"slow_start": 30}})
     assert run.status().state == "starting"
-    time.sleep(1.0)  # Python must be up to hear the signal as a wish
-    run.stop()
+    run.stop()  # at once: Python may not even be up to hear the signal as a wish
     run.finished(10)
     assert run.entry().state == "stopped"
 

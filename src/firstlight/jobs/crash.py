@@ -44,6 +44,8 @@ def look_after(folder: RunFolder) -> RunEntry:
     if _alive(entry, code, known=child is not None):
         return entry
     entry = folder.entry()  # it may have said its last word between our two looks
+    if not entry.over and entry.state == "starting" and code == -signal.SIGTERM:
+        return folder.update(state="stopped", ended=time.time())  # asked to stop before it could listen
     return entry if entry.over else folder.update(state="crashed", ended=time.time(), error=_story(folder, entry, code))
 
 

@@ -27,6 +27,8 @@ from .store import RunEntry, RunFolder
 
 LONGEST_WAIT = 10.0
 """Seconds for which one question may stay open in the run process; longer waits ask again."""
+_GONE = 3.0
+"""Seconds to wait for a process that was killed to be gone."""
 _ANSWER_TIMEOUT = 60.0
 """Seconds beyond the wait after which a run process that does not answer counts as gone for this call."""
 
@@ -178,6 +180,9 @@ class RemoteRun:
         entry = self.entry()
         if not entry.over and entry.pid is not None and alive(entry.pid, entry.born):
             os.kill(entry.pid, signal.SIGKILL)
+            deadline = time.monotonic() + _GONE  # noted now, with its cause: whoever looks later knows neither
+            while not self.entry().over and time.monotonic() < deadline:
+                time.sleep(0.02)
 
     def finished(self, timeout: float | None = None) -> Results:
         """Wait for the end; the results are the last pictures of the views (what went to sinks is in their files).
