@@ -101,6 +101,8 @@ def test_check(firstlight, good, bad):
         (["run", "good.yaml", "--set", "nonsense"], "step.parameter=value"),
         (["run", "good.yaml", "--set", "nobody.x=1"], "there is no step 'nobody'"),
         (["run", "good.yaml", "--runner", "fast"], "no runner 'fast'"),
+        (["run", "good.yaml", "--report", "nowhere/r.json"], "report can not be written"),
+        (["demo", "--no-browser", "--report", "nowhere/r.json"], "report can not be written"),
         (["show", "flatfield"], "Did you mean flat_field"),
         (["list", "things"], "no kind 'things'"),
         (["sim", "pva", "--colour", "red"], "no option '--colour'"),
@@ -213,3 +215,27 @@ def test_starting_is_quick():
     code = "import firstlight.cli.main, sys; sys.exit(bool({'numba', 'fastapi', 'scipy', 'rich'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert time.perf_counter() - begun < 10
+
+
+def test_in_a_terminal_bars_show_each_consumer_and_nothing_else(good, tmp_path):
+    import pty
+
+    environment = {**os.environ, "FIRSTLIGHT_STATE": str(tmp_path / "state"), "COLUMNS": "140", "TERM": "xterm"}
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "firstlight.cli.main", "run", str(good), "--set", "source.rate=40"]
+    with subprocess.Popen(command, env=environment, stderr=slave, stdout=slave, cwd=tmp_path) as child:
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:  # the other end was closed
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(master)
+    assert child.returncode == 0
+    known = shown.decode().partition("volume ")[2]
+    assert "/90" in known
+    assert "0/?" not in known

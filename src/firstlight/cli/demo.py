@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .say import ReportOption, remark, verb
+from .say import ReportOption, check_report, remark, verb
 
 if TYPE_CHECKING:
     from firstlight.core.run import Status
@@ -47,6 +47,7 @@ def demo(
     from firstlight.core import registry
     from firstlight.jobs.supervise import Supervisor
 
+    check_report(report)
     registry.get("simulators", "pva")  # says which extra is missing, before anything is started
     supervisor = Supervisor()
     with tempfile.TemporaryDirectory(prefix="firstlight-demo-") as folder:

@@ -106,6 +106,8 @@ def _with_bars(run: RemoteRun) -> None:
         bars: dict[str, TaskID] = {}
         while not run.entry().over:
             status = run.status()
+            if status.consumers and "frames" in bars:  # it stood for them until they were known
+                progress.remove_task(bars.pop("frames"))
             for name, counts in (dict(status.consumers) or {"frames": status.counts}).items():
                 if name not in bars:
                     bars[name] = progress.add_task(name, total=None, rate="")

@@ -41,8 +41,9 @@ def carry_out(job: Path | dict[str, object], overrides: dict[str, str], report: 
     from firstlight.jobs.supervise import Supervisor
 
     from .follow import follow
-    from .say import say
+    from .say import check_report, say
 
+    check_report(report)
     supervisor = Supervisor()
     try:
         run = supervisor.start(job, overrides=overrides, report=report)

@@ -77,6 +77,28 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def check_report(path: Path | None) -> None:
+    """Refuse a report that could not be written before any work is done for it.
+
+    Raises:
+        FirstlightError: Its folder is missing or not ours, or it is a folder itself.
+    """
+    import os
+
+    from firstlight.core.errors import FirstlightError
+
+    if path is None:
+        return
+    place = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not place.exists() or not os.access(place, os.W_OK):
+        raise FirstlightError(
+            "The report can not be written there.",
+            field="--report",
+            value=str(path),
+            expected="a file in a folder that exists and is yours to write",
+        )
+
+
 def parse_sets(given: Iterable[str] | None, runner: str | None = None) -> dict[str, str]:
     """``step.parameter`` to value, from ``--set`` and ``--runner``.
 
