@@ -109,10 +109,10 @@ def _with_bars(run: RemoteRun) -> None:
             if status.consumers and "frames" in bars:  # it stood for them until they were known
                 progress.remove_task(bars.pop("frames"))
             for name, counts in (dict(status.consumers) or {"frames": status.counts}).items():
-                if name not in bars:
-                    bars[name] = progress.add_task(name, total=None, rate="")
-                gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
                 total = counts.expected or None
+                if name not in bars:
+                    bars[name] = progress.add_task(name, total=total, rate="")
+                gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
                 progress.update(bars[name], completed=counts.done + gone, total=total, rate=rate(status))
             time.sleep(_LOOK)
 
