@@ -107,6 +107,7 @@ def test_check(firstlight, good, bad):
         (["list", "things"], "no kind 'things'"),
         (["sim", "pva", "--colour", "red"], "no option '--colour'"),
         (["sim", "pva", "--rate", "fast"], "--rate"),
+        (["sim", "pva", "none.h5"], "\n  file = 'none.h5' is no file"),
         (["sim", "nothing"], "no simulator 'nothing'"),
         (["reconstruct", "none.h5", "-o", "x.h5"], "no such file"),
         (["reconstruct", "good.yaml", "-o", "x.h5"], "No source recognises"),
@@ -152,6 +153,26 @@ def test_a_scan_too_short_for_a_center_says_what_to_do(firstlight, tmp_path):
     done = firstlight("reconstruct", "short.h5", "-o", "x.h5")
     assert done.returncode == 1
     assert "fbp.center" in done.stderr
+
+
+def test_a_job_that_is_no_text_is_told(firstlight, tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    done = firstlight("check", "picture.png")
+    assert done.returncode == 2
+    assert "is no text" in done.stderr
+
+
+def test_the_demo_of_a_scan_without_axis_says_so_and_plays(firstlight, tmp_path):
+    from firstlight.jobs.load import load_job
+    from firstlight.jobs.start import start
+
+    sink = {"use": "dxfile", "of": "source.data", "path": str(tmp_path / "short.h5")}
+    start(load_job({"source": {"use": "phantom", "columns": 32, "rows": 2, "angles": 3}, "sinks": [sink]})).finished(60)
+    done = firstlight("demo", "short.h5", "--no-browser", "--seconds", "2", "--no-loop")
+    assert done.returncode == 0, done.stderr
+    done = firstlight("demo", "short.h5", "--no-browser", "--seconds", "2")
+    assert done.returncode == 0, done.stderr
+    assert "taken to be the middle" in done.stderr
 
 
 def test_debug_shows_where(firstlight):

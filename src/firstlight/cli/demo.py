@@ -71,15 +71,16 @@ def _simulator_options(
         return options | {"parameters": PHANTOM}
     options["file"] = str(file.absolute())
     if loop:  # odd half turns are mirrored about the axis: a wrong one would blur the slices
-        options["center"] = find_center(file, supervisor)
+        center = find_center(file, supervisor)
+        options |= {} if center is None else {"center": center}
     return options
 
 
-def find_center(file: Path, supervisor: Supervisor) -> float:
-    """The column of the rotation axis of a recorded scan.
+def find_center(file: Path, supervisor: Supervisor) -> float | None:
+    """The column of the rotation axis of a recorded scan; None if it does not reach over half a turn.
 
     Raises:
-        StepFailed: It was not found.
+        StepFailed: The scan could not be read to its end.
         SourceError: No source knows the file.
     """
     from firstlight.jobs.defaults import source_of
@@ -89,9 +90,11 @@ def find_center(file: Path, supervisor: Supervisor) -> float:
     source = {"use": source_of(file), "path": str(file.absolute())}
     run = supervisor.start({"name": "axis of the demo", "source": source, "steps": steps})
     run.finished()
-    center = float(run.report()["values"]["find_center.center"])
+    found = run.report()["values"].get("find_center.center")
     supervisor.forget(run.id)
-    return center
+    if found is None:
+        remark("The scan does not tell its axis: it is taken to be the middle column.")
+    return None if found is None else float(found)
 
 
 def job_for(told: dict[str, Any]) -> dict[str, Any]:

@@ -137,7 +137,11 @@ def _simulate(kind: str, model: Any, given: dict[str, Any]) -> int:
     try:
         simulator = model.model_validate(given)
     except ValidationError as error:
-        texts = [f"--{'.'.join(map(str, item['loc'])).replace('_', '-')}: {item['msg']}" for item in error.errors()]
+        texts = [
+            (f"--{'.'.join(map(str, item['loc'])).replace('_', '-')}: " if item["loc"] else "")
+            + item["msg"].removeprefix("Value error, ")
+            for item in error.errors()
+        ]
         complain(f"The options of the simulator '{kind}' are not right:\n  " + "\n  ".join(texts))
         return WRONG
     _end_with_parent(stop)

@@ -55,6 +55,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise JobError(
             [f"The job file '{path}' can not be read: {error.strerror}. Give the path of a YAML file."]
         ) from None
+    except UnicodeDecodeError:
+        raise JobError([f"The job file '{path}' is no text. Give the path of a YAML file."]) from None
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
