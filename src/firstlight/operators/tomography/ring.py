@@ -11,6 +11,7 @@ import numpy as np
 from firstlight.core.arrays import Array, Ids, bring_last
 from firstlight.core.chunk import Chunk
 from firstlight.kernels.angles import angular_weights
+from firstlight.kernels.half import to_half
 from firstlight.kernels.ramp import Window
 from firstlight.kernels.row_filter import TransposedRamp
 
@@ -54,10 +55,7 @@ def digested(chunk: Chunk, key: FilterKey, dtype: Any) -> Chunk:
 
 def rounded(frames: Array, dtype: Any) -> Array:
     """Projections in the number type in which they are kept; values beyond its range become its largest."""
-    if frames.dtype == dtype:
-        return frames
-    most = np.finfo(dtype).max
-    return np.clip(frames, -most, most).astype(dtype) if abs(frames).max() > most else frames.astype(dtype)
+    return to_half(frames) if np.dtype(dtype) == np.float16 and frames.dtype != np.float16 else frames
 
 
 def is_digested(chunk: Chunk) -> bool:
