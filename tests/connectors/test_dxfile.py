@@ -205,3 +205,24 @@ def test_what_a_dxfile_can_not_hold_is_refused(tmp_path):
     with pytest.raises(SinkError, match="no place"):
         sink.write(Chunk(np.zeros((1, 2, 2), np.uint16), ("row", "col"), np.array([0]), stream="monitor"))
     sink.close({}, complete=False)
+
+
+def test_a_scan_without_darks_takes_the_level_that_is_given(copy):
+    with h5py.File(copy, "r+") as file:
+        del file["exchange/data_dark"]
+    assert set(DXfileSource(path=copy).open().streams) == {MAIN, "flat"}
+    source = DXfileSource(path=copy, dark_level=7)
+    scan = source.open()
+    assert scan.order[0] == "dark"
+    assert scan.streams["dark"].frames == 1
+    dark = [item for item in source.items() if getattr(item, "stream", None) == "dark"]
+    assert (dark[0].data == 7).all()
+    assert dark[-1] == End("dark")
+    np.testing.assert_array_equal(source.read({}, stream="dark"), dark[0].data)
+    source.close()
+
+
+def test_darks_in_the_file_win_over_a_level(copy):
+    source = DXfileSource(path=copy, dark_level=7)
+    assert source.open().streams["dark"].frames == 10
+    source.close()

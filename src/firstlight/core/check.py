@@ -11,7 +11,20 @@ from .errors import FirstlightError, JobError
 from .fold import Fold
 from .job import Job, ViewSpec
 from .pipeline import SOURCE, BeforeFirst, Emit, Node, Reference
-from .plan import Cut, Outlet, Plan, Planned, Port, kind_of, port_name, source_port, stage_cut
+from .plan import (
+    Cut,
+    Outlet,
+    Plan,
+    Planned,
+    Port,
+    halo_axis,
+    kind_of,
+    port_name,
+    shares_origin,
+    source_port,
+    stage_cut,
+    with_margins,
+)
 from .step import Step
 
 EMIT_TO_FOLDS = Emit(seconds=1.0)
@@ -91,11 +104,10 @@ class _Planner:
         }
         before_first: BeforeFirst = node.before_first or ("pass" if kind == "fold" and not held else "hold")
         try:
-            cut = None if kind != "map" else stage_cut(node.step, main, seen.main)
-            cut = cut or self._held_cut(node, main, seen, (*parameters.values(), *held.values()), before_first)
+            cut, along = self._cut(node, main, parameters, held, before_first)
             scan = seen if cut is None else seen.with_main(cut.after)
             step = node.step.calibrated(scan)
-            outputs = self._outputs(step, scan, kind)
+            outputs = self._outputs(step, scan, kind, along)
         except FirstlightError as error:
             self.problems.append(f"{where}: {error}")
             return None
@@ -112,10 +124,39 @@ class _Planner:
             before_first,
             cut,
             main[0] == SOURCE and main[1] != MAIN,
+            along,
+            0 if along is None else step.halo().get(along, 0),
         )
         self._check_waits(planned)
         self._check_held(planned)
         return planned
+
+    def _cut(
+        self,
+        node: Node,
+        main: Port,
+        parameters: Mapping[str, Port],
+        held: Mapping[str, Port],
+        before_first: BeforeFirst,
+    ) -> tuple[Cut | None, str | None]:
+        """The regrouping in front of a step, and the axis of the blocks if the step needs that with a halo."""
+        seen, kind = self.known[main], kind_of(node.step)
+        waited = (*parameters.values(), *held.values())
+        along = halo_axis(node.step, seen, parameters) if kind == "map" else None
+        waits = before_first == "hold" and any(self._origin(port) == self._origin(main) for port in waited)
+        inside = along is not None and not waits and self._in_blocks(main)
+        cut = None if kind != "map" or inside else stage_cut(node.step, main, seen.main, along)
+        cut = cut or self._held_cut(node, main, seen, waited, before_first)
+        return cut, along if cut is None or cut.along == along else None
+
+    def _in_blocks(self, port: Port) -> bool:
+        """True if what appears at a port comes, through map steps alone, from a cut: in blocks that may overlap."""
+        producer = self._step(port[0])
+        if producer is None or producer.kind != "map":
+            return False
+        if producer.cut is not None:
+            return True
+        return not shares_origin(producer, self._origin) and self._in_blocks(producer.main)
 
     def _check_held(self, planned: Planned) -> None:
         """Values that can be held, by a step that can take them."""
@@ -142,11 +183,11 @@ class _Planner:
                 " Give it 'before_first: hold'."
             )
 
-    def _outputs(self, step: Step, scan: Scan, kind: str) -> Mapping[str, Scan]:
+    def _outputs(self, step: Step, scan: Scan, kind: str, along: str | None = None) -> Mapping[str, Scan]:
         if kind == "fold":
             self._check_fold(step, scan)
         calibration = step.calibration(scan)
-        streams = step.after(scan)
+        streams = step.after(scan) if along is None else step.after_blocks(scan, along)
         return {name: replace(scan.with_main(stream), calibration=calibration) for name, stream in streams.items()}
 
     def _check_fold(self, step: Step, scan: Scan) -> None:
@@ -213,6 +254,7 @@ class _Planner:
                 self.problems.append(
                     f"{where}: it needs '{argument}', and the source has no stream of that name (it has: {', '.join(self.scan.streams)})."
                     f" Say where it comes from: inputs: {{{argument}: …}}."
+                    + (" Or give the source its dark_level." if hasattr(self.job.source, f"{argument}_level") else "")
                 )
                 continue
             port = self._resolve(reference, where)
@@ -352,7 +394,7 @@ class _Planner:
             replace(planned, node=replace(planned.node, emit=EMIT_TO_FOLDS))
             if planned.name in told and planned.kind == "fold" and planned.node.emit == Emit()
             else planned
-            for planned in self.steps
+            for planned in with_margins(self.steps, self._origin)
         )
 
     def find_unused(self, sinks: list[Outlet], views: list[Outlet]) -> None:

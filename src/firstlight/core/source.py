@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
+import numpy as np
+
 from .arrays import Array
-from .chunk import MAIN, Item, Scan
+from .chunk import MAIN, Chunk, End, Item, Scan, Stream
 from .step import Configured
+
+DARK = "dark"
 
 
 class Source(Configured):
@@ -45,3 +50,19 @@ class RandomAccess(Protocol):
     def read(self, where: Mapping[str, slice], stream: str = MAIN) -> Array:
         """One block of a stream; axes that `where` does not name are whole."""
         ...
+
+
+def with_dark_level(scan: Scan, level: float | None) -> Scan:
+    """The scan with a stream of one dark frame, where there is none and its level is known."""
+    main = scan.main
+    if level is None or DARK in scan.streams or main.frame_axes != ("row", "col"):
+        return scan
+    sizes = {"frame": 1, "row": main.sizes["row"], "col": main.sizes["col"]}
+    dark = Stream(("frame", "row", "col"), sizes, "float32", unit=main.unit, first=-1)
+    return replace(scan, streams={**scan.streams, DARK: dark}, order=(DARK, *scan.order) if scan.order else ())
+
+
+def dark_of_level(scan: Scan, level: float) -> tuple[Item, ...]:
+    """The frame of that stream, the same in every pixel, and its ends."""
+    frame = np.full((1, scan.main.size("row"), scan.main.size("col")), level, np.float32)
+    return Chunk(frame, ("row", "col"), np.array([-1]), stream=DARK), End(DARK, 0), End(DARK)

@@ -393,6 +393,14 @@ def test_calibration_reaches_the_scan(server):
     assert reader.scan.calibration["energy"].to("keV") == 25
 
 
+def test_a_level_stands_for_a_dark_channel_that_is_not_there(server):
+    reader = play(server, 1, 2, parameters={"dark_level": 3})
+    assert reader.scan.streams["dark"].frames == 1
+    (dark,) = reader.chunks("dark")
+    assert (dark.data == 3).all()
+    assert reader.ends()[:2] == [("dark", 0), ("dark", None)]
+
+
 def test_closing_is_harmless_before_opening_and_twice(server):
     source = server.source()
     source.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, GapKind, Item, Scan
 from firstlight.core.errors import SourceError, UnknownName
-from firstlight.core.source import Source
+from firstlight.core.source import DARK, Source, dark_of_level, with_dark_level
 from firstlight.core.units import Bytes
 
 from .files import open_file
@@ -96,7 +96,11 @@ class FileSource(Source):
     """The file."""
     chunk: Annotated[Bytes, Field(gt=0)] = CHUNK
     """Size of a chunk: as many whole frames as fit, at least one."""
+    dark_level: Annotated[float, Field(ge=0)] | None = None
+    """Counts of a pixel without light, where there are no dark frames: 0 for a detector that counts photons."""
 
+    _flat_dark: float | None = PrivateAttr(None)
+    """The level, if it stands for the dark frames of the open file."""
     _recording: Recording | None = PrivateAttr(None)
     _file: Any = PrivateAttr(None)
     _stopped: bool = PrivateAttr(False)
@@ -118,7 +122,10 @@ class FileSource(Source):
         self.close()
         file = open_file(self.path)
         try:
-            self._recording = self.record(file)
+            found = self.record(file)
+            scan = with_dark_level(found.scan, self.dark_level)
+            self._flat_dark = self.dark_level if scan is not found.scan else None
+            self._recording = replace(found, scan=scan)
         except BaseException:
             file.close()
             raise
@@ -128,6 +135,8 @@ class FileSource(Source):
     def items(self) -> Iterator[Item]:
         """Darks and flats set by set, then the data in the order of their ids; each set and each stream with its end."""
         recording = self._opened()
+        if self._flat_dark is not None:
+            yield from dark_of_level(recording.scan, self._flat_dark)
         for number, part in enumerate(recording.parts):
             for item in self._play(part):
                 if self._stopped:
@@ -174,6 +183,9 @@ class FileSource(Source):
                 value=sorted(where),
                 expected="axes out of " + " ".join(described.axes),
             )
+        if stream == DARK and self._flat_dark is not None:
+            whole = np.full([described.size(label) for label in described.axes], self._flat_dark, np.float32)
+            return whole[tuple(where.get(label, slice(None)) for label in described.axes)]
         if described.arrival > 1 and any(label in where for label in described.arrival_axes):
             return self._read_box(where, stream)
         cuts = tuple(where.get(label, slice(None)) for label in described.frame_axes)

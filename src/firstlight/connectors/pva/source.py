@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Item, Scan, Stream
 from firstlight.core.errors import SourceError, Stopped
-from firstlight.core.source import Source
+from firstlight.core.source import Source, dark_of_level, with_dark_level
 from firstlight.core.units import Bytes, Degree, KeV, Micrometre, Quantity, Second
 
 from .arrivals import Arrivals
@@ -69,6 +69,8 @@ class PvaSource(Source):
     """Channel of the frames (NTNDArray), such as ``2bmSP2:Pva1:Image``."""
     dark: str | None = None
     """Channel of the averaged dark image, such as ``2bmb:TomoScanStream:StreamDarkFields``."""
+    dark_level: Annotated[float, Field(ge=0)] | None = None
+    """Counts of a pixel without light, where there is no dark channel: 0 for a detector that counts photons."""
     flat: str | None = None
     """Channel of the averaged flat image, such as ``2bmb:TomoScanStream:StreamFlatFields``."""
     theta: str | None = None
@@ -108,6 +110,7 @@ class PvaSource(Source):
 
     _receiver: Receiver | None = PrivateAttr(default=None)
     _angles: Angles | None = PrivateAttr(default=None)
+    _seen: Scan | None = PrivateAttr(default=None)
     _stopped: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
@@ -127,7 +130,8 @@ class PvaSource(Source):
         try:
             self._wait_for_channels()
             self._wait_for_layout()
-            return self._scan()
+            self._seen = with_dark_level(self._scan(), self.dark_level)
+            return self._seen
         except BaseException:
             self.close()
             raise
@@ -143,6 +147,8 @@ class PvaSource(Source):
             raise SourceError(
                 "The source is not open.", field="image", value=self.image, next_move="Call open() first."
             )
+        if self.dark is None and self.dark_level is not None and self._seen is not None:
+            yield from dark_of_level(self._seen, self.dark_level)
         while not receiver.handover.finished:
             item = receiver.handover.get(timeout=0.5)
             if item is not None:
