@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import AxesError
@@ -129,6 +129,11 @@ def halo_of(pattern: Pattern, parameters: Mapping[str, Any]) -> dict[str, int]:
     A parameter that holds a window's full width `size` gives the halo `size // 2`; a plain number is the halo itself.
     """
     return {axis: n if isinstance(n, int) else int(parameters[n]) // 2 for axis, n in pattern.halo.items()}
+
+
+def without_axis(pattern: Pattern, label: str | None) -> Pattern:
+    """The same pattern with one axis less that is seen whole."""
+    return replace(pattern, whole=tuple(each for each in pattern.whole if each != label))
 
 
 def output_axes(pattern: Pattern, free: Sequence[str]) -> tuple[str, ...]:

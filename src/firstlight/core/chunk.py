@@ -43,6 +43,8 @@ class Chunk:
     """Which group of dark or flat frames, taken together, this belongs to."""
     received: float = field(default_factory=time.time)
     """When the newest of these frames arrived (Unix time in second)."""
+    margin: tuple[int, int] = (0, 0)
+    """How many frames at the front and at the back are only neighbours of the others: other chunks hold their results."""
 
     def __post_init__(self) -> None:
         """Refuse a chunk whose labels, ids or coordinates do not fit its data."""
@@ -74,9 +76,17 @@ class Chunk:
         return self.data.nbytes
 
     def take(self, index: Ids | slice | Sequence[int] | Array) -> Chunk:
-        """The frames at some positions of this chunk (a view if `index` is a slice)."""
+        """The frames at some positions of this chunk (a view if `index` is a slice); none of them is margin."""
         coords = {name: values[index] for name, values in self.coords.items()}
-        return replace(self, data=self.data[index], ids=self.ids[index], coords=coords)
+        return replace(self, data=self.data[index], ids=self.ids[index], coords=coords, margin=(0, 0))
+
+    def within(self, reach: int) -> Chunk:
+        """This chunk with a margin of at most `reach` frames on each side (0: no margin)."""
+        before, after = self.margin
+        kept = (min(before, reach), min(after, reach))
+        if kept == self.margin:
+            return self
+        return replace(self.take(slice(before - kept[0], len(self) - after + kept[1])), margin=kept)
 
     def with_data(self, data: Array, axes: tuple[str, ...]) -> Chunk:
         """The same frames with other content."""

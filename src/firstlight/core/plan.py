@@ -3,11 +3,14 @@
 The planner walks the graph once. Where a step needs, unbracketed, the axis along which data arrive, it cuts a stage: the
 data are gathered whole and come again in blocks along another axis. A held input that is known only at the end of the
 same stream cuts too.
+
+A step that needs the axis of the blocks only with a halo (``row~1``) does not cut: the cut in front of its stage hands out
+blocks that overlap by all the halos along the way, and each step leaves the margin that those behind it need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +19,7 @@ from .chunk import MAIN, Scan, Stream
 from .errors import AxesError
 from .fold import Fold
 from .job import Job, SinkSpec, ViewSpec
+from .operator import Operator
 from .pipeline import SOURCE, BeforeFirst, Node
 from .step import Step
 
@@ -40,7 +44,7 @@ class Cut:
     along: str | None
     """The axis of the blocks; None: one block with everything."""
     halo: int = 0
-    """Neighbours that each block brings along on both sides."""
+    """Neighbours that each block brings along on both sides: the most that any way through the stage needs."""
     least: int = 1
     """Positions that a block has at least, where the step works fastest on several."""
 
@@ -89,6 +93,17 @@ class Planned:
     cut: Cut | None = None
     by_set: bool = False
     """Fold of dark or flat frames: one result per set."""
+    along: str | None = None
+    """The axis of the blocks, where the step needs it with a halo: a block is one array for it, not many frames."""
+    halo: int = 0
+    """Neighbours along that axis that it needs on each side."""
+    margin: int = 0
+    """Neighbours on each side that the steps behind it in the same stage need of its output."""
+
+    @property
+    def reach(self) -> int:
+        """Neighbours on each side that it needs to get, for itself and for the steps behind it."""
+        return self.halo + self.margin
 
     @property
     def name(self) -> str:
@@ -163,10 +178,7 @@ class Plan:
 
     def waits_for_a_fold(self, planned: Planned) -> bool:
         """True if a step holds its frames until a fold of the same stream gives its first result."""
-        if planned.kind != "map" or planned.cut is not None or planned.before_first != "hold":
-            return False
-        held = (*planned.held.values(), *planned.held_parameters.values())
-        return any(self._origin(port) == self._origin(planned.main) for port in held)
+        return planned.kind == "map" and planned.cut is None and shares_origin(planned, self._origin)
 
     def _origin(self, port: Port) -> Port:
         """The stream of the source that feeds a port."""
@@ -182,6 +194,7 @@ class Plan:
                 lines.append(
                     f"  -- stage: gather {port_name(planned.cut.port)} ({planned.cut.bytes / 2**20:.1f} MiB),"
                     f" blocks along {planned.cut.along or '(one block)'}"
+                    + (f" with a halo of {planned.cut.halo}" if planned.cut.halo else "")
                 )
             out = "; ".join(_describe_stream(name, scan.main) for name, scan in planned.outputs.items())
             lines.append(f"  {planned.name} ({planned.kind}) from {port_name(planned.main)} -> {out}")
@@ -201,8 +214,33 @@ def kind_of(step: Step) -> Kind:
     return "arrange" if isinstance(step, Arrange) else "map"
 
 
-def stage_cut(step: Step, port: Port, stream: Stream) -> Cut | None:
-    """The regrouping that a step needs, or None.
+def shares_origin(planned: Planned, origin: Callable[[Port], Port]) -> bool:
+    """True if a step holds its frames for something that is made of the same stream of the source."""
+    held = (*planned.held.values(), *planned.held_parameters.values())
+    return planned.before_first == "hold" and any(origin(port) == origin(planned.main) for port in held)
+
+
+def halo_axis(step: Step, scan: Scan, found: Collection[str] = ()) -> str | None:
+    """The arrival axis that a step needs with a halo alone, and that its outputs keep; None if there is none.
+
+    Args:
+        step: The step.
+        scan: What it sees.
+        found: Parameters that other steps find while the job runs. A halo that depends on them can not be planned.
+    """
+    first, stream = step.signature.first, scan.main
+    label = next((label for label in stream.arrival_axes if label in first.halo), None)
+    if label is None or not isinstance(step, Operator) or step.wants_held:
+        return None
+    if any(name in first.halo.values() for name in found) or (found and "halo" in step.hooks):
+        return None
+    kept = all(label in pattern.whole for pattern in step.signature.outputs.values())
+    size = stream.sizes.get(label)
+    return label if kept and step.sizes(stream.sizes, scan).get(label, size) == size else None
+
+
+def stage_cut(step: Step, port: Port, stream: Stream, along: str | None = None) -> Cut | None:
+    """The regrouping that a step needs, or None; `along` is the axis of `halo_axis`, for want of a free one.
 
     Raises:
         AxesError: The scan has no known end, so that it can never be complete.
@@ -218,7 +256,22 @@ def stage_cut(step: Step, port: Port, stream: Stream) -> Cut | None:
             next_move=f"Put a 'window' step before it, or say how many {needed[0]}s will come (the source's 'frames').",
         )
     free = [label for label in stream.axes if label not in step.signature.first.whole]
-    return Cut(port, stream, free[0] if free else None, least=step.block())
+    return Cut(port, stream, free[0] if free else along, least=step.block())
+
+
+def with_margins(steps: Collection[Planned], origin: Callable[[Port], Port]) -> list[Planned]:
+    """The steps with the margin that each leaves, and their cuts with the halo that their stages need."""
+    reach: dict[Port, int] = {}
+    halos: dict[tuple[Port, str | None], int] = {}
+    found: list[Planned] = []
+    for planned in reversed(list(steps)):
+        margin = max((reach.get((planned.name, output), 0) for output in planned.outputs), default=0)
+        found.insert(0, wide := replace(planned, margin=margin if planned.kind == "map" else 0))
+        if planned.cut is not None:
+            halos[planned.cut.key] = max(halos.get(planned.cut.key, 0), wide.reach)
+        elif planned.kind == "map" and not shares_origin(planned, origin):
+            reach[planned.main] = max(reach.get(planned.main, 0), wide.reach)
+    return [p if p.cut is None else replace(p, cut=replace(p.cut, halo=halos[p.cut.key])) for p in found]
 
 
 def gathered_shape(stream: Stream) -> tuple[int, ...]:
@@ -237,7 +290,9 @@ def block_length(cut: Cut, target_bytes: float = 16 * 2**20) -> int:
     count = cut.stream.size(cut.along)
     each = max(cut.bytes // max(count, 1), 1)
     least = min(cut.least, max(int(LARGEST_BLOCK // each), 1))
-    return int(min(max(target_bytes // each // least, 1) * least, count))
+    length = max(target_bytes // each // least, 1) * least
+    worth = min(2 * cut.halo, LARGEST_BLOCK // each)  # a block shorter than its margins is mostly read for others
+    return int(min(max(length, worth), count))
 
 
 def source_port(stream: str) -> Port:

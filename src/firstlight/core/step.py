@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from .axes import DEFAULT_OUTPUT, Pattern, Signature, halo_of, output_axes, parse_signature
+from .axes import DEFAULT_OUTPUT, Pattern, Signature, halo_of, output_axes, parse_signature, without_axis
 from .chunk import Scan, Stream
 from .errors import AxesError
 from .units import Quantity
@@ -102,11 +102,25 @@ class Step(Configured):
         Raises:
             AxesError: The main stream lacks an axis that the step needs.
         """
+        return self._after(scan, None)
+
+    def after_blocks(self, scan: Scan, along: str) -> dict[str, Stream]:
+        """The same where the arrival axis `along`, which the step needs with a halo, comes in overlapping blocks.
+
+        It stays in front, as if it were free.
+
+        Raises:
+            AxesError: The main stream lacks an axis that the step needs.
+        """
+        return self._after(scan, along)
+
+    def _after(self, scan: Scan, along: str | None) -> dict[str, Stream]:
         stream = scan.main
-        free = self.free_axes(stream)
+        free = self.free_axes(stream) if along is None else (along, *self.free_axes(stream))
         sizes = {**stream.sizes, **self.sizes(stream.sizes, scan)}
         return {
-            name: self._output(pattern, stream, free, sizes, scan) for name, pattern in self.signature.outputs.items()
+            name: self._output(without_axis(pattern, along), stream, free, sizes, scan)
+            for name, pattern in self.signature.outputs.items()
         }
 
     def free_axes(self, stream: Stream) -> tuple[str, ...]:

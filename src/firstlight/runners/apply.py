@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from firstlight.core.arrays import Array, bring_last
-from firstlight.core.axes import output_axes
+from firstlight.core.axes import output_axes, without_axis
 from firstlight.core.chunk import Chunk
 from firstlight.core.held import Held
 from firstlight.core.operator import Operator
@@ -16,16 +16,38 @@ from firstlight.core.operator import Operator
 from .failing import step_failed
 
 
-def apply(step: Operator, chunk: Chunk, held: Mapping[str, Held], device: str = "cpu") -> dict[str, Chunk]:
+def apply(
+    step: Operator, chunk: Chunk, held: Mapping[str, Held], device: str = "cpu", along: str | None = None
+) -> dict[str, Chunk]:
     """What a step makes of a chunk, by output.
+
+    Args:
+        step: The step.
+        chunk: What it works on.
+        held: Its further data arguments.
+        device: Which body.
+        along: Label of the leading axis, where the step needs that with a halo: the chunk is one array for its body then.
 
     Raises:
         StepFailed: The body raised; the message names the step, its parameters and the frames.
     """
-    pieces = [_apply_piece(step, piece, held, device) for piece in split_by_version(step, chunk, held)]
+    if along is None:
+        pieces = [_apply_piece(step, piece, held, device) for piece in split_by_version(step, chunk, held)]
+    else:
+        pieces = [
+            same_frames(_apply_along(step, chunk, int(piece.ids[0]), held, device, along), piece)
+            for piece in split_by_version(step, chunk, held)
+        ]
     if len(pieces) == 1:
         return pieces[0]
-    return {name: join_chunks([piece[name] for piece in pieces]) for name in pieces[0]}
+    return {name: join_chunks([piece[name] for piece in pieces], chunk.margin) for name in pieces[0]}
+
+
+def same_frames(outputs: dict[str, Chunk], part: Chunk) -> dict[str, Chunk]:
+    """Of outputs that were made of a whole chunk, those frames that a part of it has."""
+    if all(len(chunk) == len(part) for chunk in outputs.values()):
+        return outputs
+    return {name: chunk.take(np.flatnonzero(np.isin(chunk.ids, part.ids))) for name, chunk in outputs.items()}
 
 
 def split_by_version(step: Operator, chunk: Chunk, held: Mapping[str, Held]) -> Iterator[Chunk]:
@@ -42,13 +64,14 @@ def split_by_version(step: Operator, chunk: Chunk, held: Mapping[str, Held]) -> 
             start = place
 
 
-def join_chunks(parts: list[Chunk]) -> Chunk:
-    """Parts of one chunk, put together again."""
+def join_chunks(parts: list[Chunk], margin: tuple[int, int] = (0, 0)) -> Chunk:
+    """Parts of one chunk, put together again; `margin` is that of the whole."""
     first = parts[0]
     coords = {name: np.concatenate([part.coords[name] for part in parts]) for name in first.coords}
     data = np.concatenate([part.data for part in parts])
     ids = np.concatenate([part.ids for part in parts])
-    return Chunk(data, first.axes, ids, first.epoch, first.where, coords, first.stream, first.set, first.received)
+    place = (first.epoch, first.where, coords, first.stream, first.set, first.received)
+    return Chunk(data, first.axes, ids, *place, margin)
 
 
 def _apply_piece(step: Operator, chunk: Chunk, held: Mapping[str, Held], device: str) -> dict[str, Chunk]:
@@ -59,6 +82,28 @@ def _apply_piece(step: Operator, chunk: Chunk, held: Mapping[str, Held], device:
         arguments = [_argument(step, name, held[name], chunk, repeats) for name in step.arguments[1:]]
         result = _run(step, data, arguments, chunk, repeats, device)
         return _outputs(step, result, chunk, free)
+    except Exception as error:
+        raise step_failed(step.use, error, step.parameters(), chunk) from error
+
+
+def _apply_along(
+    step: Operator, chunk: Chunk, since: int, held: Mapping[str, Held], device: str, along: str
+) -> dict[str, Chunk]:
+    """The chunk as one array whose axis `along` is its leading one; `since` is the frame that chooses held inputs."""
+    labels = (along, *chunk.axes)
+    data, free = bring_last(chunk.data[np.newaxis], labels, step.signature.first.whole)
+    coordinates = {name: np.asarray(chunk.coords[name]) for name in step.coordinates if name in chunk.coords}
+    shared = {name: values[0] if values.ndim > 1 else values for name, values in coordinates.items()}
+    try:
+        arguments = [held[name].versions[held[name].index((chunk.epoch, since))].value for name in step.arguments[1:]]
+        result = step.run(data, *arguments, device=device, **shared)
+        lead = tuple(chunk.data.shape[labels.index(label)] for label in free)
+        outputs: dict[str, Chunk] = {}
+        for (name, pattern), array in zip(step.signature.outputs.items(), by_output(step, result), strict=True):
+            grid = array.reshape(*lead, *array.shape[1:])
+            front = np.moveaxis(grid, len(free) + pattern.whole.index(along), 0)
+            outputs[name] = chunk.with_data(front, output_axes(without_axis(pattern, along), free))
+        return outputs
     except Exception as error:
         raise step_failed(step.use, error, step.parameters(), chunk) from error
 

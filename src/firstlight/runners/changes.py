@@ -87,6 +87,7 @@ def _validated(context: Context, name: str, step: Step, values: Mapping[str, Any
         raise ChangeRefused(f"Step '{name}' can not be changed while it runs.", field="step", value=name)
     planned = context.plan[name]
     _same_shapes(planned, step, changed := _build(step, values))
+    _same_halo(planned, changed)
     return changed
 
 
@@ -100,7 +101,10 @@ def _build(step: Step, values: Mapping[str, Any]) -> Step:
 
 
 def _same_shapes(planned: Planned, old: Step, new: Step) -> None:
-    before, after = old.after(planned.scan), new.after(planned.scan)
+    before, after = (
+        step.after(planned.scan) if planned.along is None else step.after_blocks(planned.scan, planned.along)
+        for step in (old, new)
+    )
     for output in before:
         if dict(before[output].sizes) != dict(after[output].sizes) or before[output].dtype != after[output].dtype:
             raise ChangeRefused(
@@ -110,6 +114,19 @@ def _same_shapes(planned: Planned, old: Step, new: Step) -> None:
                 expected=str(dict(before[output].sizes)),
                 next_move="Stop the run and start it with the new value.",
             )
+
+
+def _same_halo(planned: Planned, new: Step) -> None:
+    """Blocks bring along the neighbours that were planned, and no more."""
+    needed = 0 if planned.along is None else new.halo().get(planned.along, 0)
+    if needed > planned.halo:
+        raise ChangeRefused(
+            f"With the change '{planned.name}' would need more neighbours along '{planned.along}' than the blocks have.",
+            field="halo",
+            value=needed,
+            expected=f"at most {planned.halo}",
+            next_move="Stop the run and start it with the new value.",
+        )
 
 
 def _put_in_force(context: Context, name: str, old: Step, step: Step, place: Place, values: Mapping[str, Any]) -> None:

@@ -123,8 +123,8 @@ class FoldStation(Station):
             done.stream,
             done.set,
             done.received,
-            chunk,
-            fold,
+            raw=chunk,
+            by=fold,
         )
 
     def change(self, step: Step, timeout: float = 30.0) -> None:

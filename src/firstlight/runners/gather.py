@@ -23,6 +23,14 @@ def surplus_of(chunk: Chunk) -> tuple[Gap, ...]:
     return tuple(replace(gap, kind="rejected") for gap in gaps_of(chunk, "more frames came than the scan announced"))
 
 
+def overlapping(length: int, step: int, halo: int) -> Iterator[tuple[slice, tuple[int, int]]]:
+    """Blocks of `step` out of `length` positions, each with up to `halo` neighbours on both sides, and its margins."""
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        margin = (min(halo, start), min(halo, length - stop))
+        yield slice(start - margin[0], stop + margin[1]), margin
+
+
 class Gathered:
     """Frames in the order in which they came, with their places; safe to fill from several threads.
 
@@ -112,9 +120,8 @@ class Gathered:
         length = self._data.shape[axis]
         ids = self._positions(cut.along, length)
         yield from self._absent(ids)
-        step = block_length(cut)
-        for start in range(0, length, step):
-            yield self._block(order, coords, axis, ids, slice(start, min(start + step, length)))
+        for part, margin in overlapping(length, block_length(cut), cut.halo):
+            yield replace(self._block(order, coords, axis, ids, part), margin=margin)
 
     def _positions(self, label: str, length: int) -> Ids:
         """Ids of the positions along a frame axis: those that an earlier regrouping left, or all."""
@@ -171,27 +178,25 @@ class Gathered:
     def _blocks_of_positions(self, order: Array) -> Iterator[Chunk]:
         """Blocks along an arrival axis: the same frames again (one arrival axis), or lines of a grid (several)."""
         stream, along = self.cut.stream, self.cut.along
-        step = block_length(self.cut)
+        step, halo = block_length(self.cut), self.cut.halo
         if self.cut.same_frames:
-            for start in range(0, len(order), step):
-                slots = order[start : start + step]
-                for epoch in np.unique(self._epochs[slots]):
-                    mine = slots[self._epochs[slots] == epoch]
-                    coords = {name: values[mine] for name, values in self._coords.items()}
-                    yield Chunk(
-                        self._data[mine],
-                        stream.frame_axes,
-                        self._ids[mine],
-                        int(epoch),
-                        coords=coords,
-                        received=self.received,
-                    )
+            for epoch in np.unique(self._epochs[order]):
+                slots = order[self._epochs[order] == epoch]
+                for part, margin in overlapping(len(slots), step, halo):
+                    yield replace(self._same_frames(slots[part]), epoch=int(epoch), margin=margin)
             return
         grid = np.moveaxis(self._grid(order), stream.axes.index(str(along)), 0)
-        for start in range(0, len(grid), step):
-            part = np.ascontiguousarray(grid[start : start + step])
-            ids = np.arange(start, start + len(part), dtype=np.int64)
-            yield Chunk(part, self.cut.after.frame_axes, ids, coords={str(along): ids}, received=self.received)
+        places = np.arange(len(grid), dtype=np.int64)
+        for part, margin in overlapping(len(grid), step, halo):
+            lines, ids = np.ascontiguousarray(grid[part]), places[part]
+            coords = {str(along): ids}
+            axes = self.cut.after.frame_axes
+            yield Chunk(lines, axes, ids, coords=coords, received=self.received, margin=margin)
+
+    def _same_frames(self, slots: Array) -> Chunk:
+        coords = {name: values[slots] for name, values in self._coords.items()}
+        axes = self.cut.stream.frame_axes
+        return Chunk(self._data[slots], axes, self._ids[slots], coords=coords, received=self.received)
 
     def close(self) -> None:
         """Give the memory, or the file, back."""

@@ -66,6 +66,8 @@ class NaiveRun:
         self._values: dict[str, Any] = {}
         self._ledgers: dict[str, Ledger] = {}
         self._items: dict[Port, list[Item]] = {}
+        self._wide: dict[Port, list[Item]] = {}
+        """What map steps gave, with the margins that the steps behind them in the same stage need."""
         self._stores: dict[Port, HeldStore] = {}
         self._gaps: list[Gap] = []
         self._sinks: list[Sink] = []
@@ -122,7 +124,8 @@ class NaiveRun:
 
     def _main_items(self, planned: Planned) -> Sequence[Item]:
         """What reaches a step, regrouped if the plan says so."""
-        items = [item for item in self._items[planned.main] if not isinstance(item, End)]
+        given = self._items if planned.cut is not None or planned.kind != "map" else {**self._items, **self._wide}
+        items = [item for item in given[planned.main] if not isinstance(item, End)]
         if planned.cut is None:
             return items
         gathered = Gathered(planned.cut, memory=float("inf"))
@@ -160,14 +163,17 @@ class NaiveRun:
         step.prepare(planned.scan)
         for item in self._main_items(planned):
             if isinstance(item, Chunk) and len(held) == len(planned.held):
-                for name, chunk in apply(step, item, held).items():
-                    outputs[name].append(chunk)
+                for name, chunk in apply(step, item.within(planned.reach), held, along=planned.along).items():
+                    outputs[name].append(chunk.within(planned.margin))
             else:
                 for items in outputs.values():
                     items.append(item)
         step.close()
         for name, items in outputs.items():
-            self._items[planned.name, name] = items
+            self._wide[planned.name, name] = items
+            self._items[planned.name, name] = items = [
+                item.within(0) if isinstance(item, Chunk) else item for item in items
+            ]
             if (planned.name, name) in self.plan.held_of_maps:
                 store = self._stores.setdefault((planned.name, name), HeldStore())
                 for version in (v for item in items if isinstance(item, Chunk) for v in versions_of(item)):

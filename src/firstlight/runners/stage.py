@@ -13,7 +13,7 @@ from firstlight.core.errors import Stopped
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Planned, Port
 
-from .apply import apply, join_chunks
+from .apply import apply, join_chunks, same_frames
 from .context import Context
 from .fold_station import FoldStation
 from .fusing import Fusion, fusions
@@ -91,8 +91,9 @@ class Stage:
     def _work(self, chunk: Chunk) -> None:
         try:
             for port, result in self._results(chunk).items():
+                own = result.within(0)
                 for consumer in self._consumers.get(port, ()):
-                    consumer.put(consumer.digest(result) if isinstance(consumer, FoldStation) else result)
+                    consumer.put(consumer.digest(own) if isinstance(consumer, FoldStation) else own)
         finally:
             with self._idle:
                 self._in_flight -= 1
@@ -103,10 +104,10 @@ class Stage:
         found: dict[Port, Chunk] = {self.origin: chunk}
         for item in self._fusions:
             main = item.first.main if item.first.cut is None else self.origin
-            source = found[main] if main in found else chunk
+            source = (found[main] if main in found else chunk).within(item.first.reach)
             started = time.perf_counter()
             outputs = self._outputs(item, source)
-            self._context.worked(item.name, time.perf_counter() - started, source)
+            self._context.worked(item.name, time.perf_counter() - started, source.within(0))
             found.update({(item.last.name, name): result for name, result in outputs.items()})
         return found
 
@@ -116,7 +117,8 @@ class Stage:
             return fused
         outputs: dict[str, Chunk] = {}
         for planned in fusion.steps:
-            outputs = self._apply(planned, chunk)
+            applied = self._apply(planned, chunk.within(planned.reach))
+            outputs = {name: result.within(planned.margin) for name, result in applied.items()}
             chunk = next(iter(outputs.values()))
         return outputs
 
@@ -127,10 +129,13 @@ class Stage:
         pieces: list[dict[str, Chunk]] = []
         for part, step in self._context.in_force(planned, chunk):
             operator: Any = step
-            pieces.append(apply(operator, part, held))
+            if planned.along is None:
+                pieces.append(apply(operator, part, held))
+            else:  # its neighbours belong to what a step with a halo needs
+                pieces.append(same_frames(apply(operator, chunk, held, along=planned.along), part))
         if len(pieces) == 1:
             return pieces[0]
-        return {name: join_chunks([piece[name] for piece in pieces]) for name in pieces[0]}
+        return {name: join_chunks([piece[name] for piece in pieces], chunk.margin) for name in pieces[0]}
 
     def _end(self, end: End) -> None:
         """Wait for the chunks in work, then hand the end on."""

@@ -12,7 +12,7 @@ from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
 from firstlight.core.pipeline import Node, Pipeline, Reference
 
 from .play import cut, projections
-from .steps import Adding, level, linger, scale, subtract, total
+from .steps import Adding, level, linger, median_of_angles, median_of_rows, row_steps, scale, subtract, total
 
 LOST = (5, 6, 11)
 
@@ -100,6 +100,22 @@ def whole_axis() -> Example:
     return Example(scan, main, gaps=gaps, pipeline=Pipeline(steps))
 
 
+def neighbours() -> Example:
+    """Steps with halos along the axis of the blocks, with takers in between; frames are lost."""
+    scan, frames = projections(rows=12)
+    kept = np.array([i for i in range(len(frames)) if i not in LOST])
+    main = cut(frames[kept], ids=kept, coords={"angle": scan.coords["angle"][kept]})
+    steps = (
+        node(level(), "level"),
+        node(median_of_rows(size=5), "median"),
+        node(scale(factor=0.5), "half", "median"),
+        node(row_steps(), "steps", "median"),
+        node(median_of_rows(size=3), "again", "steps"),
+        node(median_of_angles(size=3), "angles", "source.data"),
+    )
+    return Example(scan, main, gaps=[Gap(0, i, i, "never came") for i in LOST], pipeline=Pipeline(steps))
+
+
 def value_of_a_fold() -> Example:
     """A parameter that is known only at the end of the same frames, and a fold that takes it while it goes on."""
     scan, main, gaps = _projections(lost=LOST)
@@ -163,6 +179,7 @@ EXAMPLES: tuple[Callable[[], Example], ...] = (
     fused,
     folds_of_one_stream,
     whole_axis,
+    neighbours,
     value_of_a_fold,
     image_of_a_fold,
     grid,

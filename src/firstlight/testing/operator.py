@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.held import Held
 from firstlight.core.operator import Operator
+from firstlight.core.plan import halo_axis
 from firstlight.kernels.elementwise import fuse
 from firstlight.runners.apply import apply
+from firstlight.runners.gather import overlapping
 
 from .demand import demand, demand_equal
 from .fields import demand_documented, demand_round_trips
@@ -33,6 +35,18 @@ class OperatorExample:
     """Difference between blocks of another size, as a part of the largest value."""
     unlimited: frozenset[str] = frozenset()
     """Numbers for which no limit makes sense."""
+
+
+def _along(label: str, example: OperatorExample) -> tuple[Scan, Chunk]:
+    """The same data in blocks along another axis, as they come from behind a cut."""
+    stream, chunk = example.scan.main, example.chunk
+    labels = (stream.arrival_axes[0], *chunk.axes)
+    place = labels.index(label)
+    rest = tuple(each for each in labels if each != label)
+    data = np.moveaxis(chunk.data, place, 0)
+    sizes = dict(zip((label, *rest), data.shape, strict=True))
+    scan = example.scan.with_main(replace(stream, axes=(label, *rest), sizes=sizes, arrival=1))
+    return scan, Chunk(data, rest, np.arange(len(data), dtype=np.int64))
 
 
 class OperatorContract(ABC):
@@ -75,6 +89,27 @@ class OperatorContract(ABC):
                 demand_equal(
                     joined, chunk.data, f"{example.step.use}.{name}, {size} at once", tolerance=example.tolerance
                 )
+
+    def test_blocks_with_a_halo_give_the_same_answer(self) -> None:
+        """Where an axis is needed with a halo, any split of it into overlapping blocks gives what the whole gives."""
+        example = self.example()
+        for label in example.step.halo():
+            scan, chunk = _along(label, example)
+            if halo_axis(example.step, scan) == label:
+                self._split(example, chunk, label)
+
+    def _split(self, example: OperatorExample, chunk: Chunk, label: str) -> None:
+        halo = example.step.halo()[label]
+        whole = apply(example.step, chunk, example.held, along=label)
+        for size in sorted({1, 2, max(halo, 1), len(chunk) - 1} - {0}):
+            parts = [
+                apply(example.step, replace(chunk.take(part), margin=margin), example.held, along=label)
+                for part, margin in overlapping(len(chunk), size, halo)
+            ]
+            for name, wanted in whole.items():
+                what = f"{example.step.use}.{name}, {size} along '{label}' at once"
+                joined = np.concatenate([part[name].within(0).data for part in parts])
+                demand_equal(joined, wanted.data, what, tolerance=example.tolerance)
 
     def test_input_is_not_modified(self) -> None:
         """Others work on the same frames."""

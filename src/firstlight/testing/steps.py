@@ -43,6 +43,45 @@ def level(sinograms: Array) -> Array:
     return (sinograms - sinograms[:, :1]).astype(np.float32)
 
 
+Window = Annotated[int, Field(ge=1, le=99)]
+
+
+def _median(data: Array, axis: int, size: int) -> Array:
+    half = size // 2
+    padded = np.pad(data, [(half, half) if n == axis else (0, 0) for n in range(data.ndim)], mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=axis)
+    return np.median(windows, axis=-1).astype(np.float32)
+
+
+@operator("row~size angle col -> row angle col")
+def median_of_rows(sinograms: Array, *, size: Window = 3) -> Array:
+    """Median of neighbouring rows; the edges mirror.
+
+    Args:
+        sinograms: shape (block, row, angle, col).
+        size: Rows of a window.
+    """
+    return _median(sinograms, 1, size)
+
+
+@operator("col row~1 -> col row")
+def row_steps(frames: Array) -> Array:
+    """Difference of the row behind and the row before; the edges are their own neighbours."""
+    padded = np.pad(frames, ((0, 0), (0, 0), (1, 1)), mode="edge")
+    return (padded[..., 2:] - padded[..., :-2]).astype(np.float32)
+
+
+@operator("angle~size row col -> angle row col")
+def median_of_angles(projections: Array, *, size: Window = 3) -> Array:
+    """Median of neighbouring projections; the edges mirror.
+
+    Args:
+        projections: shape (block, angle, row, col).
+        size: Projections of a window.
+    """
+    return _median(projections, 1, size)
+
+
 @operator("row col -> ")
 def total(frames: Array) -> Array:
     """Sum each frame."""

@@ -135,7 +135,7 @@ def refuse_taken(names: list[str], interface: str | None, timeout: float = 0.5) 
         "EPICS_PVA_INTF_ADDR_LIST": "127.0.0.1",
     }
     with Context("pva", conf=conf if local else None, useenv=not local, nt=False) as client:
-        found = client.get(names, request=["field(timeStamp)"] * len(names), timeout=timeout, throw=False)
+        found: Any = client.get(names, request=["field(timeStamp)"] * len(names), timeout=timeout, throw=False)
     for name, answer in zip(names, found, strict=True):
         if not isinstance(answer, NoAnswer):
             raise SourceError(
