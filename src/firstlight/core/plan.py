@@ -163,6 +163,11 @@ class Plan:
         planned = self[consumer]
         return not planned.by_set and self._of_source(planned.main)
 
+    def works_on_source_frames(self, step: str) -> bool:
+        """True if a step gets the source's own frames, under their own ids; False behind a regrouping, its own included."""
+        planned = self[step]
+        return self.counts_source_frames(step) and (planned.cut is None or planned.cut.same_frames)
+
     def _of_source(self, port: Port) -> bool:
         if port[0] == SOURCE:
             return port[1] == MAIN

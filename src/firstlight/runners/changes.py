@@ -30,6 +30,8 @@ def apply_changes(
     """
     with context.changing:
         before = {name: _now(context, stations, name) for name in changes}
+        for name in before:
+            _not_begun(context, name)
         wanted = {name: _validated(context, name, before[name], values) for name, values in changes.items()}
         taken_over = dict(context.overridden)
         _take_over(context, changes, context.intake.next_place)
@@ -40,6 +42,8 @@ def apply_changes(
             raise
         # no frame may come in between the place that is answered and the parameters that hold from there
         with context.intake.held_back() as place, context.lock:
+            for name in wanted:
+                _not_begun(context, name)
             _take_over(context, changes, place)
             for name, step in wanted.items():
                 _put_in_force(context, name, before[name], step, place, changes[name])
@@ -59,6 +63,18 @@ def _take_over(context: Context, changes: Mapping[str, Mapping[str, Any]], place
     """From here on the user's values hold, whatever other steps find."""
     for name, values in changes.items():
         context.overridden.update({(name, parameter): place for parameter in values})
+
+
+def _not_begun(context: Context, name: str) -> None:
+    """Refuse to change a step behind a regrouping once it has begun: half of its result would be of another kind."""
+    if name in context.begun:
+        raise ChangeRefused(
+            f"'{name}' works on the complete scan already.",
+            field="step",
+            value=name,
+            expected="a change before the scan is complete",
+            next_move="Run the job again on the recorded scan, with the new value.",
+        )
 
 
 def _change_folds(stations: Mapping[str, FoldStation], before: Mapping[str, Step], wanted: Mapping[str, Step]) -> None:

@@ -83,6 +83,8 @@ class Context:
         self.settings: dict[str, tuple[Setting, ...]] = {
             planned.name: (Setting((0, -(2**62)), planned.step),) for planned in self.plan.steps
         }
+        self.begun: set[str] = set()
+        """Steps behind a regrouping that have begun: all their blocks must have the same parameters."""
         self.overridden: dict[tuple[str, str], Place] = {}
         """(step, parameter) that the user took over from a held input, and from where on."""
         for planned in self.plan.steps:
@@ -173,12 +175,14 @@ class Context:
 
     def in_force(self, planned: Planned, chunk: Chunk) -> Iterator[tuple[Chunk, Step]]:
         """Parts of a chunk, each with the step whose parameters hold for its frames."""
+        by_id = self.plan.works_on_source_frames(planned.name)
+        if not by_id:
+            self.begun.add(planned.name)
         settings = self.settings[planned.name]
         versions = self._held_parameters(planned)
         if len(settings) == 1 and all(len(known.versions) == 1 for known in versions.values()):
             yield chunk, self._with_held(planned, settings[0], versions, START)
             return
-        by_id = self.plan.counts_source_frames(planned.name)
         places = [(chunk.epoch, int(frame)) if by_id else settings[-1].since for frame in chunk.ids]
         marks = [setting.since for setting in settings]
         keys = [
