@@ -39,7 +39,6 @@ def test_what_is_written_is_what_is_read(left: list[tuple[str, Pattern]], right:
     assert signature.inputs == tuple(pattern for _, pattern in left)
     assert {n: list(p.whole) for n, p in signature.outputs.items()} == right
     assert signature.first == left[0][1]
-    assert signature.streaming == bool(left[0][1].pieces)
     assert parse_signature(signature.text) == signature
 
 

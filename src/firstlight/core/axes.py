@@ -54,11 +54,6 @@ class Signature:
         """The pattern of the first data argument."""
         return self.inputs[0]
 
-    @property
-    def streaming(self) -> bool:
-        """True if the first argument may arrive in pieces."""
-        return bool(self.first.pieces)
-
 
 def parse_signature(text: str) -> Signature:
     """Read a signature.

@@ -279,11 +279,6 @@ def with_margins(steps: Collection[Planned], origin: Callable[[Port], Port]) -> 
     return [p if p.cut is None else replace(p, cut=replace(p.cut, halo=halos[p.cut.key])) for p in found]
 
 
-def gathered_shape(stream: Stream) -> tuple[int, ...]:
-    """Shape of a gathered array, in the order of the stream's axes."""
-    return tuple(stream.size(label) for label in stream.axes)
-
-
 LARGEST_BLOCK = 512 * 2**20
 """Bytes that a block may have at most, however many positions a step would like."""
 
