@@ -244,3 +244,11 @@ def test_views_of_a_step_show_every_output() -> None:
     assert [o.port for o in found.views] == [("live_slices", n) for n in ("xy", "xz", "yz")] + [("source", "data")]
     (text,) = problems([{"use": "live_slices"}], views=(ViewSpec(Reference("ghost")),))
     assert text.startswith("view of 'ghost'")
+
+
+def test_the_plan_names_the_workspace_of_a_step() -> None:
+    lines = plan([{"use": "flat_field"}, {"use": "minus_log"}, {"use": "fbp"}]).describe()
+    (volume,) = [line for line in lines if line.startswith("  fbp ")]
+    (log,) = [line for line in lines if line.startswith("  minus_log ")]
+    assert "workspace" in volume
+    assert "workspace" not in log

@@ -202,7 +202,9 @@ class Plan:
                     + (f" with a halo of {planned.cut.halo}" if planned.cut.halo else "")
                 )
             out = "; ".join(_describe_stream(name, scan.main) for name, scan in planned.outputs.items())
-            lines.append(f"  {planned.name} ({planned.kind}) from {port_name(planned.main)} -> {out}")
+            room = planned.step.workspace(planned.scan, 1 if planned.cut is None else block_length(planned.cut))
+            needs = f", workspace {room / 2**20:.1f} MiB" if room else ""
+            lines.append(f"  {planned.name} ({planned.kind}) from {port_name(planned.main)} -> {out}{needs}")
         lines += [f"sink {o.spec.sink.use}: {port_name(o.port)}" for o in self.sinks if isinstance(o.spec, SinkSpec)]
         return lines + [f"view: {port_name(o.port)}" for o in self.views]
 
