@@ -116,3 +116,29 @@ def test_frames_below_the_first_id_are_told_of_once(caplog):
     feed(state, 100, 101, 102)
     (told,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "501" in told.getMessage()
+
+
+def test_numbers_that_fall_below_the_first_while_the_scan_runs_are_rejected_not_left_out(caplog):
+    """A counter of 16 bit that is read as one of 32: what comes after it wrapped has no angle, and is counted."""
+    state = arrivals(start=65530, bits=32)
+    state.blank()
+    feed(state, *range(65530, 65536), 0, 1, 2)
+    _, gaps = state.finish()
+    assert [(gap.kind, gap.first, gap.last) for gap in gaps] == [("rejected", 6, 8)]
+    (told,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "id_bits" in told.getMessage()
+
+
+def test_rejected_numbers_take_the_places_that_a_scan_of_known_length_lacks():
+    state = arrivals(start=100, frames=5)
+    state.blank()
+    feed(state, 100, 101, 3, 4)
+    _, gaps = state.finish()
+    assert [(gap.kind, gap.first, gap.last) for gap in gaps] == [("rejected", 2, 3), ("lost", 2, 4)]
+
+
+def test_numbers_before_the_first_of_a_restarted_scan_are_not_rejected():
+    state = arrivals(start=10)
+    state.blank()
+    assert feed(state, *range(10, 40), *range(10), 10, 11, 12) == [(0, n) for n in range(30)] + [(1, 0), (1, 1), (1, 2)]
+    assert state.finish()[1] == []

@@ -67,6 +67,8 @@ class Arrivals(Generic[Item]):
         """The next update is the value that the channel had when we connected."""
         self._reconnected = False
         self._warned = False
+        self._unplaced = 0
+        """Frames of this scan whose number is below its first: counted as rejected when it ends."""
         self._last: tuple[int, float] | None = None
         self._settled = 0
         self._settled_epoch = 0
@@ -123,7 +125,7 @@ class Arrivals(Generic[Item]):
         number = frame.id & ((1 << self._bits) - 1)
         if self._before_scan(number):
             self._current = False
-            self._warn_before(number)
+            self._leave_out(number)
             return []
         if self._current:
             self._current = False
@@ -146,12 +148,21 @@ class Arrivals(Generic[Item]):
         top = self._sequencer.top
         return number < self._start and (top is None or top < (1 << self._bits) - self._window)
 
-    def _warn_before(self, number: int) -> None:
-        """Say once that frames are left out: nobody counts them, for they have no place in the scan."""
-        if not self._warned:
+    def _leave_out(self, number: int) -> None:
+        """Say once that frames have no place: those before the scan are not its own, later ones count as rejected."""
+        if not self.started:
+            if not self._warned:
+                text = "Frame %d comes before the first projection (first_id + first_proj_id = %d): all below are left out."
+                _log.warning(text, number, self._start)
             self._warned = True
-            text = "Frame %d comes before the first projection (first_id + first_proj_id = %d): all below are left out."
-            _log.warning(text, number, self._start)
+            return
+        self._unplaced += 1
+        if self._unplaced == 1:
+            text = (
+                "Frame %d came after frame %d, below the scan's first (first_id + first_proj_id = %d): it has no angle. "
+                "Such frames count as rejected when the scan ends. A counter that wraps needs its width: id_bits (now %d)."
+            )
+            _log.warning(text, number, self._sequencer.top, self._start, self._bits)
 
     def _continues(self, first: Item, second: Item) -> bool:
         step = (second.id - first.id) % (1 << self._bits)
@@ -171,7 +182,8 @@ class Arrivals(Generic[Item]):
 
     def _settle(self, epoch: int, count: int) -> None:
         if epoch != self._settled_epoch:
-            self._settled, self._settled_epoch = 0, epoch
+            # numbers below the first came before the scan that the restarted detector takes
+            self._settled, self._settled_epoch, self._unplaced = 0, epoch, 0
         self._settled += count
 
     def gaps(self) -> list[Gap]:
@@ -183,7 +195,17 @@ class Arrivals(Generic[Item]):
         waiting, self._candidate = self._candidate, None
         arrival = self._place(waiting) if waiting is not None and waiting.stamp >= self._since else None
         last = self._start + self._frames - 1 if self._frames is not None and self.started else None
-        return ([arrival] if arrival else []), self._by_place(self._sequencer.finish(last))
+        rejected = self._rejected()
+        return ([arrival] if arrival else []), rejected + self._by_place(self._sequencer.finish(last))
+
+    def _rejected(self) -> list[Gap]:
+        """Frames without a number of this scan came instead of those after the newest: they take those places."""
+        open_places = self._unplaced if self._frames is None else min(self._unplaced, self._frames - self.next_place)
+        if open_places <= 0:
+            return []
+        first = self.next_place
+        reason = f"numbered below the scan's first frame {self._start} (id_bits is {self._bits})"
+        return [Gap(self.epoch, first, first + open_places - 1, reason, "rejected")]
 
     def _by_place(self, gaps: list[Gap]) -> list[Gap]:
         moved: list[Gap] = []
