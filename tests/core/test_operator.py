@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from firstlight.core.chunk import Scan, Stream
 from firstlight.core.errors import AxesError, FirstlightError
 from firstlight.core.held import Held
 from firstlight.core.operator import Coordinate, Operator, argument_descriptions, operator
+from firstlight.core.step import Step
 from firstlight.core.units import KeV, Quantity
 
 calls: list[str] = []
@@ -206,3 +207,27 @@ def test_descriptions_end_with_their_section() -> None:
         "One.\n\nArgs:\n    a: First\n        goes on: here.\n    b (int, optional): Second.\n\nRaises:\n    c: No.\n"
     )
     assert argument_descriptions(text) == {"a": "First goes on: here.", "b": "Second."}
+
+
+def test_a_sentence_for_the_methods_section_names_parameters_that_exist() -> None:
+    assert smooth.step.sentence == ""
+    made = operator("->", sentence="Values were scaled by {factor}.")(scaled)
+    assert made.step.sentence == "Values were scaled by {factor}."
+    with pytest.raises(FirstlightError, match="does not exist") as caught:
+        operator("->", sentence="Values were scaled by {fctor}.")(scaled)
+    assert (caught.value.value, caught.value.expected) == ("fctor", "one of factor")
+    with pytest.raises(FirstlightError, match="can not be read"):
+        operator("->", sentence="Values were scaled by {factor.")(scaled)
+    with pytest.raises(FirstlightError, match="names a parameter that does not exist"):
+
+        class Wrong(Step):
+            sentence: ClassVar[str] = "It took {time}."
+
+
+def scaled(values: Array, *, factor: float = 2.0) -> Array:
+    """Scale.
+
+    Args:
+        factor: The factor.
+    """
+    return values * factor

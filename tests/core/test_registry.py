@@ -63,3 +63,19 @@ def test_every_built_in_loads_and_knows_its_name(kind: str) -> None:
         found = registry.get(kind, name)
         use = getattr(getattr(found, "step", found), "use", name)
         assert use == name
+
+
+def test_a_step_is_found_by_its_name_in_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"minus_log_of_theirs": "minus_log", "fbp": "minus_log", "gone": "no_such_step"}
+    monkeypatch.setattr(registry, "aliases", lambda: tables)
+    assert registry.get("operators", "minus_log_of_theirs") is registry.get("operators", "minus_log")
+    assert registry.get("operators", "fbp") is not registry.get("operators", "minus_log"), "our own name wins"
+    assert "minus_log_of_theirs" not in registry.names("operators")
+    with pytest.raises(UnknownName, match="no operator 'gone'"):
+        registry.get("operators", "gone")
+    with pytest.raises(UnknownName, match="no source 'minus_log_of_theirs'"):
+        registry.get("sources", "minus_log_of_theirs")
+
+
+def test_every_alias_names_a_step_that_exists() -> None:
+    assert set(registry.aliases().values()) <= set(registry.names("operators"))

@@ -156,24 +156,31 @@ class OperatorFunction:
         self.step.scalar = body
 
 
-def operator(signature: str, *, cites: tuple[str, ...] | list[str] = ()) -> Callable[[Body], OperatorFunction]:
+def operator(
+    signature: str, *, cites: tuple[str, ...] | list[str] = (), sentence: str = ""
+) -> Callable[[Body], OperatorFunction]:
     """Make a step of a function, whose signature becomes the step's interface.
 
     Args:
         signature: Axes in and out, see `core.axes`.
         cites: DOIs of what the function implements.
+        sentence: What it does, for a methods section; ``{parameter}`` where a value goes (see `Configured.sentence`).
 
     Raises:
-        FirstlightError: A parameter has no annotation, or no line in the docstring's ``Args:`` section.
+        FirstlightError: A parameter has no annotation, or no line in the docstring's ``Args:`` section; the sentence
+            names one that does not exist.
     """
 
     def decorate(body: Body) -> OperatorFunction:
-        return OperatorFunction(body, _model(body, signature, tuple(cites)))
+        model = _model(body, signature)
+        model.cites, model.sentence = tuple(cites), sentence
+        model.check_sentence()
+        return OperatorFunction(body, model)
 
     return decorate
 
 
-def _model(body: Body, signature: str, cites: tuple[str, ...]) -> type[Operator]:
+def _model(body: Body, signature: str) -> type[Operator]:
     hints = get_type_hints(body, include_extras=True)
     described = argument_descriptions(body.__doc__ or "")
     data: list[str] = []
@@ -192,7 +199,6 @@ def _model(body: Body, signature: str, cites: tuple[str, ...]) -> type[Operator]
     model.use = body.__name__
     model.signature = parse_signature(signature)
     model.arguments = tuple(data)
-    model.cites = cites
     model.bodies = {"cpu": body}
     model.coordinates = tuple(coordinates)
     model.wants_held = frozenset(name for name in data if "Held" in str(hints.get(name, "")))

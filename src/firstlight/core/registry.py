@@ -42,6 +42,8 @@ def get(kind: str, name: str) -> Any:
     if (kind, name) in _added:
         return _added[kind, name]
     points = _points(kind)
+    if name not in points and kind == "operators" and aliases().get(name) in points:
+        name = aliases()[name]
     if name not in points:
         close = difflib.get_close_matches(name, names(kind), n=3)
         raise UnknownName(
@@ -75,6 +77,15 @@ EXTRAS = {
     "matplotlib": "notebook",
 }
 """Import name of an optional library to the extra that installs it."""
+
+
+@cache
+def aliases() -> dict[str, str]:
+    """Names of steps in other programs, with ours: plugins give tables of them, and a name of ours always wins."""
+    found: dict[str, str] = {}
+    for point in entry_points(group="firstlight.aliases"):
+        found |= point.load()()
+    return found
 
 
 def add(kind: str, name: str, plugin: Any) -> None:

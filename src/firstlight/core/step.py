@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from string import Formatter
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
@@ -12,7 +13,7 @@ from pydantic_core import CoreSchema
 
 from .axes import DEFAULT_OUTPUT, Pattern, Signature, halo_of, output_axes, parse_signature, without_axis
 from .chunk import Scan, Stream
-from .errors import AxesError
+from .errors import AxesError, FirstlightError
 from .units import Quantity
 
 _LIMITS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
@@ -37,6 +38,36 @@ class Configured(BaseModel):
     """The name under which it is registered."""
     cites: ClassVar[tuple[str, ...]] = ()
     """DOIs of what it implements."""
+    sentence: ClassVar[str] = ""
+    """What it does, for a methods section: past tense, ``{parameter}`` where a value (with its unit) goes."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a sentence about a parameter that does not exist."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.check_sentence()
+
+    @classmethod
+    def check_sentence(cls) -> None:
+        """Look whether each brace of the sentence names a parameter.
+
+        Raises:
+            FirstlightError: One does not, or a brace is not closed.
+        """
+        try:
+            named = [name for _, name, _, _ in Formatter().parse(cls.sentence) if name is not None]
+        except ValueError as error:
+            raise FirstlightError(
+                f"The sentence of '{cls.__name__}' can not be read: {error}.", field="sentence"
+            ) from None
+        for name in named:
+            if name not in cls.model_fields:
+                raise FirstlightError(
+                    f"The sentence of '{cls.__name__}' names a parameter that does not exist.",
+                    field="sentence",
+                    value=name,
+                    expected="one of " + (", ".join(cls.model_fields) or "none"),
+                )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
