@@ -5,9 +5,9 @@ import gc
 import numpy as np
 
 from firstlight.connectors.pva.chunks import CHUNK_BYTES, Gatherer
-from firstlight.connectors.pva.handover import HandOver, Pool, lend
 from firstlight.connectors.pva.wire import Frame
 from firstlight.core.chunk import Chunk, End, Gap
+from firstlight.core.handover import HandOver, Pool, lend
 
 
 def chunk(*ids, stream="data", epoch=0):

@@ -9,8 +9,8 @@ import numpy as np
 
 from firstlight.core.arrays import Array, as_ids
 from firstlight.core.chunk import Chunk
+from firstlight.core.handover import Pool, lend
 
-from .handover import Pool, lend
 from .wire import Frame, decode_into
 
 CHUNK_BYTES = 4 * 2**20

@@ -17,13 +17,13 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError, MissingExtra
+from firstlight.kernels import decompress
 
 Bytes = memoryview
 
-HIGHEST_RATIO = {"lz4": 255, "lz4hdf5": 255, "bslz4": 255, "zlib": 1032}
+HIGHEST_RATIO = {**dict.fromkeys(("lz4", "lz4hdf5", "bslz4"), decompress.HIGHEST_RATIO), "zlib": 1032}
 """How many times smaller than its content a stream can be at best; more is a lie told to make us take memory."""
 
-_LZ4_BLOCK = 1 << 20
 _SMALL = 4096
 
 
@@ -117,118 +117,36 @@ def encode(codec: str, pixels: Array) -> Array:
     return np.frombuffer(encoder(np.ascontiguousarray(pixels)), np.uint8)
 
 
-# ---- LZ4 ------------------------------------------------------------------------------------------------------------
+# ---- LZ4, and bitshuffle + LZ4 --------------------------------------------------------------------------------------
 
 
-def _lz4_block(codec: str, block: Bytes, out: Array) -> None:
-    """Decode one raw LZ4 block that must fill `out`."""
-    lz4 = _library("lz4.block")
+def _with_kernel(codec: str, decoder: Callable[..., None], *arguments: Any) -> None:
+    """Run a decoder of `kernels.decompress`, with its errors in this module's words."""
     try:
-        raw = lz4.decompress(block, uncompressed_size=out.nbytes)
-    except (lz4.LZ4BlockError, ValueError, MemoryError, OverflowError) as error:
+        decoder(*arguments)
+    except decompress.BrokenStream as error:
         raise _bad(codec, str(error)) from error
-    if len(raw) != out.nbytes:
-        raise _bad(codec, "it holds too little", len(raw), f"{out.nbytes} byte")
-    out[:] = np.frombuffer(raw, np.uint8)
-
-
-def _has_hdf5_header(payload: Bytes, size: int) -> bool:
-    """True if the stream was copied from an HDF5 file with its filter's header, as pvapy's simulator does.
-
-    The header begins with the size as 8 bytes, most of them zero, which no LZ4 block and no block length can be.
-    """
-    return len(payload) > 12 and int.from_bytes(payload[:8], "big") == size
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(missing.name or codec, "epics", "Decoding compressed frames") from missing
 
 
 def _decode_lz4(payload: Bytes, out: Array, itemsize: int) -> None:
-    if _has_hdf5_header(payload, out.nbytes):
-        _decode_lz4hdf5(payload, out, itemsize)
-    else:
-        _lz4_block("lz4", payload, out)
-
-
-def _encode_lz4(pixels: Array) -> bytes:
-    return _library("lz4.block").compress(pixels.tobytes(), store_size=False)
+    _with_kernel("lz4", decompress.decode_lz4, payload, out)
 
 
 def _decode_lz4hdf5(payload: Bytes, out: Array, itemsize: int) -> None:
-    """8 bytes total size, 4 bytes block size, then blocks: 4 bytes length and content (big-endian)."""
-    if len(payload) < 12:
-        raise _bad("lz4hdf5", "the header is cut off", len(payload), "at least 12 byte")
-    total, block = struct.unpack_from(">QI", payload)
-    if total != out.nbytes or block == 0:
-        raise _bad("lz4hdf5", "the header tells another size", (total, block), f"{out.nbytes} byte")
-    at, filled = 12, 0
-    while filled < total:
-        size = min(block, total - filled)
-        length = int.from_bytes(payload[at : at + 4], "big")
-        at += 4
-        if length > len(payload) - at or length == 0:
-            raise _bad("lz4hdf5", "a block is cut off", length, f"at most {len(payload) - at} byte")
-        part = out[filled : filled + size]
-        if length == size:
-            # a block that did not shrink is stored as it is
-            part[:] = np.frombuffer(payload[at : at + length], np.uint8)
-        else:
-            _lz4_block("lz4hdf5", payload[at : at + length], part)
-        at += length
-        filled += size
-
-
-def _encode_lz4hdf5(pixels: Array) -> bytes:
-    raw = pixels.tobytes()
-    parts = [struct.pack(">QI", len(raw), _LZ4_BLOCK)]
-    for start in range(0, len(raw), _LZ4_BLOCK):
-        block = raw[start : start + _LZ4_BLOCK]
-        packed = _library("lz4.block").compress(block, store_size=False)
-        stored = packed if len(packed) < len(block) else block
-        parts += [struct.pack(">I", len(stored)), stored]
-    return b"".join(parts)
-
-
-# ---- bitshuffle + LZ4 -----------------------------------------------------------------------------------------------
-
-
-def default_block(itemsize: int) -> int:
-    """Pixels per block where the stream does not say: 8 KiB, a multiple of 8, at least 128 (bitshuffle's own rule)."""
-    return max(8192 // itemsize // 8 * 8, 128)
-
-
-def _check_bslz4(payload: Bytes, size: int, itemsize: int, block: int) -> None:
-    """Walk the block lengths: bitshuffle itself trusts them, and would read past a stream that is cut off."""
-    pixels = size // itemsize
-    blocks, rest = divmod(pixels, block)
-    blocks += rest >= 8
-    at = 0
-    for _ in range(blocks):
-        length = int.from_bytes(payload[at : at + 4], "big")
-        at += 4 + length
-        if length == 0 or at > len(payload):
-            raise _bad("bslz4", "a block is cut off", length)
-    if len(payload) - at != pixels % 8 * itemsize:
-        raise _bad("bslz4", "bytes are left over or missing", len(payload) - at, f"{pixels % 8 * itemsize} byte")
+    _with_kernel("lz4hdf5", decompress.decode_lz4_framed, payload, out)
 
 
 def _decode_bslz4(payload: Bytes, out: Array, itemsize: int) -> None:
-    block = default_block(itemsize)
-    if _has_hdf5_header(payload, out.nbytes):
-        block = int.from_bytes(payload[8:12], "big") // itemsize
-        payload = payload[12:]
-        if block < 8 or block % 8:
-            raise _bad("bslz4", "the header tells an impossible block", block, "a multiple of 8 pixels")
-    _check_bslz4(payload, out.nbytes, itemsize, block)
-    dtype = np.dtype(f"u{itemsize}")
-    shape = (out.nbytes // itemsize,)
+    _with_kernel("bslz4", decompress.decode_bslz4, payload, out, itemsize)
+
+
+def _encode(encoder: Callable[..., bytes], pixels: Array, *, framed: bool = False) -> bytes:
     try:
-        raw = _library("bitshuffle").decompress_lz4(np.frombuffer(payload, np.uint8), shape, dtype, block)
-    except (RuntimeError, ValueError) as error:
-        raise _bad("bslz4", str(error)) from error
-    out.view(dtype)[:] = raw
-
-
-def _encode_bslz4(pixels: Array) -> bytes:
-    flat = pixels.reshape(-1).view(f"u{pixels.itemsize}")
-    return _library("bitshuffle").compress_lz4(flat, 0).tobytes()
+        return encoder(pixels, framed=framed)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(missing.name or "", "epics", "Compressing frames") from missing
 
 
 # ---- Blosc and zlib -------------------------------------------------------------------------------------------------
@@ -282,9 +200,9 @@ _DECODERS: dict[str, Callable[[Bytes, Array, int], None]] = {
     "zlib": _decode_zlib,
 }
 _ENCODERS: dict[str, Callable[[Array], bytes]] = {
-    "lz4": _encode_lz4,
-    "lz4hdf5": _encode_lz4hdf5,
-    "bslz4": _encode_bslz4,
+    "lz4": lambda pixels: _encode(decompress.encode_lz4, pixels),
+    "lz4hdf5": lambda pixels: _encode(decompress.encode_lz4, pixels, framed=True),
+    "bslz4": lambda pixels: _encode(decompress.encode_bslz4, pixels),
     "blosc": _encode_blosc,
     "zlib": _encode_zlib,
 }

@@ -15,12 +15,12 @@ from p4p.client.raw import Context, Disconnected
 from firstlight.core.arrays import Array, as_ids
 from firstlight.core.chunk import MAIN, Chunk, End, Gap
 from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.core.handover import HandOver
 
 from . import wire
 from .arrivals import Arrival, Arrivals
 from .chatter import hush
 from .chunks import Gatherer
-from .handover import HandOver
 
 _log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from firstlight.core.arrays import Array
-from firstlight.core.buffer import gaps_of
-from firstlight.core.chunk import MAIN, Chunk, Gap, Item
+from .arrays import Array
+from .buffer import gaps_of
+from .chunk import MAIN, Chunk, Gap, Item
 
 
 class Lease:
