@@ -62,7 +62,7 @@ def copy(tooth, tmp_path):
     ("change", "given_", "words"),
     [
         ("del exchange/data", {}, ["/exchange/data", "does not exist"]),
-        ("del exchange/theta", {}, ["holds no angles", "angle_range"]),
+        ("del exchange/theta", {}, ["holds no angles", "0:180"]),
         ("radians", {}, ["radians", "angle_unit"]),
         ("short theta", {}, ["100 angles", "181 frames"]),
         ("del exchange/data_white", {"flats": "exchange/data_white"}, ["flats", "does not exist"]),
@@ -124,10 +124,10 @@ def test_calibration_of_the_file_and_of_the_user(copy):
     source.close()
 
 
-def test_angle_range_stands_in_for_missing_angles(copy):
+def test_a_range_stands_in_for_missing_angles(copy):
     with h5py.File(copy, "r+") as file:
         del file["exchange/theta"]
-    scan = DXfileSource(path=copy, angle_range=180).open()
+    scan = DXfileSource(path=copy, angles="0:180").open()
     assert scan.coords["angle"][1] == pytest.approx(180 / 181)
 
 

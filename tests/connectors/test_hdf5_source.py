@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firstlight.connectors.hdf5.place import boxes, missing_ranges, runs, volume
+from firstlight.connectors.recorded.place import boxes, missing_ranges, runs, volume
 from firstlight.connectors.hdf5.source import Hdf5Source
 from firstlight.core.chunk import MAIN, Chunk, End
 from firstlight.core.errors import SourceError, UnknownName
@@ -123,7 +123,7 @@ def test_arrival_can_be_set(scan_file):
 
 
 def test_angles_from_start_and_step(scan_file):
-    source = Hdf5Source(path=scan_file, dataset="a/frames", axes="angle row col", angle_start=10, angle_step="4.5 deg")
+    source = Hdf5Source(path=scan_file, dataset="a/frames", axes="angle row col", angles="10::4.5")
     with Opened(source) as (_, scan):
         np.testing.assert_allclose(scan.coords["angle"][:3], [10, 14.5, 19])
 

@@ -65,9 +65,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
 LIVE = {"pva": TESTS / "connectors" / "pva" / "test_source.py"}
 """Sources that need a server of their own: where their tests are."""
 UNLIMITED = {
-    "hdf5": {"angle_start", "angle_step"},
+    **dict.fromkeys(("hdf5", "dxfile", "nxtomo"), {"angles"}),
     "phantom": {"start", "center"},
     "phantom4d": {"strength"},
-    "dxfile": {"angle_range"},
-    "nxtomo": {"angle_range"},
 }

@@ -13,9 +13,9 @@ from firstlight.core.errors import SinkError
 
 from ..hdf5.handles import File
 from ..hdf5.nexus import known_angles
-from ..hdf5.place import missing_ranges
 from ..hdf5.target import Storage, Target, whole_bytes
 from ..hdf5.writing import FileSink, Writing
+from ..recorded.place import missing_ranges
 
 _NAMES = {MAIN: "data", "dark": "data_dark", "flat": "data_white"}
 _DESCRIBED = {MAIN: "ImageData", "dark": "DarkData", "flat": "WhiteData"}

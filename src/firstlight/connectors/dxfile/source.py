@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import SourceError
-from firstlight.core.units import Degree, KeV, Micrometre, Quantity
+from firstlight.core.units import Quantity
 
-from ..hdf5.angles import AngleUnit, degrees
+from ..hdf5.angles import chosen
 from ..hdf5.files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
-from ..hdf5.frames import FileSource, Frames, Recording, check_numbers
+from ..hdf5.frames import DatasetReader, check_numbers, covered, image_dataset, recorded
 from ..hdf5.handles import File
-from ..hdf5.place import runs
-from ..hdf5.source import covered, image_frames, image_stream
+from ..recorded.frames import Frames, Recording, image_stream
+from ..recorded.place import runs
+from ..recorded.source import RecordedSource
 
 _INSTRUMENT = "measurement/instrument"
 _PIXEL_AT_SAMPLE = (f"{_INSTRUMENT}/detection_system/objective/resolution",)
 _PIXEL_OF_DETECTOR = (f"{_INSTRUMENT}/detector/pixel_size", f"{_INSTRUMENT}/detector/pixel_size_x")
+_ANGLES = "exchange/theta"
 _MAGNIFICATION = f"{_INSTRUMENT}/detection_system/objective/magnification"
 _WORDS = {
     "title": "exchange/title",
@@ -35,7 +36,7 @@ _WORDS = {
 }
 
 
-class DXfileSource(FileSource):
+class DXfileSource(RecordedSource):
     """Plays a tomography scan from a DXfile (Data Exchange, as written at the Advanced Photon Source)."""
 
     use: ClassVar[str] = "dxfile"
@@ -47,16 +48,6 @@ class DXfileSource(FileSource):
     """Path of the dark frames; null: there are none."""
     flats: str | None = "exchange/data_white"
     """Path of the flat frames; null: there are none."""
-    theta: str = "exchange/theta"
-    """Path of the angles."""
-    angle_unit: AngleUnit | None = None
-    """Unit of the angles; default: degree, and numbers that look like radians are refused."""
-    angle_range: Degree | None = None
-    """Spread the angles evenly over this range, its end left out, where the file has none."""
-    pixel: Annotated[Micrometre, Field(gt=0)] | None = None
-    """Pixel size at the sample; default: what the file says."""
-    energy: Annotated[KeV, Field(gt=0)] | None = None
-    """Photon energy; default: what the file says."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -68,8 +59,15 @@ class DXfileSource(FileSource):
         except (SourceError, OSError):
             return False
 
-    def record(self, file: File) -> Recording:
-        """Find projections, darks, whites and angles."""
+    def load(self) -> Recording:
+        """Open the file and find projections, darks, whites and angles.
+
+        Raises:
+            SourceError: The file can not be read, or something that is needed is missing or makes no sense.
+        """
+        return recorded(self.path, self._record)
+
+    def _record(self, file: File) -> Recording:
         found = dataset(file, self.data, "data")
         check_numbers(found, "data", 3)
         frames, rows, columns = found.shape
@@ -81,11 +79,11 @@ class DXfileSource(FileSource):
         )
         keep = covered(found, 1)
         coords = {"angle": self._angles(file, frames, keep)}
-        images = [image_frames(file, path, name, main) for name, path in self._images(file)]
+        images = [image_dataset(file, path, name, main) for name, path in self._images(file)]
         streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in images}
         parts = [each for part in images for each in _by_set(part)]
         ids = np.arange(frames, dtype=np.int64)
-        parts.append(Frames(found, ids, ids, keep, coords, reason="missing in the file", kind="lost"))
+        parts.append(Frames(DatasetReader(found), ids, ids, keep, coords, reason="missing in the file", kind="lost"))
         order = (*(part.stream for part in images), MAIN)
         return Recording(
             Scan(streams, self.path.stem, self._calibration(file), coords, order, words(file, _WORDS)), tuple(parts)
@@ -104,27 +102,24 @@ class DXfileSource(FileSource):
         return found
 
     def _angles(self, file: File, frames: int, keep: Array | None) -> Array:
-        if self.angle_range is not None:
-            return np.arange(frames) * (self.angle_range / frames)
-        if not is_dataset(lookup(file, self.theta)) and "theta" not in self.model_fields_set:
+        if self.angles is None and not is_dataset(lookup(file, _ANGLES)):
             raise SourceError(
                 f"The file {self.path.name} holds no angles: they are written after the scan, so it may not have been closed cleanly.",
-                field="theta",
-                value=self.theta,
+                field="angles",
+                value=_ANGLES,
                 expected="the angle of every projection, in degree",
-                next_move="Name the dataset in theta, or set angle_range to 180 or 360.",
+                next_move="Name the dataset in angles, or give a range such as 0:180 or 0:360.",
             )
-        return degrees(dataset(file, self.theta, "theta"), frames, unit=self.angle_unit, field="theta", needed=keep)
+        return chosen(self.angles or _ANGLES, file, frames, unit=self.angle_unit, needed=keep)
 
     def _calibration(self, file: File) -> dict[str, Quantity]:
-        found = {
-            "pixel": Quantity(self.pixel, "um") if self.pixel else self._pixel(file),
-            "energy": Quantity(self.energy, "keV")
-            if self.energy
-            else quantity(file, (f"{_INSTRUMENT}/monochromator/energy",), "keV"),
-            "distance": quantity(file, (f"{_INSTRUMENT}/sample_motor_stack/detector_distance",), "mm"),
-        }
-        return {name: value for name, value in found.items() if value is not None}
+        return self.known(
+            {
+                "pixel": self._pixel(file),
+                "energy": quantity(file, (f"{_INSTRUMENT}/monochromator/energy",), "keV"),
+                "distance": quantity(file, (f"{_INSTRUMENT}/sample_motor_stack/detector_distance",), "mm"),
+            }
+        )
 
     def _pixel(self, file: File) -> Quantity | None:
         """The pixel size at the sample: stated, or that of the detector over the magnification."""
@@ -139,10 +134,11 @@ class DXfileSource(FileSource):
 
 def _by_set(part: Frames) -> list[Frames]:
     """The sets that frames were taken in, where our own sink noted their place in the acquisition."""
-    noted = lookup(part.dataset.parent, part.dataset.name.rpartition("/")[2] + "_id")
-    if not is_dataset(noted) or len(noted) != len(part.rows):
+    found = getattr(part.reader, "dataset", None)
+    noted: Any = None if found is None else lookup(found.parent, found.name.rpartition("/")[2] + "_id")
+    if found is None or not is_dataset(noted) or len(noted) != len(part.rows):
         return [part]
-    there = covered(part.dataset, 1, f"covered_{part.stream}")
+    there = covered(found, 1, f"covered_{part.stream}")
     came = len(part.rows) if there is None else int(there.sum())
     ids = np.asarray(noted[:came], dtype=np.int64)
     cut = [replace(part, rows=part.rows[start:stop], ids=ids[start:stop]) for start, stop in runs(ids)]

@@ -11,18 +11,21 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import SourceError
-from firstlight.core.units import Degree, KeV, Micrometre, Quantity
+from firstlight.core.units import Quantity
 
-from .angles import AngleUnit, degrees, per_id
+from ..recorded.angles import per_id
+from ..recorded.frames import Frames, Recording, image_stream
+from ..recorded.source import RecordedSource
+from .angles import chosen, degrees
 from .files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
-from .frames import FileSource, Frames, Recording, check_numbers
-from .handles import Dataset, File, Group
+from .frames import DatasetReader, check_numbers, covered, image_dataset, recorded
+from .handles import Dataset, File
 
 _DETECTOR = ("row", "col", "channel", "bin")
 """Labels that belong to one frame, wherever they end the list of axes."""
 
 
-class Hdf5Source(FileSource):
+class Hdf5Source(RecordedSource):
     """Plays a dataset of any HDF5 file.
 
     Without `dataset` and `axes`, the NeXus attributes ``default``, ``signal`` and ``axes`` say what to play.
@@ -36,22 +39,10 @@ class Hdf5Source(FileSource):
     """Label of every dimension, slowest first, such as ``angle row col``; default: the NeXus ``axes``."""
     arrival: Annotated[int, Field(ge=1)] | None = None
     """How many leading axes were scanned; default: all that do not belong to a frame (row, col, channel, bin)."""
-    angles: str | None = None
-    """Path of a dataset with the angle of every frame."""
-    angle_unit: AngleUnit | None = None
-    """Unit of the angles; default: what the file says, or degree."""
-    angle_start: Degree = 0.0
-    """First angle, where there is no dataset of angles but `angle_step`."""
-    angle_step: Degree | None = None
-    """Step from angle to angle, where there is no dataset of them."""
     darks: str | None = None
     """Path of the dark frames (frame row col)."""
     flats: str | None = None
     """Path of the flat frames (frame row col)."""
-    pixel: Annotated[Micrometre, Field(gt=0)] | None = None
-    """Pixel size at the sample; default: what the file says."""
-    energy: Annotated[KeV, Field(gt=0)] | None = None
-    """Photon energy; default: what the file says."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -62,8 +53,15 @@ class Hdf5Source(FileSource):
         except (SourceError, OSError):
             return False
 
-    def record(self, file: File) -> Recording:
-        """Find the frames, their angles, darks and flats."""
+    def load(self) -> Recording:
+        """Open the file and find the frames, their angles, darks and flats.
+
+        Raises:
+            SourceError: The file can not be read, or something that is needed is missing or makes no sense.
+        """
+        return recorded(self.path, self._record)
+
+    def _record(self, file: File) -> Recording:
         found = dataset(file, self._data_path(file), "dataset")
         axes = self._axes(found)
         check_numbers(found, "axes", len(axes))
@@ -85,10 +83,19 @@ class Hdf5Source(FileSource):
         keep = covered(found, arrival)
         coords = self._coords(file, main, keep)
         images = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path}
-        parts = [image_frames(file, path, name, main) for name, path in images.items()]
+        parts = [image_dataset(file, path, name, main) for name, path in images.items()]
         count = np.arange(main.frames or 0, dtype=np.int64)
         parts.append(
-            Frames(found, count, count, keep, coords, arrival=arrival, reason="missing in the file", kind="lost")
+            Frames(
+                DatasetReader(found),
+                count,
+                count,
+                keep,
+                coords,
+                arrival=arrival,
+                reason="missing in the file",
+                kind="lost",
+            )
         )
         streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in parts[:-1]}
         scan = Scan(
@@ -134,48 +141,19 @@ class Hdf5Source(FileSource):
             if self.dataset and not self.angles
             else lookup(file, f"{self._data_path(file).rpartition('/')[0]}/angle")
         )
-        if self.angles:
-            values = degrees(
-                dataset(file, self.angles, "angles"),
-                frames,
-                unit=self.angle_unit,
-                field="angles",
-                needed=keep if main.arrival == 1 else None,
-            )
-        elif self.angle_step is not None:
-            values = self.angle_start + self.angle_step * np.arange(frames)
+        needed = keep if main.arrival == 1 else None
+        if self.angles is not None:
+            values = chosen(self.angles, file, frames, unit=self.angle_unit, needed=needed)
         elif is_dataset(beside):
-            values = degrees(
-                beside,
-                frames,
-                unit=self.angle_unit,
-                field="angles",
-                trust=True,
-                needed=keep if main.arrival == 1 else None,
-            )
+            values = degrees(beside, frames, unit=self.angle_unit, field="angles", trust=True, needed=needed)
         else:
             return {}
         shape = tuple(main.size(label) for label in main.arrival_axes)
         return {"angle": per_id(values, shape, main.arrival_axes.index("angle"))}
 
     def _calibration(self, file: File) -> dict[str, Quantity]:
-        found = {
-            "pixel": Quantity(self.pixel, "um") if self.pixel else quantity(file, ("entry/calibration/pixel",), "um"),
-            "energy": Quantity(self.energy, "keV")
-            if self.energy
-            else quantity(file, ("entry/calibration/energy",), "keV"),
-            "distance": quantity(file, ("entry/calibration/distance",), "mm"),
-        }
-        return {name: value for name, value in found.items() if value is not None}
-
-
-def covered(found: Dataset, arrival: int, mask_name: str = "covered") -> Array | None:
-    """Which frames are there, where our own sink wrote a mask beside them."""
-    mask = lookup(found.parent, mask_name)
-    if mask == found or not is_dataset(mask) or mask.shape != found.shape[:arrival]:
-        return None
-    there = np.asarray(mask[()], dtype=bool).ravel()
-    return None if there.all() else there
+        units = {"pixel": "um", "energy": "keV", "distance": "mm"}
+        return self.known({name: quantity(file, (f"entry/calibration/{name}",), unit) for name, unit in units.items()})
 
 
 def _scanned(axes: tuple[str, ...]) -> int:
@@ -183,33 +161,6 @@ def _scanned(axes: tuple[str, ...]) -> int:
     while count > 1 and axes[count - 1] in _DETECTOR:
         count -= 1
     return count if count < len(axes) else 1
-
-
-def image_frames(file: Group, path: str, name: str, main: Stream) -> Frames:
-    """Dark or flat frames from a dataset of their own, which count as taken before the first frame (ids −n … −1).
-
-    Raises:
-        SourceError: The dataset is missing, or its frames do not have the shape of the data's.
-    """
-    found = dataset(file, path, f"{name}s")
-    check_numbers(found, f"{name}s")
-    if found.shape[1:] != main.frame_shape:
-        raise SourceError(
-            f"The {name} frames in '{path}' do not fit the data.",
-            field=f"{name}s",
-            value=found.shape,
-            expected=f"(frames, {', '.join(map(str, main.frame_shape))})",
-            next_move="Name the dataset that was taken with the same region of the detector.",
-        )
-    rows = np.arange(len(found), dtype=np.int64)
-    return Frames(found, rows, rows - len(found), stream=name)
-
-
-def image_stream(part: Frames, main: Stream) -> Stream:
-    """How a stream of dark or flat frames looks beside the data."""
-    axes = ("frame", *main.frame_axes)
-    sizes = {label: main.sizes[label] for label in main.frame_axes} | {"frame": len(part.rows)}
-    return Stream(axes, sizes, part.dataset.dtype.newbyteorder("=").name, unit=main.unit, first=-len(part.rows))
 
 
 def default_signal(file: File) -> str | None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from firstlight.core.errors import SourceError
 
+from ..recorded.place import missing_ranges
 from .files import is_dataset, is_group, lookup, open_file, text
 from .handles import File
 from .nexus import DATA, ENTRY
-from .place import missing_ranges
 
 
 @dataclass(frozen=True, slots=True)

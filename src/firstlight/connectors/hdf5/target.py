@@ -12,9 +12,9 @@ from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import Chunk, Stream
 from firstlight.core.errors import SinkError
 
+from ..recorded.place import boxes, missing_ranges, runs, volume
 from .create import Compression, filters, settled
 from .handles import Dataset, Group
-from .place import boxes, missing_ranges, runs, volume
 
 _STORED = 2**20
 """Aim for storage chunks of this size in byte, where frames are smaller."""

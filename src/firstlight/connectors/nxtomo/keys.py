@@ -9,7 +9,7 @@ import numpy as np
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.errors import SourceError
 
-from ..hdf5.place import runs
+from ..recorded.place import runs
 
 PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
 ALIGNMENT = -1

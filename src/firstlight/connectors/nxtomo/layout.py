@@ -42,7 +42,6 @@ def find_layout(
     entry: str | None = None,
     data: str | None = None,
     image_key: str | None = None,
-    angles: str | None = None,
 ) -> Layout:
     """Find the parts of a scan; what the caller names is taken as it is.
 
@@ -61,7 +60,7 @@ def find_layout(
     if key is None:
         raise _no_key(file, base)
     control = _first(file, base, _CONTROL) if image_key is None else None
-    return Layout(base, RAW, found, key, control, angles or _angles(file, base, found))
+    return Layout(base, RAW, found, key, control, _angles(file, base, found))
 
 
 def _entry(file: File, wanted: str | None) -> tuple[str, str]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import SourceError
-from firstlight.core.units import KeV, Micrometre, Quantity
 
-from ..hdf5.angles import AngleUnit, degrees
+from ..hdf5.angles import chosen
 from ..hdf5.files import attribute, dataset, lookup, open_file, quantity, words
-from ..hdf5.frames import FileSource, Frames, Recording, check_numbers
+from ..hdf5.frames import DatasetReader, check_numbers, recorded
 from ..hdf5.handles import Dataset, File
+from ..recorded.frames import Frames, Recording
+from ..recorded.source import RecordedSource
 from .keys import ALIGNMENT, FrameSet, check_key, sort_frames
 from .layout import PROCESSED, Layout, broken_angles, find_layout
 
@@ -37,7 +37,7 @@ _WORDS = {
 }
 
 
-class NXtomoSource(FileSource):
+class NXtomoSource(RecordedSource):
     """Plays a tomography scan from a NeXus file with an image key (NXtomo), or slices of a volume (NXtomoproc).
 
     Projections have the ids 0, 1, 2 …; darks and flats lie on the same scale: before zero, between, or after them.
@@ -52,14 +52,6 @@ class NXtomoSource(FileSource):
     """Path of the frames; default: where NXtomo has them."""
     image_key: str | None = None
     """Path of the key (0 projection, 1 flat, 2 dark, 3 invalid); default: where NXtomo has it."""
-    angles: str | None = None
-    """Path of the angle of every frame; default: rotation_angle, or whatever is called so."""
-    angle_unit: AngleUnit | None = None
-    """Unit of the angles; default: what the file says, or degree."""
-    pixel: Annotated[Micrometre, Field(gt=0)] | None = None
-    """Pixel size at the sample; default: what the file says."""
-    energy: Annotated[KeV, Field(gt=0)] | None = None
-    """Photon energy; default: what the file says."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -71,9 +63,16 @@ class NXtomoSource(FileSource):
             return False
         return True
 
-    def record(self, file: File) -> Recording:
-        """Find frames, keys and angles."""
-        layout = find_layout(file, entry=self.entry, data=self.data, image_key=self.image_key, angles=self.angles)
+    def load(self) -> Recording:
+        """Open the file and find frames, keys and angles.
+
+        Raises:
+            SourceError: The file can not be read, or something that is needed is missing or makes no sense.
+        """
+        return recorded(self.path, self._record)
+
+    def _record(self, file: File) -> Recording:
+        layout = find_layout(file, entry=self.entry, data=self.data, image_key=self.image_key)
         frames = dataset(file, layout.data, "data")
         check_numbers(frames, "data", 3)
         return self._volume(file, layout, frames) if layout.kind == PROCESSED else self._scan(file, layout, frames)
@@ -82,7 +81,7 @@ class NXtomoSource(FileSource):
         axes = ("z", "y", "x")
         main = Stream(axes, dict(zip(axes, frames.shape, strict=True)), _dtype(frames), unit=attribute(frames, "units"))
         ids = np.arange(len(frames), dtype=np.int64)
-        return Recording(self._describe(file, layout, {MAIN: main}, {}), (Frames(frames, ids, ids),))
+        return Recording(self._describe(file, layout, {MAIN: main}, {}), (Frames(DatasetReader(frames), ids, ids),))
 
     def _scan(self, file: File, layout: Layout, frames: Dataset) -> Recording:
         key = self._key(file, layout, len(frames))
@@ -106,7 +105,7 @@ class NXtomoSource(FileSource):
         keep = None if kinds.valid.all() else kinds.valid
         parts.append(
             Frames(
-                frames,
+                DatasetReader(frames),
                 kinds.rows,
                 np.arange(len(kinds.rows), dtype=np.int64),
                 keep,
@@ -125,6 +124,8 @@ class NXtomoSource(FileSource):
         return np.where(control == ALIGNMENT, ALIGNMENT, key) if len(control) == frames else key
 
     def _angles(self, file: File, layout: Layout, frames: int) -> Array:
+        if self.angles is not None:
+            return chosen(self.angles, file, frames, unit=self.angle_unit, trust=True)
         if layout.angles is None:
             broken = broken_angles(file, layout.entry)
             raise SourceError(
@@ -136,16 +137,17 @@ class NXtomoSource(FileSource):
                 next_move="Name the dataset in 'angles'"
                 + (", or copy the file that the link names." if broken else "."),
             )
-        return degrees(dataset(file, layout.angles, "angles"), frames, unit=self.angle_unit, field="angles", trust=True)
+        return chosen(layout.angles, file, frames, unit=self.angle_unit, trust=True)
 
     def _describe(self, file: File, layout: Layout, streams: dict[str, Stream], coords: dict[str, Array]) -> Scan:
         entry = lookup(file, layout.entry or "/")
-        found = {
-            "pixel": Quantity(self.pixel, "um") if self.pixel else quantity(entry, _PIXEL, "m"),
-            "energy": Quantity(self.energy, "keV") if self.energy else quantity(entry, _ENERGY, "keV"),
-            "distance": quantity(entry, _DISTANCE, "m"),
-        }
-        calibration = {name: value for name, value in found.items() if value is not None}
+        calibration = self.known(
+            {
+                "pixel": quantity(entry, _PIXEL, "m"),
+                "energy": quantity(entry, _ENERGY, "keV"),
+                "distance": quantity(entry, _DISTANCE, "m"),
+            }
+        )
         order = tuple(name for name in ("dark", "flat", MAIN) if name in streams)
         return Scan(streams, self.path.stem, calibration, coords, order, words(entry, _WORDS))
 
@@ -155,4 +157,6 @@ def _dtype(frames: Dataset) -> str:
 
 
 def _set_frames(frames: Dataset, name: str, sets: tuple[FrameSet, ...]) -> list[Frames]:
-    return [Frames(frames, each.rows, each.ids, stream=name, set=number) for number, each in enumerate(sets)]
+    return [
+        Frames(DatasetReader(frames), each.rows, each.ids, stream=name, set=number) for number, each in enumerate(sets)
+    ]
