@@ -201,6 +201,8 @@ class Scan:
     """The order in which the streams come, where the source knows it (streams that are not named come any time)."""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Anything else worth keeping, such as the sample's name."""
+    selected: Mapping[str, range] = field(default_factory=dict[str, range])
+    """By axis of which the user selected a part: the positions of the recorded scan that are left."""
 
     @property
     def main(self) -> Stream:

@@ -13,13 +13,15 @@ from . import registry
 from .buffer import BufferSettings
 from .errors import FirstlightError, JobError
 from .pipeline import Emit, Pipeline, Reference, build, parse_node
+from .selected import Selected
+from .selection import Picked
 from .sink import Sink
 from .source import Source
 from .units import Bytes
 from .view import View
 
 WEB = "web"
-PARTS = ("name", "source", "steps", "sinks", "views", "buffers", "runner")
+PARTS = ("name", "source", "only", "steps", "sinks", "views", "buffers", "runner")
 
 
 class RunnerSettings(BaseModel):
@@ -70,6 +72,14 @@ class Job:
     name: str = "run"
     collect: bool = False
     """Keep the outputs that nothing else uses, as results in memory."""
+    only: Mapping[str, Picked] = field(default_factory=dict[str, Picked])
+    """By axis: the positions of the scan that are wanted, cut out at the source."""
+    played: Source = field(init=False)
+    """The source, or the part of it that is wanted: what a runner opens."""
+
+    def __post_init__(self) -> None:
+        """Put the selection around the source."""
+        object.__setattr__(self, "played", Selected.of(self.source, self.only))
 
     def buffer(self, stream: str) -> BufferSettings:
         """Settings of the buffer behind a stream: the user's, or one that suits the source."""
@@ -78,7 +88,10 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a job file; `parse_job` reads it back."""
-        job: dict[str, Any] = {"name": self.name, "source": _plugin(self.source), "steps": self.pipeline.to_dict()}
+        job: dict[str, Any] = {"name": self.name, "source": _plugin(self.source)}
+        if self.only:
+            job["only"] = {label: picked.text for label, picked in self.only.items()}
+        job["steps"] = self.pipeline.to_dict()
         if self.sinks:
             job["sinks"] = [{**_plugin(s.sink), "of": str(s.of)} for s in self.sinks]
         if self.views:
@@ -119,6 +132,7 @@ def parse_job(given: Mapping[str, Any]) -> Job:
         f"There is no part '{part}' in a job. Expected: {', '.join(PARTS)}." for part in given if part not in PARTS
     ]
     source = _source(given.get("source"), problems)
+    only = _only(given.get("only"), problems)
     captures = given.get("steps") in (None, []) and bool(given.get("sinks"))
     pipe = Pipeline(()) if captures else _steps(given.get("steps"), problems)
     sinks = _sinks(_list(given.get("sinks"), "sinks", problems), problems)
@@ -142,7 +156,7 @@ def parse_job(given: Mapping[str, Any]) -> Job:
     if problems or source is None or runner is None:
         raise JobError(problems)
     known = {name: settings for name, settings in buffers.items() if settings is not None}
-    return Job(source, pipe, tuple(sinks), tuple(views), known, runner, str(given.get("name", "run")))
+    return Job(source, pipe, tuple(sinks), tuple(views), known, runner, str(given.get("name", "run")), only=only)
 
 
 def _failed(given: Mapping[str, Any], pipe: Pipeline) -> bool:
@@ -203,6 +217,19 @@ def _source(given: Any, problems: list[str]) -> Source | None:
         problems.append("The job has no source. Give one, for example 'source: {use: phantom}'.")
         return None
     return _load("sources", cast("Mapping[str, Any]", given), "source", problems)
+
+
+def _only(given: Any, problems: list[str]) -> dict[str, Picked]:
+    """The selection, axis by axis."""
+    if given is not None and not isinstance(given, Mapping):
+        problems.append(f"only = {given!r}. Expected a mapping, such as 'only: {{row: 100:200}}'.")
+    found: dict[str, Picked] = {}
+    for label, text in _mapping(given).items():
+        try:
+            found[str(label)] = Picked.parse(text)
+        except FirstlightError as error:
+            problems.append(f"only: {label}: {error}")
+    return found
 
 
 def _steps(given: Any, problems: list[str]) -> Pipeline:

@@ -36,6 +36,7 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         },
         "calibration": {name: {"value": q.value, "unit": q.unit} for name, q in scan.calibration.items()},
         "metadata": dict(scan.metadata),
+        "selected": {label: [part.start, part.stop, part.step] for label, part in scan.selected.items()},
     }
 
 

@@ -14,6 +14,26 @@ from firstlight.core.errors import JobError
 from firstlight.core.job import Job, parse_job
 
 
+class PlainLoader(yaml.SafeLoader):
+    """YAML without numbers to the base 60: ``10:20`` is a range, not the number 620 that YAML 1.1 makes of it."""
+
+
+_BASE_60 = ("tag:yaml.org,2002:str", re.compile(r"^[-+]?[0-9][0-9_.]*(?::[-+0-9_.]*)+$"))
+PlainLoader.yaml_implicit_resolvers = {
+    first: [_BASE_60, *resolvers] if first in [*"-+0123456789"] else resolvers
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_yaml(text: str) -> Any:
+    """Plain values of a text, read with a safe loader.
+
+    Raises:
+        YAMLError: It is no YAML.
+    """
+    return yaml.load(text, PlainLoader)  # noqa: S506
+
+
 def load_job(job: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Job:
     """Read a job file, or a job in plain values.
 
@@ -58,7 +78,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise JobError([f"The job file '{path}' is no text. Give the path of a YAML file."]) from None
     try:
-        values = yaml.safe_load(text)
+        values = read_yaml(text)
     except yaml.YAMLError as error:
         raise JobError([f"The job file '{path}' is no YAML: {error}"]) from None
     if not isinstance(values, dict):
@@ -113,7 +133,7 @@ def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
     for target, given in overrides.items():
         try:
-            value = yaml.safe_load(given) if isinstance(given, str) else given
+            value = read_yaml(given) if isinstance(given, str) else given
         except yaml.YAMLError:
             value = given  # text with a colon or a bracket, such as a PV name, is text
         part, _, parameter = target.partition(".")
@@ -134,6 +154,8 @@ def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
 
 
 def _place(values: dict[str, Any], part: str) -> dict[str, Any] | None:
+    if part == "only":
+        return values.setdefault("only", {}) if isinstance(values.get("only", {}), dict) else None
     if part in ("source", "runner"):
         found = values.get(part)
         if not isinstance(found, dict):

@@ -35,9 +35,9 @@ def plan(job: Job) -> Plan:
         SourceError: The source can not be opened.
     """
     try:
-        return check_job(job, job.source.open())
+        return check_job(job, job.played.open())
     finally:
-        job.source.close()
+        job.played.close()
 
 
 def run(

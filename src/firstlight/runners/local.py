@@ -49,12 +49,12 @@ class LocalRunner:
             JobError: The job can not run on what the source gives.
             SourceError: The source can not be opened.
         """
-        scan = job.source.open()
+        scan = job.played.open()
         try:
             run = LocalRun(job, check(job, scan))
             run.start()
         except BaseException:
-            job.source.close()
+            job.played.close()
             raise
         return run
 
@@ -85,7 +85,7 @@ class LocalRun:
         Raises:
             StepFailed: A step could not be prepared; everything is closed again.
         """
-        self._context.failing.append(self.job.source.stop)
+        self._context.failing.append(self.job.played.stop)
         self._log.attach()
         self._become("running")
         try:
@@ -109,7 +109,7 @@ class LocalRun:
 
     def _read(self) -> None:
         ended: set[str] = set()
-        items = self.job.source.items()
+        items = self.job.played.items()
         try:
             for item in items:
                 if self._context.failed.is_set():
@@ -136,7 +136,7 @@ class LocalRun:
             pass
         finally:
             try:
-                self.job.source.close()
+                self.job.played.close()
             except Exception as error:
                 self._context.fail(part_failed(f"source '{self.job.source.use}'", error))
 
@@ -322,7 +322,7 @@ class LocalRun:
     def stop(self) -> None:
         """Ask the run to end: what has arrived is drained, sinks are closed."""
         self._context.stopping = True
-        self.job.source.stop()
+        self.job.played.stop()
 
     def finished(self, timeout: float | None = None) -> Results:
         """Wait for the end.

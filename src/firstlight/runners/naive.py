@@ -76,7 +76,7 @@ class NaiveRun:
 
     def work(self) -> None:
         """Read everything, then take one step after the other."""
-        source = self.job.source
+        source = self.job.played
         try:
             scan = source.open()
             self.plan = check(self.job, scan)
@@ -84,7 +84,7 @@ class NaiveRun:
             try:
                 self._read()
             except Exception as error:
-                raise part_failed(f"source '{source.use}'", error) from error
+                raise part_failed(f"source '{self.job.source.use}'", error) from error
         finally:
             source.close()
         for planned in self.plan.steps:
@@ -96,7 +96,7 @@ class NaiveRun:
     def _read(self) -> None:
         for name in self.plan.scan.streams:
             self._items[source_port(name)] = []
-        for item in self.job.source.items():
+        for item in self.job.played.items():
             if isinstance(item, Chunk) and item.stream == MAIN:
                 fresh = self._intake.take(item)
                 if fresh is not None:

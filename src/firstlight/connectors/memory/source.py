@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, SerializationInfo, SerializerFunctionWr
 from firstlight.core.arrays import Array, Ids, as_ids
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
 from firstlight.core.errors import SourceError, UnknownName
+from firstlight.core.selection import BEFORE, cut_frames, frames_of, moved_set
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes, Quantity
 
@@ -46,6 +47,8 @@ class MemorySource(Source):
 
     _scan: Scan | None = PrivateAttr(None)
     _parts: tuple[Part, ...] = PrivateAttr(())
+    _left: tuple[Scan, tuple[Part, ...]] | None = PrivateAttr(None)
+    """What is left of the arrays, if only a part of them is played."""
     _stopped: bool = PrivateAttr(False)
 
     @classmethod
@@ -125,20 +128,39 @@ class MemorySource(Source):
         Raises:
             SourceError: It was not made from arrays.
         """
-        self._stopped = False
+        self._stopped, self._left = False, None
         return self._known()
+
+    def narrow(self, scan: Scan, chosen: Mapping[str, range]) -> None:
+        """Play only the selected part from now on, as views of the arrays; `scan` is what is left."""
+        whole = self._known()
+        last: dict[str, int] = {}
+        parts: list[Part] = []
+        for part in self._parts:
+            data = cut_frames(part.data, whole.stream(part.stream).frame_axes, chosen)
+            if part.stream == MAIN:
+                parts.append(_narrowed(replace(part, data=data), whole, chosen, scan.main.first))
+                continue
+            ids = moved_set(part.ids, whole.main, chosen, last.get(part.stream, BEFORE))
+            last[part.stream] = int(ids[-1])
+            parts.append(replace(part, data=data, ids=ids, first=int(ids[0])))
+        self._left = (scan, tuple(parts))
 
     def items(self) -> Iterator[Item]:
         """Stream after stream, each set and each stream with its end; frames that were withheld as gaps."""
-        for number, part in enumerate(self._parts):
+        played = self._played()
+        for number, part in enumerate(played):
             for item in self._play(part):
                 if self._stopped:
                     return
                 yield item
             if part.stream in ("dark", "flat"):
                 yield End(part.stream, part.set)
-            if part.stream not in {later.stream for later in self._parts[number + 1 :]}:
+            if part.stream not in {later.stream for later in played[number + 1 :]}:
                 yield End(part.stream)
+
+    def _played(self) -> tuple[Part, ...]:
+        return self._parts if self._left is None else self._left[1]
 
     def _play(self, part: Part) -> Iterator[Chunk | Gap]:
         axes = self._known().stream(part.stream).frame_axes
@@ -170,7 +192,7 @@ class MemorySource(Source):
                 value=sorted(where),
                 expected="axes out of " + " ".join(described.axes),
             )
-        parts = [part.data for part in self._parts if part.stream == stream]
+        parts = [part.data for part in self._played() if part.stream == stream]
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
         shaped = whole.reshape(*(described.size(label) for label in described.axes))
         return shaped[tuple(where.get(label, slice(None)) for label in described.axes)]
@@ -191,7 +213,7 @@ class MemorySource(Source):
                 expected="a source made with MemorySource.of(array, axes=…)",
                 next_move="In a job file, name a source that can be found again, such as hdf5.",
             )
-        return self._scan
+        return self._scan if self._left is None else self._left[0]
 
     @model_serializer(mode="wrap")
     def _refuse_json(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
@@ -250,6 +272,21 @@ class _UnpausableItems(ItemSource):
     """A list that stands for a detector: its frames come whether anybody reads or not."""
 
     pausable: ClassVar[bool] = False
+
+
+def _narrowed(part: Part, whole: Scan, chosen: Mapping[str, range], first: int) -> Part:
+    """The selected frames of the main stream."""
+    if not any(label in chosen for label in whole.main.arrival_axes):
+        return part
+    again = frames_of(whole.main, chosen)
+    if again is None:
+        along = chosen[whole.main.axes[0]]
+        places = part.ids - part.first
+        ids = part.ids[(places >= along.start) & (places < along.stop)]
+        return replace(part, data=part.data[along.start : along.stop], ids=ids, first=first)
+    place_of = {int(place): number for number, place in enumerate(again)}
+    ids = np.array([place_of[p] for p in (part.ids - part.first).tolist() if p in place_of], np.int64)
+    return replace(part, data=part.data[again], ids=ids, first=0)
 
 
 def _scanned(labels: list[str]) -> int:

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import MAIN, Chunk, End, Item, Scan, Stream
 from firstlight.core.errors import UnknownName
+from firstlight.core.selection import BEFORE, Positions, cut_frames, keeps_ids, moved_set
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes, Degree, Hertz, Micrometre, Quantity
 
@@ -81,6 +82,9 @@ class PhantomSource(Source):
     """Size of a chunk: as many whole frames as fit, at least one."""
 
     _scene: Any = PrivateAttr(None)
+    _left: Scan | None = PrivateAttr(None)
+    """What is left of the scan, if only a part of it is played."""
+    _chosen: Mapping[str, Positions] = PrivateAttr(default_factory=lambda: {})
     _stopped: bool = PrivateAttr(False)
 
     @property
@@ -131,37 +135,50 @@ class PhantomSource(Source):
     def open(self) -> Scan:
         """Prepare the sample and the beam."""
         self._scene, self._stopped = self._made(), False
+        self._left, self._chosen = None, {}
         return self.scan()
+
+    def narrow(self, scan: Scan, chosen: Mapping[str, Positions]) -> None:
+        """Make only the selected part from now on; `scan` is what is left."""
+        self._left, self._chosen = scan, dict(chosen)
 
     def items(self) -> Iterator[Item]:
         """Darks and flats set by set, then the projections in order."""
+        whole = self.scan().main
         for name, number in (("dark", self.darks), ("flat", self.flats)):
+            last = BEFORE
             for set_ in range(self.sets if number else 0):
                 first = -number if set_ == 0 else self.angles
-                yield from self._play(name, np.arange(first, first + number, dtype=np.int64), set_)
+                frames = np.arange(first, first + number, dtype=np.int64)
+                ids = moved_set(frames, whole, self._chosen, last)
+                last = int(ids[-1])
+                yield from self._play(name, frames, ids, set_)
                 if self._stopped:
                     return
                 yield End(name, set_)
             if number:
                 yield End(name)
-        yield from self._play(MAIN, np.arange(self.angles, dtype=np.int64), 0)
+        frames = self._all_ids(MAIN)
+        ids = frames if keeps_ids(whole, self._chosen) else np.arange(len(frames), dtype=np.int64)
+        yield from self._play(MAIN, frames, ids, 0)
         if not self._stopped:
             yield End(MAIN)
 
-    def _play(self, stream: str, ids: Ids, set_: int) -> Iterator[Chunk]:
-        step = max(1, int(self.chunk // (2 * self.rows * self.columns)))
+    def _play(self, stream: str, frames: Ids, ids: Ids, set_: int) -> Iterator[Chunk]:
+        rows = self._chosen.get("row", range(self.rows))
+        step = max(1, int(self.chunk // (2 * len(rows) * self.columns)))
         if stream == MAIN and self.rate:
             step = max(1, min(step, int(self.rate * LONGEST_CHUNK)))
         begun = time.monotonic()
         for start in range(0, len(ids), step):
-            part = ids[start : start + step]
-            data = self._frames(stream, part, 0, self.rows)
+            part = frames[start : start + step]
+            data = self._frames(stream, part, rows)
             if stream == MAIN and self.rate:
                 self._wait(begun + (start + len(part)) / self.rate)
             if self._stopped:
                 return
             coords = {"angle": self.start + self.range * part / self.angles} if stream == MAIN else {}
-            yield Chunk(data, ("row", "col"), part, coords=coords, stream=stream, set=set_)
+            yield Chunk(data, ("row", "col"), ids[start : start + step], coords=coords, stream=stream, set=set_)
 
     def _wait(self, until: float) -> None:
         while not self._stopped and (left := until - time.monotonic()) > 0:
@@ -173,12 +190,16 @@ class PhantomSource(Source):
 
         return Scene(self)
 
-    def _frames(self, stream: str, ids: Ids, start: int, stop: int) -> Array:
+    def _frames(self, stream: str, frames: Ids, rows: Positions, columns: slice = slice(None)) -> Array:
+        """Frames by their number in the whole scan; only the rows that are asked for are made."""
         scene = self._scene = self._scene or self._made()
-        out = np.empty((len(ids), max(stop - start, 0), self.columns), np.uint16)
-        for number, frame in enumerate(ids.tolist()):
+        start, stop = (rows.start, rows[-1] + 1) if len(rows) else (0, 0)
+        out = np.empty((len(frames), stop - start, self.columns), np.uint16)
+        for number, frame in enumerate(frames.tolist()):
             scene.frame(stream, frame, start, stop, out[number])
-        return out
+        kept = out[:, :: max(rows.step, 1)]
+        only = {"col": self._chosen["col"]} if "col" in self._chosen else {}
+        return cut_frames(kept, ("row", "col"), only)[..., columns]
 
     def read(self, where: Mapping[str, slice], stream: str = MAIN) -> Array:
         """One block of a stream; only the rows that are asked for are made.
@@ -186,7 +207,7 @@ class PhantomSource(Source):
         Raises:
             UnknownName: There is no such stream or axis.
         """
-        described = self.scan().stream(stream)
+        described = (self._left or self.scan()).stream(stream)
         if unknown := set(where) - set(described.axes):
             expected = "axes out of " + " ".join(described.axes)
             raise UnknownName(
@@ -195,13 +216,13 @@ class PhantomSource(Source):
                 value=sorted(where),
                 expected=expected,
             )
-        ids = self._all_ids(stream)[where.get(described.axes[0], slice(None))]
-        start, stop, step = where.get("row", slice(None)).indices(self.rows)
-        return self._frames(stream, ids, start, stop)[:, ::step, where.get("col", slice(None))]
+        frames = self._all_ids(stream)[where.get(described.axes[0], slice(None))]
+        rows = self._chosen.get("row", range(self.rows))[where.get("row", slice(None))]
+        return self._frames(stream, frames, rows, where.get("col", slice(None)))
 
     def _all_ids(self, stream: str) -> Ids:
         if stream == MAIN:
-            return np.arange(self.angles, dtype=np.int64)
+            return np.asarray(self._chosen.get("angle", range(self.angles)), np.int64)
         count = self.darks if stream == "dark" else self.flats
         before = np.arange(-count, 0, dtype=np.int64)
         return before if self.sets == 1 else np.concatenate([before, self.angles + np.arange(count, dtype=np.int64)])
