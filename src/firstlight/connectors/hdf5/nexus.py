@@ -95,17 +95,23 @@ def _axis(group: Group, label: str, values: Array, *, grows: bool, swmr: bool) -
 def positions(label: str, length: int, stream: Stream, scan: Scan) -> tuple[Array, str | None]:
     """Coordinates along one axis: angles in degree, detector and volume axes in micrometre (or pixels), else numbers.
 
-    ``x`` and ``y`` count from the rotation axis, ``y`` upwards.
+    ``x`` and ``y`` count from the rotation axis, ``y`` upwards; rows and columns from those of the recorded scan, also
+    where only a part of it was selected.
     """
     if label == "angle":
         return known_angles(scan, length, stream), "deg"
     index = np.arange(length, dtype=np.float64)
+    chosen = scan.selected.get({"z": "row"}.get(label, label))
+    if chosen is not None and len(chosen) == length and label in ("row", "col", "z"):
+        index = np.asarray(chosen, np.float64)
     if label == "frame":
         return index.astype(np.int64), None
     if label not in ("row", "col", "z", "y", "x"):
         return index, None
     centred = {"x": index - (length - 1) / 2, "y": (length - 1) / 2 - index}.get(label, index)
     pixel = scan.pixel("um")
+    if pixel is not None and "col" in scan.selected:
+        pixel /= scan.selected["col"].step if label in ("row", "z", "col") else 1  # positions count recorded pixels
     return (centred, "px") if pixel is None else (centred * pixel, "um")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import MAIN, GapKind, Scan, Stream
 from firstlight.core.errors import SourceError
+from firstlight.core.selection import as_slice, frames_of, moved_set
 
 from .place import boxes, runs, volume
 
@@ -81,6 +82,8 @@ class Frames:
     ids: Ids
     keep: Array | None = None
     """False where a frame is marked as invalid; None: all are good."""
+    ignored: Array | None = None
+    """True where the user does not want a frame."""
     coords: Mapping[str, Array] = field(default_factory=dict[str, Array])
     stream: str = MAIN
     set: int = 0
@@ -89,11 +92,29 @@ class Frames:
     reason: str = "marked as invalid in the file"
     kind: GapKind = "excluded"
     """What frames count as that are not kept."""
+    cuts: tuple[range, ...] = ()
+    """The positions of each frame axis that are read; empty: all."""
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """Shape of one frame."""
-        return self.reader.shape[self.arrival :]
+        """Shape of one frame, as it is read."""
+        return tuple(map(len, self.cuts)) if self.cuts else self.reader.shape[self.arrival :]
+
+    def narrowed(self, scan: Scan, chosen: Mapping[str, range], after: int) -> Frames:
+        """The selected part; `scan` is the whole one, `after` the last id of the set of darks or flats before."""
+        shape, axes = self.reader.shape[self.arrival :], scan.stream(self.stream).frame_axes
+        cuts = tuple(chosen.get(label, range(size)) for label, size in zip(axes, shape, strict=True))
+        made = replace(self, cuts=cuts) if any(label in chosen for label in axes) else self
+        if self.stream != MAIN:
+            return replace(made, ids=moved_set(self.ids, scan.main, chosen, after))
+        if not any(label in chosen for label in scan.main.arrival_axes):
+            return made
+        again = frames_of(scan.main, chosen)
+        index = np.asarray(chosen[scan.main.axes[0]], np.int64) if again is None else again
+        ids = self.ids[index] if again is None else np.arange(len(index), dtype=np.int64)
+        keep = None if self.keep is None else self.keep[index]
+        coords = {name: values[index] for name, values in self.coords.items()}
+        return replace(made, rows=self.rows[index], ids=ids, keep=keep, coords=coords)
 
     @property
     def dtype(self) -> str:
@@ -106,9 +127,14 @@ class Frames:
         Raises:
             SourceError: The file is damaged, or a compression filter is missing.
         """
-        cuts = parts or tuple(slice(0, size) for size in self.frame_shape)
-        shape = tuple(len(range(*cut.indices(size))) for cut, size in zip(cuts, self.frame_shape, strict=True))
-        out = np.empty((stop - start, *shape), self.reader.dtype.newbyteorder("="))
+        wanted = self.cuts or tuple(range(size) for size in self.frame_shape)
+        if parts:
+            wanted = tuple(each[part] for each, part in zip(wanted, parts, strict=True))
+        step = wanted[-1].step if wanted and len(wanted[-1]) else 1
+        if step > 1:  # files give single columns far slower than all between them
+            wanted = (*wanted[:-1], range(wanted[-1][0], wanted[-1][-1] + 1))
+        cuts = tuple(map(as_slice, wanted))
+        out = np.empty((stop - start, *map(len, wanted)), self.reader.dtype.newbyteorder("="))
         rows = self.rows[start:stop]
         try:
             for first, last in runs(rows):
@@ -122,7 +148,7 @@ class Frames:
                 value=self.reader.name,
                 next_move="The file is damaged, or its compression is not known here: try to read it with another program.",
             ) from error
-        return out
+        return out if step == 1 else out[..., ::step]
 
     def _read_run(self, start: int, stop: int, cuts: tuple[slice, ...], out: Array) -> None:
         done = 0

@@ -11,9 +11,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from firstlight.core.arrays import Array
-from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan
+from firstlight.core.arrays import Array, Ids
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, GapKind, Item, Scan
 from firstlight.core.errors import SourceError, UnknownName
+from firstlight.core.selection import BEFORE, as_slice
 from firstlight.core.source import DARK, Source, dark_of_level, with_dark_level
 from firstlight.core.units import Bytes, KeV, Micrometre, Quantity
 
@@ -23,6 +24,8 @@ from .place import runs
 
 CHUNK = 8 * 2.0**20
 """Default size of a chunk in byte: some 10 ms of reading from a fast disk."""
+
+_LEFT_OUT = "left out by the user"
 
 
 class RecordedSource(Source):
@@ -38,6 +41,8 @@ class RecordedSource(Source):
     """Pixel size at the sample; default: what the file says."""
     energy: Annotated[KeV, Field(gt=0)] | None = None
     """Photon energy; default: what the file says."""
+    ignore: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Frames to leave out, by their number from 0 (darks and flats are not counted)."""
     chunk: Annotated[Bytes, Field(gt=0)] = CHUNK
     """Size of a chunk: as many whole frames as fit, at least one."""
     dark_level: Annotated[float, Field(ge=0)] | None = None
@@ -47,6 +52,8 @@ class RecordedSource(Source):
     """The level, if it stands for the dark frames of the open file."""
     _recording: Recording | None = PrivateAttr(None)
     _stopped: bool = PrivateAttr(False)
+    _chosen: Mapping[str, range] = PrivateAttr(default_factory=lambda: {})
+    """The part that is played, if not all of it is."""
 
     @abstractmethod
     def load(self) -> Recording:
@@ -63,11 +70,45 @@ class RecordedSource(Source):
             SourceError: The file can not be read, or lacks what is needed; the message names it.
         """
         self.close()
-        found = self.load()
+        found = self._without_ignored(self.load())
         scan = with_dark_level(found.scan, self.dark_level)
         self._flat_dark = self.dark_level if scan is not found.scan else None
-        self._recording, self._stopped = replace(found, scan=scan), False
+        self._recording, self._stopped, self._chosen = replace(found, scan=scan), False, {}
         return scan
+
+    def narrow(self, scan: Scan, chosen: Mapping[str, range]) -> None:
+        """Read only the selected part from now on; `scan` is what is left."""
+        whole = self.opened()
+        last: dict[str, int] = {}
+        parts: list[Frames] = []
+        for part in whole.parts:
+            parts.append(each := part.narrowed(whole.scan, chosen, last.get(part.stream, BEFORE)))
+            if len(each.ids):
+                last[part.stream] = int(each.ids[-1])
+        self._recording, self._chosen = replace(whole, scan=scan, parts=tuple(parts)), dict(chosen)
+
+    def _without_ignored(self, found: Recording) -> Recording:
+        """The recording with the frames that the user does not want marked.
+
+        Raises:
+            SourceError: There is no such frame.
+        """
+        if not self.ignore:
+            return found
+        frames = found.scan.main.frames or 0
+        if max(self.ignore) >= frames:
+            found.close()
+            raise SourceError(
+                "A frame that shall be left out does not exist.",
+                field="ignore",
+                value=max(self.ignore),
+                expected=f"numbers from 0 to {frames - 1}",
+            )
+        unwanted = np.array(self.ignore, np.int64)
+        parts = [
+            part if part.stream != MAIN else replace(part, ignored=np.isin(part.ids, unwanted)) for part in found.parts
+        ]
+        return replace(found, parts=tuple(parts))
 
     def known(self, found: Mapping[str, Quantity | None]) -> dict[str, Quantity]:
         """The calibration: what the user gives, and of the rest what the file has."""
@@ -103,14 +144,15 @@ class RecordedSource(Source):
 
     def chunk_of(self, part: Frames, start: int, stop: int) -> Iterator[Chunk | Gap]:
         """Frames `start` to `stop` of a part, and the gaps among them."""
-        keep = slice(None) if part.keep is None or part.keep[start:stop].all() else part.keep[start:stop]
         ids = part.ids[start:stop]
-        if not isinstance(keep, slice):
-            wrong = ids[~keep]
-            for first, last in runs(wrong):
-                yield Gap(0, int(wrong[first]), int(wrong[last - 1]), part.reason, part.kind, part.stream)
-            if not keep.any():
-                return
+        wanted = np.ones(stop - start, bool) if part.ignored is None else ~part.ignored[start:stop]
+        valid = np.ones(stop - start, bool) if part.keep is None else part.keep[start:stop]
+        yield from _gaps(ids[wanted & ~valid], part.reason, part.kind, part.stream)
+        yield from _gaps(ids[~wanted], _LEFT_OUT, "excluded", part.stream)
+        good = wanted & valid
+        if not good.any():
+            return
+        keep = slice(None) if good.all() else good
         coords = {name: values[start:stop][keep] for name, values in part.coords.items()}
         axes = self.opened().scan.stream(part.stream).frame_axes
         yield Chunk(part.read(start, stop)[keep], axes, ids[keep], coords=coords, stream=part.stream, set=part.set)
@@ -159,11 +201,12 @@ class RecordedSource(Source):
         """A block of a stream with several scan axes, which lies in one array as it is."""
         part = next(part for part in self.opened().parts if part.stream == stream)
         labels = self.opened().scan.stream(stream).axes
-        index = tuple(where.get(label, slice(None)) for label in labels)
-        shape = [len(range(*cut.indices(size))) for cut, size in zip(index, part.reader.shape, strict=True)]
-        out = np.empty(shape, part.reader.dtype.newbyteorder("="))
+        own = self._chosen if stream == MAIN else {}
+        sizes = zip(labels, part.reader.shape, strict=True)
+        wanted = [own.get(label, range(size))[where.get(label, slice(None))] for label, size in sizes]
+        out = np.empty([*map(len, wanted)], part.reader.dtype.newbyteorder("="))
         if out.size:
-            part.reader.read_into(index, out)
+            part.reader.read_into(tuple(map(as_slice, wanted)), out)
         return out
 
     def stop(self) -> None:
@@ -187,3 +230,9 @@ class RecordedSource(Source):
                 "The file is not open.", field="path", value=str(self.path), next_move="Call open() first."
             )
         return self._recording
+
+
+def _gaps(ids: Ids, reason: str, kind: GapKind, stream: str) -> Iterator[Gap]:
+    """One gap for each stretch of ids."""
+    for first, last in runs(ids):
+        yield Gap(0, int(ids[first]), int(ids[last - 1]), reason, kind, stream)
