@@ -1,0 +1,1 @@
+"""Phase retrieval from images taken at a distance."""

@@ -1,0 +1,86 @@
+"""Samples of one material: delta over beta, and what follows from the filtered transmission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi
+from typing import Literal
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.core.errors import FirstlightError
+from firstlight.core.operator import Operator
+from firstlight.kernels.flat_field import minus_log
+from firstlight.kernels.phase import wavelength
+
+from .optics import MICROMETRE_IN_CM
+
+Output = Literal["attenuation", "phase", "thickness"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The refractive index 1 - delta + i beta of the one material, as far as it is known."""
+
+    delta_beta: float
+    beta: float | None
+
+    @classmethod
+    def of(
+        cls, step: str, delta_beta: float | None, delta: float | None, beta: float | None, output: str = "attenuation"
+    ) -> Sample:
+        """What the parameters of a step say.
+
+        Raises:
+            FirstlightError: the ratio does not follow from them, they contradict each other, or the thickness is asked
+                for and beta does not follow.
+        """
+        ratio = delta / beta if delta is not None and beta is not None else delta_beta
+        if ratio is None:
+            raise FirstlightError(
+                f"'{step}' needs the ratio of delta and beta of the sample.",
+                field="delta_beta",
+                expected="delta_beta, or delta and beta",
+                next_move="Look the material up at this energy; 100 to 1000 is common for soft matter.",
+            )
+        if delta_beta is not None and abs(ratio / delta_beta - 1) > 1e-3:
+            raise FirstlightError(
+                "delta, beta and delta_beta contradict each other.",
+                field="delta_beta",
+                value=delta_beta,
+                expected=f"{ratio:g}, which is delta / beta; or leave one of the three out",
+            )
+        known_beta = beta if beta is not None or delta is None else delta / ratio
+        if output == "thickness" and known_beta is None:
+            raise FirstlightError(
+                "The thickness needs beta itself, not only a ratio.",
+                field="beta",
+                expected="beta, or delta beside delta_beta",
+                next_move="Give it, or take 'output: attenuation'.",
+            )
+        return cls(ratio, known_beta)
+
+
+def projected(transmission: Array, floor: float, output: Output, sample: Sample, energy: float) -> Array:
+    """What a step gives of the transmission that its filter brought back to the sample.
+
+    Args:
+        transmission: any shape.
+        floor: smallest value told apart.
+        output: what is wanted.
+        sample: the material.
+        energy: in keV.
+    """
+    attenuation = minus_log(transmission, floor=floor)
+    if output == "attenuation":
+        return attenuation
+    if output == "phase" or sample.beta is None:
+        return attenuation * np.float32(-sample.delta_beta / 2)  # B = mu t / 2, phi = -B delta / beta
+    mu = 4 * pi * sample.beta / wavelength(energy)  # per micrometre
+    return attenuation * np.float32(MICROMETRE_IN_CM / mu)
+
+
+def unit_of(step: Operator) -> str | None:
+    """Unit of the chosen output."""
+    return {"attenuation": None, "phase": "rad", "thickness": "cm"}[step.parameters()["output"]]
