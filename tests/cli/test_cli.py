@@ -83,6 +83,13 @@ def test_all_mistakes_of_a_job_are_told(firstlight, bad, verb):
     assert "Traceback" not in done.stderr
 
 
+def test_only_a_part(firstlight, good):
+    done = firstlight("run", good, "--only", "row=mid:mid+2", "--only", "angle=::2", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["expected"], report["done"], report["lost"], report["excluded"]) == (45, 45, 0, 0)
+
+
 def test_check(firstlight, good, bad):
     done = firstlight("check", good)
     assert done.returncode == 0, done.stderr
@@ -103,6 +110,10 @@ def test_check(firstlight, good, bad):
         (["run", "good.yaml", "--runner", "fast"], "no runner 'fast'"),
         (["run", "good.yaml", "--report", "nowhere/r.json"], "report can not be written"),
         (["demo", "--no-browser", "--report", "nowhere/r.json"], "report can not be written"),
+        (["run", "good.yaml", "--only", "row"], "AXIS=START:STOP"),
+        (["run", "good.yaml", "--only", "row=1", "--only", "row=2"], "one '--only' for each axis"),
+        (["run", "good.yaml", "--only", "height=1"], "no axis 'height'"),
+        (["check", "good.yaml", "--only", "row=3:9"], "leaves the axis; it has the positions 0 to 3"),
         (["show", "flatfield"], "Did you mean flat_field"),
         (["list", "things"], "no kind 'things'"),
         (["sim", "pva", "--colour", "red"], "no option '--colour'"),

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .say import WRONG, JsonOption, RunnerOption, SetOption, complain, parse_sets, say, verb
+from .say import WRONG, JsonOption, OnlyOption, RunnerOption, SetOption, complain, parse_sets, say, verb
 
 
 @verb
 def check(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="A job file (YAML).")],
     set_: SetOption = None,
+    only: OnlyOption = None,
     runner: RunnerOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -25,7 +26,7 @@ def check(
     from firstlight.jobs.start import plan
 
     try:
-        found = plan(load_job(job, parse_sets(set_, runner)))
+        found = plan(load_job(job, parse_sets(set_, runner, only)))
     except FirstlightError as error:
         problems = error.problems if isinstance(error, JobError) else [str(error)]
         if json_:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .say import JsonOption, ReportOption, RunnerOption, SetOption, parse_sets, verb
+from .say import JsonOption, OnlyOption, ReportOption, RunnerOption, SetOption, parse_sets, verb
 
 
 @verb
@@ -15,6 +15,7 @@ def reconstruct(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The recorded scan.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The result; its ending chooses the format.")],
     set_: SetOption = None,
+    only: OnlyOption = None,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
@@ -25,4 +26,4 @@ def reconstruct(
     from .run import carry_out
 
     job = default_job(file.absolute(), out.absolute())
-    raise typer.Exit(carry_out(job, parse_sets(set_, runner), report, json_=json_))
+    raise typer.Exit(carry_out(job, parse_sets(set_, runner, only), report, json_=json_))

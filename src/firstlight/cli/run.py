@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .say import JsonOption, ReportOption, RunnerOption, SetOption, parse_sets, verb
+from .say import JsonOption, OnlyOption, ReportOption, RunnerOption, SetOption, parse_sets, verb
 
 
 @verb
 def run(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="A job file (YAML).")],
     set_: SetOption = None,
+    only: OnlyOption = None,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
@@ -26,7 +27,7 @@ def run(
 
     if not job.is_file():
         raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
-    raise typer.Exit(carry_out(job, parse_sets(set_, runner), report, json_=json_))
+    raise typer.Exit(carry_out(job, parse_sets(set_, runner, only), report, json_=json_))
 
 
 def carry_out(job: Path | dict[str, object], overrides: dict[str, str], report: Path | None, *, json_: bool) -> int:

@@ -21,6 +21,14 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="STEP.PARAMETER=VALUE", help="Set a parameter; may be given again and again."),
 ]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="AXIS=START:STOP[:STEP]",
+        help="Read only a part of the scan, such as row=mid-2:mid+3, angle=::2 or row=7; once for each axis.",
+    ),
+]
 RunnerOption = Annotated[
     str | None, typer.Option("--runner", metavar="NAME", help="Runner to use: 'firstlight list runners'.")
 ]
@@ -99,11 +107,34 @@ def check_report(path: Path | None) -> None:
         )
 
 
-def parse_sets(given: Iterable[str] | None, runner: str | None = None) -> dict[str, str]:
-    """``step.parameter`` to value, from ``--set`` and ``--runner``.
+def parse_only(given: Iterable[str] | None) -> dict[str, str]:
+    """``only.axis`` to positions, from ``--only``.
 
     Raises:
-        FirstlightError: An entry has no equals sign or no point.
+        FirstlightError: An entry is not understood, or an axis is named twice.
+    """
+    from firstlight.core.errors import FirstlightError
+    from firstlight.core.selection import Picked
+
+    found: dict[str, str] = {}
+    for text in given or ():
+        label, equals, positions = text.partition("=")
+        target = f"only.{label.strip()}"
+        if not equals or not label.strip() or target in found:
+            again = "one '--only' for each axis" if target in found else "AXIS=START:STOP, such as row=100:200"
+            raise FirstlightError("'--only' is not understood.", field="--only", value=text, expected=again)
+        Picked.parse(positions)
+        found[target] = positions.strip()
+    return found
+
+
+def parse_sets(
+    given: Iterable[str] | None, runner: str | None = None, only: Iterable[str] | None = None
+) -> dict[str, str]:
+    """``step.parameter`` to value, from ``--set``, ``--runner`` and ``--only``.
+
+    Raises:
+        FirstlightError: An entry is not understood.
     """
     from firstlight.core.errors import FirstlightError
 
@@ -120,4 +151,4 @@ def parse_sets(given: Iterable[str] | None, runner: str | None = None) -> dict[s
         overrides[target.strip()] = value.strip()
     if runner is not None:
         overrides["runner.use"] = runner
-    return overrides
+    return overrides | parse_only(only)

@@ -133,7 +133,8 @@ def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
     for target, given in overrides.items():
         try:
-            value = read_yaml(given) if isinstance(given, str) else given
+            text = isinstance(given, str) and not target.startswith("only.")  # 010 is ten there, not octal
+            value = read_yaml(given) if text else given
         except yaml.YAMLError:
             value = given  # text with a colon or a bracket, such as a PV name, is text
         part, _, parameter = target.partition(".")

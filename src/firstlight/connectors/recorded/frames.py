@@ -82,8 +82,6 @@ class Frames:
     ids: Ids
     keep: Array | None = None
     """False where a frame is marked as invalid; None: all are good."""
-    ignored: Array | None = None
-    """True where the user does not want a frame."""
     coords: Mapping[str, Array] = field(default_factory=dict[str, Array])
     stream: str = MAIN
     set: int = 0
@@ -92,6 +90,8 @@ class Frames:
     reason: str = "marked as invalid in the file"
     kind: GapKind = "excluded"
     """What frames count as that are not kept."""
+    ignored: Array | None = None
+    """True where the user does not want a frame."""
     cuts: tuple[range, ...] = ()
     """The positions of each frame axis that are read; empty: all."""
 
@@ -113,8 +113,9 @@ class Frames:
         index = np.asarray(chosen[scan.main.axes[0]], np.int64) if again is None else again
         ids = self.ids[index] if again is None else np.arange(len(index), dtype=np.int64)
         keep = None if self.keep is None else self.keep[index]
+        ignored = None if self.ignored is None else self.ignored[index]
         coords = {name: values[index] for name, values in self.coords.items()}
-        return replace(made, rows=self.rows[index], ids=ids, keep=keep, coords=coords)
+        return replace(made, rows=self.rows[index], ids=ids, keep=keep, ignored=ignored, coords=coords)
 
     @property
     def dtype(self) -> str:
