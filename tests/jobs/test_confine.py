@@ -66,3 +66,9 @@ def test_files_are_not_read_for_strangers(given):
 def test_profiles_by_name_are_fine():
     refuse_foreign_profile({"profile": "2-bm"})
     refuse_foreign_profile({})
+
+
+def test_steps_that_run_code_are_refused(tmp_path):
+    calls = job(steps=[{"use": "minus_log"}, {"use": "call", "name": "mine", "function": "os.remove"}])
+    with pytest.raises(JobError, match="step 'mine' runs code that the job names"):
+        confine(calls, [tmp_path])

@@ -41,6 +41,9 @@ class Configured(BaseModel):
     sentence: ClassVar[str] = ""
     """What it does, for a methods section: past tense, ``{parameter}`` where a value (with its unit) goes."""
 
+    runs_code: ClassVar[bool] = False
+    """True if a parameter of it can make code of the user's choice run; jobs from the network may not use it then."""
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a sentence about a parameter that does not exist."""

@@ -1,4 +1,4 @@
-"""Keeping the paths of jobs that came over the network within folders that the service's owner named."""
+"""Keeping jobs that came over the network within folders that the service's owner named, and from running code."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ _BRACES = re.compile(r"\{[^{}]*\}")
 
 
 def confine(job: Job, roots: Sequence[Path]) -> None:
-    """Refuse a job that would read or write outside some folders.
+    """Refuse a job that would read or write outside some folders, or run code of its sender's choice.
 
     Raises:
-        JobError: It would; every such path is named.
+        JobError: It would; every such path, or every such step, is named.
     """
+    foreign = [node.name for node in job.pipeline.nodes if node.step.runs_code]
+    if foreign:
+        raise JobError(
+            [
+                f"step '{name}' runs code that the job names, which jobs from the network may not do."
+                " Run the job with 'firstlight run' on this machine instead."
+                for name in foreign
+            ]
+        )
     allowed = [root.expanduser().resolve() for root in roots]
     outside = [(where, path) for where, path in paths(job) if not _within(path, allowed)]
     if outside:

@@ -21,7 +21,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +34,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SCALAR_BODY", "ScalarBody", "cache_folder", "fuse", "vector_exp", "vector_log"]
+__all__ = ["SCALAR_BODY", "ScalarBody", "cache_folder", "fuse", "import_generated", "vector_exp", "vector_log"]
 
 # NaN and infinity keep their meaning (no nnan, no ninf); a * b + c may become one instruction
 SCALAR_BODY: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
@@ -313,13 +313,26 @@ def _load(bodies: tuple[ScalarBody, ...]) -> ModuleType:
     cached = fingerprint is not None
     name = fingerprint or hashlib.sha256(repr([(b.name, id(b.function)) for b in bodies]).encode()).hexdigest()[:24]
     source = _source(bodies, name, cached=cached)
-    path = _store(_usable_folder() if cached else _process_folder(), f"fused_{name}.py", source)
-    spec = importlib.util.spec_from_file_location(f"firstlight_fused_{name}", path)
+    bound = {f"body_{step}": body.function for step, body in enumerate(bodies)}
+    return import_generated(f"fused_{name}", source, bound, kept=cached)
+
+
+def import_generated(name: str, source: str, names: Mapping[str, Any], *, kept: bool = True) -> ModuleType:
+    """Write a module and import it, so that numba can keep on disk what it compiles of it.
+
+    Args:
+        name: of the module; it tells apart all that the source depends on.
+        source: its code, which must be made of parts that this program knows.
+        names: globals that are put in before the code runs.
+        kept: whether other processes will find it; else it goes with this one.
+    """
+    path = _store(_usable_folder() if kept else _process_folder(), f"{name}.py", source)
+    spec = importlib.util.spec_from_file_location(f"firstlight_{name}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported: remove the folder or set FIRSTLIGHT_CACHE to another one")
     module = importlib.util.module_from_spec(spec)
-    for step, body in enumerate(bodies):
-        setattr(module, f"body_{step}", body.function)
+    for known, value in names.items():
+        setattr(module, known, value)
     # numba finds the module by its name when it loads compiled code from disk
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

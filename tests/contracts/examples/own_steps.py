@@ -1,0 +1,24 @@
+"""Examples of steps of one's own: expressions, and functions of installed packages."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from firstlight.core.chunk import Chunk
+from firstlight.operators.own.call import Call
+from firstlight.testing import OperatorExample
+
+from ..scenes import per_frame, projections, scan
+
+
+def calling() -> OperatorExample:
+    step = Call(function="scipy.ndimage.gaussian_filter", given={"sigma": 1.5})
+    return OperatorExample(step, scan(), Chunk(projections("float32", 7), ("row", "col"), np.arange(3, 10)))
+
+
+OPERATORS: dict[str, Callable[[], OperatorExample]] = {
+    "calculate": lambda: per_frame(
+        "calculate", "uint16", parameters={"expression": "where(v > 60, -log(v / 100), v ** 2)"}
+    ),
+    "call": calling,
+}
