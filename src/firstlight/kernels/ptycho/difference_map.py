@@ -1,0 +1,117 @@
+"""Engines that keep every exit wave: the difference map and relaxed averaged alternating reflections (RAAR).
+
+Thibault et al., Ultramicroscopy 109, 338 (2009); Luke, Inverse Problems 21, 37 (2005). With `P_O` the projection on what
+one object and one probe can give, and `P_M` that on the measured amplitudes, both reflect with `t = 2 P_O ψ − ψ`:
+``ψ ← β (ψ + P_M t − P_O ψ) + (1 − β) P_O ψ``; β = 1 is the difference map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .frames import Estimate, Frames, Spread, shares
+from .propagate import Propagator
+from .waves import add_to_object, add_to_probe, empty_like, exit_waves, replace_modulus
+
+Array = Any
+
+
+@dataclass(slots=True)
+class Waves:
+    """The exit waves of all positions, shape (position, mode, v, u)."""
+
+    waves: Array
+
+    @classmethod
+    def start(cls, estimate: Estimate, frames: Frames) -> Waves:
+        """The exit waves that object and probe give now."""
+        shape = (len(frames), *estimate.probe.shape)
+        return cls(exit_waves(estimate.image, estimate.probe[None], frames.corners, empty_like(estimate.probe, shape)))
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceMap:
+    """Parameters of a round over all positions."""
+
+    relaxation: float = 1.0
+    """β: 1 is the difference map, less is RAAR (0.75 is usual)."""
+    noise: float = 0.25
+    """Variance of a measured amplitude that is believed to be noise (photon counts: 1/4; 0 for clean data): a frame that fits as well as that
+    is left as it is, one that fits worse is moved to that distance from what was measured (Giewekemeyer et al., PNAS
+    107, 529 (2010))."""
+    overlap_rounds: int = 2
+    """How often object and probe are solved for in turn, within a round."""
+    image_inertia: float = 1e-4
+    """Weight of the object before, relative to the strongest light: what the probe never reached stays as it was."""
+    probe_inertia: float = 1e-4
+    """Weight of the probe before, relative to the largest denominator."""
+
+    def sweep(
+        self,
+        estimate: Estimate,
+        frames: Frames,
+        state: Waves,
+        propagator: Propagator,
+        spread: Spread,
+        *,
+        workers: int = 1,
+        share: int = 16,
+        update_probe: bool = True,
+    ) -> float:
+        """One round; `estimate` and `state` are changed.
+
+        Returns:
+            ``Σ(|Ψ| − A)²`` over valid pixels of all positions, Ψ from object and probe as they were before the round.
+        """
+        parts = shares(np.arange(len(frames)), max(workers, -(-len(frames) // share)))
+
+        def reflect(part: Array) -> float:
+            return self._reflect(estimate, frames, state, part, propagator)
+
+        error = sum(spread(reflect, parts))
+        self.overlap(estimate, frames, state, update_probe=update_probe)
+        return error
+
+    def _reflect(self, estimate: Estimate, frames: Frames, state: Waves, part: Array, propagator: Propagator) -> float:
+        waves = state.waves[part[0] : part[-1] + 1]
+        allowed = exit_waves(
+            estimate.image, estimate.probe[None], frames.corners[part], empty_like(estimate.probe, waves.shape)
+        )
+        error = replace_modulus(propagator.forward(allowed.copy()), frames.amplitudes[part], frames.valid)
+        seen = propagator.forward(2 * allowed - waves)
+        before = seen.copy() if self.noise else seen
+        misfit = replace_modulus(seen, frames.amplitudes[part], frames.valid)
+        if self.noise:
+            kept = (self.noise * float(frames.valid.sum()) / misfit.clip(1e-300)) ** 0.5
+            seen += (before - seen) * kept.clip(None, 1).astype(seen.real.dtype)[:, None, None, None]
+        waves += propagator.backward(seen)
+        waves -= allowed
+        if self.relaxation != 1.0:
+            waves *= self.relaxation
+            waves += (1 - self.relaxation) * allowed
+        return float(error.sum())
+
+    def overlap(self, estimate: Estimate, frames: Frames, state: Waves, *, update_probe: bool = True) -> None:
+        """Solve for the object and the probe that fit the exit waves best, in turn."""
+        for _ in range(self.overlap_rounds):
+            self._solve_object(estimate, frames, state)
+            if not update_probe:
+                return
+            self._solve_probe(estimate, frames, state)
+
+    def _solve_object(self, estimate: Estimate, frames: Frames, state: Waves) -> None:
+        light = 0 * estimate.image.real
+        numerator = 0 * estimate.image
+        add_to_object(numerator, light, estimate.probe[None], state.waves, frames.corners)
+        inertia = self.image_inertia * light.max()
+        estimate.image[...] = (numerator + inertia * estimate.image) / (light + inertia)
+
+    def _solve_probe(self, estimate: Estimate, frames: Frames, state: Waves) -> None:
+        seen = 0 * estimate.probe[0].real
+        numerator = 0 * estimate.probe
+        add_to_probe(numerator, seen, estimate.image, state.waves, frames.corners)
+        inertia = self.probe_inertia * seen.max()
+        estimate.probe[...] = (numerator + inertia * estimate.probe) / (seen + inertia)

@@ -1,0 +1,57 @@
+"""What an engine fits, and what it fits it to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+Array = Any
+Part = TypeVar("Part")
+Found = TypeVar("Found")
+
+
+class Spread(Protocol):
+    """Calls a function for each part, on as many threads as the caller has; results in the order of the parts."""
+
+    def __call__(self, function: Callable[[Part], Found], parts: Iterable[Part], /) -> Iterable[Found]:
+        """Do all, and wait."""
+        ...
+
+
+@dataclass(slots=True)
+class Estimate:
+    """Object and probe as they are known now; engines change the arrays in place."""
+
+    image: Array
+    """The object, shape (y, x), complex."""
+    probe: Array
+    """Shape (mode, v, u), complex; Σ|probe|² is the number of photons of a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Diffraction patterns and where they were taken."""
+
+    amplitudes: Array
+    """Shape (position, v, u), float: √ of the photon counts, zero frequency at the corner (far field)."""
+    corners: Array
+    """Shape (position, 2), int64 on the host: first row and column of the window on the object."""
+    valid: Array
+    """Shape (v, u), bool: pixels that measure."""
+
+    def __len__(self) -> int:
+        """Number of positions."""
+        return len(self.corners)
+
+    @property
+    def power(self) -> float:
+        """Sum of the measured intensities over valid pixels."""
+        return float(sum(((frame * self.valid).astype("float64") ** 2).sum() for frame in self.amplitudes))
+
+
+def shares(places: Array, parts: int) -> list[Array]:
+    """Cut an array of places into so many nearly equal parts, none empty."""
+    return [part for part in np.array_split(places, min(parts, len(places))) if len(part)]

@@ -1,0 +1,117 @@
+"""Maximum likelihood in batches with steps of optimal length (LSQ-ML).
+
+Odstrčil, Menzel and Guizar-Sicairos, Optics Express 26, 3108 (2018). The change of exit waves that the likelihood asks
+for is projected on the object and on the probe; how far to go along both follows from a 2 × 2 least-squares problem at
+each position, because the exit wave changes by ``α P δO + β O δP``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .frames import Estimate, Frames, Spread, shares
+from .propagate import Propagator
+from .waves import add_to_object, add_to_probe, empty_like, exit_waves, likelihood_step
+
+Array = Any
+Noise = Literal["gaussian", "poisson"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeastSquares:
+    """Parameters of a pass over all positions."""
+
+    noise: Noise = "gaussian"
+    """`gaussian` fits amplitudes, ``Σ(|Ψ| − A)²``; `poisson` fits counts, ``Σ |Ψ|² − A² ln|Ψ|²``."""
+    batch: int = 32
+    """Positions whose steps are taken together."""
+    damping: float = 0.1
+    """Part of the largest illumination that is added to it when the step of the object is scaled."""
+    step: float = 0.9
+    """Part of the optimal length that is gone."""
+
+    def sweep(
+        self,
+        estimate: Estimate,
+        frames: Frames,
+        order: Array,
+        propagator: Propagator,
+        spread: Spread,
+        *,
+        workers: int = 1,
+        update_probe: bool = True,
+    ) -> float:
+        """Visit every position once, in the given order; `estimate` is changed.
+
+        Returns:
+            ``Σ(|Ψ| − A)²`` over valid pixels of all positions, each as it was before its own step.
+        """
+        error = 0.0
+        for start in range(0, len(order), self.batch):
+            parts = shares(order[start : start + self.batch], workers)
+            found = list(spread(lambda part: self._changes(estimate, frames, part, propagator), parts))
+            error += sum(float(errors.sum()) for _, errors in found)
+            self._step(estimate, frames, parts, [change for change, _ in found], spread, update_probe)
+        return error
+
+    def _changes(self, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator) -> tuple[Array, Array]:
+        shape = (len(part), *estimate.probe.shape)
+        waves = exit_waves(
+            estimate.image, estimate.probe[None], frames.corners[part], empty_like(estimate.probe, shape)
+        )
+        seen = propagator.forward(waves)
+        errors = likelihood_step(seen, frames.amplitudes[part], frames.valid, self.noise)
+        return propagator.backward(seen), errors
+
+    def _step(
+        self,
+        estimate: Estimate,
+        frames: Frames,
+        parts: list[Array],
+        changes: list[Array],
+        spread: Spread,
+        update_probe: bool,
+    ) -> None:
+        image, probe = estimate.image, estimate.probe
+        to_image, light, to_probe, seen = 0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real
+        for part, change in zip(parts, changes, strict=True):
+            add_to_object(to_image, light, probe[None], change, frames.corners[part])
+            if update_probe:
+                add_to_probe(to_probe, seen, image, change, frames.corners[part])
+        to_image /= light + self.damping * light.max()
+        if update_probe:
+            to_probe /= seen + self.damping * seen.max()
+
+        def lengths(given: tuple[Array, Array]) -> Array:
+            return _lengths(estimate, to_image, to_probe, given[1], frames.corners[given[0]], update_probe)
+
+        steps = np.concatenate(list(spread(lengths, list(zip(parts, changes, strict=True)))))
+        image_step, probe_step = (self.step * float(part) for part in np.median(steps, axis=0).clip(0, None))
+        image += image_step * to_image
+        if update_probe:
+            probe += probe_step * to_probe
+
+
+def _lengths(
+    estimate: Estimate, to_image: Array, to_probe: Array, change: Array, corners: Array, update_probe: bool
+) -> Array:
+    """Best step along object and probe for each position, shape (position, 2): least squares of the exit waves."""
+    by_image = exit_waves(to_image, estimate.probe[None], corners, empty_like(change, change.shape))
+    axes = (1, 2, 3)
+
+    def dot(a: Array, b: Array) -> Array:
+        found = (a.real * b.real + a.imag * b.imag).sum(axis=axes, dtype="float64")
+        return found if isinstance(found, np.ndarray) else found.get()
+
+    a11, b1 = dot(by_image, by_image), dot(by_image, change)
+    if not update_probe:
+        return np.stack([b1 / a11.clip(1e-300), np.zeros_like(b1)], axis=1)
+    by_probe = exit_waves(estimate.image, to_probe[None], corners, empty_like(change, change.shape))
+    a22, b2, a12 = dot(by_probe, by_probe), dot(by_probe, change), dot(by_image, by_probe)
+    # a little of the diagonal keeps the system regular where object and probe ask for the same change
+    a11, a22 = a11 * 1.001 + 1e-300, a22 * 1.001 + 1e-300
+    determinant = a11 * a22 - a12 * a12
+    return np.stack([(b1 * a22 - b2 * a12) / determinant, (b2 * a11 - b1 * a12) / determinant], axis=1)

@@ -1,0 +1,257 @@
+"""Ptychography engines against a known object and probe, their gradients, and a real Siemens star."""
+
+import bz2
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from firstlight.kernels.ptycho import likelihood, waves
+from firstlight.kernels.ptycho.difference_map import DifferenceMap, Waves
+from firstlight.kernels.ptycho.frames import Estimate, Frames
+from firstlight.kernels.ptycho.least_squares import LeastSquares
+from firstlight.kernels.ptycho.likelihood import Likelihood, Memory
+from firstlight.kernels.ptycho.phantom import simulate
+from firstlight.kernels.ptycho.pie import Pie
+from firstlight.kernels.ptycho.propagate import FarField, NearField, fresnel_transfer
+
+RNG = np.random.default_rng(3)
+FAR = FarField()
+
+
+def complex_noise(*shape, dtype=np.complex128):
+    return (RNG.standard_normal(shape) + 1j * RNG.standard_normal(shape)).astype(dtype)
+
+
+def scene(dtype=np.complex128, modes=2, positions=5, window=12):
+    """Small and random: for laws that hold for any arrays."""
+    corners = RNG.integers(0, 6, (positions, 2))
+    estimate = Estimate(
+        complex_noise(window + 6, window + 5 + 1, dtype=dtype), complex_noise(modes, window, window, dtype=dtype)
+    )
+    amplitudes = RNG.uniform(0.5, 6, (positions, window, window)).astype(estimate.image.real.dtype)
+    valid = RNG.random((window, window)) > 0.1
+    return estimate, Frames(amplitudes, corners, valid)
+
+
+def frames_of(truth, dtype=np.float32):
+    return Frames(np.sqrt(truth.counts).astype(dtype), truth.corners, np.ones(truth.counts.shape[1:], bool))
+
+
+def start(truth, dtype=np.complex64, modes=1):
+    """What is known beforehand: no object, and the probe a little out of focus and of the wrong shape."""
+    window = truth.probe.shape[-1]
+    v, u = np.fft.fftfreq(window)[:, None], np.fft.fftfreq(window)[None, :]
+    blurred = np.fft.ifft2(np.fft.fft2(truth.probe[0]) * np.exp(20j * (u**2 + v**2)))
+    probes = [blurred * np.exp(0.3j * m * np.arange(window))[None, :] * 0.3**m for m in range(modes)]
+    probe = np.stack(probes)
+    probe *= np.sqrt(truth.counts.sum(axis=(1, 2)).mean() / (np.abs(probe) ** 2).sum())
+    return Estimate(np.ones(truth.image.shape, dtype), probe.astype(dtype))
+
+
+def noise_of(truth):
+    """The error that the true object and probe have."""
+    return ((np.sqrt(truth.expected) - np.sqrt(truth.counts)) ** 2).sum() / truth.counts.sum()
+
+
+def fit(engine, truth, rounds, *, workers=1, dtype=np.complex64, modes=1, probe_from=1):
+    estimate, frames = start(truth, dtype, modes), frames_of(truth, np.float32 if dtype == np.complex64 else np.float64)
+    rng = np.random.default_rng(0)
+    state = Waves.start(estimate, frames) if isinstance(engine, DifferenceMap) else Memory()
+    errors = []
+    with ThreadPoolExecutor(workers) as pool:
+        for number in range(rounds):
+            batched = isinstance(engine, Pie | LeastSquares)
+            third = rng.permutation(len(frames)) if batched else state
+            error = engine.sweep(
+                estimate, frames, third, FAR, pool.map, workers=workers, update_probe=number >= probe_from
+            )
+            errors.append(error / truth.counts.sum())
+    return estimate, errors
+
+
+def shifted_like(image, true):
+    """Object and probe may be shifted against each other: move the object, by whole pixels, to where it fits best."""
+    fit = np.abs(np.fft.ifft2(np.fft.fft2(true - 1) * np.fft.fft2(image - 1).conj()))
+    return np.roll(image, np.unravel_index(fit.argmax(), fit.shape), (0, 1))
+
+
+def difference(truth, estimate):
+    """Relative difference of the objects where the light was, after a constant and a ramp of the phase are taken out."""
+    light = np.zeros(truth.image.shape)
+    window = truth.probe.shape[-1]
+    for row, col in truth.corners:
+        light[row : row + window, col : col + window] += (np.abs(truth.probe) ** 2).sum(axis=0)
+    seen = light > 0.1 * light.max()
+    found, true = shifted_like(estimate.image.astype(np.complex128), truth.image), truth.image
+    y, x = np.mgrid[: seen.shape[0], : seen.shape[1]]
+    ratio = np.where(seen, true * found.conj(), 0)
+    down = np.angle((ratio[1:] * ratio[:-1].conj()).sum())
+    right = np.angle((ratio[:, 1:] * ratio[:, :-1].conj()).sum())
+    found = found * np.exp(1j * (down * y + right * x))
+    scale = (true * found.conj())[seen].sum() / (np.abs(found[seen]) ** 2).sum()
+    return np.linalg.norm((scale * found - true)[seen]) / np.linalg.norm(true[seen] - true[seen].mean())
+
+
+# ---- laws ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "propagator",
+    [
+        FAR,
+        NearField(fresnel_transfer((12, 12), wavelength=1e-10, distance=0.01, pixel=(1e-7, 1e-7), dtype="complex128")),
+    ],
+)
+def test_propagation_is_unitary(propagator):
+    a, b = complex_noise(2, 12, 12), complex_noise(2, 12, 12)
+    assert np.vdot(propagator.forward(a.copy()), b) == pytest.approx(np.vdot(a, propagator.backward(b.copy())))
+    np.testing.assert_allclose(propagator.backward(propagator.forward(a.copy())), a, atol=1e-12)
+
+
+def test_a_gaussian_beam_spreads_as_fresnel_says():
+    """Width after a distance z: w √(1 + (z λ / π w²)²)."""
+    size, pixel, wavelength, waist, distance = 256, 1e-7, 1e-10, 1e-6, 0.03
+    x = (np.arange(size) - size // 2) * pixel
+    beam = np.exp(-(x[:, None] ** 2 + x[None, :] ** 2) / waist**2).astype(np.complex128)
+    transfer = fresnel_transfer(
+        (size, size), wavelength=wavelength, distance=distance, pixel=(pixel, pixel), dtype="complex128"
+    )
+    power = np.abs(NearField(transfer).forward(beam)) ** 2
+    width = 2 * np.sqrt((power * x[:, None] ** 2).sum() / power.sum())
+    assert width == pytest.approx(waist * np.hypot(1, distance * wavelength / (np.pi * waist**2)), rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_compiled_loops_and_array_expressions_agree(monkeypatch, dtype):
+    """The bodies that CuPy uses, run on numpy arrays."""
+    estimate, frames = scene(dtype)
+    shape = (len(frames), *estimate.probe.shape)
+    changes, tolerance = complex_noise(*shape, dtype=dtype), 1e-4 if dtype == np.complex64 else 1e-12
+
+    def everything():
+        image, probe = estimate.image.copy(), estimate.probe
+        found = [waves.exit_waves(image, probe[None], frames.corners, np.empty(shape, dtype))]
+        seen, liked, counted = changes.copy(), changes.copy(), changes.copy()
+        found += [waves.replace_modulus(seen, frames.amplitudes, frames.valid), seen]
+        found += [waves.likelihood_step(liked, frames.amplitudes, frames.valid, "gaussian"), liked]
+        found += [waves.likelihood_step(counted, frames.amplitudes, frames.valid, "poisson"), counted]
+        sums = [0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real]
+        waves.add_to_object(sums[0], sums[1], probe[None], changes, frames.corners)
+        waves.add_to_probe(sums[2], sums[3], image, changes, frames.corners)
+        found += [part.copy() for part in sums]
+        waves.step_in_windows(image, sums[0], sums[1], frames.corners, size=(12, 12), step=0.7, regularization=0.3)
+        return [*found, image, *sums]
+
+    compiled = everything()
+    monkeypatch.setattr(waves, "on_cpu", lambda array: False)
+    for one, other in zip(compiled, everything(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * max(np.abs(other).max(), 1))
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "poisson"])
+def test_the_gradient_is_that_of_the_cost(noise):
+    estimate, frames = scene()
+    part = np.arange(len(frames))
+    change, _, here = likelihood.derivative(noise, estimate, frames, part, FAR)
+    by_image, by_probe = 0 * estimate.image, 0 * estimate.probe
+    waves.add_to_object(by_image, 0 * by_image.real, estimate.probe[None], change, frames.corners)
+    waves.add_to_probe(by_probe, 0 * by_probe[0].real, estimate.image, change, frames.corners)
+    for array, gradient in ((estimate.image, by_image), (estimate.probe, by_probe)):
+        direction, length = complex_noise(*array.shape), 1e-6
+        expected = 2 * float((gradient.conj() * direction).real.sum())
+        array += length * direction
+        ahead = likelihood.derivative(noise, estimate, frames, part, FAR)[2]
+        array -= 2 * length * direction
+        behind = likelihood.derivative(noise, estimate, frames, part, FAR)[2]
+        array += length * direction
+        assert (ahead - behind) / (2 * length) == pytest.approx(expected, rel=1e-5)
+    assert likelihood.derivative(noise, estimate, frames, part, FAR)[2] == pytest.approx(here)
+
+
+def test_the_true_object_and_probe_are_a_fixed_point():
+    truth = simulate(window=32, scan=(5, 5), photons=1e5)
+    waves_there = np.empty((25, 1, 32, 32), np.complex128)
+    clean = np.abs(FAR.forward(waves.exit_waves(truth.image, truth.probe[None], truth.corners, waves_there)))[:, 0]
+    frames = Frames(clean, truth.corners, np.ones((32, 32), bool))
+    for engine in (Pie(), LeastSquares(), LeastSquares("poisson"), Likelihood(), DifferenceMap()):
+        estimate = Estimate(truth.image.copy(), truth.probe.copy())
+        state = Waves.start(estimate, frames) if isinstance(engine, DifferenceMap) else Memory()
+        third = np.arange(25) if isinstance(engine, Pie | LeastSquares) else state
+        assert engine.sweep(estimate, frames, third, FAR, map) < 1e-15 * (clean**2).sum()
+        np.testing.assert_allclose(estimate.image, truth.image, atol=1e-5)
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads():
+    truth = simulate(window=32, scan=(5, 5))
+    for engine in (Pie(), LeastSquares()):
+        one, _ = fit(engine, truth, 3)
+        two, _ = fit(engine, truth, 3, workers=2)
+        np.testing.assert_array_equal(one.image, two.image)
+
+
+# ---- recovering what is known ----------------------------------------------------------------------------------------
+
+ENGINES = {
+    "epie": (Pie(), 60, 0.2),
+    "regularised pie": (Pie(regularization=0.3), 60, 0.2),
+    "difference map": (DifferenceMap(), 120, 0.42),
+    "raar": (DifferenceMap(relaxation=0.75), 120, 0.42),
+    "least squares": (LeastSquares(), 60, 0.2),
+    "least squares, counts": (LeastSquares("poisson"), 60, 0.27),
+    "likelihood of amplitudes": (Likelihood("gaussian"), 120, 0.2),
+    "likelihood of counts": (Likelihood("poisson"), 120, 0.2),
+}
+"""Rounds, and the relative error of the object at 10⁵ photons a frame; projections fit the noise too, and show it."""
+
+
+@pytest.mark.parametrize("photons", [1e6, 1e5])
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_recovers_the_object(name, photons):
+    engine, rounds, noisy = ENGINES[name]
+    truth = simulate(photons=photons)
+    estimate, errors = fit(engine, truth, rounds)
+    assert errors[-1] < 1.3 * noise_of(truth) < errors[0]
+    assert difference(truth, estimate) < (0.075 if photons == 1e6 else noisy)
+
+
+@pytest.mark.parametrize("engine", [Pie(), LeastSquares(), DifferenceMap()])
+def test_two_modes_of_the_probe_are_told_apart(engine):
+    truth = simulate(modes=2)
+    one, errors_of_one = fit(engine, truth, 100)
+    two, errors_of_two = fit(engine, truth, 100, modes=2)
+    assert errors_of_two[-1] < 2 * noise_of(truth) < 0.8 * errors_of_one[-1]
+    assert difference(truth, two) < 0.8 * difference(truth, one)
+
+
+def test_the_near_field_is_recovered():
+    """A holographic scan: the probe fills the window, frames are images."""
+    transfer = fresnel_transfer((64, 64), wavelength=1e-10, distance=4e-3, pixel=(1e-7, 1e-7), dtype="complex128")
+    truth = simulate(propagator=NearField(transfer), step=5)
+    frames = frames_of(truth)
+    estimate, near = start(truth), NearField(transfer.astype(np.complex64))
+    rng = np.random.default_rng(0)
+    for number in range(80):
+        error = Pie().sweep(estimate, frames, rng.permutation(len(frames)), near, map, update_probe=number > 0)
+    assert error / truth.counts.sum() < 1.3 * noise_of(truth)
+    assert difference(truth, estimate) < 0.1
+
+
+def test_a_siemens_star_measured_at_a_synchrotron(data_folder):
+    """Velociprobe data (tike): an independent ePIE in numpy reaches 0.0185 in fifteen passes."""
+    path = data_folder / "ptychography" / "siemens-star-small.npz.bz2"
+    if not path.is_file():
+        pytest.skip(f"no real data: {path.name} is not in {path.parent}")
+    with bz2.open(path) as file:
+        found = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    counts, places = found["data"][0], found["scan"][0]
+    corners = np.rint(places - places.min(axis=0)).astype(np.int64)
+    probe = found["probe"].reshape(1, 128, 128).astype(np.complex64)
+    probe *= np.sqrt(counts.sum(axis=(1, 2)).mean() / (np.abs(probe) ** 2).sum())
+    estimate = Estimate(np.ones(tuple(corners.max(axis=0) + 128), np.complex64), probe)
+    frames = Frames(np.sqrt(counts), corners, np.ones((128, 128), bool))
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        error = Pie().sweep(estimate, frames, rng.permutation(len(frames)), FAR, map, update_probe=number > 1)
+    assert error / counts.sum() < 0.0155
