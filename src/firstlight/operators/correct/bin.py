@@ -17,7 +17,9 @@ from firstlight.core.units import Quantity
 Factor = Annotated[int, Field(ge=1, le=64)]
 
 
-@operator("row col -> row col")
+@operator(
+    "row col -> row col", sentence="Blocks of {rows} × {columns} pixels were combined into one (by their {method})."
+)
 def bin(  # the word of the field, used as a step's name
     frames: Array, *, rows: Factor = 2, columns: Factor = 2, method: Literal["mean", "sum"] = "mean"
 ) -> Array:

@@ -14,7 +14,7 @@ from firstlight.core.operator import Operator, operator
 Range = tuple[int, int]
 
 
-@operator("row col -> row col")
+@operator("row col -> row col", sentence="Frames were cropped to the rows {rows} and the columns {columns}.")
 def crop(frames: Array, *, rows: Range | None = None, columns: Range | None = None) -> Array:
     """Keep a rectangle of every frame.
 

@@ -27,7 +27,10 @@ class Part:
     """One array (frame,) for each parameter of the body."""
 
 
-@operator("row col, row col, row col -> row col")
+@operator(
+    "row col, row col, row col -> row col",
+    sentence="Dark field was subtracted and intensities were divided by the flat field, both interpolated between their sets.",
+)
 def flat_field(frames: Array, dark: Array | Held, flat: Array | Held) -> Array:
     """Turn counts into transmission: (frame - dark) / (flat - dark).
 

@@ -12,7 +12,9 @@ from firstlight.kernels import flat_field as kernel
 from firstlight.kernels.flat_field import MINUS_LOG
 
 
-@operator("->")
+@operator(
+    "->", sentence="Attenuation is minus the logarithm of the transmission, which was raised to at least {floor}."
+)
 def minus_log(values: Array, *, floor: Annotated[float, Field(gt=1e-30, le=1.0)] = 1e-6) -> Array:
     """Take minus the natural logarithm: transmission becomes the line integral of the attenuation (Beer and Lambert).
 

@@ -19,7 +19,10 @@ def _odd(size: int) -> int:
     return size
 
 
-@operator("row~size col~size -> row col")
+@operator(
+    "row~size col~size -> row col",
+    sentence="Outliers ({kind}) of more than {threshold} were replaced by the median of {size} × {size} pixels.",
+)
 def remove_outliers(
     frames: Array,
     *,

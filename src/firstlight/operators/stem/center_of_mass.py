@@ -14,7 +14,11 @@ from firstlight.core.units import Pixels
 from firstlight.kernels.masks import disk, sum_under_masks
 
 
-@operator("row col -> row_shift: , col_shift: ", cites=["10.1016/j.ultramic.2015.10.011"])
+@operator(
+    "row col -> row_shift: , col_shift: ",
+    cites=["10.1016/j.ultramic.2015.10.011"],
+    sentence="The centre of mass of each diffraction pattern was taken.",
+)
 def center_of_mass(
     frames: Array,
     *,

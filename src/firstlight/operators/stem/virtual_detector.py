@@ -20,7 +20,7 @@ Weights = tuple[tuple[float, ...], ...]
 Place = tuple[float, float]
 
 
-@operator("row col -> ")
+@operator("row col -> ", sentence="Each diffraction pattern was summed under a virtual detector ({shape}).")
 def virtual_detector(
     frames: Array,
     *,

@@ -64,6 +64,10 @@ class LiveSlices(Fold[Live]):
     use: ClassVar[str] = "live_slices"
     signature: ClassVar[Any] = "[angle] row col -> xy: y x, xz: z x, yz: z y"
     cites: ClassVar[tuple[str, ...]] = ("10.1107/S1600577522003095", "10.1038/s41598-019-54647-4")
+    sentence: ClassVar[str] = (
+        "During the scan, three slices were reconstructed from the last {span} degrees by filtered back-projection with"
+        " the filter '{filter}' and the rotation axis at column {center}."
+    )
     tolerance: ClassVar[float] = 1e-3
     windowed: ClassVar[bool] = True
     follows: ClassVar[dict[str, dict[str, str]]] = {name: {"x": "x", "y": "y", "z": "z"} for name in NAMES}
