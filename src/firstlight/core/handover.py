@@ -116,6 +116,12 @@ class HandOver:
             self._changed.notify_all()
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the frames that wait."""
+        with self._changed:
+            return self._bytes
+
+    @property
     def finished(self) -> bool:
         """True when it is closed and empty."""
         with self._changed:

@@ -214,7 +214,7 @@ def write_frame(
     at: int,
     pixels: Array,
     *,
-    encoding: str = "bs16-lz4<",
+    encoding: str | None = None,
     times: tuple[int, int, int] = (0, 0, 0),
     appendix: bytes | None = None,
 ) -> list[bytes]:
@@ -224,10 +224,11 @@ def write_frame(
         series: Number of the series.
         at: Number of the frame, from 0.
         pixels: Shape (row, col), unsigned integers.
-        encoding: As `payload_of` reads it.
+        encoding: As `payload_of` reads it; default: bitshuffled LZ4.
         times: Start, stop and length of the exposure in nanosecond.
         appendix: What the user asked to be sent along.
     """
+    encoding = encoding or f"bs{8 * pixels.itemsize}-lz4<"
     blob = encode(pixels, encoding)
     described = {
         "htype": "dimage_d-1.0",

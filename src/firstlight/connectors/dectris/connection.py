@@ -1,0 +1,250 @@
+"""A connection that lasts over many series: one thread receives, and sorts messages into the series they belong to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from firstlight.core.errors import FirstlightError, SourceError
+
+from . import stream2
+from .series import Limits, Series, missed
+from .stream1 import Parts
+from .wire import Frame, Message, SeriesEnd, SeriesStart, Stray
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 64
+"""Messages taken before time is looked at."""
+_PATIENCE = 20
+"""Milliseconds to wait for a message at most."""
+
+_EVENTS = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a detector sends, and how."""
+
+    data: str
+    """Such as ``tcp://dcu:9999`` (stream v1) or ``tcp://dcu:31001`` (stream v2)."""
+    socket: Literal["pull", "sub"] = "pull"
+    queue: int = 1000
+    """Messages that may wait in the network layer."""
+    server_key: str | None = None
+    """Public key of the server (Z85, 40 characters) if it speaks CurveZMQ."""
+    secret_key: str | None = None
+    """Our own secret key; None: a new pair for this connection."""
+
+
+class Connection:
+    """Receives from one detector until it is closed.
+
+    Args:
+        address: Where it sends.
+        limits: What a series may take.
+        decoders: Threads that decode.
+        join: Take a series whose header was missed, too.
+    """
+
+    def __init__(self, address: Address, limits: Limits, *, decoders: int = 2, join: bool = False) -> None:
+        """Connect and start receiving.
+
+        Raises:
+            SourceError: The address or a key is malformed.
+        """
+        self.address, self._limits, self._join = address, limits, join
+        self.connected = False
+        """The detector (or a proxy) is there, and talks to us."""
+        self.refused = ""
+        """Why it did not talk to us."""
+        self.foreign = 0
+        """Frames of other series, or of one that nobody waits for."""
+        self.strays = 0
+        """Messages that make no sense."""
+        self.changed = threading.Condition()
+        """Notified when a series begins, and when `connected` changes."""
+        self._decoders = ThreadPoolExecutor(decoders, "dectris decoder")
+        self._parts = Parts()
+        self._current: Series | None = None
+        self._waiting: Series | None = None
+        self._stopping = threading.Event()
+        self._context = zmq.Context()
+        try:
+            self._socket, self._monitor = _connected(self._context, address)
+        except (zmq.ZMQError, ValueError) as error:
+            self._context.destroy(linger=0)
+            raise SourceError(
+                f"The address can not be used: {error}.",
+                field="data",
+                value=address.data,
+                expected="such as tcp://dcu:9999, and keys of 40 characters",
+            ) from error
+        self._thread = threading.Thread(target=self._run, name="dectris receiver", daemon=True)
+        self._thread.start()
+
+    # ---- from other threads -----------------------------------------------------------------------------------------
+
+    def wait(
+        self, timeout: float | None, *, series: int | None = None, stopped: Callable[[], bool] = lambda: False
+    ) -> Series | None:
+        """The next series that begins, or has begun since nobody waits; None at the time-out.
+
+        Args:
+            timeout: Seconds to wait at most; None: for ever.
+            series: Number of the one that is wanted; others are passed over.
+            stopped: Says that waiting has no more sense.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with self.changed:
+            while not stopped() and not self._stopping.is_set():
+                found, self._waiting = self._waiting, None
+                if found is not None and series in (None, found.start.series):
+                    return found
+                left = 0.1 if end is None else min(0.1, end - time.monotonic())
+                if left <= 0:
+                    return None
+                self.changed.wait(left)
+        return None
+
+    def close(self) -> None:
+        """End; harmless when called twice."""
+        self._stopping.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=10.0)
+        self._decoders.shutdown(wait=True)
+
+    # ---- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._receive()
+        except Exception as error:  # it must reach the reader, not end in a silent thread
+            _log.exception("The receiving thread failed.")
+            if self._current is not None:
+                known = isinstance(error, FirstlightError)
+                self._current.fail(error if known else SourceError(f"Receiving failed: {error}", field="data"))
+        finally:
+            if self._current is not None:
+                self._current.finish("the connection was closed")
+            self._context.destroy(linger=0)
+
+    def _receive(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._monitor, zmq.POLLIN)
+        poller.register(self._socket, zmq.POLLIN)
+        while not self._stopping.is_set():
+            series = self._current
+            if series is not None and not series.over and series.full:
+                series.tick_full()
+                self._stopping.wait(0.002)
+                continue
+            events = dict(poller.poll(self._patience()))
+            if self._monitor in events:
+                self._notice(recv_monitor_message(self._monitor))
+            if self._socket in events:
+                self._take_some()
+            if self._current is not None:
+                self._current.tick()
+
+    def _patience(self) -> int:
+        due = self._current.due() if self._current is not None else None
+        return _PATIENCE if due is None else max(0, min(_PATIENCE, round((due - time.monotonic()) * 1000)))
+
+    def _notice(self, event: Any) -> None:
+        with self.changed:
+            if event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.connected, self.refused = True, ""
+            elif event["event"] == zmq.EVENT_DISCONNECTED:
+                self.connected = False
+            else:
+                self.refused = "it speaks CurveZMQ and does not accept our keys, or does not speak it while we do"
+            self.changed.notify_all()
+
+    def _take_some(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                message = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            parts = [part.buffer for part in message]
+            if len(parts) == 1 and parts[0][:3] == stream2.MAGIC:
+                self._handle(stream2.read(parts[0]))
+            else:
+                for found in self._parts.feed(parts):
+                    self._handle(found)
+            if self._current is not None and self._current.full:
+                return
+
+    def _handle(self, message: Message) -> None:
+        current = self._current
+        if isinstance(message, SeriesStart):
+            self._begin(message)
+        elif isinstance(message, Frame):
+            self._frame(message)
+        elif isinstance(message, SeriesEnd):
+            if current is not None and current.start.series == message.series:
+                current.finish("the detector ended it before its last frame" if not current.places.complete else "")
+        elif isinstance(message, Stray):
+            self.strays += 1
+            if self.strays == 1:
+                _log.warning("A message was passed over: %s", message.reason)
+
+    def _begin(self, start: SeriesStart) -> None:
+        current = self._current
+        if current is not None and not current.over:
+            current.finish(f"series {start.series} began")
+        with self.changed:
+            self._current = self._waiting = Series(start, self._limits, self._decoders)
+            self.changed.notify_all()
+
+    def _frame(self, frame: Frame) -> None:
+        current = self._current
+        if self._join and (current is None or frame.series != current.start.series or _again(current, frame)):
+            self._begin(missed(frame))
+            current = self._current
+        if current is None or frame.series != current.start.series:
+            self.foreign += 1
+            if self.foreign == 1:
+                _log.warning("Frames of series %d are passed over: its start was not seen.", frame.series)
+        else:
+            current.take(frame)
+
+
+def _again(series: Series, frame: Frame) -> bool:
+    """A replay that never changes its series number starts over."""
+    return series.over and series.start.version == 0 and frame.number < series.newest
+
+
+def _connected(context: zmq.Context[Any], address: Address) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+    """The socket, and one that tells whether somebody answers."""
+    socket = context.socket(zmq.SUB if address.socket == "sub" else zmq.PULL)
+    socket.set_hwm(address.queue)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+    socket.setsockopt(zmq.MAXMSGSIZE, 2**31)
+    if address.socket == "sub":
+        socket.setsockopt(zmq.SUBSCRIBE, b"")
+    if address.server_key is not None:
+        socket.curve_serverkey = address.server_key.encode("ascii")
+        if address.secret_key is None:
+            socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+        else:
+            secret = address.secret_key.encode("ascii")
+            socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
+    monitor = socket.get_monitor_socket(_EVENTS)
+    socket.connect(address.data)
+    return socket, monitor

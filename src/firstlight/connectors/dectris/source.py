@@ -1,0 +1,219 @@
+"""Source: frames of a DECTRIS detector over its SIMPLON stream."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr
+
+from firstlight.core.chunk import MAIN, Item, Scan, Stream
+from firstlight.core.errors import SourceError, Stopped
+from firstlight.core.source import Source, dark_of_level, with_dark_level
+from firstlight.core.units import Bytes, Quantity, Second
+
+from .connection import Address, Connection
+from .series import Limits, Series
+from .shape import scan_sizes
+from .wire import SeriesStart
+
+_TOLD = ("description", "detector_number", "detector_description", "detector_serial_number", "sensor_material")
+_TOLD += ("trigger_mode", "count_time", "frame_time", "threshold_energy")
+
+
+class DectrisSource(Source):
+    """Receives one series from a DECTRIS detector over ZeroMQ: stream v1 or v2, whichever comes.
+
+    Frames are placed by the detector's own number, and series are never mixed. The series is over after its last frame, when
+    the detector says so, when another begins, on stop, or after `idle` without a frame once one came.
+    """
+
+    use: ClassVar[str] = "dectris"
+    pausable: ClassVar[bool] = False
+
+    data: Annotated[str, Field(pattern=r"^(tcp|ipc|inproc)://.+")] = "tcp://127.0.0.1:9999"
+    """Where frames come from: ``tcp://dcu:9999`` (stream v1), ``tcp://dcu:31001`` (stream v2), or a proxy."""
+    socket: Literal["pull", "sub"] = "pull"
+    """How: ``pull`` from the detector itself, ``sub`` from a proxy that publishes to many."""
+    scan_y: Annotated[int, Field(gt=0)] | None = None
+    """Lines of the scan; default: what the detector and `scan_x` say."""
+    scan_x: Annotated[int, Field(gt=0)] | None = None
+    """Points of a line; default: what the detector and `scan_y` say."""
+    arrival: Literal["position", "angle", "time", "energy"] = "position"
+    """Name of the one axis where the scan has no lines."""
+    series: Annotated[int, Field(ge=0)] | None = None
+    """Number of the series that is wanted, as arming told it; default: the next one."""
+    channel: str | None = None
+    """The one threshold that is wanted, such as ``threshold_1``; default: all, as an axis (stream v2)."""
+    join: bool = False
+    """Take a series whose start was missed, too, as behind a proxy that passes on frames alone."""
+    server_key: Annotated[str, Field(min_length=40, max_length=40)] | None = None
+    """Public key (Z85) of a server that speaks CurveZMQ."""
+    secret_key: str | None = None
+    """Name of the environment variable with our own secret key (Z85); default: a new key for each connection."""
+    window: int = Field(default=64, ge=1, le=16384)
+    """How far out of order frames may come; a frame is given up after so many later ones."""
+    idle: Annotated[Second, Field(gt=0)] = 30.0
+    """The series is over after this time without a frame, once one came."""
+    timeout: Annotated[Second, Field(gt=0)] = 300.0
+    """How long to wait for the series to begin, and for what the header does not tell."""
+    memory: Annotated[Bytes, Field(gt=0)] = 256 * 2.0**20
+    """Bytes of frames that may wait for the run to take them; beyond, the detector's own buffer takes over."""
+    queue: int = Field(default=1000, ge=1, le=100000)
+    """Messages that may wait in the network layer."""
+    decoders: int = Field(default=2, ge=1, le=64)
+    """Threads that decode."""
+    dark_level: Annotated[float, Field(ge=0)] | None = None
+    """Counts of a pixel without light, for steps that want a dark image: 0 for a detector that counts."""
+
+    _connection: Connection | None = PrivateAttr(default=None)
+    _lent: Connection | None = PrivateAttr(default=None)
+    _series: Series | None = PrivateAttr(default=None)
+    _seen: Scan | None = PrivateAttr(default=None)
+    _stopped: bool = PrivateAttr(default=False)
+
+    def over(self, connection: Connection, series: Series | None = None) -> DectrisSource:
+        """This source itself, reading from a connection that goes on after it is closed (and a series that has begun)."""
+        self._lent, self._series = connection, series
+        return self
+
+    @property
+    def header(self) -> SeriesStart | None:
+        """The header of the series, once the source is open."""
+        return None if self._series is None else self._series.start
+
+    def open(self) -> Scan:
+        """Connect, and wait for a series to begin.
+
+        Raises:
+            SourceError: None begins within `timeout`, or it has another number of frames than the scan.
+            Stopped: `stop` was called meanwhile.
+        """
+        self._connection = self._lent or self.connect()
+        try:
+            series = self._series = self._series or self._wait_for_series(self._connection)
+            sizes = scan_sizes(series.start, self.scan_y, self.scan_x, self.arrival)
+            self._wait_for_layout(series)
+            self._seen = with_dark_level(self._scan(series, sizes), self.dark_level)
+            return self._seen
+        except BaseException:
+            self.close()
+            raise
+
+    def items(self) -> Iterator[Item]:
+        """Chunks of frames, gaps and the end, as they come.
+
+        Raises:
+            SourceError: Receiving failed.
+        """
+        series = self._series
+        if series is None:
+            raise SourceError("The source is not open.", field="data", value=self.data, next_move="Call open() first.")
+        if self.dark_level is not None and self._seen is not None:
+            yield from dark_of_level(self._seen, self.dark_level)
+        while not series.handover.finished:
+            item = series.handover.get(timeout=0.5)
+            if item is not None:
+                yield item
+        if series.error is not None:
+            raise series.error
+
+    def stop(self) -> None:
+        """End the series; what has arrived is delivered."""
+        self._stopped = True
+        if self._series is not None:
+            self._series.stop()
+
+    def close(self) -> None:
+        """Disconnect, unless the connection was lent."""
+        if self._series is not None:
+            self._series.stop()
+        connection, self._connection, self._series, self._stopped = self._connection, None, None, False
+        if connection is not None and connection is not self._lent:
+            connection.close()
+
+    # ---- opening ----------------------------------------------------------------------------------------------------
+
+    def connect(self) -> Connection:
+        """A connection as these parameters say.
+
+        Raises:
+            SourceError: The address or a key is malformed, or the variable of the secret key is not set.
+        """
+        secret = None if self.secret_key is None else os.environ.get(self.secret_key)
+        if self.secret_key is not None and secret is None:
+            raise SourceError(
+                "The environment has no such variable, which shall hold our secret key.",
+                field="secret_key",
+                value=self.secret_key,
+                expected="a variable with 40 characters (Z85)",
+            )
+        address = Address(self.data, self.socket, self.queue, self.server_key, secret)
+        frames = None if self.scan_y is None or self.scan_x is None else self.scan_y * self.scan_x
+        limits = Limits(self.window, self.idle, self.memory, self.channel, frames)
+        return Connection(address, limits, decoders=self.decoders, join=self.join)
+
+    def _wait_for_series(self, connection: Connection) -> Series:
+        found = connection.wait(self.timeout, series=self.series, stopped=lambda: self._stopped)
+        if self._stopped:
+            raise Stopped("The run was stopped before a series began.")
+        if found is not None:
+            return found
+        if connection.refused:
+            why, move = f"Nothing came: {connection.refused}", "Check server_key, and the secret key's variable."
+        elif not connection.connected:
+            why, move = "Nobody answers there", "Check the address, and that the detector's stream is enabled."
+        elif connection.foreign:
+            why = f"{connection.foreign} frames came, but the start of their series was missed"
+            move = "Connect before the detector is armed, or set join: true."
+        else:
+            why, move = "It is connected, but no series began", "Arm the detector, with the stream enabled."
+        raise SourceError(
+            f"{why} (waited {self.timeout:g} s).", field="data", value=self.data, expected="a series", next_move=move
+        )
+
+    def _wait_for_layout(self, series: Series) -> None:
+        def known() -> bool:
+            return series.layout is not None or series.over or self._stopped
+
+        self._wait(series, known)
+        if self._stopped:
+            raise Stopped("The run was stopped before the first frame came.")
+        if series.layout is None:
+            raise SourceError(
+                "No frame came that tells what frames look like"
+                + (f": {series.why}." if series.why else f" (waited {self.timeout:g} s)."),
+                field="data",
+                value=self.data,
+                next_move="Set the stream's header_detail to basic, and trigger the detector.",
+            )
+
+    def _wait(self, series: Series, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + self.timeout
+        with series.changed:
+            while not condition() and (left := end - time.monotonic()) > 0:
+                series.changed.wait(min(left, 0.05))
+
+    def _scan(self, series: Series, sizes: dict[str, int | None]) -> Scan:
+        layout, start = series.layout, series.start
+        if layout is None:
+            raise SourceError("The source was closed while it opened.", field="data", value=self.data)
+        frame = dict(zip(layout.axes, layout.shape, strict=True))
+        axes = (*sizes, *layout.axes)
+        streams = {MAIN: Stream(axes, {**sizes, **frame}, layout.dtype, len(sizes), order="any", unit="counts")}
+        told = {name: str(start.config[name]) for name in _TOLD if name in start.config}
+        if len(layout.shape) == 3 and start.channels:
+            told["thresholds"] = " ".join(start.channels)
+        name = f"series {start.series}"
+        return Scan(streams, name, _calibration(start.config), metadata={"series": str(start.series), **told})
+
+
+def _calibration(config: Any) -> dict[str, Quantity]:
+    """Energy of the photons or electrons: SIMPLON tells it in eV."""
+    for name in ("incident_energy", "photon_energy"):
+        value = config.get(name)
+        if isinstance(value, int | float) and 0 < value < 1e9:
+            return {"energy": Quantity(value / 1e3, "keV")}
+    return {}
