@@ -1,0 +1,252 @@
+"""Reconstruction with total variation: minimise ½‖A x − b‖² + λ TV(x), x ≥ 0 if asked, three ways.
+
+TV(x) is the sum over pixels of the length of the gradient (forward differences, isotropic). The three methods minimise the same
+function, so that one checks the other:
+
+- FISTA: Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009) 183; its proximal step by their fast gradient projection.
+- PDHG: Chambolle and Pock, J. Math. Imaging Vis. 40 (2011) 120, in the form of Sidky, Jørgensen and Pan (2012).
+- ADMM: the split x, z = ∇x of Goldstein and Osher, SIAM J. Imaging Sci. 2 (2009) 323, conjugate gradients for x.
+
+λ is given as a part of max|Aᵀb|, so that it means the same whatever the unit of the data; slices have their own.
+Images are (y, x, problem); see `firstlight.kernels.iterate`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from .iterate import F32, F64, Found, Limits, Progress, Projector, constrain, dots, first_estimate, norms
+
+_POWER_ITERATIONS = 12
+_INNER = 20
+"""Rounds of the proximal step, which starts where the one before ended."""
+_CG_ROUNDS = 6
+_GRADIENT_NORM_SQUARED = np.float32(8.0)
+"""Largest eigenvalue of ∇ᵀ∇ in two dimensions."""
+
+
+def largest_eigenvalue(projector: Projector, image: F32, mask: F32 | None) -> float:
+    """Largest eigenvalue of AᵀA by power iteration, 2 % added for what is not converged.
+
+    Args:
+        projector: A.
+        image: any image, for its shape.
+        mask: where A acts.
+    """
+    lanes = 4 if image.shape[-1] > 1 else 1
+    vector = np.ones((*image.shape[:-1], lanes), np.float32)
+    value = 1.0
+    for _ in range(_POWER_ITERATIONS):
+        vector /= np.float32(norms(vector)[0])
+        if mask is not None:
+            vector *= mask
+        vector = projector.backproject(projector.project(vector))
+        value = float(norms(vector)[0])
+    return 1.02 * value
+
+
+def total_variation(images: F32) -> F64:
+    """TV of each problem."""
+    down, across = np.zeros_like(images), np.zeros_like(images)
+    down[:-1], across[:, :-1] = np.diff(images, axis=0), np.diff(images, axis=1)
+    return np.hypot(down, across).sum(axis=(0, 1), dtype=np.float64)
+
+
+def objective(projector: Projector, data: F32, images: F32, strength: F32) -> F64:
+    """½‖A x − b‖² + λ TV(x) of each problem; `strength` is λ, one number per problem."""
+    residual = projector.project(images) - data
+    return 0.5 * dots(residual, residual) + strength * total_variation(images)
+
+
+def weight_of(projector: Projector, data: F32, strength: float) -> F32:
+    """λ of each problem: `strength` times the largest |Aᵀ b|."""
+    seen = np.abs(projector.backproject(data))
+    return (strength * seen.max(axis=tuple(range(seen.ndim - 1)))).astype(np.float32)
+
+
+def fista_tv(projector: Projector, data: F32, limits: Limits, *, strength: float) -> Found:
+    """Fast iterative shrinkage.
+
+    Args:
+        projector: A.
+        data: (angle, col, problem): line integrals b.
+        limits: what every method is told.
+        strength: λ as a part of max|Aᵀb|.
+    """
+    back = projector.backproject(data)
+    progress, images = Progress(limits, data), first_estimate(limits, back.shape)
+    step = np.float32(1 / largest_eigenvalue(projector, back, limits.mask))
+    weight = weight_of(projector, data, strength) * step
+    ahead, momentum = images.copy(), 1.0
+    dual = np.zeros((2, *back.shape), np.float32)
+    for _ in progress:
+        gradient = projector.backproject(projector.project(ahead) - data)
+        ahead -= step * gradient
+        before, switch = images, progress.switch
+        images = _proximal(ahead, weight, dual, limits)
+        images = before + switch * (images - before)
+        later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = images + np.float32((momentum - 1) / later) * (images - before)
+        momentum = later
+        progress.note(norms(projector.project(images) - data))
+    return Found(images, progress.curve)
+
+
+def _proximal(image: F32, weight: F32, dual: F32, limits: Limits) -> F32:
+    """The x of least ½‖x − image‖² + weight TV(x), constrained; starts at the dual variables of last time, changed in place."""
+    out = np.empty_like(image)
+    low = np.float32(0 if limits.nonnegative else -np.inf)
+    allowed = np.ones((*image.shape[:-1], 1), np.float32) if limits.mask is None else limits.mask
+    ahead, momentum = dual.copy(), 1.0
+    safe = np.maximum(weight, np.float32(1e-30))
+    for _ in range(_INNER):
+        later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        _primal(image, ahead, weight, low, allowed, out)
+        _ascend(out, ahead, dual, 1 / (_GRADIENT_NORM_SQUARED * safe), np.float32((momentum - 1) / later))
+        momentum = later
+    _primal(image, dual, weight, low, allowed, out)
+    return out
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _primal(image: Any, dual: Any, weight: Any, low: Any, allowed: Any, out: Any) -> None:
+    """Image + weight × divergence of the dual field, constrained."""
+    height, width, lanes = image.shape
+    for i in range(height):
+        for j in range(width):
+            for k in range(lanes):
+                spread = dual[0, i, j, k] + dual[1, i, j, k]
+                if i > 0:
+                    spread -= dual[0, i - 1, j, k]
+                if j > 0:
+                    spread -= dual[1, i, j - 1, k]
+                out[i, j, k] = max(image[i, j, k] + weight[k] * spread, low) * allowed[i, j, 0]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _ascend(image: Any, ahead: Any, dual: Any, step: Any, momentum: Any) -> None:
+    """Follow the gradient of the image from `ahead`, back into the unit disk, and look ahead again."""
+    height, width, lanes = image.shape
+    one = np.float32(1)
+    for i in range(height):
+        for j in range(width):
+            for k in range(lanes):
+                down = image[i + 1, j, k] - image[i, j, k] if i + 1 < height else np.float32(0)
+                across = image[i, j + 1, k] - image[i, j, k] if j + 1 < width else np.float32(0)
+                p, q = ahead[0, i, j, k] + step[k] * down, ahead[1, i, j, k] + step[k] * across
+                shrink = one / max(one, np.sqrt(p * p + q * q))
+                p, q = p * shrink, q * shrink
+                ahead[0, i, j, k] = p + momentum * (p - dual[0, i, j, k])
+                ahead[1, i, j, k] = q + momentum * (q - dual[1, i, j, k])
+                dual[0, i, j, k], dual[1, i, j, k] = p, q
+
+
+def gradient_of(images: F32) -> F32:
+    """Forward differences (2, y, x, problem): down and across, 0 at the far rims."""
+    field = np.zeros((2, *images.shape), np.float32)
+    np.subtract(images[1:], images[:-1], out=field[0, :-1])
+    np.subtract(images[:, 1:], images[:, :-1], out=field[1, :, :-1])
+    return field
+
+
+def divergence_of(field: F32) -> F32:
+    """Minus the adjoint of `gradient_of`."""
+    spread = np.zeros(field.shape[1:], np.float32)
+    spread[:-1] += field[0, :-1]
+    spread[1:] -= field[0, :-1]
+    spread[:, :-1] += field[1, :, :-1]
+    spread[:, 1:] -= field[1, :, :-1]
+    return spread
+
+
+def pdhg_tv(projector: Projector, data: F32, limits: Limits, *, strength: float) -> Found:
+    """Primal-dual hybrid gradient.
+
+    The gradient is scaled to the norm of A, so that one step length serves both dual variables.
+
+    Args:
+        projector: A.
+        data: (angle, col, problem): line integrals b.
+        limits: what every method is told.
+        strength: λ as a part of max|Aᵀb|.
+    """
+    back = projector.backproject(data)
+    progress, images = Progress(limits, data), first_estimate(limits, back.shape)
+    largest = largest_eigenvalue(projector, back, limits.mask)
+    scale = np.float32(np.sqrt(largest / float(_GRADIENT_NORM_SQUARED)))
+    weight = weight_of(projector, data, strength) / scale
+    step = np.float32(0.99 / np.sqrt(2 * largest))
+    rays, field = np.zeros_like(data), np.zeros((2, *back.shape), np.float32)
+    ahead = images.copy()
+    projected = projector.project(images)
+    older = projected
+    for _ in progress:
+        rays += step * (2 * projected - older - data)  # A of the point ahead, 2 x − x of before
+        rays /= 1 + step
+        field += step * scale * gradient_of(ahead)
+        field *= weight / np.maximum(weight, np.sqrt((field**2).sum(axis=0)) + np.float32(1e-30))
+        change = projector.backproject(rays) - scale * divergence_of(field)
+        before = images
+        images = constrain(before - step * progress.switch * change, limits)
+        ahead = 2 * images - before
+        older, projected = projected, projector.project(images)
+        progress.note(norms(projected - data))
+    return Found(images, progress.curve)
+
+
+def admm_tv(projector: Projector, data: F32, limits: Limits, *, strength: float, coupling: float = 0.1) -> Found:
+    """Alternating direction method of multipliers (split Bregman).
+
+    Args:
+        projector: A.
+        data: (angle, col, problem): line integrals b.
+        limits: what every method is told.
+        strength: λ as a part of max|Aᵀb|.
+        coupling: how strongly the split variables are held together, as a part of ‖A‖² / ‖∇‖²; changes speed, not result.
+    """
+    back = projector.backproject(data)
+    progress, images = Progress(limits, data), first_estimate(limits, back.shape)
+    tie = np.float32(coupling * largest_eigenvalue(projector, back, limits.mask) / float(_GRADIENT_NORM_SQUARED))
+    weight = weight_of(projector, data, strength) / tie
+    field, gap = np.zeros((2, *back.shape), np.float32), np.zeros((2, *back.shape), np.float32)
+    free, bound = images.copy(), np.zeros_like(images)  # the constrained copy of x, and its multiplier
+    constrained = limits.nonnegative or limits.mask is not None
+    for _ in progress:
+        right = back - tie * divergence_of(field - gap)
+        if constrained:
+            right += tie * (free - bound)
+        images = _solve(projector, right, images, tie, constrained, progress.switch)
+        slope = gradient_of(images) + gap
+        length = np.sqrt((slope**2).sum(axis=0))
+        field = slope * (np.maximum(length - weight, 0) / np.maximum(length, np.float32(1e-30)))
+        gap = slope - field
+        if constrained:
+            free = constrain(images + bound, limits)
+            bound += images - free
+        progress.note(norms(projector.project(free if constrained else images) - data))
+    return Found(free if constrained else images, progress.curve)
+
+
+def _solve(projector: Projector, right: F32, images: F32, tie: np.float32, bound: bool, switch: F32) -> F32:
+    """A few conjugate gradients on (AᵀA + tie (∇ᵀ∇ + 1 if bound)) x = right, from the images given."""
+
+    def normal(values: F32) -> F32:
+        product = projector.backproject(projector.project(values)) - tie * divergence_of(gradient_of(values))
+        return product + tie * values if bound else product
+
+    images = images.copy()
+    residual = right - normal(images)
+    direction, square = residual.copy(), dots(residual, residual)
+    for _ in range(_CG_ROUNDS):
+        along = normal(direction)
+        curvature = dots(direction, along)
+        length = np.where(curvature > 0, square / np.where(curvature > 0, curvature, 1), 0).astype(np.float32) * switch
+        images += length * direction
+        residual -= length * along
+        before, square = square, dots(residual, residual)
+        direction *= np.where(before > 0, square / np.where(before > 0, before, 1), 0).astype(np.float32)
+        direction += residual
+    return images
