@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
@@ -34,9 +34,15 @@ class RunnerSettings(BaseModel):
     threads: int = Field(default=0, ge=0, le=1024)
     """Worker threads; 0 takes one per core."""
     memory: Bytes = Field(default=0, ge=0)
-    """Bytes for arrays that must be held whole; 0 takes half of the machine's memory. What is larger goes through disk."""
+    """Memory of the whole process; 0 takes 70 % of what is free. What does not fit is read again in bands, or goes through disk."""
     scratch: str | None = None
-    """Folder for what does not fit into memory; by default the system's folder for temporary files."""
+    """Folder for what does not fit into memory; by default that of the output, or else the system's for temporary files."""
+    regroup: Literal["auto", "memory", "bands", "disk"] = "auto"
+    """How data are regrouped between stages: whole in memory, read again in bands, or through a scratch file; auto: what fits."""
+    resume: bool = False
+    """Go on with an interrupted run: what it had finished is not done again."""
+    save_all: bool = False
+    """Write what each step gives beside the output."""
 
 
 @dataclass(frozen=True, slots=True)

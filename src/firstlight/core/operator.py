@@ -87,6 +87,10 @@ class Operator(Step):
         """Extra memory in byte for a block of so many frames."""
         return self.hooks["workspace"](self, scan, frames) if "workspace" in self.hooks else 0
 
+    def shared(self, scan: Scan) -> int:
+        """Memory in byte of what all threads use together, such as tables."""
+        return self.hooks["shared"](self, scan) if "shared" in self.hooks else 0
+
     def calibrated(self, scan: Scan) -> Self:
         """This step with the parameters that it takes from the scan (pixel size, energy) where the user gave none."""
         return self.hooks["calibrate"](self, scan) if "calibrate" in self.hooks else self
@@ -137,8 +141,9 @@ class OperatorFunction:
         """Register a function beside the body.
 
         One of ``sizes(step, known)``, ``dtype(step, given)``, ``unit(step, scan)``, ``halo(step)``, ``prepare(step, scan)``,
-        ``close(step)``, ``workspace(step, scan, frames)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
-        ``calibration(step, scan)`` (what holds for the output).
+        ``close(step)``, ``workspace(step, scan, frames)``, ``shared(step, scan)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
+        ``calibration(step, scan)`` (what holds for the output), ``coordinates(step, coords)`` (the coordinates that change, one
+        row per block, where the step changes an axis that has some).
         """
         return self._hook(name)
 

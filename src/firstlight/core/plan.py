@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .arrange import Arrange
 from .chunk import MAIN, Scan, Stream
@@ -22,6 +22,9 @@ from .job import Job, SinkSpec, ViewSpec
 from .operator import Operator
 from .pipeline import SOURCE, BeforeFirst, Node
 from .step import Step
+
+if TYPE_CHECKING:
+    from .sizing import Regrouping, Sizes
 
 Port = tuple[str, str]
 """(step, output), or ("source", stream)."""
@@ -47,6 +50,8 @@ class Cut:
     """Neighbours that each block brings along on both sides: the most that any way through the stage needs."""
     least: int = 1
     """Positions that a block has at least, where the step works fastest on several."""
+    length: int | None = None
+    """Positions that a block has, once the plan is sized (`core.sizing`)."""
 
     @property
     def bytes(self) -> int:
@@ -110,6 +115,10 @@ class Planned:
         """The name of the step."""
         return self.node.name
 
+    def axes_of(self, argument: str) -> tuple[str, ...]:
+        """The axes that the step sees whole of one of its data arguments."""
+        return self.step.signature.inputs[self.step.arguments.index(argument)].whole
+
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
@@ -138,6 +147,8 @@ class Plan:
     sinks: tuple[Outlet, ...]
     views: tuple[Outlet, ...]
     collected: tuple[Outlet, ...]
+    sizes: Sizes | None = None
+    """What it takes, once the budget is known (`core.sizing.sized`)."""
 
     def __getitem__(self, name: str) -> Planned:
         """A step by name."""
@@ -150,6 +161,19 @@ class Plan:
     def cuts(self) -> tuple[Cut, ...]:
         """Every regrouping, once."""
         return tuple({p.cut.key: p.cut for p in self.steps if p.cut is not None}.values())
+
+    def regrouping(self, cut: Cut) -> Regrouping:
+        """How the data of a cut are held: whole in memory, where no budget says otherwise."""
+        if self.sizes is not None:
+            return self.sizes.regrouping(cut)
+        from .sizing import Regrouping
+
+        return Regrouping(cut, "memory", cut.stream.sizes.get(str(cut.along)) or 1, cut.bytes)
+
+    @property
+    def reads_again(self) -> bool:
+        """True if the source is read in bands after its frames were played."""
+        return self.sizes is not None and any(each.way == "bands" for each in self.sizes.regroupings)
 
     def counts_source_frames(self, consumer: str) -> bool:
         """True if a consumer gets the source's own frames, not what was regrouped.
@@ -206,7 +230,8 @@ class Plan:
             needs = f", workspace {room / 2**20:.1f} MiB" if room else ""
             lines.append(f"  {planned.name} ({planned.kind}) from {port_name(planned.main)} -> {out}{needs}")
         lines += [f"sink {o.spec.sink.use}: {port_name(o.port)}" for o in self.sinks if isinstance(o.spec, SinkSpec)]
-        return lines + [f"view: {port_name(o.port)}" for o in self.views]
+        lines += [f"view: {port_name(o.port)}" for o in self.views]
+        return lines if self.sizes is None else lines + self.sizes.describe()
 
 
 def _describe_stream(name: str, stream: Stream) -> str:
@@ -289,6 +314,8 @@ def block_length(cut: Cut, target_bytes: float = 16 * 2**20) -> int:
     """How many positions along the block axis make a block of a good size."""
     if cut.along is None:
         return 1
+    if cut.length is not None:
+        return cut.length
     count = cut.stream.size(cut.along)
     each = max(cut.bytes // max(count, 1), 1)
     least = min(cut.least, max(int(LARGEST_BLOCK // each), 1))

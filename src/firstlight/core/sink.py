@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+from .arrays import Ids
 from .chunk import Chunk, Gap, Scan
+from .errors import SinkError
 from .step import Configured
 
 
@@ -22,6 +24,29 @@ class Sink(Configured):
         Raises:
             SinkError: It can not be written; the message names the path and the next move.
         """
+
+    @property
+    def resumable(self) -> bool:
+        """True if it can go on with what an interrupted run left."""
+        return False
+
+    def resume(self, scan: Scan, record: dict[str, Any], done: Ids) -> None:
+        """Open what an interrupted run left, and go on in it.
+
+        Args:
+            scan: What is written is `scan.main`.
+            record: Of the run that goes on.
+            done: Ids of the frames that are there and whole; what else is there is not to be trusted.
+
+        Raises:
+            SinkError: It is not there, or does not fit; or this sink can not do that.
+        """
+        raise SinkError(
+            f"The sink '{self.use}' can not go on with what an interrupted run left.",
+            field="resume",
+            value=True,
+            next_move="Run the job without --resume.",
+        )
 
     @abstractmethod
     def write(self, chunk: Chunk) -> None:

@@ -52,6 +52,12 @@ class RandomAccess(Protocol):
         ...
 
 
+def stored_together(source: object, label: str) -> int:
+    """Positions along a frame axis that a source stores as one piece, so that reading one of them reads them all."""
+    found = getattr(source, "stored_together", None)
+    return 1 if found is None else int(found(label))
+
+
 def with_dark_level(scan: Scan, level: float | None) -> Scan:
     """The scan with a stream of one dark frame, where there is none and its level is known."""
     main = scan.main

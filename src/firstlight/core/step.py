@@ -195,6 +195,10 @@ class Step(Configured):
         """Extra memory in byte for a block of so many frames, beyond input and output."""
         return 0
 
+    def shared(self, scan: Scan) -> int:
+        """Memory in byte of what all threads use together, such as tables."""
+        return 0
+
     @property
     def first_output(self) -> str:
         """The output that ``{from: step}`` and the next step mean."""

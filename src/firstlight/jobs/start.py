@@ -15,6 +15,7 @@ from firstlight.core.plan import Plan
 from firstlight.core.run import Run
 from firstlight.core.source import Source
 from firstlight.core.step import Step
+from firstlight.runners.room import budget_of, with_sizes
 
 
 def start(job: Job) -> Run:
@@ -35,7 +36,7 @@ def plan(job: Job) -> Plan:
         SourceError: The source can not be opened.
     """
     try:
-        return check_job(job, job.played.open())
+        return with_sizes(check_job(job, job.played.open()), *budget_of(job))
     finally:
         job.played.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,8 @@ def _apply_along(
 def _outputs(step: Operator, result: Any, chunk: Chunk, free: tuple[str, ...]) -> dict[str, Chunk]:
     lead = (len(chunk), *(chunk.data.shape[1 + chunk.axes.index(label)] for label in free))
     outputs: dict[str, Chunk] = {}
+    if "coordinates" in step.hooks:
+        chunk = replace(chunk, coords={**chunk.coords, **step.hooks["coordinates"](step, chunk.coords)})
     for (name, pattern), array in zip(step.signature.outputs.items(), by_output(step, result), strict=True):
         outputs[name] = chunk.with_data(array.reshape(*lead, *array.shape[1:]), output_axes(pattern, free))
     return outputs

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from firstlight.core.arrays import Array
+from firstlight.core.buffer import MIB, BufferSettings
 from firstlight.core.chunk import MAIN, Chunk, Gap, Item
 from firstlight.core.counts import Intake, Ledger
 from firstlight.core.errors import StepFailed
@@ -23,10 +24,13 @@ from firstlight.core.run import Change, Event, Result, Results
 from firstlight.core.step import Step
 
 from .board import Board
+from .checkpoint import Checkpoint
 from .describe import small_values
 from .failing import step_failed
-from .held_inputs import as_parameter, first_versions, valid_parameters
+from .held_inputs import as_parameter, first_versions, part_of, valid_parameters
 
+STATION_MEMORY = 64 * MIB
+"""Byte of the buffer of a station, where no budget says otherwise."""
 EVENTS = 20_000
 """Events kept for those who follow; a run may go on for days."""
 
@@ -66,6 +70,8 @@ class Context:
     error: Exception | None = None
     stopping: bool = False
     """The user asked for the end."""
+    checkpoint: Checkpoint | None = None
+    """Where a run that may be interrupted notes what it has found."""
 
     def __post_init__(self) -> None:
         """Make what every step needs."""
@@ -90,6 +96,21 @@ class Context:
         for planned in self.plan.steps:
             for output in planned.outputs:
                 self.stores[planned.name, output] = HeldStore()
+
+    # ---- memory ------------------------------------------------------------------------------------------------------
+
+    @property
+    def station_memory(self) -> float:
+        """Byte of the buffer of a station."""
+        return STATION_MEMORY if self.plan.sizes is None else self.plan.sizes.station
+
+    def buffer_settings(self, stream: str) -> BufferSettings:
+        """Of the buffer behind a stream of the source: the user's, or what the memory budget leaves."""
+        given, sizes = self.plan.job.buffers, self.plan.sizes
+        settings = self.plan.job.buffer(stream)
+        if stream in given or "default" in given or sizes is None or settings.policy != "wait":
+            return settings
+        return settings.model_copy(update={"memory": sizes.queue})
 
     # ---- events ------------------------------------------------------------------------------------------------------
 
@@ -224,10 +245,11 @@ class Context:
         }
         return {name: as_parameter(held.newest) for name, held in found.items() if held is not None}
 
-    def held(self, planned: Planned) -> dict[str, Held] | None:
+    def held(self, planned: Planned, where: Mapping[str, slice] | None = None) -> dict[str, Held] | None:
         """The held data arguments of a step; None if one is missing and its frames pass without.
 
-        Behind a regrouping ids name rows, not frames: the newest version holds there.
+        Behind a regrouping ids name rows, not frames: the newest version holds there. Where a chunk has only a part of
+        each frame (`where`), it gets that part of images too.
         """
         found: dict[str, Held] = {}
         by_id = self.plan.counts_source_frames(planned.name)
@@ -235,7 +257,8 @@ class Context:
             known = first_versions(planned, name, self.stores[port], complete=self._comes_first(port, planned))
             if known is None:
                 return None
-            found[name] = known if by_id else Held(known.versions[-1:])
+            known = known if by_id else Held(known.versions[-1:])
+            found[name] = part_of(known, planned.axes_of(name), where) if where else known
         return found
 
     def _comes_first(self, port: Port, planned: Planned) -> bool:

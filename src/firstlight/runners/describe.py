@@ -105,6 +105,20 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def sizes_of(plan: Plan) -> dict[str, Any]:
+    """What was planned, in byte, for the report."""
+    sizes = plan.sizes
+    if sizes is None:
+        return {}
+    ways = {port_name(each.cut.port): each.way for each in sizes.regroupings}
+    return {
+        "planned_memory_bytes": round(sizes.peak),
+        "memory_budget_bytes": round(sizes.budget),
+        "scratch_bytes": round(sizes.disk),
+        "regroupings": ways,
+    }
+
+
 def report_of(status: Status, stages: Mapping[str, Any], changes: Sequence[Change]) -> dict[str, Any]:
     """The machine-readable report of a run."""
     return {

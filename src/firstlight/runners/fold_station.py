@@ -325,6 +325,8 @@ class FoldStation(Station):
         self._refining = False
         outputs = self._fold.result(self._state) if self._fold.ready(self._state) else {}
         if outputs:
+            if self.context.checkpoint is not None:
+                outputs = self.context.checkpoint.remembered(self._planned.name, outputs)
             self._show(outputs)
             self._hand_on(outputs, last=True)
         for name in self._planned.outputs:

@@ -47,7 +47,7 @@ class Fusion:
             if len(pieces) != 1:
                 return None
             operators.append(pieces[0])
-        held = context.held(self.first) if self.first.held else {}
+        held = context.held(self.first, chunk.where) if self.first.held else {}
         if held is None:
             return None
         out = np.empty(chunk.data.shape, np.float32)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -16,6 +16,7 @@ from firstlight.core.chunk import Chunk, Gap
 from firstlight.core.plan import Cut, block_length
 
 from .positions import position_name
+from .stores import BlockStore, MemoryBlocks, ScratchBlocks, scratch_file
 
 
 def surplus_of(chunk: Chunk) -> tuple[Gap, ...]:
@@ -23,10 +24,14 @@ def surplus_of(chunk: Chunk) -> tuple[Gap, ...]:
     return tuple(replace(gap, kind="rejected") for gap in gaps_of(chunk, "more frames came than the scan announced"))
 
 
-def overlapping(length: int, step: int, halo: int) -> Iterator[tuple[slice, tuple[int, int]]]:
-    """Blocks of `step` out of `length` positions, each with up to `halo` neighbours on both sides, and its margins."""
-    for start in range(0, length, step):
-        stop = min(start + step, length)
+def overlapping(length: int, step: int, halo: int, own: slice | None = None) -> Iterator[tuple[slice, tuple[int, int]]]:
+    """Blocks of `step` out of `length` positions, each with up to `halo` neighbours on both sides, and its margins.
+
+    With `own`, only the blocks of that part.
+    """
+    first, last = (0, length) if own is None else (own.start, own.stop)
+    for start in range(first, last, step):
+        stop = min(start + step, last)
         margin = (min(halo, start), min(halo, length - stop))
         yield slice(start - margin[0], stop + margin[1]), margin
 
@@ -41,15 +46,22 @@ class Gathered:
     Args:
         cut: What is gathered, and along which axis it comes again.
         memory: Byte that may be taken from memory; a larger array lies in a file.
-        folder: Where that file is made (None: the system's folder for temporary files).
+        folder: Where that file is made (None: the system's folder for temporary files), or the file itself.
+        band: The positions along the axis of the blocks that are kept; None: all.
     """
 
-    def __init__(self, cut: Cut, memory: float, folder: str | None = None) -> None:
+    def __init__(self, cut: Cut, memory: float, folder: str | Path | None = None, band: slice | None = None) -> None:
         """Room is taken with the first chunk."""
         self.cut = cut
+        self.band = band
         self._frames = cut.stream.frames or 0
         self.on_disk = cut.bytes > memory
         self._folder = folder
+        self._inside = cut.along is not None and cut.along in cut.stream.frame_axes
+        """The axis of the blocks lies inside a frame: frames are cut along it as they come."""
+        self._store: BlockStore | None = None
+        self._length = 0
+        """Positions along the axis of the blocks."""
         self._file: IO[bytes] | None = None
         self._data: Array = np.empty((0, *(0 for _ in cut.stream.frame_axes)), cut.stream.dtype)
         self._ids = np.zeros(self._frames, np.int64)
@@ -57,25 +69,86 @@ class Gathered:
         self._coords: dict[str, Array] = {}
         self._gaps: list[Gap] = []
         self._used = 0
+        self._made = False
         self._lock = threading.Lock()
         self.received = 0.0
 
-    def _make(self, chunk: Chunk) -> None:
+    @property
+    def used(self) -> int:
+        """Frames that have come."""
+        return self._used
+
+    @property
+    def _axis(self) -> int:
+        return 1 + self.cut.stream.frame_axes.index(str(self.cut.along))
+
+    def _make(self, shape: tuple[int, ...]) -> None:
         """Take the room: frames are as large as they come, which is smaller than announced where some were lost."""
-        shape = (self._frames, *chunk.data.shape[1:])
-        if self.on_disk:
-            self._file = tempfile.TemporaryFile(dir=self._folder, prefix="firstlight-")
-            self._data = np.memmap(self._file, dtype=self.cut.stream.dtype, mode="w+", shape=shape)
+        self._made = True
+        if self._inside:
+            axis = self._axis - 1
+            self._length = self._length or shape[axis]
+            self._store = self._block_store((*shape[:axis], *shape[axis + 1 :]))
+        elif self.on_disk:
+            size = self._frames * int(np.prod(shape)) * np.dtype(self.cut.stream.dtype).itemsize
+            self._file = scratch_file(self._folder, size)
+            self._data = np.memmap(self._file, dtype=self.cut.stream.dtype, mode="r+", shape=(self._frames, *shape))
         else:
-            self._data = np.empty(shape, self.cut.stream.dtype)
+            self._data = np.empty((self._frames, *shape), self.cut.stream.dtype)
+
+    def _block_store(self, rest: tuple[int, ...]) -> BlockStore:
+        pieces = tuple(self._pieces())
+        if self.on_disk and self.band is None:
+            return ScratchBlocks(pieces, self._frames, rest, self.cut.stream.dtype, self._folder)
+        return MemoryBlocks(pieces, self._frames, rest, self.cut.stream.dtype)
+
+    def _pieces(self) -> Iterator[slice]:
+        """The blocks without neighbours, and at the rims of a band the neighbours."""
+        own, halo = self._own(), self.cut.halo
+        if halo and own.start:
+            yield slice(max(own.start - halo, 0), own.start)
+        for part, _ in overlapping(self._length, block_length(self.cut), 0, own):
+            yield part
+        if halo and own.stop < self._length:
+            yield slice(own.stop, min(own.stop + halo, self._length))
+
+    def _own(self) -> slice:
+        return slice(0, self._length) if self.band is None else self.band
+
+    def again(self, band: slice) -> Gathered:
+        """The same frames, to be filled with another band of their axis."""
+        made = Gathered(self.cut, self.cut.bytes, None, band)
+        made._ids, made._epochs, made._coords = self._ids, self._epochs, self._coords
+        made._used, made._length, made.received = self._used, self._length, self.received
+        return made
+
+    def runs(self, most: int) -> Iterator[tuple[slice, Ids]]:
+        """Slots of frames that came one after the other and have consecutive ids, at most so many, with the ids."""
+        ids, epochs = self._ids[: self._used], self._epochs[: self._used]
+        breaks = np.flatnonzero((np.diff(ids) != 1) | (np.diff(epochs) != 0)) + 1
+        for start, stop in zip([0, *breaks.tolist()], [*breaks.tolist(), self._used], strict=True):
+            for first in range(start, stop, most):
+                part = slice(first, min(first + most, stop))
+                yield part, ids[part]
+
+    def coords_at(self, slots: slice) -> dict[str, Array]:
+        """Coordinates of some frames."""
+        return {name: values[slots] for name, values in self._coords.items()}
+
+    def fill(self, slots: slice, chunk: Chunk) -> None:
+        """Place the data of frames that are known already."""
+        with self._lock:
+            if not self._made:
+                self._make(chunk.data.shape[1:])
+        self._put(slots, chunk, len(chunk))
 
     def place(self, chunk: Chunk) -> int:
         """Copy the frames of a chunk in; returns how many there was room for."""
         with self._lock:
             start = self._used
             count = min(len(chunk), self._frames - start)
-            if count and not len(self._data):
-                self._make(chunk)
+            if count and not self._made:
+                self._make(chunk.data.shape[1:])
             self._used += count
             self.received = max(self.received, chunk.received)
             for name, values in chunk.coords.items():
@@ -84,20 +157,31 @@ class Gathered:
                     self._coords[name] = np.full((self._frames, *tail), np.nan)
         room = slice(start, start + count)
         if count:
-            self._data[room] = chunk.data[:count]
+            self._put(room, chunk, count)
         self._ids[room] = chunk.ids[:count]
         self._epochs[room] = chunk.epoch
         for name, values in chunk.coords.items():
             self._coords[name][room] = values[:count]
         return count
 
+    def _put(self, slots: slice, chunk: Chunk, count: int) -> None:
+        if self._store is None:
+            self._data[slots] = chunk.data[:count]
+            return
+        first = chunk.where[str(self.cut.along)].start if str(self.cut.along) in chunk.where else 0
+        self._store.put(slots, np.moveaxis(chunk.data[:count], self._axis, 0), first)
+
     def miss(self, gap: Gap) -> None:
         """Note frames that will not come."""
         with self._lock:
             self._gaps.append(gap)
 
-    def blocks(self) -> Iterator[Chunk | Gap]:
-        """The gathered data in blocks along the free axis (call once all is in); a gap if nothing at all came."""
+    def blocks(self, wanted: Callable[[Ids], bool] | None = None) -> Iterator[Chunk | Gap]:
+        """The gathered data in blocks along the free axis (call once all is in); a gap if nothing at all came.
+
+        Args:
+            wanted: Asked for the ids of each block along a frame axis; those that are not wanted are left out.
+        """
         cut = self.cut
         if cut.same_frames:
             yield from self._gaps
@@ -116,12 +200,11 @@ class Gathered:
                 self._grid(order)[np.newaxis], axes, np.zeros(1, np.int64), coords=coords, received=self.received
             )
             return
-        axis = 1 + cut.stream.frame_axes.index(cut.along)
-        length = self._data.shape[axis]
-        ids = self._positions(cut.along, length)
+        ids = self._positions(cut.along, self._length)
         yield from self._absent(ids)
-        for part, margin in overlapping(length, block_length(cut), cut.halo):
-            yield replace(self._block(order, coords, axis, ids, part), margin=margin)
+        for part, margin in overlapping(self._length, block_length(cut), cut.halo, self._own()):
+            if wanted is None or wanted(ids[part.start + margin[0] : part.stop - margin[1]]):
+                yield replace(self._block(order, coords, ids, part), margin=margin)
 
     def _positions(self, label: str, length: int) -> Ids:
         """Ids of the positions along a frame axis: those that an earlier regrouping left, or all."""
@@ -143,14 +226,15 @@ class Gathered:
             found[position_name(stream.arrival_axes[0])] = (self._ids[order] - stream.first)[np.newaxis]
         return found
 
-    def _block(self, order: Array, coords: dict[str, Array], axis: int, places: Ids, part: slice) -> Chunk:
+    def _block(self, order: Array, coords: dict[str, Array], places: Ids, part: slice) -> Chunk:
         """Positions `part` of the free axis in front, then the whole arrival, then the other frame axes."""
         cut = self.cut
-        source = np.moveaxis(self._data, axis, 0)[part]
-        shape = (source.shape[0], len(order), *source.shape[2:])
-        data = np.empty(shape, self._data.dtype)
-        for place, slot in enumerate(order):
-            data[:, place] = source[:, slot]
+        if self._store is None:
+            raise RuntimeError("A block was asked for before any frame came.")
+        data = self._store.get(part)
+        if len(order) != data.shape[1] or bool((np.diff(order) != 1).any()):
+            data = data[:, order]
+        shape = data.shape
         ids = places[part]
         if len(cut.stream.arrival_axes) > 1:
             data = data.reshape(len(ids), *(cut.stream.size(label) for label in cut.stream.arrival_axes), *shape[2:])
@@ -201,5 +285,7 @@ class Gathered:
     def close(self) -> None:
         """Give the memory, or the file, back."""
         self._data = np.empty(0, self._data.dtype)
+        if self._store is not None:
+            self._store.close()
         if self._file is not None:
             self._file.close()

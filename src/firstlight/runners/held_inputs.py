@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,14 @@ def first_versions(planned: Planned, argument: str, store: HeldStore, *, complet
     if found is None and planned.before_first == "fail":
         raise _missing(planned, argument, "none has come yet, and it was told to fail then (before_first)")
     return found
+
+
+def part_of(known: Held, axes: Sequence[str], where: Mapping[str, slice]) -> Held:
+    """The same part of images as of the frames in hand."""
+    if not any(label in where for label in axes):
+        return known
+    index = tuple(where.get(label, slice(None)) for label in axes)
+    return replace(known, versions=tuple(replace(each, value=each.value[index]) for each in known.versions))
 
 
 def _missing(planned: Planned, argument: str, why: str) -> StepFailed:

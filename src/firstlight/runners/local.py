@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -23,10 +22,12 @@ from firstlight.core.step import Step
 from firstlight.core.view import Shown
 
 from .changes import apply_changes
+from .checkpoint import Checkpoint, begin, open_checkpoint
 from .context import Context
-from .describe import job_dict, percentiles, report_of, small_values, step_infos, view_infos
+from .describe import job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
 from .failing import part_failed
 from .logs import EventLog
+from .room import budget_of, cores, with_sizes
 from .wiring import Wiring
 
 _BURST = 0.1
@@ -51,7 +52,10 @@ class LocalRunner:
         """
         scan = job.played.open()
         try:
-            run = LocalRun(job, check(job, scan))
+            plan = check(job, scan)
+            checkpoint = open_checkpoint(plan, *budget_of(job))
+            sizes = budget_of(job) if checkpoint is None else (checkpoint.budget, checkpoint.threads)
+            run = LocalRun(job, with_sizes(plan, *sizes), checkpoint)
             run.start()
         except BaseException:
             job.played.close()
@@ -62,10 +66,11 @@ class LocalRunner:
 class LocalRun:
     """A job that runs on threads. Every method is safe to call from any thread."""
 
-    def __init__(self, job: Job, plan: Plan) -> None:
+    def __init__(self, job: Job, plan: Plan, checkpoint: Checkpoint | None = None) -> None:
         """Connect everything; sinks and views are opened."""
         self.job = job
         self.plan = plan
+        self._checkpoint = checkpoint
         self._started = time.time()
         self._ended: float | None = None
         self._first_frame: float | None = None
@@ -73,7 +78,12 @@ class LocalRun:
         self._state: RunState = "starting"
         self._context = Context(plan, Intake(plan.scan.main))
         self._record = start_record(job_dict(job), plan.scan, job.pipeline.cites, self._started)
-        self._wiring = Wiring(self._context, job.runner.threads or os.cpu_count() or 1, self._record)
+        self._context.checkpoint = checkpoint
+        threads = cores() if plan.sizes is None else plan.sizes.threads
+        self._wiring = Wiring(self._context, threads, self._record, checkpoint)
+        if checkpoint is not None:
+            begin(checkpoint, plan)
+            checkpoint.started(len(self._wiring.sinks))
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._finisher = threading.Thread(target=self._finish, name="finisher", daemon=True)
         self._over = threading.Event()
@@ -135,10 +145,14 @@ class LocalRun:
         except Stopped:
             pass
         finally:
-            try:
-                self.job.played.close()
-            except Exception as error:
-                self._context.fail(part_failed(f"source '{self.job.source.use}'", error))
+            if not self.plan.reads_again:
+                self._close_source()
+
+    def _close_source(self) -> None:
+        try:
+            self.job.played.close()
+        except Exception as error:
+            self._context.fail(part_failed(f"source '{self.job.source.use}'", error))
 
     def _end(self, stream: str) -> None:
         buffer = self._wiring.input(stream)
@@ -182,6 +196,8 @@ class LocalRun:
     def _finish(self) -> None:
         self._reader.join()
         self._wiring.join()
+        if self.plan.reads_again:
+            self._close_source()
         try:
             self._wiring.close()
             for name, assembled in self._wiring.collected.items():
@@ -193,6 +209,8 @@ class LocalRun:
         self._ended = time.time()
         self._close_sinks()
         failed, stopped = self._context.error is not None, self._context.stopping
+        if self._checkpoint is not None:
+            self._checkpoint.end(keep=failed and not stopped)
         self._become("failed" if failed else "stopped" if stopped and self.plan.scan.bounded else "done")
         self._log.detach()
         self._context.close_events()
@@ -343,4 +361,4 @@ class LocalRun:
     def report(self) -> dict[str, Any]:
         """The machine-readable report."""
         stages = {name: asdict(times) for name, times in dict(self._context.times).items()}
-        return report_of(self.status(), stages, self._context.changes)
+        return report_of(self.status(), stages, self._context.changes) | sizes_of(self.plan)

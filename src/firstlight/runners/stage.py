@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from firstlight.core.arrays import Ids
 from firstlight.core.buffer import Buffer
 from firstlight.core.chunk import Chunk, End, Item
 from firstlight.core.errors import Stopped
@@ -17,7 +18,7 @@ from .apply import apply, join_chunks, same_frames
 from .context import Context
 from .fold_station import FoldStation
 from .fusing import Fusion, fusions
-from .stations import Consumer
+from .stations import Consumer, Narrowing, Resuming
 
 
 class Stage:
@@ -88,9 +89,25 @@ class Stage:
                     self._in_flight += 1
         return item
 
+    def has(self, epoch: int, ids: Ids) -> bool:
+        """True if every consumer has, from an earlier run, what would be made of these frames."""
+        found = [consumer for consumers in self._consumers.values() for consumer in consumers]
+        return bool(found) and all(isinstance(each, Resuming) and each.has(epoch, ids) for each in found)
+
+    def skip(self, frames: int) -> None:
+        """Count frames that every consumer has."""
+        for consumers in self._consumers.values():
+            for consumer in consumers:
+                if isinstance(consumer, Resuming):
+                    consumer.skip(frames)
+
     def _work(self, chunk: Chunk) -> None:
         try:
-            for port, result in self._results(chunk).items():
+            own = chunk.within(0)
+            if self.has(own.epoch, own.ids):
+                self.skip(len(own))
+                return
+            for port, result in self.results(self._narrowed(chunk)).items():
                 own = result.within(0)
                 for consumer in self._consumers.get(port, ()):
                     consumer.put(consumer.digest(own) if isinstance(consumer, FoldStation) else own)
@@ -99,7 +116,12 @@ class Stage:
                 self._in_flight -= 1
                 self._idle.notify_all()
 
-    def _results(self, chunk: Chunk) -> dict[Port, Chunk]:
+    def _narrowed(self, chunk: Chunk) -> Chunk:
+        """What the only consumer wants of a chunk."""
+        found = [consumer for consumers in self._consumers.values() for consumer in consumers]
+        return found[0].narrowed(chunk) if len(found) == 1 and isinstance(found[0], Narrowing) else chunk
+
+    def results(self, chunk: Chunk) -> dict[Port, Chunk]:
         """Every output of the stage for one chunk."""
         found: dict[Port, Chunk] = {self.origin: chunk}
         for item in self._fusions:
@@ -123,7 +145,7 @@ class Stage:
         return outputs
 
     def _apply(self, planned: Planned, chunk: Chunk) -> dict[str, Chunk]:
-        held = self._context.held(planned) if planned.held else {}
+        held = self._context.held(planned, chunk.where) if planned.held else {}
         if held is None:
             return dict.fromkeys(planned.outputs, chunk)
         pieces: list[dict[str, Chunk]] = []

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from firstlight.core.arrange import Arrange
-from firstlight.core.buffer import MIB, Buffer, BufferSettings
+from firstlight.core.arrays import Ids
+from firstlight.core.buffer import Buffer, BufferSettings
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Stream
 from firstlight.core.errors import Stopped
 from firstlight.core.held import HeldStore
-from firstlight.core.plan import Cut, Planned
+from firstlight.core.plan import Planned
 from firstlight.core.sink import Sink
 
 from .assemble import Assembled
-from .context import Context
+from .checkpoint import DoneLog
+from .context import STATION_MEMORY, Context
 from .failing import part_failed
 from .folding import versions_of
-from .gather import Gathered, surplus_of
 from .positions import expanded
-
-STATION_MEMORY = 64 * MIB
 
 
 class Consumer(Protocol):
@@ -29,6 +28,28 @@ class Consumer(Protocol):
 
     def put(self, item: Item) -> None:
         """Take one item."""
+        ...
+
+
+@runtime_checkable
+class Narrowing(Protocol):
+    """A consumer that may want only a part of each frame."""
+
+    def narrowed(self, chunk: Chunk) -> Chunk:
+        """What it wants of a chunk, which nobody else takes."""
+        ...
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A consumer that may have, from an interrupted run, what would be made of some frames."""
+
+    def has(self, epoch: int, ids: Ids) -> bool:
+        """True if it has all of them."""
+        ...
+
+    def skip(self, frames: int) -> None:
+        """Count them as done."""
         ...
 
 
@@ -63,13 +84,32 @@ class Station(threading.Thread):
 class SinkStation(Station):
     """Writes to one sink; the run closes it with the final record."""
 
-    def __init__(self, sink: Sink, stream: Stream, consumer: str, context: Context, *, streams: int = 1) -> None:
-        """Not started yet; the sink is open. `streams` is how many it takes: darks and flats beside the frames, or one."""
-        super().__init__(f"sink-{sink.use}-{consumer}", context)
+    def __init__(
+        self,
+        sink: Sink,
+        stream: Stream,
+        consumer: str,
+        context: Context,
+        *,
+        streams: int = 1,
+        log: DoneLog | None = None,
+    ) -> None:
+        """Not started yet; the sink is open.
+
+        Args:
+            sink: Where it writes.
+            stream: What it writes.
+            consumer: Under which name it counts.
+            context: What the run shares.
+            streams: How many it takes: darks and flats beside the frames, or one.
+            log: Notes what is written, for a run that goes on after an interruption.
+        """
+        super().__init__(f"sink-{sink.use}-{consumer}", context, context.station_memory)
         self._sink = sink
         self._stream = stream
         self._consumer = consumer
         self._streams = streams
+        self._log = log
         context.ledger(consumer)
 
     def work(self) -> None:
@@ -92,9 +132,19 @@ class SinkStation(Station):
             elif isinstance(item, Gap):
                 ledger.miss(item)
 
+    def has(self, epoch: int, ids: Ids) -> bool:
+        """True if an earlier run has written all of these frames."""
+        return self._log is not None and self._streams == 1 and self._log.has(epoch, ids)
+
+    def skip(self, frames: int) -> None:
+        """Count frames that are written already."""
+        self.context.ledger(self._consumer).done(frames)
+
     def _take(self, item: Item) -> None:
         if isinstance(item, Chunk):
             self._sink.write(expanded(item, self._stream))
+            if self._log is not None and item.stream == MAIN:
+                self._log.add(item.epoch, item.ids)
         elif isinstance(item, Gap):
             self._sink.miss(item)
 
@@ -178,50 +228,6 @@ class _PortOf:
         self._station.put_from(self._port, item)
 
 
-class GatherStation:
-    """Fills a gathered array from the threads of the stage before, and feeds the stage behind when all is in."""
-
-    def __init__(self, cut: Cut, names: list[str], context: Context, feeds: Consumer) -> None:
-        """Take the room."""
-        settings = context.plan.job.runner
-        memory = settings.memory or _half_of_memory()
-        self._gathered = Gathered(cut, memory, settings.scratch)
-        self._names = names
-        for name in names:
-            context.ledger(name)
-        self._context = context
-        self._feeds = feeds
-        self.thread = threading.Thread(target=self._feed, name=f"gather-{names[0]}", daemon=True)
-
-    def put(self, item: Item) -> None:
-        """Place a chunk, or start the next stage at the end of the stream."""
-        if isinstance(item, Chunk):
-            count = self._gathered.place(item)
-            surplus = None if count == len(item) else surplus_of(item.take(slice(count, None)))
-            for name in self._names:
-                self._context.ledger(name).done(count)
-                for gap in surplus or ():
-                    self._context.ledger(name).miss(gap)
-        elif isinstance(item, Gap):
-            self._gathered.miss(item)
-            for name in self._names:
-                self._context.ledger(name).miss(item)
-        elif item.set is None:
-            self.thread.start()
-
-    def _feed(self) -> None:
-        try:
-            for block in self._gathered.blocks():
-                self._feeds.put(block)
-            self._feeds.put(End())
-        except Stopped:
-            return
-        except Exception as error:
-            self._context.fail(error)
-        finally:
-            self._gathered.close()
-
-
 class VersionStation:
     """Makes versions of a held input of what a map step gives for each result of a fold."""
 
@@ -236,12 +242,6 @@ class VersionStation:
                 self._store.add(version)
         elif isinstance(item, End) and item.set is None:
             self._store.complete()
-
-
-def _half_of_memory() -> float:
-    import psutil
-
-    return psutil.virtual_memory().total / 2
 
 
 class AssembleStation:

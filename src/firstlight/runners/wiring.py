@@ -16,19 +16,19 @@ from firstlight.core.sink import Sink
 
 from .assemble import Assembled
 from .board import Showing
+from .checkpoint import Checkpoint
 from .context import Context
 from .describe import view_name
 from .failing import part_failed
 from .fold_station import FoldStation
+from .gather_station import GatherStation
 from .placeholders import filled
 from .spill import DiskRing
 from .stage import Stage
 from .stations import (
-    STATION_MEMORY,
     ArrangeStation,
     AssembleStation,
     Consumer,
-    GatherStation,
     SinkStation,
     Station,
     VersionStation,
@@ -46,6 +46,7 @@ class Wiring:
     context: Context
     threads: int
     record: dict[str, Any]
+    checkpoint: Checkpoint | None = None
     stages: dict[Key, Stage] = field(default_factory=dict[Key, Stage])
     folds: dict[str, FoldStation] = field(default_factory=dict[str, FoldStation])
     stations: list[Station] = field(default_factory=list[Station])
@@ -65,6 +66,7 @@ class Wiring:
         self._pending: dict[Key, list[Consumer]] = {}
         """What a fold feeds, filled when somebody attaches to its output."""
         self._watched: list[Watched] = []
+        self._gathers: dict[Key, GatherStation] = {}
         try:
             self._connect_all()
         except BaseException:
@@ -174,17 +176,20 @@ class Wiring:
         if key not in self._buffers:
             names = [p.name for p in self._plan.steps if p.cut is not None and p.cut.key == cut.key]
             self._origins[key] = ("gather", port_name(cut.port))
-            self.attach(cut.port, GatherStation(cut, names, self.context, self._buffer(key)))
+            regrouping = self._plan.regrouping(cut)
+            station = self._gathers[key] = GatherStation(cut, names, self.context, regrouping)
+            self._buffer(key)
+            self.attach(cut.port, station)
         return key
 
     def _buffer(self, key: Key) -> Buffer:
         if key in self._buffers:
             return self._buffers[key]
-        settings = BufferSettings(policy="wait", memory=STATION_MEMORY)
+        settings = BufferSettings(policy="wait", memory=self.context.station_memory)
         overflow = None
         on_drop = None
         if key[0] in ("stream", "hold"):
-            settings = self._plan.job.buffer(str(key[1]) if key[0] == "stream" else MAIN)
+            settings = self.context.buffer_settings(str(key[1]) if key[0] == "stream" else MAIN)
             on_drop = self.context.miss
             if settings.policy == "spill":
                 overflow = DiskRing(int(settings.disk), self._plan.job.runner.scratch)
@@ -199,7 +204,10 @@ class Wiring:
             wide = key[0] in ("cut", "hold") or key == ("stream", "data")
             threads = self.threads if wide else 1
             consumers = {port: tuple(found) for port, found in self._consumers[key].items()}
-            self.stages[key] = Stage(self._origins[key], self._members[key], consumers, buffer, self.context, threads)
+            stage = Stage(self._origins[key], self._members[key], consumers, buffer, self.context, threads)
+            self.stages[key] = stage
+            if key in self._gathers:
+                self._gathers[key].behind = stage
 
     # ---- outlets -----------------------------------------------------------------------------------------------------
 
@@ -227,13 +235,19 @@ class Wiring:
         if not isinstance(spec, SinkSpec):
             return
         sink = filled(spec.sink, self._plan.scan.name)
+        log = None if self.checkpoint is None else self.checkpoint.log(len(self.sinks))
         try:
-            sink.open(scan, self.record)
+            if log is None or log.fresh:
+                sink.open(scan, self.record)
+            else:
+                sink.resume(scan, self.record, log.ids(0))
         except Exception as error:
             raise part_failed(f"sink '{sink.use}' of {port_name(port)}", error) from error
         self.sinks.append(sink)
         beside = outlet.beside
-        station = SinkStation(sink, scan.main, f"sink {port_name(port)}", self.context, streams=1 + len(beside))
+        station = SinkStation(
+            sink, scan.main, f"sink {port_name(port)}", self.context, streams=1 + len(beside), log=log
+        )
         self.stations.append(station)
         for each in (port, *beside):
             self.attach(each, station)

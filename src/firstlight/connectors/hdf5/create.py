@@ -57,6 +57,17 @@ def _refused(path: Path, error: OSError) -> SinkError:
     )
 
 
+def reopen_file(path: Path) -> File:
+    """Open a file to go on writing in it.
+
+    Raises:
+        OSError: It is not there, or is damaged.
+    """
+    import h5py
+
+    return h5py.File(path, "r+")
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path, doing: str, size: int = 0) -> Generator[None]:
     """Turn a failure of the disk into an error that names the file, the bytes and the next move.

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from firstlight.core.arrays import Ids
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import SinkError
 
@@ -34,6 +35,21 @@ class Hdf5Sink(FileSink):
     swmr: bool = False
     """Let readers follow through HDF5's single-writer mode; a killed writer then leaves a flag that must be cleared."""
 
+    @property
+    def resumable(self) -> bool:
+        """True where every block has its place from the start: a killed writer can not harm such a file."""
+        return not self.swmr and self.compression == "none" and self.chunks is None
+
+    def reopened(self, path: Path, file: File, scan: Scan, done: Ids) -> Writing:
+        """The file of an interrupted run.
+
+        Raises:
+            SinkError: It does not hold what this run writes.
+        """
+        entry = _Entry(path, file, scan, Storage(self.compression, self.chunks, self.swmr))
+        entry.again(done)
+        return entry
+
     def writing(self, path: Path, scan: Scan) -> Writing:
         """Create the file.
 
@@ -56,6 +72,15 @@ class _Entry(Writing):
         begin_entry(self.file, self.scan, record)
         if self._known():
             self._make(0, None)
+
+    def again(self, done: Ids) -> None:
+        """Go on in the array that is there; what was not finished is written anew."""
+        entry = self.file["entry"]
+        for name in ("missing", "missing_reason", "end_time"):
+            if name in entry:
+                del entry[name]
+        self.targets[0] = Target(entry["data"], self.scan.main, None, self.storage)
+        self.targets[0].restore(done)
 
     def _known(self) -> bool:
         """True if nothing but the length of the first arrival axis is open."""

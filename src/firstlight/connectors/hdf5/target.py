@@ -91,12 +91,40 @@ class Target:
                 value=chunks,
                 expected=f"{len(shape)} numbers, one per axis {' '.join(self.stream.axes)}",
             )
+        if name in self.group:
+            return self._found(name, shape, dtype)
         if chunks is None and shape and (packed or limits or storage.swmr):
             # a packed chunk that is written twice moves, and HDF5 cuts the file before it says so: one frame in each
             aim = 1 if packed else _STORED if frames else _STORED_MASK
             chunks = _stored_chunk(shape, dtype, len(self.scanned) if frames else len(shape), aim)
         dcpl = None if packed or limits or not shape or 0 in shape else settled()
         return self.group.create_dataset(name, shape, dtype, chunks=chunks, maxshape=limits, dcpl=dcpl, **packed)
+
+    def _found(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Dataset:
+        """An array that an interrupted run made.
+
+        Raises:
+            SinkError: It is another one.
+        """
+        found = self.group[name]
+        if (found.shape, found.dtype) != (shape, dtype):
+            raise SinkError(
+                f"The array '{found.name}' in {found.file.filename} is not what this run writes.",
+                field="shape",
+                value=f"{found.dtype} {found.shape}",
+                expected=f"{dtype} {shape}",
+                next_move="Run the job without --resume.",
+            )
+        return found
+
+    def restore(self, done: Ids) -> None:
+        """Take over the frames that an interrupted run had finished; all others count as missing."""
+        places = done - self.stream.first if self.stream.arrival else done
+        mask = np.zeros(self.covered.shape, np.uint8)
+        if self.stream.arrival:
+            mask.reshape(-1)[places] = 1
+            self._filled[places] = prod(self.frame_shape)
+        self.covered[...] = mask
 
     def room(self, chunk: Chunk) -> int:
         """Bytes by which the file may grow when a chunk is written."""

@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
+from firstlight.core.arrays import Ids
 from firstlight.core.chunk import Chunk, Gap, Scan
 from firstlight.core.errors import SinkError
 from firstlight.core.sink import Sink
 
-from .create import Compression, create_file, disk_error, disk_errors, free_bytes
+from .create import Compression, create_file, disk_error, disk_errors, free_bytes, reopen_file
 from .handles import File
 from .space import close_file, take_space
 from .target import Storage, Target, whole_bytes
@@ -156,6 +157,38 @@ class FileSink(Sink):
             path.unlink(missing_ok=True)
             raise
         self._writing = begun
+
+    def resume(self, scan: Scan, record: dict[str, Any], done: Ids) -> None:
+        """Open the file that an interrupted run left.
+
+        Raises:
+            SinkError: It is not there, is damaged, or does not fit.
+        """
+        if not self.resumable:
+            super().resume(scan, record, done)
+        path = self.path.expanduser()
+        try:
+            file = reopen_file(path)
+        except OSError as error:
+            raise SinkError(
+                f"The file of the interrupted run can not be opened ({error}).",
+                field="path",
+                value=str(path),
+                next_move="Run the job without --resume, and with 'overwrite: true' if the file is to be replaced.",
+            ) from error
+        try:
+            self._writing = self.reopened(path, file, scan, done)
+        except BaseException:
+            file.close()
+            raise
+
+    def reopened(self, path: Path, file: File, scan: Scan, done: Ids) -> Writing:
+        """The file of an interrupted run.
+
+        Raises:
+            SinkError: This sink can not go on with it.
+        """
+        raise SinkError(f"The sink '{self.use}' can not go on with a file.", field="path", value=str(path))
 
     def _spare_old(self, path: Path, scan: Scan) -> None:
         """Do not give up the file that is to be replaced for one that would not fit on the disk.

@@ -172,7 +172,13 @@ def _workspace(step: Operator, scan: Scan, frames: int) -> int:
     """Spectrum and grid of one thread for eight slices side by side (see `FourierFBP.workspace_bytes`), about."""
     angles, columns = scan.main.size("angle"), scan.main.size("col")
     size = step.parameters()["size"] or columns
-    return 4 * SLICES * (5 * angles * columns // 4 + 5 * size * size // 4) + 2**23
+    return 4 * SLICES * (angles * columns * 103 // 100 + 5 * size * (size + 8) // 4) + 2**23
+
+
+@fbp.hook("shared")
+def _shared(step: Operator, scan: Scan) -> int:
+    """Phases and weights of every sample (complex64), and the tables of the grid."""
+    return 9 * scan.main.size("angle") * scan.main.size("col")
 
 
 @fbp.hook("block")

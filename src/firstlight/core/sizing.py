@@ -1,0 +1,418 @@
+"""What a plan takes: the length of the blocks, what is held in memory and what on disk, the peak, and what will bound it.
+
+The budget covers the whole process. From it are taken, in this order: the program itself; what cannot be made smaller
+(states of folds, arrays that are kept for results and views); for each stage its threads' blocks and workspace, in the
+largest blocks that leave half of the budget; queues. What is left holds data between stages: whole if they fit, else
+band by band where the source can be read again, else in one scratch file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from .chunk import MAIN, Stream
+from .errors import AxesError, JobError
+from .operator import Operator
+from .pipeline import SOURCE
+from .plan import Cut, Plan, Planned, Port, block_length, port_name, source_port
+from .source import RandomAccess, stored_together
+
+MIB = 2.0**20
+PROGRAM = 240 * MIB
+"""The interpreter, its libraries and compiled kernels, measured with a scan of a few KiB."""
+SMALLEST = 512 * MIB
+"""A budget below this is less than the program needs: it means that nothing is to be held whole, and is not checked."""
+LARGEST_QUEUE, LARGEST_STATION = 256 * MIB, 64 * MIB
+CHUNK = 8 * MIB
+"""What a source gives at once, where it does not say."""
+
+Way = Literal["memory", "bands", "disk"]
+"""How data are regrouped: held whole, read again band by band, or through a scratch file."""
+Bound = Literal["read", "compute", "write"]
+
+READ_RATE, WRITE_RATE = 1.5e9, 0.8e9
+"""Byte per second of a good local disk: what the expected bound goes by."""
+PIXEL_RATE, WHOLE_RATE = 1.0e9, 1.2e8
+"""Byte per second and thread of a step on single pixels, and of one that needs an axis whole (`benchmarks/fbp.py`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSize:
+    """One stage: what runs between two regroupings."""
+
+    name: str
+    cut: Cut | None
+    steps: tuple[Planned, ...]
+    block: tuple[int, ...]
+    """Shape of what one thread takes at once: frames or positions in front."""
+    block_bytes: float
+    """Of one block with its neighbours."""
+    result_bytes: float
+    """Of everything that its steps make of one block."""
+    workspace: float
+    """Of one thread, beyond block and results."""
+    shared: float
+    """What all threads use together: tables, states of folds."""
+    threads: int
+    seconds: Mapping[Bound, float] = field(default_factory=dict[Bound, float])
+
+    @property
+    def bytes(self) -> float:
+        """With every thread at work."""
+        return self.threads * (self.block_bytes + self.result_bytes + self.workspace) + self.shared
+
+    @property
+    def bound(self) -> Bound:
+        """What probably takes longest."""
+        return max(self.seconds, key=lambda name: self.seconds[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouping:
+    """How the data of one cut are held between its stages."""
+
+    cut: Cut
+    way: Way
+    rows: int
+    """Positions along the axis of the blocks that are held at once."""
+    memory: float
+    disk: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of a whole plan, in byte."""
+
+    budget: float
+    threads: int
+    queue: float
+    """Of the buffer behind the source's main stream."""
+    station: float
+    """Of the buffer of each sink and regrouping."""
+    stages: tuple[StageSize, ...]
+    regroupings: tuple[Regrouping, ...]
+    kept: float
+    """Of results and views that are assembled in memory."""
+    peak: float
+    """The most memory of the process that is expected."""
+
+    @property
+    def disk(self) -> float:
+        """Scratch space."""
+        return sum(each.disk for each in self.regroupings)
+
+    def regrouping(self, cut: Cut) -> Regrouping:
+        """Of one cut."""
+        return next(each for each in self.regroupings if each.cut.key == cut.key)
+
+    def describe(self) -> list[str]:
+        """In lines, for ``firstlight check``."""
+        lines = [
+            f"memory: {_size(self.peak)} of {_size(self.budget)} expected at most, scratch disk: {_size(self.disk)},"
+            f" {self.threads} threads"
+        ]
+        for number, stage in enumerate(self.stages, 1):
+            steps = ", ".join(planned.name for planned in stage.steps) or "(nothing but reading)"
+            lines.append(
+                f"  stage {number} ({stage.name}): {steps}; blocks of {' × '.join(map(str, stage.block))}"
+                f" ({_size(stage.block_bytes)}), {_size(stage.bytes)} with {stage.threads} at work,"
+                f" expected bound: {stage.bound}"
+            )
+        return lines + [f"  {describe_regrouping(each)}" for each in self.regroupings]
+
+
+def describe_regrouping(each: Regrouping) -> str:
+    """One line."""
+    size = each.cut.stream.sizes.get(str(each.cut.along)) or 1
+    place = f"regroup {port_name(each.cut.port)} ({_size(each.cut.bytes)})"
+    if each.way == "memory":
+        return f"{place}: held whole in memory"
+    if each.way == "disk":
+        return f"{place}: through a scratch file of {_size(each.disk)}"
+    passes = -(-size // each.rows)
+    return f"{place}: {passes} bands of {each.rows} along {each.cut.along}, each read from the source again"
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / MIB:.1f} MiB"
+
+
+def sized(plan: Plan, budget: float, threads: int) -> Plan:
+    """The plan with the lengths of its blocks and its sizes.
+
+    Args:
+        plan: What will run.
+        budget: Byte of memory that the process may take.
+        threads: Workers of each stage.
+
+
+    Raises:
+        JobError: It can not fit; each problem has its number and a next move.
+    """
+    return _Sizing(plan, budget, threads).result()
+
+
+class _Sizing:
+    """One pass over a plan."""
+
+    def __init__(self, plan: Plan, budget: float, threads: int) -> None:
+        self.plan, self.budget, self.threads = plan, budget, threads
+        self.checked = budget >= SMALLEST
+        self.room = max(budget - PROGRAM, 0.0)
+        self.queue = min(LARGEST_QUEUE, max(budget / 32, 4 * MIB))
+        self.station = min(LARGEST_STATION, max(budget / 64, 2 * MIB))
+        self.problems: list[str] = []
+        given = plan.job.buffers.get(MAIN) or plan.job.buffers.get("default")
+        if given is not None or not plan.job.source.pausable:
+            self.queue = plan.job.buffer(MAIN).memory
+
+    def result(self) -> Plan:
+        members = self._members()
+        first = [self._stage(cut, steps) for cut, steps in members if cut is None]
+        fixed = self._kept() + sum(stage.shared for stage in first)
+        cuts = [(cut, steps) for cut, steps in members if cut is not None]
+        share = max(self.room / 2 - fixed, 0.0) / max(len(cuts), 1)
+        behind = [self._fitted(cut, steps, share) for cut, steps in cuts]
+        work = self._work(first, behind) + self._kept()
+        left = max(self.room - work, 0.0)
+        regroupings: list[Regrouping] = []
+        for stage in behind:
+            if stage.cut is not None:
+                regroupings.append(self._regrouping(stage.cut, left / 1.02))
+                left = max(left - regroupings[-1].memory, 0.0)
+        peak = PROGRAM + work + sum(each.memory for each in regroupings)
+        self._check(peak, (*first, *behind))
+        stages = (*first, *behind)
+        sizes = Sizes(
+            self.budget,
+            self.threads,
+            self.queue,
+            self.station,
+            stages,
+            tuple(regroupings),
+            self._kept(),
+            peak,
+        )
+        return replace(self._with_blocks(behind), sizes=sizes)
+
+    def _members(self) -> list[tuple[Cut | None, list[Planned]]]:
+        """Stages with their steps: that of the source first, then those behind each cut."""
+        home: dict[Port, int] = {}
+        stages: list[tuple[Cut | None, list[Planned]]] = [(None, [])]
+        keys: dict[tuple[Port, str | None], int] = {}
+        for planned in self.plan.steps:
+            place = home.get(planned.main, 0)
+            if planned.cut is not None:
+                place = keys.setdefault(planned.cut.key, len(stages))
+                if place == len(stages):
+                    stages.append((planned.cut, []))
+            stages[place][1].append(planned)
+            for output in planned.outputs:
+                home[planned.name, output] = place
+        return stages
+
+    # ---- stages ------------------------------------------------------------------------------------------------------
+
+    def _stage(self, cut: Cut | None, steps: list[Planned], length: int | None = None) -> StageSize:
+        stream = self.plan.scan.main if cut is None else cut.after
+        frame = max(stream.frame_bytes if stream.arrival else _bytes(stream), 1)
+        if cut is None:
+            chunk = float(getattr(self.plan.job.source, "chunk", CHUNK))
+            length, halo = int(max(1, min(chunk // frame, stream.frames or 2**62))), 0
+        else:
+            length, halo = length or block_length(cut), cut.halo
+        whole = tuple(stream.sizes.get(label) or 1 for label in stream.frame_axes)
+        maps = [planned for planned in steps if planned.kind == "map"]
+        count = -(-(stream.frames or 2**31) // length)
+        return StageSize(
+            "source" if cut is None else f"blocks along {cut.along or 'nothing'}",
+            cut,
+            tuple(steps),
+            (length, *whole) if stream.arrival else whole,
+            frame * (length + 2 * halo),
+            sum(self._result(planned, maps, stream, length + 2 * halo) for planned in maps),
+            max((_workspace(planned, length) for planned in maps), default=0),
+            sum(_shared(planned) for planned in steps),
+            min(self.threads, count),
+            self._seconds(cut, maps, stream),
+        )
+
+    def _result(self, planned: Planned, maps: list[Planned], stream: Stream, length: int) -> float:
+        """What one step makes of a block; nothing where the next step takes its place in one loop."""
+        takers = [other for other in maps if other.main[0] == planned.name]
+        if len(takers) == 1 and _pixelwise(planned) and _pixelwise(takers[0]):
+            return 0.0
+        share = length / (stream.frames or length) if stream.arrival else 1.0
+        total = 0.0
+        for scan in planned.outputs.values():
+            out = scan.main
+            known = all(out.sizes.get(label) for label in out.axes)
+            total += _bytes(out) * share if known else _bytes(out) * length
+        return total
+
+    def _seconds(self, cut: Cut | None, maps: list[Planned], stream: Stream) -> dict[Bound, float]:
+        size = _bytes(stream)
+        names = {planned.name for planned in maps}
+        written = sum(_bytes(o.scan.main) for o in self.plan.sinks if o.port[0] in names)
+        if cut is None:
+            written += sum(_bytes(o.scan.main) for o in self.plan.sinks if o.port[0] == SOURCE)
+        work = 0.0
+        for planned in maps:
+            given = _bytes(planned.scan.main) + sum(_bytes(scan.main) for scan in planned.outputs.values())
+            work += given / (PIXEL_RATE if _pixelwise(planned) else WHOLE_RATE) / self.threads
+        read = size / READ_RATE if cut is None else 0.0
+        return {"read": read, "compute": work, "write": written / WRITE_RATE}
+
+    def _fitted(self, cut: Cut, steps: list[Planned], share: float) -> StageSize:
+        """The largest blocks that fit into a share of the memory, or the smallest there are."""
+        length = block_length(cut)
+        while length > 1 and self._with_transit(self._stage(cut, steps, length)) > share:
+            length = max(length // 2, 1)
+        return self._stage(cut, steps, length)
+
+    def _with_transit(self, stage: StageSize) -> float:
+        """With the blocks that wait or are being made, and the results that wait to be written."""
+        cut = stage.cut
+        count = 1 if cut is None or cut.along is None else -(-cut.stream.size(cut.along) // stage.block[0])
+        waiting = min(2, max(count - stage.threads, 0)) * stage.block_bytes
+        written = min(1, max(count - stage.threads, 0)) * stage.result_bytes
+        return stage.bytes + waiting + written
+
+    def _work(self, first: list[StageSize], behind: list[StageSize]) -> float:
+        """Queues and the work of the stages: that of the source ends before the others begin, but for bands."""
+        reading = sum(stage.bytes + 2 * stage.block_bytes for stage in first)
+        main = self.plan.scan.main
+        reading += min(self.queue, _bytes(main)) if main.frames else self.queue
+        computing = sum(map(self._with_transit, behind))
+        shared = sum(stage.shared for stage in first) if behind else 0.0
+        return max(reading, computing + shared) if computing else reading
+
+    def _kept(self) -> float:
+        """Arrays that are put together in memory: twice those that become results."""
+        fold_names = {planned.name for planned in self.plan.steps if planned.kind == "fold"}
+        views = {o.port: _bytes(o.scan.main) for o in self.plan.views if o.port[0] not in fold_names}
+        return sum(views.values()) + 2 * sum(_bytes(o.scan.main) for o in self.plan.collected)
+
+    # ---- regrouping --------------------------------------------------------------------------------------------------
+
+    def _regrouping(self, cut: Cut, room: float) -> Regrouping:
+        wanted = self.plan.job.runner.regroup
+        along = cut.along
+        if wanted == "memory" or (wanted == "auto" and (cut.bytes <= room or along is None)):
+            return Regrouping(cut, "memory", cut.stream.sizes.get(str(along)) or 1, cut.bytes)
+        if along is not None and wanted in ("auto", "bands") and can_read_bands(self.plan, cut):
+            size, step = cut.stream.size(along), block_length(cut)
+            each = cut.bytes / size
+            rows = int(min(max(room / 2 / each - 2 * cut.halo, 1), size))
+            rows = max(rows // step, 1) * step
+            if wanted == "bands" or rows + 2 * cut.halo >= stored_together(self.plan.job.played, along):
+                memory = min(2 * (rows + 2 * cut.halo) * each, cut.bytes)
+                return Regrouping(cut, "bands", min(rows, size), memory)
+        return Regrouping(cut, "disk", cut.stream.sizes.get(str(along)) or 1, 0.0, cut.bytes)
+
+    def _with_blocks(self, behind: list[StageSize]) -> Plan:
+        lengths = {stage.cut.key: stage.block[0] for stage in behind if stage.cut is not None}
+        steps = tuple(
+            planned
+            if planned.cut is None or planned.cut.along is None
+            else replace(planned, cut=replace(planned.cut, length=lengths[planned.cut.key]))
+            for planned in self.plan.steps
+        )
+        return replace(self.plan, steps=steps)
+
+    # ---- refusing ----------------------------------------------------------------------------------------------------
+
+    def _check(self, peak: float, stages: tuple[StageSize, ...]) -> None:
+        """What can not be made to fit.
+
+        Raises:
+            JobError: The numbers, and what to do.
+        """
+        if not self.checked or peak <= self.budget:
+            return
+        worst = max(stages, key=lambda stage: stage.bytes)
+        more = f"Give it --memory {np.ceil(peak / 2**30 * 10) / 10:g}G or more"
+        problems: list[str] = []
+        for planned in (each for stage in stages for each in stage.steps if _shared(each) > self.room):
+            problems.append(
+                f"step '{planned.name}': it must hold {_size(_shared(planned))}, and the memory budget is"
+                f" {_size(self.budget)}. {more}, or let it hold less (fewer projections, a smaller window)."
+            )
+        single = worst.bytes - (worst.threads - 1) * (worst.bytes - worst.shared) / worst.threads
+        if not problems and self._kept() > self.room:
+            problems.append(
+                f"memory: results and views take {_size(self._kept())}, and the budget is {_size(self.budget)}."
+                f" {more}, or write them to a sink and view less."
+            )
+        if not problems:
+            fewer = ", or runner.threads=1" if worst.threads > 1 and single < self.room else ""
+            problems.append(
+                f"memory: {_size(peak)} are needed with the smallest blocks, and the budget is {_size(self.budget)}."
+                f" Most is taken by {', '.join(p.name for p in worst.steps) or 'reading'}: {_size(worst.bytes)} on"
+                f" {worst.threads} threads. {more}{fewer}."
+            )
+        raise JobError(problems)
+
+
+def can_read_bands(plan: Plan, cut: Cut) -> bool:
+    """True if a part of the axis of the blocks can be read from the source again, and taken through every step to the cut."""
+    source, main = plan.job.played, plan.scan.main
+    if not isinstance(source, RandomAccess) or not plan.job.source.pausable or main.arrival != 1:
+        return False
+    if cut.along not in main.frame_axes or cut.stream.arrival_axes != main.arrival_axes:
+        return False
+    chain = chain_to(plan, cut)
+    return chain is not None and all(is_separable(planned, str(cut.along), main) for planned in chain)
+
+
+def chain_to(plan: Plan, cut: Cut) -> tuple[Planned, ...] | None:
+    """The map steps from the source's frames to what a cut gathers; None if there are others on the way."""
+    chain: list[Planned] = []
+    port = cut.port
+    while port[0] != SOURCE:
+        planned = plan[port[0]]
+        if planned.kind != "map" or planned.cut is not None:
+            return None
+        chain.insert(0, planned)
+        port = planned.main
+    return tuple(chain) if port == source_port(MAIN) else None
+
+
+def is_separable(planned: Planned, label: str, main: Stream) -> bool:
+    """True if a step gives the same for a band of an axis as for all of it (neighbours in its halo granted)."""
+    step = planned.step
+    if not isinstance(step, Operator) or label in step.coordinates:
+        return False
+    if any(s.main.sizes.get(label) != main.sizes.get(label) for s in planned.outputs.values()):
+        return False
+    first = step.signature.first
+    return _pixelwise(planned) or label not in first.whole or label in first.halo
+
+
+def _pixelwise(planned: Planned) -> bool:
+    return isinstance(planned.step, Operator) and planned.step.scalar is not None
+
+
+def _shared(planned: Planned) -> float:
+    """What a step holds once: the state of a fold, or the tables of a step for all of its threads."""
+    try:
+        return planned.step.shared(planned.scan) if planned.kind == "map" else _workspace(planned, 1)
+    except AxesError:
+        return 0.0
+
+
+def _workspace(planned: Planned, length: int) -> float:
+    """What one thread needs for a block; 0 as long as the size of the detector is not known."""
+    try:
+        return planned.step.workspace(planned.scan, length)
+    except AxesError:
+        return 0.0
+
+
+def _bytes(stream: Stream) -> float:
+    return float(prod(stream.sizes.get(label) or 1 for label in stream.axes)) * np.dtype(stream.dtype).itemsize

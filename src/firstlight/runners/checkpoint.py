@@ -1,0 +1,261 @@
+"""What an interrupted run leaves beside its output, so that another one can go on where it stopped.
+
+A folder ``OUTPUT.resume`` holds the identity of the run (job, scan, source file, sizes), for each sink the ids of the
+frames that are written and flushed, and the final values of folds. It goes when the run has come to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstlight.core.arrays import Array, Ids
+from firstlight.core.errors import JobError, StepFailed
+from firstlight.core.job import Job
+from firstlight.core.plan import Plan
+from firstlight.core.record import describe_scan, versions
+from firstlight.core.sink import Sink
+
+from .describe import job_dict
+from .placeholders import filled
+
+ENDING = ".resume"
+_JOB = "run.json"
+
+
+class DoneLog:
+    """The frames that one sink has written, as ranges of ids in a text file; used by one writer thread.
+
+    Args:
+        path: The file; what it holds already is taken over.
+        fresh: Nothing was written before.
+    """
+
+    def __init__(self, path: Path, *, fresh: bool) -> None:
+        """Read what is there."""
+        self.path, self.fresh = path, fresh
+        self._done: dict[int, set[int]] = {}
+        if not fresh:
+            for line in path.read_text().splitlines():
+                epoch, first, last = _numbers(line)
+                self._done.setdefault(epoch, set()).update(range(first, last + 1))
+
+    def has(self, epoch: int, ids: Ids) -> bool:
+        """True if all of these were written by an earlier run."""
+        known = self._done.get(epoch)
+        return known is not None and len(ids) > 0 and all(frame in known for frame in ids.tolist())
+
+    def ids(self, epoch: int) -> Ids:
+        """What was written by an earlier run, rising."""
+        return np.array(sorted(self._done.get(epoch, ())), dtype=np.int64)
+
+    def add(self, epoch: int, ids: Ids) -> None:
+        """Note frames that are safe in the sink.
+
+        Raises:
+            StepFailed: The disk is full.
+        """
+        rising = np.unique(ids)
+        parts = np.split(rising, np.flatnonzero(np.diff(rising) != 1) + 1)
+        text = "".join(f"{epoch} {part[0]} {part[-1]}\n" for part in parts if len(part))
+        with _guarded(self.path), self.path.open("a") as file:
+            file.write(text)
+
+
+def _numbers(line: str) -> tuple[int, int, int]:
+    """A line of a log; one that was cut short by the end of the process holds nothing."""
+    try:
+        epoch, first, last = map(int, line.split())
+    except ValueError:
+        return 0, 0, -1
+    return epoch, first, last
+
+
+class Checkpoint:
+    """The folder of one run."""
+
+    def __init__(self, folder: Path, *, resumed: bool, budget: float, threads: int) -> None:
+        """Use `open_checkpoint`."""
+        self.folder, self.resumed = folder, resumed
+        self.budget, self.threads = budget, threads
+
+    def log(self, sink: int) -> DoneLog:
+        """What a sink has written; sinks are counted as in the job."""
+        path = self.folder / f"sink-{sink}.log"
+        return DoneLog(path, fresh=not (self.resumed and path.exists()))
+
+    def started(self, sinks: int) -> None:
+        """Note that every sink is open: from here on there is something to go on with."""
+        for number in range(sinks):
+            with _guarded(self.folder):
+                (self.folder / f"sink-{number}.log").touch()
+
+    def remembered(self, step: str, found: Mapping[str, Array]) -> dict[str, Array]:
+        """The final values of a fold: those of the interrupted run if it had come so far, else these, which are kept."""
+        path = self.folder / f"value-{step}.npz"
+        if path.exists():
+            with np.load(path) as saved:
+                return {name: saved[name] for name in saved.files}
+        values = {name: np.asarray(value) for name, value in found.items()}
+        with _guarded(path):
+            made = path.with_suffix(".part")
+            with made.open("wb") as file:
+                np.savez(file, **values)  # pyright: ignore[reportArgumentType]
+            made.replace(path)
+        return values
+
+    def end(self, *, keep: bool) -> None:
+        """The run is over; keep what a later run could go on with."""
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Turns a refusal of the disk into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise _not_kept(path, error) from error
+
+
+def _not_kept(path: Path, error: OSError) -> StepFailed:
+    return StepFailed(
+        f"How far the run has come can not be noted: {error.strerror}.",
+        field="path",
+        value=str(path),
+        next_move="Free the disk, then run the same job with --resume.",
+    )
+
+
+def sinks_of(plan: Plan) -> list[Sink]:
+    """The sinks of a plan, with their placeholders filled."""
+    return [filled(spec.sink, plan.scan.name) for spec in plan.job.sinks]
+
+
+def open_checkpoint(plan: Plan, budget: float, threads: int) -> Checkpoint | None:
+    """The folder for a run, new or of the run that is to be resumed; None where a run can not be resumed.
+
+    Args:
+        plan: What will run.
+        budget: Memory in byte; a resumed run takes that of the run before, so that its blocks are the same.
+        threads: Likewise.
+
+    Raises:
+        JobError: It is to be resumed and can not be: nothing was left, or it was left by something else.
+    """
+    sinks = sinks_of(plan)
+    wanted = plan.job.runner.resume
+    problem = _unfit(plan, sinks)
+    if problem:
+        if wanted:
+            raise JobError([f"--resume: {problem}"])
+        return None
+    folder = Path(str(sinks[0].location())).expanduser()
+    folder = folder.with_name(folder.name + ENDING)
+    told = identity(plan)
+    if wanted:
+        return _resumed(folder, told)
+    if not folder.parent.is_dir() or not os.access(folder.parent, os.W_OK):
+        return None  # the sink will say what is wrong
+    return Checkpoint(folder, resumed=False, budget=budget, threads=threads)
+
+
+def begin(checkpoint: Checkpoint, plan: Plan) -> None:
+    """Write the identity of a run that starts from the beginning.
+
+    Raises:
+        StepFailed: The disk is full.
+    """
+    if checkpoint.resumed:
+        return
+    folder = checkpoint.folder
+    shutil.rmtree(folder, ignore_errors=True)
+    told = {**identity(plan), "sizes": {"budget": checkpoint.budget, "threads": checkpoint.threads}}
+    with _guarded(folder):
+        folder.mkdir()
+        (folder / _JOB).write_text(json.dumps(told, indent=1, default=str))
+
+
+def _unfit(plan: Plan, sinks: list[Sink]) -> str | None:
+    """Why a run of this job can not be resumed."""
+    if not plan.job.source.pausable or not plan.scan.bounded:
+        return "Only a recorded scan can be worked on again; what a detector sent is gone."
+    if not sinks:
+        return "The job has no sink that keeps what was finished."
+    for sink in sinks:
+        if not sink.resumable or sink.location() is None:
+            return (
+                f"The sink '{sink.use}' as it is set can not go on with what an interrupted run left."
+                " Use hdf5 without compression and without swmr."
+            )
+    return None
+
+
+def _resumed(folder: Path, told: dict[str, Any]) -> Checkpoint:
+    try:
+        left = json.loads((folder / _JOB).read_text())
+        sizes = left.pop("sizes")
+        budget, threads = float(sizes["budget"]), int(sizes["threads"])
+    except FileNotFoundError:
+        problem = (
+            f"--resume: there is nothing to go on with: '{folder}' does not exist. The run had ended, or never began."
+            " Run the job without --resume."
+        )
+        raise JobError([problem]) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"--resume: '{folder}' can not be read ({error}). Run the job without --resume."
+        raise JobError([problem]) from None
+    differences = list(_differences(left, json.loads(json.dumps(told, default=str))))
+    if differences:
+        lines = [f"--resume: {text}" for text in differences[:8]]
+        lines.append("--resume: what was finished belongs to another run. Give the same job, or run without --resume.")
+        raise JobError(lines)
+    return Checkpoint(folder, resumed=True, budget=budget, threads=threads)
+
+
+def identity(plan: Plan) -> dict[str, Any]:
+    """What must be the same in a run that goes on: the job without its runner, the scan, the source's file, our version."""
+    job = {name: part for name, part in job_dict(plan.job).items() if name not in ("runner", "views", "buffers")}
+    return {
+        "job": job,
+        "scan": describe_scan(plan.scan),
+        "source": _file_of(plan.job),
+        "firstlight": versions().get("firstlight"),
+    }
+
+
+def _file_of(job: Job) -> dict[str, Any]:
+    path = getattr(job.source, "path", None)
+    if path is None:
+        return {}
+    with suppress(OSError):
+        found = Path(path).expanduser().stat()
+        return {"path": str(path), "bytes": found.st_size, "modified": found.st_mtime_ns}
+    return {"path": str(path)}
+
+
+def _differences(old: Any, new: Any, place: str = "") -> list[str]:
+    """Where two sets of plain values differ, in words."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found: list[str] = []
+        for name in dict.fromkeys([*old, *new]):
+            found += _differences(old.get(name), new.get(name), f"{place}.{name}" if place else str(name))
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            text for n, pair in enumerate(zip(old, new, strict=True)) for text in _differences(*pair, f"{place}[{n}]")
+        ]
+    return [] if old == new else [f"{place} was {_short(old)}, and is {_short(new)} now."]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 80 else text[:77] + "..."

@@ -1,0 +1,71 @@
+"""How much memory and how many cores there are for a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from firstlight.core.errors import JobError
+from firstlight.core.job import Job
+from firstlight.core.plan import Plan
+from firstlight.core.sizing import sized
+
+SHARE = 0.7
+"""Part of the free memory that a run takes if nobody says how much."""
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def free_memory() -> float:
+    """Memory in byte that is free, for the machine and for the container that this process runs in."""
+    import psutil
+
+    free = float(psutil.virtual_memory().available)
+    with suppress(OSError, ValueError):
+        limit = (_CGROUP / "memory.max").read_text().strip()
+        if limit != "max":
+            free = min(free, float(limit) - float((_CGROUP / "memory.current").read_text()))
+    return max(free, 0.0)
+
+
+def budget_of(job: Job) -> tuple[float, int]:
+    """Byte of memory, and threads, that a job may take: what it says, or most of what is free, and every core."""
+    return job.runner.memory or SHARE * free_memory(), job.runner.threads or cores()
+
+
+def with_sizes(plan: Plan, budget: float, threads: int) -> Plan:
+    """The plan with its sizes, checked against the memory and the scratch disk.
+
+    Raises:
+        JobError: It does not fit.
+    """
+    found = sized(plan, budget, threads)
+    _check_scratch(found)
+    return found
+
+
+def _check_scratch(plan: Plan) -> None:
+    if plan.sizes is None or not plan.sizes.disk:
+        return
+    folder = Path(plan.job.runner.scratch or tempfile.gettempdir())
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        problem = f"runner.scratch = {str(folder)!r}: {error.strerror}. Name a folder on a large disk."
+        raise JobError([problem]) from None
+    if free < plan.sizes.disk:
+        problem = (
+            f"runner.scratch: what does not fit into memory takes {plan.sizes.disk / 2**30:.2f} GiB of scratch disk, and"
+            f" '{folder}' has {free / 2**30:.2f} GiB free. Name a folder on a larger disk (runner.scratch), or give more"
+            " --memory."
+        )
+        raise JobError([problem])
