@@ -7,23 +7,43 @@ from typing import Annotated
 
 import typer
 
-from .say import JsonOption, OnlyOption, ReportOption, RunnerOption, SetOption, parse_sets, verb
+from .say import JsonOption, OnlyOption, ReportOption, RunnerOption, SetOption, parse_sets, remark, verb
 
 
 @verb
 def reconstruct(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The recorded scan.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The result; its ending chooses the format.")],
+    angles: Annotated[
+        str | None,
+        typer.Option(
+            "--angles", metavar="RANGE|FILE", help="Angles where FILE has none: 0:180, 0:360, or a text file."
+        ),
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", metavar="ORDER", help="What an image is: projection or sinogram.")
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option("--values", metavar="WHAT", help="What the numbers are: counts, transmission or attenuation."),
+    ] = None,
     set_: SetOption = None,
     only: OnlyOption = None,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Reconstruct a recorded scan: the centre is found by itself, the steps are called find_center and fbp."""
-    from firstlight.jobs.defaults import default_job
+    """Reconstruct a recorded scan: the centre is found by itself, the steps are called find_center and fbp.
+
+    What FILE does not say is inferred from its frames, and said.
+    """
+    from firstlight.jobs.defaults import source_values, suggest
 
     from .run import carry_out
 
-    job = default_job(file.absolute(), out.absolute())
-    raise typer.Exit(carry_out(job, parse_sets(set_, runner, only), report, json_=json_))
+    overrides = parse_sets(set_, runner, only)
+    given = {**source_values(overrides), **{k: v for k, v in (("angles", angles), ("order", order)) if v is not None}}
+    found = suggest(file.absolute(), out.absolute(), source=given, values=values)
+    for assumption in found.assumptions:
+        remark(f"assumed: {assumption}")
+    raise typer.Exit(carry_out(found.job, overrides, report, json_=json_))

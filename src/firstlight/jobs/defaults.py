@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import yaml
 
 from firstlight.core import registry
+from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.core.job import parse_job
+from firstlight.core.source import Source
 
-SINKS = {".h5": "hdf5", ".hdf5": "hdf5", ".nxs": "hdf5", ".nx": "hdf5"}
+from .infer import VALUES, Values, needs_angles, readable, sample, turn, values_of
+
+SINKS = {
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".nxs": "hdf5",
+    ".nx": "hdf5",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".zarr": "zarr",
+}
+FOLDER = "tiff"
+"""The sink for a path without an ending."""
+_LAST = ("hdf5",)
+"""Sources that are asked last: they take any file of their family."""
+
+STEPS: Mapping[Values, tuple[str, ...]] = {
+    "counts": ("normalize_bright", "minus_log"),
+    "transmission": ("minus_log",),
+    "attenuation": (),
+}
+"""What is done before the reconstruction of a scan without flat frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A job, and what had to be assumed for it."""
+
+    job: dict[str, Any]
+    assumptions: tuple[str, ...]
+    """In words, one for each thing that the file does not say."""
 
 
 def default_job(path: str | Path, out: str | Path) -> dict[str, Any]:
@@ -19,20 +56,114 @@ def default_job(path: str | Path, out: str | Path) -> dict[str, Any]:
         out: Where the result goes; its ending chooses the format.
 
     Raises:
-        SourceError: No source recognises the file.
+        SourceError: No source recognises the file, or it lacks what can not be inferred.
         FirstlightError: No sink writes such an ending.
     """
-    steps: list[dict[str, Any]] = [
-        {"use": "flat_field"},
-        {"use": "minus_log"},
-        {"use": "find_center"},
-        {"use": "fbp", "inputs": ["minus_log"], "center": {"from": "find_center"}},
-    ]
+    return suggest(path, out).job
+
+
+def suggest(
+    path: str | Path, out: str | Path, *, source: Mapping[str, Any] | None = None, values: str | None = None
+) -> Suggestion:
+    """The job that reconstructs a recorded scan, with everything inferred that the file does not say.
+
+    Args:
+        path: The recorded scan: a file, or a folder of images.
+        out: Where the result goes; its ending chooses the format.
+        source: Parameters of the source that the user gives, such as ``angles``; ``use`` names the source itself.
+        values: What the numbers are: counts, transmission or attenuation; None: found from the scan.
+
+    Raises:
+        SourceError: No source recognises the file, or it lacks what can not be inferred; the message names the option to give.
+        FirstlightError: No sink writes such an ending, or there are no such values.
+    """
+    sink = {"use": sink_of(out), "of": "fbp", "path": str(out)}
+    if values is not None and values not in VALUES:
+        raise FirstlightError(
+            "There are no such values.", field="--values", value=values, expected="one of " + ", ".join(VALUES)
+        )
+    given = dict(source or {})
+    use = given.pop("use", None) or source_of(path)
+    told: list[str] = []
+    infer = getattr(_load(use), "infer", None)
+    if infer is not None:
+        inferred, told = infer(Path(path), given)
+        given = {**inferred, **given}
+    described = {"use": use, "path": str(path), **given}
+    steps, more = _steps(described, cast("Values | None", values))
+    job = {"name": Path(path).stem, "source": described, "steps": steps, "sinks": [sink]}
+    return Suggestion(job, (*told, *more))
+
+
+def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The steps for a source; puts the angles into its description where they had to be inferred."""
+    told: list[str] = []
+    source, scan = _opened(described)
+    try:
+        reader = readable(source)
+        if reader is not None and needs_angles(scan):
+            found = turn(reader, scan)
+            described["angles"] = f"0:{found}"
+            told.append(
+                f"the projections cover {found}° in even steps, the last one step before {found}°: the last fits the first"
+                + (" mirrored" if found == 180 else "")
+                + f" (--angles 0:{found})"
+            )
+        if "flat" in scan.streams and values in (None, "counts"):
+            before = ["flat_field", "minus_log"]
+        elif values is None and reader is not None:
+            values, why = values_of(sample(reader, scan), scan)
+            told.append(f"{why} (--values {values})")
+            before = [*STEPS[values]]
+        else:
+            before = [*STEPS[values or "counts"]]
+    finally:
+        source.close()
+    last = before[-1] if before else "source.data"
+    steps: list[dict[str, Any]] = [{"use": name} for name in (*before, "find_center")]
+    return [*steps, {"use": "fbp", "inputs": [last], "center": {"from": "find_center"}}], told
+
+
+def _opened(described: dict[str, Any]) -> tuple[Source, Scan]:
+    """The open source. One that can not do without angles gets a guess, so that the frames may tell the real ones.
+
+    Raises:
+        SourceError: It can not be opened.
+    """
+    source = _source(described)
+    try:
+        return source, source.open()
+    except SourceError as error:
+        if error.field != "angles" or "angles" in described:
+            raise
+        guess = _source({**described, "angles": "0:180"})
+        try:
+            found = turn(guess, guess.open()) if readable(guess) else None  # pyright: ignore[reportArgumentType]
+        except SourceError:
+            raise error from None
+        finally:
+            guess.close()
+        if found is None:
+            raise
+    return guess, _without_angles(guess.open())
+
+
+def _without_angles(scan: Scan) -> Scan:
+    from dataclasses import replace
+
+    return replace(scan, coords={name: values for name, values in scan.coords.items() if name != "angle"})
+
+
+def _source(described: Mapping[str, Any]) -> Source:
+    return parse_job({"source": dict(described), "steps": [{"use": "mean"}]}).source
+
+
+def source_values(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``--set source.name=value`` says about the source, which can then be left out of what is inferred."""
     return {
-        "name": Path(path).stem,
-        "source": {"use": source_of(path), "path": str(path)},
-        "steps": steps,
-        "sinks": [{"use": sink_of(out), "of": "fbp", "path": str(out)}],
+        target.removeprefix("source."): yaml.safe_load(value) if isinstance(value, str) else value
+        for target, value in overrides.items()
+        if target.startswith("source.")
     }
 
 
@@ -44,16 +175,17 @@ def source_of(path: str | Path) -> str:
     """
     if not Path(path).exists():
         raise SourceError("There is no such file.", field="path", value=str(path), next_move="Check the path.")
-    _read_at_all(Path(path))
-    for name in registry.names("sources"):
+    if not Path(path).is_dir():
+        _read_at_all(Path(path))
+    for name in sorted(registry.names("sources"), key=lambda name: (name in _LAST, name)):
         recognises = getattr(_load(name), "recognises", None)
         if recognises is not None and recognises(Path(path)):
             return name
     raise SourceError(
-        "No source recognises this file.",
+        "No source recognises this folder." if Path(path).is_dir() else "No source recognises this file.",
         field="path",
         value=str(path),
-        expected="a Data Exchange or NXtomo file",
+        expected="a scan in a layout that 'firstlight list sources' shows, such as Data Exchange, NXtomo or TIFF",
         next_move="Use the source 'hdf5' in a job file, and name the datasets and axes yourself.",
     )
 
@@ -62,13 +194,11 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def _read_at_all(path: Path) -> None:
-    """Say it where a file is no scan that anybody could recognise: a folder, empty, cut short, or not ours to read.
+    """Say it where a file is no scan that anybody could recognise: empty, cut short, or not ours to read.
 
     Raises:
         SourceError: It is one of these.
     """
-    if path.is_dir():
-        raise SourceError("This is a folder.", field="path", value=str(path), expected="a file")
     try:
         with path.open("rb") as file:
             head = file.read(len(_HDF5))
@@ -94,14 +224,19 @@ def _load(name: str) -> Any:
 
 
 def sink_of(out: str | Path) -> str:
-    """The name of the sink for a file's ending.
+    """The name of the sink for a path: by its ending, and for a folder (no ending) TIFF, one file a slice.
 
     Raises:
         FirstlightError: None writes it.
     """
     ending = Path(out).suffix.lower()
+    if not ending:
+        return FOLDER
     if ending not in SINKS:
         raise FirstlightError(
-            "No sink writes this ending.", field="out", value=str(out), expected="one of " + " ".join(sorted(SINKS))
+            "No sink writes this ending.",
+            field="out",
+            value=str(out),
+            expected=f"one of {' '.join(sorted(SINKS))}, or no ending for a folder of TIFF files",
         )
     return SINKS[ending]

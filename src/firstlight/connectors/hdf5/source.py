@@ -91,7 +91,7 @@ class Hdf5Source(RecordedSource):
                 count,
                 count,
                 keep,
-                coords,
+                coords=coords,
                 arrival=arrival,
                 reason="missing in the file",
                 kind="lost",
@@ -136,20 +136,18 @@ class Hdf5Source(RecordedSource):
         if "angle" not in main.arrival_axes:
             return {}
         frames = main.size("angle")
-        beside = (
-            None
-            if self.dataset and not self.angles
-            else lookup(file, f"{self._data_path(file).rpartition('/')[0]}/angle")
-        )
-        needed = keep if main.arrival == 1 else None
+        own = None if self.dataset else lookup(file, f"{self._data_path(file).rpartition('/')[0]}/angle")
+        needed = keep if main.arrival_axes == ("angle",) else None
         if self.angles is not None:
             values = chosen(self.angles, file, frames, unit=self.angle_unit, needed=needed)
-        elif is_dataset(beside):
-            values = degrees(beside, frames, unit=self.angle_unit, field="angles", trust=True, needed=needed)
+        elif is_dataset(own):
+            values = degrees(own, frames, unit=self.angle_unit, field="angles", trust=True, needed=needed)
         else:
             return {}
-        shape = tuple(main.size(label) for label in main.arrival_axes)
-        return {"angle": per_id(values, shape, main.arrival_axes.index("angle"))}
+        if main.arrival > 1:
+            shape = tuple(main.size(label) for label in main.arrival_axes)
+            values = per_id(values, shape, main.arrival_axes.index("angle"))
+        return {"angle": values}
 
     def _calibration(self, file: File) -> dict[str, Quantity]:
         units = {"pixel": "um", "energy": "keV", "distance": "mm"}

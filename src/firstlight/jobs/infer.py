@@ -1,0 +1,132 @@
+"""What a recorded scan does not say about itself, inferred from its values, with each assumption in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from firstlight.core.chunk import Scan
+from firstlight.core.errors import SourceError
+from firstlight.core.source import RandomAccess, Source
+from firstlight.kernels.turn import turn_of
+
+Values = Literal["counts", "transmission", "attenuation"]
+VALUES: tuple[Values, ...] = ("counts", "transmission", "attenuation")
+
+_PLACES = 12
+"""Frames, or pairs of neighbours, that are looked at."""
+_ROWS = 16
+"""Rows that are looked at, in the middle."""
+_EDGE = 0.03
+"""Part of the columns on each side that should see air."""
+_CLEAR = 0.25
+"""Air within this part of the range of values from one end lies at that end."""
+_NEAR_ONE = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some frames of a scan, and what air looks like in them."""
+
+    frames: Any
+    """(frame, row, col)"""
+    air: float
+    low: float
+    high: float
+
+    @property
+    def place(self) -> float:
+        """Where air lies between the darkest (0) and the brightest values (1)."""
+        return (self.air - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+
+
+def sample(source: RandomAccess, scan: Scan) -> Sample:
+    """Look at some frames of an open source."""
+    count, columns = scan.main.size("angle"), scan.main.size("col")
+    places = np.unique(np.linspace(0, count - 1, _PLACES).astype(int))
+    frames = np.concatenate([_read(source, scan, place, 1) for place in places.tolist()])
+    width = max(1, round(_EDGE * columns))
+    edges = np.concatenate([frames[..., :width], frames[..., -width:]], axis=-1)
+    finite = frames[np.isfinite(frames)]
+    if not finite.size:
+        return Sample(frames, np.nan, np.nan, np.nan)
+    low, high = np.percentile(finite, [1, 99])
+    return Sample(frames, float(np.nanmedian(edges)), float(low), float(high))
+
+
+def _read(source: RandomAccess, scan: Scan, first: int, count: int) -> Any:
+    rows = scan.main.size("row")
+    start = max(0, (rows - _ROWS) // 2)
+    block = source.read({"angle": slice(first, first + count), "row": slice(start, start + _ROWS)})
+    return np.asarray(block, np.float64)
+
+
+def values_of(seen: Sample, scan: Scan) -> tuple[Values, str]:
+    """What the numbers of a scan without flat frames are, and why.
+
+    Attenuation is smallest in air, and noise makes some of it negative; counts and transmission are largest there.
+
+    Raises:
+        SourceError: They could be anything.
+    """
+    if (
+        np.dtype(scan.main.dtype).kind == "f"
+        and (seen.low < 0 or seen.place < _CLEAR)
+        and abs(seen.air) < 0.5 * abs(seen.high)
+    ):
+        return (
+            "attenuation",
+            f"the values are attenuation, -log already: about {seen.air:.2g} at both sides, up to {seen.high:.3g}",
+        )
+    if seen.low >= 0 and seen.place > 1 - _CLEAR and abs(seen.air - 1) <= _NEAR_ONE:
+        return "transmission", f"the values are transmission: {seen.air:.3g} at both sides"
+    if seen.low >= 0 and seen.place > 1 - _CLEAR:
+        return "counts", (
+            f"there are no flat frames, and the brightest values ({seen.air:.3g}) lie at both sides: each line is divided by"
+            " its 99th percentile, and the detector is taken to count from 0"
+        )
+    raise SourceError(
+        f"The scan has no flat frames, and its values ({seen.low:.3g} to {seen.high:.3g}, {seen.air:.3g} at both sides) could be anything.",
+        field="--values",
+        value=None,
+        expected="one of " + ", ".join(VALUES),
+        next_move="Say what they are, for example --values attenuation where the logarithm was taken already.",
+    )
+
+
+def turn(source: RandomAccess, scan: Scan) -> int:
+    """The angle that the scan covers, in degree: 180 or 360.
+
+    Raises:
+        SourceError: The first and the last projections do not tell.
+    """
+    count = scan.main.size("angle")
+    near = max(1, count // 120)
+    found = None
+    if count >= 4 * near:
+        places = np.linspace(0, count - 2 * near, _PLACES).astype(int)
+        blocks = [_read(source, scan, place, 2 * near) for place in places.tolist()]
+        pairs = np.stack([[each[:near].mean(axis=0), each[near:].mean(axis=0)] for each in blocks])
+        first, last = _read(source, scan, 0, near), _read(source, scan, count - near, near)
+        found = turn_of(first.mean(axis=0), last.mean(axis=0), np.nan_to_num(pairs))
+    if found is None:
+        raise SourceError(
+            f"Nothing says at which angles the {count} projections were taken, and the first and last do not tell whether it was half a turn or a whole one.",
+            field="--angles",
+            value=None,
+            expected="a range such as 0:180 or 0:360, or a file with one angle for each projection",
+            next_move="Give it: --angles 0:180",
+        )
+    return found
+
+
+def needs_angles(scan: Scan) -> bool:
+    """True for projections whose angles nobody gave."""
+    return "angle" in scan.main.arrival_axes and "angle" not in scan.coords
+
+
+def readable(source: Source) -> RandomAccess | None:
+    """The source, if any block of it can be read."""
+    return source if isinstance(source, RandomAccess) else None

@@ -1,0 +1,122 @@
+"""What `firstlight reconstruct` infers, from scans of known content and from the real ones."""
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+
+from firstlight.connectors.memory.source import MemorySource
+from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.jobs.defaults import default_job, suggest
+from firstlight.jobs.infer import sample, turn, values_of
+from firstlight.jobs.load import load_job
+from firstlight.jobs.start import start
+
+
+def disks(turned=180.0, count=120, columns=96, rows=2, center=46.0):
+    """Line integrals of disks off the axis."""
+    angles = np.deg2rad(np.arange(count) * turned / count)
+    s = np.arange(columns) - center
+    frames = np.zeros((count, rows, columns))
+    for x, y, radius, weight in ((12, 5, 8, 0.06), (-10, 12, 6, 0.1), (0, 0, 28, 0.02)):
+        at = x * np.cos(angles) + y * np.sin(angles)
+        frames += 2 * weight * np.sqrt(np.clip(radius**2 - (s - at[:, None]) ** 2, 0, None))[:, None]
+    return frames + np.random.default_rng(0).normal(0, 0.005, frames.shape)
+
+
+def seen(frames):
+    source = MemorySource.of(frames.astype(np.float32))
+    return sample(source, source.open()), source.open()
+
+
+def test_what_the_values_are():
+    attenuation = disks()
+    assert values_of(*seen(attenuation))[0] == "attenuation"
+    assert values_of(*seen(np.exp(-attenuation)))[0] == "transmission"
+    assert values_of(*seen(4.6 * np.exp(-attenuation)))[0] == "counts"
+    with pytest.raises(SourceError, match="--values"):
+        values_of(*seen(np.random.default_rng(0).uniform(5, 6, (20, 2, 40))))
+
+
+@pytest.mark.parametrize("turned", [180, 360])
+def test_how_far_it_was_turned(turned):
+    frames = disks(turned)
+    source = MemorySource.of(frames.astype(np.float32))
+    assert turn(source, source.open()) == turned
+
+
+def reconstructed(path, out, **given):
+    found = suggest(path, out, **given)
+    return found, start(load_job(found.job)).finished(60)
+
+
+def test_a_folder_of_projections_with_darks_and_flats(tmp_path):
+    counts = (100 + 20000 * np.exp(-disks())).astype(np.uint16)
+    for number, frame in enumerate(counts):
+        tifffile.imwrite(tmp_path / f"scan_{number}.tif", frame)
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"dark_{number}.tif", np.full((2, 96), 100, np.uint16))
+        tifffile.imwrite(tmp_path / f"flat_{number}.tif", np.full((2, 96), 20100, np.uint16))
+    found, results = reconstructed(tmp_path, tmp_path / "out.nxs")
+    assert [step["use"] for step in found.job["steps"]] == ["flat_field", "minus_log", "find_center", "fbp"]
+    assert found.job["source"]["angles"] == "0:180"
+    assert any("180°" in text for text in found.assumptions)
+    assert float(results["find_center"].data) == pytest.approx(46.0, abs=0.5)
+
+
+def test_a_file_without_angles_gets_those_of_its_frames(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["exchange/data"] = (100 + 20000 * np.exp(-disks(360))).astype(">u2")
+        file["exchange/data_dark"] = np.full((2, 2, 96), 100, np.uint16)
+        file["exchange/data_white"] = np.full((2, 2, 96), 20100, np.uint16)
+    found, results = reconstructed(tmp_path / "scan.h5", tmp_path / "out.nxs")
+    assert found.job["source"]["angles"] == "0:360"
+    assert float(results["find_center"].data) == pytest.approx(46.0, abs=0.5)
+
+
+def test_what_can_not_be_inferred_names_the_option(tmp_path):
+    noise = np.random.default_rng(0).uniform(5, 6, (40, 32)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "sinogram.tif", noise)
+    with pytest.raises(SourceError, match="--angles"):
+        suggest(tmp_path / "sinogram.tif", tmp_path / "out.nxs")
+    with pytest.raises(SourceError, match="--values"):
+        suggest(tmp_path / "sinogram.tif", tmp_path / "out.nxs", source={"angles": "0:180"})
+    given = {"source": {"angles": "0:180"}, "values": "attenuation"}
+    found = suggest(tmp_path / "sinogram.tif", tmp_path / "out.nxs", **given)
+    assert [step["use"] for step in found.job["steps"]] == ["find_center", "fbp"]
+    with pytest.raises(FirstlightError, match="--values"):
+        suggest(tmp_path / "sinogram.tif", tmp_path / "out.nxs", values="numbers")
+    with pytest.raises(SourceError, match="No source recognises this folder"):
+        default_job(tmp_path / "empty", tmp_path / "out.nxs") if (tmp_path / "empty").mkdir() is None else None
+
+
+def test_both_ends_turns_beyond_360_and_zeros_before_the_log(tmp_path):
+    """An odd but real list of angles: one and a half turns, with both ends of the first."""
+    frames = disks(540, count=271)
+    counts = (20000 * np.exp(-frames)).astype(np.uint16)
+    counts[np.random.default_rng(3).random(counts.shape) < 0.002] = 0
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["exchange/data"] = counts
+        file["exchange/data_dark"] = np.zeros((2, 2, 96), np.uint16)
+        file["exchange/data_white"] = np.full((2, 2, 96), 20000, np.uint16)
+        file["exchange/theta"] = np.arange(300) * 540 / 271
+    _, results = reconstructed(tmp_path / "scan.h5", tmp_path / "out.nxs")
+    assert float(results["find_center"].data) == pytest.approx(46.0, abs=0.5)
+    with h5py.File(tmp_path / "out.nxs") as file:
+        assert np.isfinite(file["entry/data/data"][()]).all()
+
+
+REAL = [
+    ("tomography/tooth.h5", 296.0, 0.5, "dxfile", 0),
+    ("tomography/neutompy_sinogram.tiff", 459.75, 0.75, "tiff", 3),
+    # the mean square difference of half-turn pairs is smallest at 44.0 to 44.5 in every row of this file
+    ("multimodal/mm.nxs", 44.25, 1.0, "nxstxm", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "center", "tolerance", "use", "assumed"), REAL)
+def test_the_real_scans(data_folder, tmp_path, name, center, tolerance, use, assumed):
+    found, results = reconstructed(data_folder / name, tmp_path / "out.nxs")
+    assert found.job["source"]["use"] == use
+    assert len(found.assumptions) == assumed
+    assert float(results["find_center"].data) == pytest.approx(center, abs=tolerance)
