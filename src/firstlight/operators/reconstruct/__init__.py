@@ -1,0 +1,1 @@
+"""Reconstruction beyond `fbp`: direct back-projection in any geometry, and iterative methods."""

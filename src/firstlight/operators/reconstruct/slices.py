@@ -1,0 +1,183 @@
+"""What the iterative steps share: slices side by side, one projector for each axis of rotation, quantitative results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.errors import FirstlightError
+from firstlight.core.operator import Operator, OperatorFunction
+from firstlight.core.units import Micrometre
+from firstlight.kernels.angles import angular_weights
+from firstlight.kernels.iterate import Found, Limits, Projector
+from firstlight.kernels.lanes import WIDTHS, groups, one_by_one, side_by_side
+from firstlight.kernels.project import ParallelProjector
+from firstlight.kernels.ramp import ramp_filter
+
+from ..tomography.angles import projection_angles
+
+Center = float | tuple[float, ...] | None
+Start = Literal["zero", "fbp"]
+Iterations = Annotated[int, Field(ge=1, le=100_000)]
+Relaxation = Annotated[float, Field(gt=0, lt=2)]
+Stop = Annotated[float, Field(ge=0, lt=1)]
+Strength = Annotated[float, Field(ge=0, le=1)]
+Subsets = Annotated[int, Field(ge=1, le=10_000)]
+Size = Annotated[int, Field(ge=2)] | None
+Pixel = Annotated[Micrometre, Field(gt=0)] | None
+Method = Callable[[Projector, Array, Limits], Found]
+
+MICROMETRE_IN_CM = 1e-4
+OUTPUTS = "angle col -> volume: z=row y x, residual: z=row iteration"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every iterative step is told, apart from its method."""
+
+    step: str
+    iterations: int
+    stop: float = 0.0
+    nonnegative: bool = False
+    circle: bool = True
+    start: Start = "zero"
+    center: Center = None
+    size: int | None = None
+    pixel: float | None = None
+    angle: Array | None = None
+    row: Array | None = None
+
+
+def solve_slices(sinograms: Array, task: Task, method: Method) -> tuple[Array, Array]:
+    """Reconstruct slices, up to sixteen side by side.
+
+    Args:
+        sinograms: shape (slice, angle, col): line integrals; NaN and infinity count as 0.
+        task: what the step was told.
+        method: what iterates.
+
+    Returns:
+        Slices, float32 (slice, y, x), and convergence curves, float32 (slice, iteration).
+
+    Raises:
+        FirstlightError: angles are missing, in radian or do not fit; centers do not fit.
+    """
+    count, angles, columns = sinograms.shape
+    theta = projection_angles(task.angle, task.step, angles)
+    values = finite(sinograms)
+    size = task.size or columns
+    slices = np.empty((count, size, size), np.float32)
+    curves = np.empty((count, task.iterations), np.float32)
+    mask = circle_mask(size) if task.circle else None
+    for chosen, center in same_center(chosen_centers(task.center, task.row, count, columns)):
+        projector = ParallelProjector(theta, columns, size, center=center)
+        for part, lanes in groups(chosen.stop - chosen.start):
+            place = slice(chosen.start + part.start, chosen.start + part.stop)
+            data = side_by_side(values[place], lanes)
+            initial = filtered(projector, data) if task.start == "fbp" else None
+            found = method(projector, data, Limits(task.iterations, task.stop, task.nonnegative, mask, initial))
+            one_by_one(found.images, slices[place])
+            curves[place] = found.residual.T[: place.stop - place.start]
+    if task.pixel is not None:
+        slices *= np.float32(1.0 / (task.pixel * MICROMETRE_IN_CM))
+    return slices, curves
+
+
+def finite(sinograms: Array) -> Array:
+    """As floating point, with 0 for what is no number."""
+    values = sinograms if sinograms.dtype.kind == "f" else sinograms.astype(np.float32)
+    if np.isfinite(values.sum(dtype=np.float64)):
+        return values
+    return np.nan_to_num(values, posinf=0.0, neginf=0.0)
+
+
+def circle_mask(size: int) -> Array:
+    """Ones inside the inscribed circle, float32 (y, x, 1)."""
+    place = np.arange(size) - (size - 1) / 2
+    return (place[:, None] ** 2 + place**2 <= (size / 2) ** 2).astype(np.float32)[..., None]
+
+
+def filtered(projector: ParallelProjector, data: Array) -> Array:
+    """Filtered back-projection, as a first estimate: (y, x, lane)."""
+    lines = np.moveaxis(ramp_filter(np.ascontiguousarray(np.moveaxis(data, -1, 0)), "hann"), 0, -1)
+    weights = angular_weights(projector.angles)
+    back = ParallelProjector(
+        projector.angles, projector.columns, projector.size, center=projector.center, weights=weights, hat=True
+    )
+    return back.backproject(np.ascontiguousarray(lines))
+
+
+def chosen_centers(center: Center, row: Array | None, count: int, columns: int) -> Array:
+    """The column of the rotation axis for each slice in hand, float64 (slice,).
+
+    Raises:
+        FirstlightError: there is not one for each row.
+    """
+    given = np.asarray(np.nan if center is None else center, np.float64)
+    if given.ndim == 0:
+        value = (columns - 1) / 2 if np.isnan(given) else float(given)
+        return np.full(count, value)
+    rows = None if row is None else np.asarray(row, np.int64)
+    if rows is not None and given.size > rows.max():
+        given = given[rows]
+    if given.size != count or not np.all(np.isfinite(given)):
+        raise FirstlightError(
+            "There is not one center for each row.",
+            field="center",
+            value=f"{np.isfinite(given).sum()} finite numbers",
+            expected=f"{count}, one for each row, or a single one",
+        )
+    return given
+
+
+def same_center(centers: Array) -> Iterator[tuple[slice, float]]:
+    """Runs of neighbouring slices with one center."""
+    starts = np.flatnonzero(np.diff(centers, prepend=np.nan) != 0)
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(centers)], strict=True):
+        yield slice(start, stop), float(centers[start])
+
+
+def register_hooks(step: OperatorFunction) -> None:
+    """Give an iterative step its sizes, unit, pixel size, workspace and block."""
+    step.hook("sizes")(_sizes)
+    step.hook("calibrate")(with_pixel)
+    step.hook("unit")(unit_of)
+    step.hook("workspace")(_workspace)
+    step.hook("block")(_block)
+
+
+def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | None]:
+    size = step.parameters()["size"] or known.get("col")
+    return {"y": size, "x": size, "iteration": step.parameters()["iterations"]}
+
+
+def with_pixel(step: Operator, scan: Scan) -> Operator:
+    """The step with the pixel size of the scan, where the user gave none."""
+    found = scan.pixel("um")
+    if step.parameters()["pixel"] is not None or found is None:
+        return step
+    return step.model_copy(update={"pixel": found})
+
+
+def unit_of(step: Operator, scan: Scan) -> str:
+    """Attenuation per length."""
+    known = step.parameters()["pixel"] is not None or scan.pixel("um") is not None
+    return "1/cm" if known else "1/px"
+
+
+def _workspace(step: Operator, scan: Scan, frames: int) -> int:
+    """Images and sinograms of sixteen slices that one thread holds at a time, about: eight of each."""
+    angles, columns = scan.main.size("angle"), scan.main.size("col")
+    size = step.parameters()["size"] or columns
+    return 4 * WIDTHS[-1] * 8 * (size * size + angles * columns)
+
+
+def _block(step: Operator) -> int:
+    """How many slices at once go fastest."""
+    return WIDTHS[-1]
