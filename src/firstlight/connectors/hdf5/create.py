@@ -1,21 +1,18 @@
-"""Create HDF5 files that others may read while they are written, and turn failures of the disk into clear errors."""
+"""Create HDF5 files that others may read while they are written."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from firstlight.core.errors import SinkError
 
+from ..recorded.disk import exists_already
 from .handles import File
 
 Compression = Literal["none", "gzip", "bslz4", "zstd", "blosc"]
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def create_file(path: Path, *, overwrite: bool, latest: bool = False) -> File:
@@ -37,13 +34,7 @@ def create_file(path: Path, *, overwrite: bool, latest: bool = False) -> File:
     except FileExistsError as error:
         if not path.exists():
             raise _refused(path, error) from error
-        raise SinkError(
-            "The file exists already.",
-            field="path",
-            value=str(path),
-            expected="a file that does not exist yet",
-            next_move="Choose another path, or set overwrite to true (on the command line: --set sink.overwrite=true).",
-        ) from error
+        raise exists_already(path) from error
     except OSError as error:
         raise _refused(path, error) from error
 
@@ -66,46 +57,6 @@ def reopen_file(path: Path) -> File:
     import h5py
 
     return h5py.File(path, "r+")
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path, doing: str, size: int = 0) -> Generator[None]:
-    """Turn a failure of the disk into an error that names the file, the bytes and the next move.
-
-    Args:
-        path: The file.
-        doing: What was going on, such as ``write frames 10 to 19``.
-        size: Bytes that were to be written.
-
-    Raises:
-        SinkError: The disk is full, or gone.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, SinkError):
-            raise
-        raise disk_error(path, doing, size, error) from error
-
-
-def disk_error(path: Path, doing: str, size: int, error: Exception) -> SinkError:
-    """The error for a write that failed."""
-    full = getattr(error, "errno", None) in _FULL or any(
-        text in str(error) for text in ("No space left", "quota exceeded", "File too large")
-    )
-    free = free_bytes(path)
-    why = "the disk is full, or a limit on file size or quota is reached" if full else str(error)
-    return SinkError(
-        f"Could not {doing} ({size} byte) to {path}: {why}. The disk has {free} byte free.",
-        field="path",
-        value=str(path),
-        next_move="Free some space or write to another disk, then run the job again; the file holds what was written before and says so.",
-    )
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes that may still be written to the disk of a file."""
-    return shutil.disk_usage(path.parent).free
 
 
 def filters(compression: Compression) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .create import disk_error, free_bytes
+from ..recorded.disk import disk_error, free_bytes
 from .handles import File
 
 RESERVE = 256 * 1024

@@ -16,7 +16,8 @@ from firstlight.core.chunk import Chunk, Gap, Scan
 from firstlight.core.errors import SinkError
 from firstlight.core.sink import Sink
 
-from .create import Compression, create_file, disk_error, disk_errors, free_bytes, reopen_file
+from ..recorded.disk import disk_error, disk_errors, free_bytes
+from .create import Compression, create_file, reopen_file
 from .handles import File
 from .space import close_file, take_space
 from .target import Storage, Target, whole_bytes
