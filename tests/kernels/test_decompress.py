@@ -102,6 +102,16 @@ def test_any_bytes(stream):
             pass
 
 
+def test_many_at_once_are_the_same_as_one_by_one(way):
+    frames = [frame(1003, "u2") + at for at in range(9)]
+    streams = [decompress.encode_bslz4(pixels, framed=at % 2 == 0) for at, pixels in enumerate(frames)]
+    streams[3], streams[5], streams[8] = streams[3][:-1], b"", bytes(len(streams[8]))
+    out = np.zeros((9, frames[0].nbytes), np.uint8)
+    good = decompress.decode_bslz4_many(streams, out, 2)
+    assert np.flatnonzero(~good).tolist() == [3, 5, 8]
+    assert all(np.array_equal(out[at].view("u2"), frames[at]) for at in np.flatnonzero(good))
+
+
 def test_what_can_not_be_is_refused_before_memory_is_touched():
     out = np.zeros(2**20, np.uint8)
     for stream, expected in (

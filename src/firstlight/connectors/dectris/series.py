@@ -17,7 +17,7 @@ from firstlight.core.handover import HandOver, Pool, lend
 
 from . import stream2
 from .places import Places
-from .wire import BadMessage, Frame, SeriesStart, decode_into
+from .wire import BadMessage, Frame, SeriesStart, decode_into, decode_many
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,9 @@ class Series:
         """No frame will be taken any more."""
         self.why = ""
         """Why it was over before its end."""
-        self._pool = Pool(CHUNK_BYTES) if self.layout is None else self._pool_for(self.layout)
+        self._pool, self._capacity = Pool(CHUNK_BYTES), 1
+        if self.layout is not None:
+            self._prepare(self.layout)
         self._batch: list[tuple[Frame, int]] = []
         self._epoch = 0
         self._oldest = 0.0
@@ -99,6 +101,8 @@ class Series:
         self._decoding = 0
         self._decoding_bytes = 0
         self._rejected_for = ""
+        self._usual: tuple[tuple[int, ...], str, int] | None = None
+        """What the frames that fit look like on the wire."""
         self._stop_asked = threading.Event()
         self.newest = -1
         """Number of the frame that came last."""
@@ -146,12 +150,12 @@ class Series:
         layout = self.layout
         if layout is None:
             return
-        direct = _plain(frame, layout)
+        direct = self._capacity <= CHUNK_BYTES // DIRECT_BYTES and _plain(frame, layout)
         if direct:
             self._dispatch()
         self._oldest = self._oldest if self._batch else now
         self._batch.append((frame, place))
-        full = (len(self._batch) + 1) * layout.nbytes > CHUNK_BYTES or len(self._batch) >= MOST_FRAMES
+        full = len(self._batch) >= self._capacity
         if direct or full or now - self._oldest > OLDEST:
             self._dispatch()
 
@@ -165,19 +169,24 @@ class Series:
             raise BadMessage(frame.reason)
         if self._limits.channel is not None and frame.channels:
             frame = stream2.select(frame, self._limits.channel)
+        look = (frame.planes[0].shape, frame.planes[0].dtype, len(frame.planes))
+        if look == self._usual:
+            return frame
         found = Layout(frame.shape, frame.dtype)
         if self.layout is None:
-            self._pool = self._pool_for(found)
+            self._prepare(found)
             with self.changed:
                 self.layout = found
                 self.changed.notify_all()
         if found != self.layout:
             raise BadMessage(f"It is {found.dtype} {found.shape}, not {self.layout.dtype} {self.layout.shape}.")
+        self._usual = look
         return frame
 
-    def _pool_for(self, layout: Layout) -> Pool:
-        count = min(MOST_FRAMES, max(1, CHUNK_BYTES // layout.nbytes))
-        return Pool(count * layout.nbytes)
+    def _prepare(self, layout: Layout) -> None:
+        """Memory for chunks of frames that look like that."""
+        self._capacity = min(MOST_FRAMES, max(1, CHUNK_BYTES // layout.nbytes))
+        self._pool = Pool(self._capacity * layout.nbytes)
 
     def tick(self) -> None:
         """Hand on what has waited long enough; end the series when asked to, or after too long a pause."""
@@ -269,18 +278,39 @@ class Series:
         if len(batch) == 1 and _plain(batch[0][0], layout):
             data = lend(np.frombuffer(batch[0][0].planes[0].data, np.uint8))
             return data.view(layout.dtype).reshape(1, *layout.shape), [batch[0][1]]
-        slab = self._pool.take()[: len(batch) * layout.nbytes].view(layout.dtype).reshape(len(batch), *layout.shape)
-        places: list[int] = []
-        for frame, place in batch:
-            out = slab[len(places)]
-            try:
-                for at, plane in enumerate(frame.planes):
-                    decode_into(plane, out if len(frame.planes) == 1 else out[at])
-            except BadMessage as error:
-                self._reject(place, epoch, str(error))
-            else:
-                places.append(place)
-        return slab[: len(places)], places
+        memory = self._pool.take()[: len(batch) * layout.nbytes]
+        frames = memory.view(layout.dtype).reshape(len(batch), *layout.shape)
+        good = _decode_together(batch, memory)
+        for at in range(len(batch)) if good is None else np.flatnonzero(~good).tolist():
+            if (reason := _decode_alone(batch[at][0], frames[at])) is not None:
+                self._reject(batch[at][1], epoch, reason)
+                batch[at] = (batch[at][0], -1)
+        places = [place for _, place in batch]
+        if min(places) >= 0:
+            return frames, places
+        return frames[[place >= 0 for place in places]], [place for place in places if place >= 0]
+
+
+def _decode_together(batch: list[tuple[Frame, int]], memory: Array) -> Array | None:
+    """Decode all frames of a batch at once, if they are coded alike; which of them are good, or None if they are not alike."""
+    planes = [plane for frame, _ in batch for plane in frame.planes]
+    first = planes[0]
+    alike = {(plane.codec, plane.shuffled, plane.dtype, plane.columns_first) for plane in planes}
+    if alike != {("bslz4", first.shuffled, first.dtype, False)} or not np.dtype(first.dtype).isnative:
+        return None
+    rows = memory.reshape(len(planes), -1)
+    good = decode_many([plane.data for plane in planes], rows, first.shuffled)
+    return np.asarray(good.reshape(len(batch), -1).all(axis=1))
+
+
+def _decode_alone(frame: Frame, out: Array) -> str | None:
+    """Decode one frame; why it can not be, or None."""
+    try:
+        for at, plane in enumerate(frame.planes):
+            decode_into(plane, out if len(frame.planes) == 1 else out[at])
+    except BadMessage as error:
+        return str(error)
+    return None
 
 
 def _plain(frame: Frame, layout: Layout) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ class Parts:
         """Start with nothing."""
         self._open: list[memoryview] = []
         self._first: dict[str, Any] = {}
-        self._known: tuple[bytes, dict[str, Any]] = (b"", {})
+        self._described = b""
+        self._like: Payload | None = None
 
     def feed(self, parts: Sequence[memoryview]) -> list[Message]:
         """Take one ZeroMQ message; what is complete now."""
@@ -96,22 +98,22 @@ class Parts:
 
     def _frame(self, first: Mapping[str, Any], parts: list[memoryview]) -> Message:
         try:
-            described = self._description(parts[1])
-            encoding, dtype = described.get("encoding"), described.get("type")
-            payload = bounded(payload_of(parts[2], described.get("shape"), dtype, encoding))
+            payload = self._payload(parts[1], parts[2])
         except BadMessage as error:
             return _broken(first, str(error))
-        times = _json_or_none(parts[3]) if len(parts) > 3 else None
-        ns = [_nanoseconds(times, name) for name in ("start_time", "stop_time", "real_time")]
+        times = partial(_times, parts[3]) if len(parts) > 3 else None
         user = bytes(parts[4][:LONGEST_JSON]) if len(parts) > 4 else None
-        series, at = _series(first), number(first.get("frame"), "frame", 2**32)
-        return Frame(series, at, (payload,), (), ns[0], ns[1], ns[2], user)
+        return Frame(_series(first), number(first.get("frame"), "frame", 2**32), (payload,), (), times, user)
 
-    def _description(self, part: memoryview) -> dict[str, Any]:
-        """The second part of a frame; the same bytes are not read twice, for they hardly change."""
-        if part != self._known[0]:
-            self._known = (bytes(part), _json(part))
-        return self._known[1]
+    def _payload(self, description: memoryview, blob: memoryview) -> Payload:
+        """The pixels of a frame; the same description is not read twice, for it hardly changes."""
+        if description == self._described and self._like is not None:
+            found = self._like._replace(data=blob)
+            return found if found.codec else bounded(found)
+        told = _json(description)
+        found = bounded(payload_of(blob, told.get("shape"), told.get("type"), told.get("encoding")))
+        self._described, self._like = bytes(description), found._replace(data=memoryview(b""))
+        return found
 
 
 def _series(first: Mapping[str, Any]) -> int:
@@ -158,8 +160,13 @@ def _json_or_none(part: memoryview) -> dict[str, Any] | None:
         return None
 
 
-def _nanoseconds(times: Mapping[str, Any] | None, name: str) -> int | None:
-    value = None if times is None else times.get(name)
+def _times(part: memoryview) -> tuple[int | None, int | None, int | None]:
+    told = _json_or_none(part) or {}
+    return _nanoseconds(told, "start_time"), _nanoseconds(told, "stop_time"), _nanoseconds(told, "real_time")
+
+
+def _nanoseconds(times: Mapping[str, Any], name: str) -> int | None:
+    value = times.get(name)
     return value if isinstance(value, int) and 0 <= value < 2**63 else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,12 @@ def _image(series: int, content: dict[Any, Any]) -> Frame:
                 raise BadMessage("The thresholds of an image differ in shape or type.", field="data")
     except BadMessage as error:
         return Frame(series, at, reason=str(error))
+    return Frame(series, at, planes, names, partial(_times, content), content.get("user_data"))
+
+
+def _times(content: dict[Any, Any]) -> tuple[int | None, int | None, int | None]:
     start, stop, real = (_nanoseconds(content.get(name)) for name in ("start_time", "stop_time", "real_time"))
-    return Frame(series, at, planes, names, start, stop, real, content.get("user_data"))
+    return start, stop, real
 
 
 def _nanoseconds(value: Any) -> int | None:
@@ -91,7 +95,7 @@ def select(frame: Frame, channel: str) -> Frame:
             value=channel,
             expected="one of " + ", ".join(frame.channels),
         )
-    return replace(frame, planes=(frame.planes[frame.channels.index(channel)],), channels=(channel,))
+    return frame._replace(planes=(frame.planes[frame.channels.index(channel)],), channels=(channel,))
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------

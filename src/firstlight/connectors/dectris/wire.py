@@ -6,10 +6,11 @@ decoded into a buffer of the reader's own.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,9 +32,8 @@ class BadMessage(FirstlightError, ValueError):
     """Bytes that are no message of a SIMPLON stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """Pixels as they came."""
+class Payload(NamedTuple):
+    """Pixels as they came (a tuple, because one is made for every frame, and nothing is made faster)."""
 
     shape: tuple[int, ...]
     """(rows, columns), or (threshold, rows, columns)."""
@@ -50,10 +50,7 @@ class Payload:
     @property
     def nbytes(self) -> int:
         """Size when decoded."""
-        size = np.dtype(self.dtype).itemsize
-        for side in self.shape:
-            size *= side
-        return size
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +107,7 @@ class SeriesStart:
         return f"uint{int(bits)}" if bits in (8, 16, 32) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One image of a series, or why it can not be used."""
 
     series: int
@@ -120,13 +116,16 @@ class Frame:
     planes: tuple[Payload, ...] = ()
     """One for each threshold."""
     channels: tuple[str, ...] = ()
-    start_ns: int | None = None
-    stop_ns: int | None = None
-    real_ns: int | None = None
-    """Start and stop of the exposure since the series was armed, and its length, in nanosecond."""
+    times: Callable[[], tuple[int | None, int | None, int | None]] | None = None
+    """Reads `exposure`, when somebody asks."""
     user: Any = None
     reason: str = ""
     """Why it can not be used; empty if it can."""
+
+    @property
+    def exposure(self) -> tuple[int | None, int | None, int | None]:
+        """Start and stop since the series was armed, and length of the exposure, in nanosecond; None where not told."""
+        return (None, None, None) if self.times is None else self.times()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -138,11 +137,6 @@ class Frame:
     def dtype(self) -> str:
         """Type of the pixels, in the machine's byte order."""
         return np.dtype(self.planes[0].dtype).name
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes as they came."""
-        return sum(len(plane.data) for plane in self.planes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +267,18 @@ def decode_into(payload: Payload, out: Array) -> None:
         out[...] = turned.T
     else:
         _fill(payload, out)
+
+
+def decode_many(streams: Sequence[memoryview], rows: Array, shuffled: int) -> Array:
+    """Decode bitshuffled frames together; True for each row of `rows` (frame, bytes) that was filled.
+
+    Raises:
+        MissingExtra: The library for this encoding is not installed.
+    """
+    try:
+        return decompress.decode_bslz4_many(streams, rows, shuffled)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(missing.name or "", "zmq", "Decoding compressed frames") from missing
 
 
 def _fill(payload: Payload, out: Array) -> None:
