@@ -1,0 +1,1 @@
+"""Steps that remove stripes from sinograms and rings from slices."""

@@ -1,0 +1,40 @@
+"""All kinds of stripes, one after the other."""
+
+from __future__ import annotations
+
+from firstlight.core.arrays import Array
+from firstlight.core.operator import operator
+
+from .remove_dead_stripes import remove_dead_stripes
+from .remove_large_stripes import remove_large_stripes
+from .remove_small_stripes import remove_small_stripes
+from .sinogram import VO, Columns, Ratio, Share, keep_unit
+
+
+@operator(
+    "angle col -> angle col",
+    cites=[VO],
+    sentence="Unresponsive, large and small stripes were removed (median over {large} and {small} columns, ratio {ratio}).",
+)
+def remove_all_stripes(
+    sinograms: Array, *, small: Columns = 21, large: Columns = 51, ratio: Ratio = 3.0, drop: Share = 0.1
+) -> Array:
+    """Remove dead, large and small stripes, in this order (Vo et al. 2018, algorithms 6, 5, 4 and 3).
+
+    Made for transmission (before the logarithm).
+
+    Args:
+        sinograms: shape (row, angle, col).
+        small: Columns of the median for small stripes, odd.
+        large: Columns of the median for large and dead stripes, odd.
+        ratio: How many times beyond the noise a stripe must be; larger finds less.
+        drop: Share of the smallest and largest values of each column that does not count when large stripes are found.
+
+    Returns:
+        float32 of the same shape and unit; single NaN stay NaN.
+    """
+    alive = remove_dead_stripes(sinograms, size=large, ratio=ratio, residual=False)
+    return remove_small_stripes(remove_large_stripes(alive, size=large, ratio=ratio, drop=drop), size=small)
+
+
+keep_unit(remove_all_stripes, 9)

@@ -1,0 +1,54 @@
+"""Stripes of pixels that do not respond, or fluctuate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.operator import operator
+from firstlight.kernels import stripes
+from firstlight.kernels.columns import fill_gaps
+
+from .sinogram import VO, Columns, Ratio, keep_unit
+
+Angles = Annotated[int, Field(ge=2, le=1000)]
+
+
+@operator(
+    "angle col -> angle col",
+    cites=[VO],
+    sentence="Columns of unresponsive or fluctuating pixels were found and replaced by interpolation.",
+)
+def remove_dead_stripes(
+    sinograms: Array, *, size: Columns = 51, ratio: Ratio = 3.0, smooth: Angles = 10, residual: bool = True
+) -> Array:
+    """Find columns that do not follow the sample or jump, and interpolate across them (Vo et al. 2018, algorithm 6).
+
+    Columns without any finite value are dead without being searched for. Where a third of all columns would be dead,
+    nothing is done: then the search went wrong.
+
+    Args:
+        sinograms: shape (row, angle, col).
+        size: Columns of the median that a column's fluctuation is compared with, odd.
+        ratio: How many times beyond the noise a stripe must be; larger finds less.
+        smooth: Angles of the running mean against which fluctuation is measured.
+        residual: Look for large stripes afterwards (as `remove_large_stripes` does, with the same `size` and `ratio`).
+
+    Returns:
+        float32 of the same shape and unit; single NaN stay NaN.
+    """
+    out = np.empty(sinograms.shape, np.float32)
+    for place, sinogram in enumerate(sinograms):
+        filled, gaps = fill_gaps(np.ascontiguousarray(sinogram, np.float32))
+        lost = np.zeros(filled.shape[1], np.bool_) if gaps is None else np.all(gaps, axis=0)
+        mended = stripes.remove_dead(filled, size, ratio, smooth, lost)
+        out[place] = stripes.remove_large(mended, size, ratio, 0.1) if residual else mended
+        if gaps is not None and not lost.all():
+            out[place][gaps & ~lost] = np.nan
+    return out
+
+
+keep_unit(remove_dead_stripes, 7)

@@ -1,0 +1,74 @@
+"""What every step against stripes shares: sinogram by sinogram, gaps kept, unit and memory as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.operator import Operator, OperatorFunction
+from firstlight.kernels.columns import fill_gaps
+
+VO = "10.1364/OE.26.028396"
+"""Vo, Atwood and Drakopoulos 2018."""
+
+_VALUE = 4
+"""Bytes of a float32."""
+
+
+def odd(size: int) -> int:
+    """Refuse a window without a middle.
+
+    Raises:
+        ValueError: `size` is even.
+    """
+    if size % 2 == 0:
+        raise ValueError(f"a window of {size} has no middle: use {size - 1} or {size + 1}")
+    return size
+
+
+Columns = Annotated[int, Field(ge=3, le=999), AfterValidator(odd)]
+"""Width of a window over columns."""
+Ratio = Annotated[float, Field(gt=0, le=1000)]
+"""How far beyond the noise a stripe must be."""
+Share = Annotated[float, Field(ge=0, le=0.8)]
+"""A share of the values of a column."""
+Blocks = Annotated[int, Field(ge=1, le=1000)]
+"""Parts into which the angles are cut."""
+
+
+def each_sinogram(sinograms: Array, method: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Array:
+    """Apply a method to each sinogram.
+
+    Args:
+        sinograms: shape (row, angle, col). What is not finite counts as the value before it in its column, and comes
+            out as NaN.
+        method: for one sinogram (angle, col), finite.
+
+    Returns:
+        float32 of the same shape.
+    """
+    out = np.empty(sinograms.shape, np.float32)
+    for place, sinogram in enumerate(sinograms):
+        filled, gaps = fill_gaps(np.ascontiguousarray(sinogram, np.float32))
+        out[place] = method(filled)
+        if gaps is not None:
+            out[place][gaps] = np.nan
+    return out
+
+
+def keep_unit(function: OperatorFunction, planes: int) -> None:
+    """Tell that a step keeps the unit of its values, and needs memory for some `planes` more sinograms in a thread."""
+
+    @function.hook("unit")
+    def unit(step: Operator, scan: Scan) -> str | None:
+        return scan.main.unit
+
+    @function.hook("workspace")
+    def workspace(step: Operator, scan: Scan, frames: int) -> int:
+        return planes * _VALUE * scan.main.size("angle") * scan.main.size("col")
