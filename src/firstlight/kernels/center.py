@@ -30,7 +30,12 @@ class Center(NamedTuple):
 
 
 def center_by_correlation(
-    projections: NDArray[np.floating], angles_degrees: ArrayLike, *, pairs: int = 9, smoothing: float = 2.0
+    projections: NDArray[np.floating],
+    angles_degrees: ArrayLike,
+    *,
+    pairs: int = 9,
+    smoothing: float = 2.0,
+    whiten: bool = False,
 ) -> Center:
     """Find the rotation axis from projections half a turn apart, one the mirror image of the other.
 
@@ -43,6 +48,8 @@ def center_by_correlation(
         angles_degrees: shape (angle,), any order; somewhere in it must be half a turn.
         pairs: pairs to use at most.
         smoothing: width (sigma) in pixels of the blur along columns that keeps noise out.
+        whiten: correlate phases alone (Kuglin and Hines 1975): every
+            frequency that the blur lets through has the same vote, however little power it carries.
 
     Returns:
         Column and confidence: the correlation coefficient of the aligned pair, 0 where pairs disagree by columns.
@@ -65,7 +72,7 @@ def center_by_correlation(
         )
     found = [pair for pair in found if abs(pair[2]) <= 5.0]
     off = np.array([deviation for _, _, deviation in found])
-    results = [_pair_center(_few_rows(frames[a]), _few_rows(frames[b]), smoothing) for a, b, _ in found]
+    results = [_pair_center(_few_rows(frames[a]), _few_rows(frames[b]), smoothing, whiten) for a, b, _ in found]
     columns = np.array([center for center, _ in results])
     value, spread = _at_half_turn(off, columns)
     agreement = float(np.median([agreement for _, agreement in results]))
@@ -92,7 +99,9 @@ def _at_half_turn(off: NDArray[np.float64], columns: NDArray[np.float64]) -> tup
     return float(value), float(np.median(np.abs(columns - value - slope * off)))
 
 
-def _pair_center(first: NDArray[np.floating], second: NDArray[np.floating], smoothing: float) -> tuple[float, float]:
+def _pair_center(
+    first: NDArray[np.floating], second: NDArray[np.floating], smoothing: float, whiten: bool = False
+) -> tuple[float, float]:
     """Center from one pair, and the correlation coefficient of the pair aligned."""
     columns = first.shape[-1]
     one, other = _level(first.astype(np.float64)), _level(second.astype(np.float64))
@@ -104,6 +113,8 @@ def _pair_center(first: NDArray[np.floating], second: NDArray[np.floating], smoo
     for _ in range(4):
         spectra = np.fft.rfft(one * window, length) * blur, np.fft.rfft((other * window)[..., ::-1], length) * blur
         cross = (spectra[0] * np.conj(spectra[1])).sum(axis=0)
+        if whiten:
+            cross *= blur**2 / np.maximum(np.abs(cross), np.abs(cross).max() * 1e-9 + 1e-300)
         shift = _refine(cross, frequency, _peak(np.fft.irfft(cross, length)))
         center, agreement = (columns - 1 + shift) / 2, _agreement(spectra, frequency, shift)
         window = _window(columns, center)  # the part that both see
@@ -187,8 +198,8 @@ def center_by_sinogram(
     best, reach = float(place[int(np.argmin(depth))]) * binning + (binning - 1) / 2, 1.5 * binning
     for step in (reach / 6, 0.1, 0.02):
         fine = best + np.arange(-8, 9) * step
-        best = _parabola(fine, _wedge_amplitude(*_wedge(half_turn, best, radius_ratio), fine))
-    return Center(min(max(best, least), most), _confidence(place, depth))
+        best = parabola(fine, _wedge_amplitude(*_wedge(half_turn, best, radius_ratio), fine))
+    return Center(min(max(best, least), most), confidence_of(place, depth))
 
 
 def _bin(half_turn: NDArray[np.float64], binning: int) -> NDArray[np.float64]:
@@ -285,7 +296,7 @@ def _wedge_amplitude(half: Any, mirror: Any, phase: Any, centers: Any) -> Any:
     return result
 
 
-def _parabola(place: NDArray[np.floating], depth: NDArray[np.float64]) -> float:
+def parabola(place: NDArray[np.floating], depth: NDArray[np.float64]) -> float:
     """Place of the minimum: a parabola through the least sample and its neighbours."""
     i = int(np.argmin(depth))
     if i in (0, depth.size - 1):
@@ -295,7 +306,7 @@ def _parabola(place: NDArray[np.floating], depth: NDArray[np.float64]) -> float:
     return float(place[i] + (0.5 * (before - after) / bend if bend > 0 else 0.0) * (place[i + 1] - place[i]))
 
 
-def _confidence(place: NDArray[np.float64], depth: NDArray[np.float64]) -> float:
+def confidence_of(place: NDArray[np.float64], depth: NDArray[np.float64]) -> float:
     """How far the best minimum lies below everything a few columns away, over its depth; less if it is shallow."""
     best = int(np.argmin(depth))
     away = np.abs(place - place[best]) > 5.0

@@ -1,0 +1,38 @@
+"""Examples of the steps that find the axis of rotation, and of those that join what was seen in parts."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from firstlight.core import registry
+from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
+from firstlight.testing import FoldExample, OperatorExample, cut
+
+from ..scenes import RNG, folding, scan
+
+TURN = np.arange(24) * 15.0
+
+
+def full_turn() -> FoldExample:
+    """A disk off the axis, which lies near the right side of the detector."""
+    x = np.arange(16) - 12.5 - 3 * np.cos(np.deg2rad(TURN))[:, None]
+    light = np.sqrt(np.clip(64.0 - x**2, 0, None))[:, None] * np.linspace(0.5, 1, 6)[:, None]
+    frames = (light + RNG.random((24, 6, 16)) / 10).astype(np.float32)
+    fold = registry.get("operators", "find_center_360")(least=4)
+    return FoldExample(fold, scan(), cut(frames, coords={"angle": TURN}))
+
+
+def half_acquisition() -> OperatorExample:
+    sizes = {"row": 5, "angle": 24, "col": 16}
+    seen = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")})
+    theta = np.broadcast_to(TURN, (5, 24))
+    data = RNG.random((5, 24, 16)).astype(np.float32)
+    chunk = Chunk(data, ("angle", "col"), np.arange(5), coords={"angle": theta})
+    return OperatorExample(registry.get("operators", "stitch_half_acquisition").step(center=12.3), seen, chunk)
+
+
+OPERATORS: dict[str, Callable[[], OperatorExample]] = {"stitch_half_acquisition": half_acquisition}
+FOLDS: dict[str, Callable[[], FoldExample]] = {
+    "find_center_360": full_turn,
+    "find_center_rows": lambda: folding("find_center_rows", "float32", count=3),
+}
