@@ -146,16 +146,16 @@ class Call(Operator):
         frames = np.asarray(arrays[0])
         if not self.signature.first.whole:
             return self._once(frames, coordinates)
-        theirs = [self._once(block, coordinates) for block in frames]
-        names = list(self.signature.outputs)
-        results: list[tuple[Any, ...]] = [
-            cast("tuple[Any, ...]", found) if isinstance(found, tuple) and len(names) > 1 else (found,)
-            for found in theirs
-        ]
-        stacks = tuple(
-            np.stack([self._one(result, place, name) for result in results]) for place, name in enumerate(names)
-        )
-        return stacks if len(stacks) > 1 else stacks[0]
+        results: list[tuple[Any, ...]] = [self._several(self._once(block, coordinates)) for block in frames]
+        return {
+            name: np.stack([self._one(result, place, name) for result in results])
+            for place, name in enumerate(self.signature.outputs)
+        }
+
+    def _several(self, found: Any) -> tuple[Any, ...]:
+        """What one call gave, by output."""
+        many = isinstance(found, tuple) and len(self.signature.outputs) > 1
+        return tuple(cast("tuple[Any, ...]", found)) if many else (found,)
 
     def _once(self, block: Array, coordinates: Mapping[str, Array]) -> Any:
         own = np.array(block, order="C")

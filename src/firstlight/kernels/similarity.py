@@ -1,0 +1,81 @@
+"""How alike two images or volumes are: structural similarity, signal to noise, differences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["peak_signal_to_noise", "root_mean_square", "structural_similarity"]
+
+_SIGMA = 1.5
+"""Width of the Gaussian neighbourhood in pixel (Wang et al. 2004)."""
+_REACH = 5
+"""Its radius in pixel: it is cut off at 3.5 sigma."""
+_K1, _K2 = 0.01, 0.03
+
+
+def structural_similarity(a: ArrayLike, b: ArrayLike, *, data_range: float) -> float:
+    """Mean structural similarity (Wang et al. 2004): 1 for equal images, near 0 for unrelated ones.
+
+    Args:
+        a: any number of axes, each longer than 10, without NaN.
+        b: of the same shape.
+        data_range: difference between the largest and the smallest possible value.
+
+    Raises:
+        ValueError: the shapes differ, a side is too short, or the range is not positive.
+    """
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    _same(first, second)
+    if min(first.shape) <= 2 * _REACH:
+        raise ValueError(f"the shape is {first.shape}: expected sides longer than {2 * _REACH}")
+    _positive(data_range)
+    mean_a, mean_b = _blurred(first), _blurred(second)
+    variance_a = _blurred(first * first) - mean_a * mean_a
+    variance_b = _blurred(second * second) - mean_b * mean_b
+    covariance = _blurred(first * second) - mean_a * mean_b
+    c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
+    alike = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    alike /= (mean_a * mean_a + mean_b * mean_b + c1) * (variance_a + variance_b + c2)
+    inside = tuple(slice(_REACH, length - _REACH) for length in first.shape)
+    return float(alike[inside].mean())
+
+
+def _blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(scipy.ndimage.gaussian_filter(values, _SIGMA, truncate=3.5), np.float64)
+
+
+def peak_signal_to_noise(a: ArrayLike, b: ArrayLike, *, data_range: float) -> float:
+    """Peak signal to noise ratio in dB: ``20 log10(range / rms)``; infinite for equal images.
+
+    Raises:
+        ValueError: the shapes differ, or the range is not positive.
+    """
+    _positive(data_range)
+    rms = root_mean_square(a, b)
+    return math.inf if rms == 0 else 20 * math.log10(data_range / rms)
+
+
+def root_mean_square(a: ArrayLike, b: ArrayLike) -> float:
+    """The root of the mean square of the difference, in the unit of the values.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    first, second = np.asarray(a), np.asarray(b)
+    _same(first, second)
+    difference = np.subtract(first, second, dtype=np.float64)
+    return math.sqrt(float(np.mean(difference * difference)))
+
+
+def _same(a: NDArray[np.generic], b: NDArray[np.generic]) -> None:
+    if a.shape != b.shape:
+        raise ValueError(f"the shapes are {a.shape} and {b.shape}: expected the same")
+
+
+def _positive(data_range: float) -> None:
+    if not data_range > 0 or not math.isfinite(data_range):
+        raise ValueError(f"data_range is {data_range}: expected a positive number")
