@@ -31,8 +31,31 @@ def half_acquisition() -> OperatorExample:
     return OperatorExample(registry.get("operators", "stitch_half_acquisition").step(center=12.3), seen, chunk)
 
 
-OPERATORS: dict[str, Callable[[], OperatorExample]] = {"stitch_half_acquisition": half_acquisition}
+def tiles(count: int = 7) -> tuple[Scan, np.ndarray]:
+    sizes = {"angle": count, "tile": 2, "row": 6, "col": 16}
+    wide = RNG.random((count, 6, 27)).astype(np.float32)
+    return Scan({MAIN: Stream(tuple(sizes), sizes, "float32")}), np.stack([wide[..., :16], wide[..., 11:]], axis=1)
+
+
+def joining_tiles() -> OperatorExample:
+    seen, data = tiles()
+    step = registry.get("operators", "stitch").step(offset=10.6)
+    chunk = Chunk(data, ("tile", "row", "col"), np.arange(7))
+    return OperatorExample(step, seen, chunk, unlimited=frozenset({"offset"}))
+
+
+def overlapping_tiles() -> FoldExample:
+    seen, data = tiles(20)
+    fold = registry.get("operators", "find_overlap")(frames=4, least=4)
+    return FoldExample(fold, seen, cut(data, ("tile", "row", "col")))
+
+
+OPERATORS: dict[str, Callable[[], OperatorExample]] = {
+    "stitch": joining_tiles,
+    "stitch_half_acquisition": half_acquisition,
+}
 FOLDS: dict[str, Callable[[], FoldExample]] = {
     "find_center_360": full_turn,
+    "find_overlap": overlapping_tiles,
     "find_center_rows": lambda: folding("find_center_rows", "float32", count=3),
 }
