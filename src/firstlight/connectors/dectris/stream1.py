@@ -245,12 +245,17 @@ def write_frame(
         "size": len(blob),
     }
     parts = [
-        _text({"htype": "dimage-1.0", "series": series, "frame": at, "hash": ""}),
+        first_part(series, at),
         _text(described),
         blob,
         _text({"htype": "dconfig-1.0", "start_time": times[0], "stop_time": times[1], "real_time": times[2]}),
     ]
     return [*parts, appendix] if appendix is not None else parts
+
+
+def first_part(series: int, at: int) -> bytes:
+    """What a frame begins with: all that differs between frames of the same content."""
+    return _text({"htype": "dimage-1.0", "series": series, "frame": at, "hash": ""})
 
 
 def write_end(series: int) -> list[bytes]:
