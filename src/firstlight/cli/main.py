@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import check, cite, compare, demo, doctor, list_, reconstruct, run, serve, show, sim
+from . import check, cite, compare, demo, doctor, init, list_, reconstruct, run, serve, show, sim
 from .say import settings
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command("serve")(serve.serve)
 app.command("reconstruct")(reconstruct.reconstruct)
 app.command("cite")(cite.cite)
 app.command("compare")(compare.compare)
+app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 
 

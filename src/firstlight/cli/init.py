@@ -1,0 +1,49 @@
+"""``firstlight init TEMPLATE``: a job file to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .say import remark, say, verb
+
+
+@verb
+def init(
+    template: Annotated[
+        str | None, typer.Argument(metavar="TEMPLATE", help="A technique or a profile; without one they are listed.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="JOB", help="Write it to a file (YAML).")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A recorded scan that the job will read.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented job with every option of each step at its default, for a technique or a beamline."""
+    from firstlight.core.errors import FirstlightError
+    from firstlight.jobs.defaults import source_of
+    from firstlight.jobs.templates import names
+    from firstlight.jobs.templates import template as text_of
+
+    if template is None:
+        say("\n".join(names()))
+        return
+    source = None if file is None else {"use": source_of(file), "path": str(file.absolute())}
+    text = text_of(template, source)
+    if out is None:
+        say(text.rstrip("\n"))
+        return
+    if out.exists() and not force:
+        raise FirstlightError(
+            "The file is there already.",
+            field="--out",
+            value=str(out),
+            next_move="Choose another name, or give --force.",
+        )
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FirstlightError(
+            "It can not be written.", field="--out", value=str(out), expected=str(error.strerror)
+        ) from None
+    remark(f"Written to {out}. Next: firstlight check {out}")
