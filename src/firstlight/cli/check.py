@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from .say import WRONG, JsonOption, OnlyOption, RunnerOption, SetOption, complain, parse_sets, say, verb
+from .say import (
+    WRONG,
+    JsonOption,
+    MemoryOption,
+    OnlyOption,
+    RunnerOption,
+    SetOption,
+    complain,
+    parse_scale,
+    parse_sets,
+    say,
+    verb,
+)
 
 
 @verb
@@ -15,6 +27,7 @@ def check(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="A job file (YAML).")],
     set_: SetOption = None,
     only: OnlyOption = None,
+    memory: MemoryOption = None,
     runner: RunnerOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -26,7 +39,7 @@ def check(
     from firstlight.jobs.start import plan
 
     try:
-        found = plan(load_job(job, parse_sets(set_, runner, only)))
+        found = plan(load_job(job, parse_sets(set_, runner, only) | parse_scale(memory)))
     except FirstlightError as error:
         problems = error.problems if isinstance(error, JobError) else [str(error)]
         if json_:

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from .say import JsonOption, OnlyOption, ReportOption, RunnerOption, SetOption, parse_sets, remark, verb
+from .say import (
+    JsonOption,
+    MemoryOption,
+    OnlyOption,
+    ReportOption,
+    ResumeOption,
+    RunnerOption,
+    SaveAllOption,
+    SetOption,
+    parse_scale,
+    parse_sets,
+    remark,
+    verb,
+)
 
 
 @verb
@@ -29,6 +42,9 @@ def reconstruct(
     ] = None,
     set_: SetOption = None,
     only: OnlyOption = None,
+    memory: MemoryOption = None,
+    resume: ResumeOption = False,
+    save_all: SaveAllOption = False,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
@@ -46,4 +62,5 @@ def reconstruct(
     found = suggest(file.absolute(), out.absolute(), source=given, values=values)
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
+    overrides |= parse_scale(memory, resume=resume, save_all=save_all)
     raise typer.Exit(carry_out(found.job, overrides, report, json_=json_))

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from .say import JsonOption, OnlyOption, ReportOption, RunnerOption, SetOption, parse_sets, verb
+from .say import (
+    JsonOption,
+    MemoryOption,
+    OnlyOption,
+    ReportOption,
+    ResumeOption,
+    RunnerOption,
+    SaveAllOption,
+    SetOption,
+    parse_scale,
+    parse_sets,
+    verb,
+)
 
 
 @verb
@@ -15,6 +27,9 @@ def run(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="A job file (YAML).")],
     set_: SetOption = None,
     only: OnlyOption = None,
+    memory: MemoryOption = None,
+    resume: ResumeOption = False,
+    save_all: SaveAllOption = False,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
@@ -27,7 +42,8 @@ def run(
 
     if not job.is_file():
         raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
-    raise typer.Exit(carry_out(job, parse_sets(set_, runner, only), report, json_=json_))
+    overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=resume, save_all=save_all)
+    raise typer.Exit(carry_out(job, overrides, report, json_=json_))
 
 
 def carry_out(job: Path | dict[str, object], overrides: dict[str, str], report: Path | None, *, json_: bool) -> int:

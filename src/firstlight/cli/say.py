@@ -29,6 +29,16 @@ OnlyOption = Annotated[
         help="Read only a part of the scan, such as row=mid-2:mid+3, angle=::2 or row=7; once for each axis.",
     ),
 ]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", metavar="SIZE", help="Memory that the run may take, such as 8G; default: 70 % of what is free."
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run of the same job that was interrupted: what is done stays.")
+]
+SaveAllOption = Annotated[bool, typer.Option("--save-all", help="Write what each step gives too, beside the output.")]
 RunnerOption = Annotated[
     str | None, typer.Option("--runner", metavar="NAME", help="Runner to use: 'firstlight list runners'.")
 ]
@@ -152,3 +162,10 @@ def parse_sets(
     if runner is not None:
         overrides["runner.use"] = runner
     return overrides | parse_only(only)
+
+
+def parse_scale(memory: str | None, *, resume: bool = False, save_all: bool = False) -> dict[str, str]:
+    """Overrides from ``--memory``, ``--resume`` and ``--save-all``."""
+    found = {} if memory is None else {"runner.memory": memory}
+    found |= {"runner.resume": "true"} if resume else {}
+    return found | ({"runner.save_all": "true"} if save_all else {})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticSerializationError
 
 from . import registry
@@ -43,6 +43,13 @@ class RunnerSettings(BaseModel):
     """Go on with an interrupted run: what it had finished is not done again."""
     save_all: bool = False
     """Write what each step gives beside the output."""
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _short_size(cls, value: Any) -> Any:
+        """``8G`` as other programs take it: a bare K, M, G or T stands for KiB, MiB, GiB or TiB."""
+        short = isinstance(value, str) and value.strip()[-1:].upper() in ("K", "M", "G", "T")
+        return f"{value.strip()[:-1]} {value.strip()[-1].upper()}iB" if short else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from .arrays import Array, Ids
 from .chunk import MAIN, Chunk, Gap, Item, Scan
 from .errors import SourceError
 from .selection import BEFORE, Picked, cut_frames, keeps_ids, length_of, moved_set, narrowed, resolve
-from .source import RandomAccess, Source
+from .source import RandomAccess, Source, stored_together
 
 
 @runtime_checkable
@@ -161,6 +161,10 @@ class Selected(Source):
 
 class _SelectedBlocks(Selected):
     """The same over a source that can read any block."""
+
+    def stored_together(self, label: str) -> int:
+        """Positions along a frame axis that the source stores as one piece."""
+        return stored_together(self._source, label)
 
     def read(self, where: Mapping[str, slice], stream: str = MAIN) -> Array:
         """One block of what is selected."""

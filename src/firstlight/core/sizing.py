@@ -31,6 +31,10 @@ LARGEST_QUEUE, LARGEST_STATION = 256 * MIB, 64 * MIB
 CHUNK = 8 * MIB
 """What a source gives at once, where it does not say."""
 
+PIECE = 32 * 1024
+"""Reads shorter than this cost more than a scratch file (docs/explanations/decisions/0009)."""
+
+Key = tuple[Port, str | None]
 Way = Literal["memory", "bands", "disk"]
 """How data are regrouped: held whole, read again band by band, or through a scratch file."""
 Bound = Literal["read", "compute", "write"]
@@ -178,14 +182,14 @@ class _Sizing:
         cuts = [(cut, steps) for cut, steps in members if cut is not None]
         share = max(self.room / 2 - fixed, 0.0) / max(len(cuts), 1)
         behind = [self._fitted(cut, steps, share) for cut, steps in cuts]
-        work = self._work(first, behind) + self._kept()
-        left = max(self.room - work, 0.0)
+        left = max(self.room - self._work(first, behind, {}) - self._kept(), 0.0)
         regroupings: list[Regrouping] = []
         for stage in behind:
             if stage.cut is not None:
-                regroupings.append(self._regrouping(stage.cut, left / 1.02))
+                regroupings.append(self._regrouping(stage.cut, left, stage.block[0]))
                 left = max(left - regroupings[-1].memory, 0.0)
-        peak = PROGRAM + work + sum(each.memory for each in regroupings)
+        ways: dict[Key, Way] = {each.cut.key: each.way for each in regroupings}
+        peak = PROGRAM + self._kept() + self._work(first, behind, ways) + sum(each.memory for each in regroupings)
         self._check(peak, (*first, *behind))
         stages = (*first, *behind)
         sizes = Sizes(
@@ -204,7 +208,7 @@ class _Sizing:
         """Stages with their steps: that of the source first, then those behind each cut."""
         home: dict[Port, int] = {}
         stages: list[tuple[Cut | None, list[Planned]]] = [(None, [])]
-        keys: dict[tuple[Port, str | None], int] = {}
+        keys: dict[Key, int] = {}
         for planned in self.plan.steps:
             place = home.get(planned.main, 0)
             if planned.cut is not None:
@@ -269,28 +273,43 @@ class _Sizing:
         return {"read": read, "compute": work, "write": written / WRITE_RATE}
 
     def _fitted(self, cut: Cut, steps: list[Planned], share: float) -> StageSize:
-        """The largest blocks that fit into a share of the memory, or the smallest there are."""
+        """The largest blocks that fit into a share of the memory, or the smallest there are.
+
+        Half as much again goes to blocks that are as long as a step works fastest on.
+        """
         length = block_length(cut)
-        while length > 1 and self._with_transit(self._stage(cut, steps, length)) > share:
+        while length > 1:
+            allowed = share if length > cut.least else 1.5 * share
+            if self._at_work(self._stage(cut, steps, length), "disk") <= allowed:
+                break
             length = max(length // 2, 1)
         return self._stage(cut, steps, length)
 
-    def _with_transit(self, stage: StageSize) -> float:
-        """With the blocks that wait or are being made, and the results that wait to be written."""
+    def _at_work(self, stage: StageSize, way: Way) -> float:
+        """With the results that wait to be written.
+
+        Blocks are parts of what is held, unless they come from disk: then two wait beside those in work, and one is
+        turned while it is read.
+        """
         cut = stage.cut
         count = 1 if cut is None or cut.along is None else -(-cut.stream.size(cut.along) // stage.block[0])
-        waiting = min(2, max(count - stage.threads, 0)) * stage.block_bytes
         written = min(1, max(count - stage.threads, 0)) * stage.result_bytes
-        return stage.bytes + waiting + written
+        own = way == "disk" or cut is None or cut.along is None or cut.halo > 0
+        blocks = min(stage.threads + 2, count) + (way == "disk") if own else 0
+        return stage.bytes - stage.threads * stage.block_bytes + blocks * stage.block_bytes + written
 
-    def _work(self, first: list[StageSize], behind: list[StageSize]) -> float:
+    def _work(self, first: list[StageSize], behind: list[StageSize], ways: Mapping[Key, Way]) -> float:
         """Queues and the work of the stages: that of the source ends before the others begin, but for bands."""
-        reading = sum(stage.bytes + 2 * stage.block_bytes for stage in first)
         main = self.plan.scan.main
-        reading += min(self.queue, _bytes(main)) if main.frames else self.queue
-        computing = sum(map(self._with_transit, behind))
-        shared = sum(stage.shared for stage in first) if behind else 0.0
-        return max(reading, computing + shared) if computing else reading
+        queue = min(self.queue, _bytes(main)) if main.frames else self.queue
+        reading = sum(stage.bytes + 2 * stage.block_bytes for stage in first) + queue
+        if not behind:
+            return reading
+        computing = sum(
+            self._at_work(each, ways.get(each.cut.key, "memory")) for each in behind if each.cut is not None
+        )
+        again = sum(each.block_bytes + each.result_bytes for each in first) if "bands" in ways.values() else 0.0
+        return max(reading, computing + again + sum(stage.shared for stage in first))
 
     def _kept(self) -> float:
         """Arrays that are put together in memory: twice those that become results."""
@@ -300,20 +319,27 @@ class _Sizing:
 
     # ---- regrouping --------------------------------------------------------------------------------------------------
 
-    def _regrouping(self, cut: Cut, room: float) -> Regrouping:
+    def _regrouping(self, cut: Cut, room: float, step: int) -> Regrouping:
         wanted = self.plan.job.runner.regroup
         along = cut.along
         if wanted == "memory" or (wanted == "auto" and (cut.bytes <= room or along is None)):
             return Regrouping(cut, "memory", cut.stream.sizes.get(str(along)) or 1, cut.bytes)
         if along is not None and wanted in ("auto", "bands") and can_read_bands(self.plan, cut):
-            size, step = cut.stream.size(along), block_length(cut)
+            size = cut.stream.size(along)
             each = cut.bytes / size
             rows = int(min(max(room / 2 / each - 2 * cut.halo, 1), size))
             rows = max(rows // step, 1) * step
-            if wanted == "bands" or rows + 2 * cut.halo >= stored_together(self.plan.job.played, along):
+            if wanted == "bands" or self._reads_well(along, rows):
                 memory = min(2 * (rows + 2 * cut.halo) * each, cut.bytes)
                 return Regrouping(cut, "bands", min(rows, size), memory)
         return Regrouping(cut, "disk", cut.stream.sizes.get(str(along)) or 1, 0.0, cut.bytes)
+
+    def _reads_well(self, along: str, rows: int) -> bool:
+        """True if a band is no small part of what the source stores together, and is read in pieces of a good size."""
+        main = self.plan.scan.main
+        inner = main.frame_axes[main.frame_axes.index(along) :]
+        piece = rows * prod(main.sizes.get(label) or 1 for label in inner[1:]) * np.dtype(main.dtype).itemsize
+        return rows >= stored_together(self.plan.job.played, along) and piece >= PIECE
 
     def _with_blocks(self, behind: list[StageSize]) -> Plan:
         lengths = {stage.cut.key: stage.block[0] for stage in behind if stage.cut is not None}

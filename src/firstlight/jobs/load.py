@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,8 @@ from typing import Any, cast
 import yaml
 
 from firstlight.core.errors import JobError
-from firstlight.core.job import Job, parse_job
+from firstlight.core.job import Job, SinkSpec, parse_job
+from firstlight.core.pipeline import Reference
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -49,7 +51,33 @@ def load_job(job: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
     problems = override(values, overrides or {})
     if problems:
         raise JobError(problems)
-    return parse_job(values)
+    return with_intermediates(parse_job(values))
+
+
+def with_intermediates(job: Job) -> Job:
+    """With a sink for every output that has none, where the runner is told to save all: files beside the first output.
+
+    Raises:
+        JobError: There is no output file beside which they could lie.
+    """
+    if not job.runner.save_all:
+        return job
+    path = getattr(job.sinks[0].sink, "path", None) if job.sinks else None
+    if path is None:
+        raise JobError(
+            ["--save-all: the job writes no file beside which the results of its steps could lie. Add a sink."]
+        )
+    taken = {(spec.of.step, spec.of.output) for spec in job.sinks}
+    more: list[SinkSpec] = []
+    for node in job.pipeline.nodes:
+        outputs = list(node.step.signature.outputs)
+        for output in outputs:
+            name = node.name if len(outputs) == 1 else f"{node.name}_{output}"
+            if (node.name, output) in taken or (output == outputs[0] and (node.name, None) in taken):
+                continue
+            own = Path(path).with_name(f"{Path(path).stem}_{name}{Path(path).suffix}")
+            more.append(SinkSpec(job.sinks[0].sink.model_copy(update={"path": own}), Reference(node.name, output)))
+    return replace(job, sinks=(*job.sinks, *more))
 
 
 def job_values(job: str | Path | Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,11 @@ class DatasetReader:
         return self.dataset.chunks[0] if self.dataset.chunks else 1
 
     @property
+    def storage(self) -> tuple[int, ...] | None:
+        """Shape of a storage chunk; None where the array lies in one piece."""
+        return self.dataset.chunks
+
+    @property
     def name(self) -> str:
         """Dataset and file."""
         return f"'{self.dataset.name}' in {self.dataset.file.filename}"

@@ -11,7 +11,7 @@ from firstlight.core.arrays import Ids
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import SinkError
 
-from .handles import File
+from .handles import File, Group
 from .nexus import begin_entry, data_group, describe_data, end_entry, extend_axis
 from .target import Storage, Target, whole_bytes
 from .writing import FileSink, Writing
@@ -75,7 +75,7 @@ class _Entry(Writing):
 
     def again(self, done: Ids) -> None:
         """Go on in the array that is there; what was not finished is written anew."""
-        entry = self.file["entry"]
+        entry: Group = self.file["entry"]
         for name in ("missing", "missing_reason", "end_time"):
             if name in entry:
                 del entry[name]

@@ -209,6 +209,15 @@ class RecordedSource(Source):
             part.reader.read_into(tuple(map(as_slice, wanted)), out)
         return out
 
+    def stored_together(self, label: str) -> int:
+        """Positions along a frame axis that lie in one storage chunk: reading one of them reads them all."""
+        main = self.opened().scan.main
+        part = next((part for part in self.opened().parts if part.stream == MAIN), None)
+        chunks: tuple[int, ...] | None = None if part is None else getattr(part.reader, "storage", None)
+        if chunks is None or label not in main.frame_axes or len(chunks) < len(main.frame_axes):
+            return 1
+        return chunks[main.frame_axes.index(label) - len(main.frame_axes)]
+
     def stop(self) -> None:
         """End `items` after the chunk in hand."""
         self._stopped = True

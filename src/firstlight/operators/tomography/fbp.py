@@ -169,10 +169,11 @@ def _unit(step: Operator, scan: Scan) -> str:
 
 @fbp.hook("workspace")
 def _workspace(step: Operator, scan: Scan, frames: int) -> int:
-    """Spectrum and grid of one thread for eight slices side by side (see `FourierFBP.workspace_bytes`), about."""
+    """Spectrum and grid of one thread for the slices it does side by side (see `FourierFBP.workspace_bytes`), about."""
     angles, columns = scan.main.size("angle"), scan.main.size("col")
     size = step.parameters()["size"] or columns
-    return 4 * SLICES * (angles * columns * 103 // 100 + 5 * size * (size + 8) // 4) + 2**23
+    lanes = SLICES if frames > 4 else 4 if frames > 2 else 2
+    return 4 * lanes * (angles * columns * 103 // 100 + 5 * size * (size + 8) // 4) + 2**23
 
 
 @fbp.hook("shared")
