@@ -1,5 +1,6 @@
 """Examples of the sources and sinks for image files, and of what the default jobs need."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,11 @@ import h5py
 import numpy as np
 import tifffile
 
+from firstlight.connectors.recorded.mapped import read_mask
+from firstlight.connectors.tiff.result import read_state
 from firstlight.core import registry
 from firstlight.core.chunk import Chunk
+from firstlight.core.sink import Sink
 from firstlight.core.source import Source
 from firstlight.testing import OperatorExample
 
@@ -36,7 +40,50 @@ def nxstxm(tmp_path: Path) -> Source:
     return registry.get("sources", "nxstxm")(path=tmp_path / "scan.nxs")
 
 
-SOURCES: dict[str, Callable[[Path], Source]] = {"tiff": tiff, "nxstxm": nxstxm}
+def raw(tmp_path: Path) -> Source:
+    FRAMES.astype(">u2").tofile(tmp_path / "scan.raw")
+    given = {"shape": FRAMES.shape, "dtype": "uint16", "byteorder": "big", "angles": ANGLES, "chunk": 200}
+    return registry.get("sources", "raw")(path=tmp_path / "scan.raw", **given)
+
+
+class Tiff:
+    """Reads what the TIFF sink wrote, in one of its layouts."""
+
+    name = "out"
+
+    def make(self, tmp_path: Path) -> Sink:
+        return registry.get("sinks", "tiff")(path=tmp_path / self.name)
+
+    def read(self, sink: Any) -> Any:
+        if sink.path.is_file():
+            return tifffile.imread(sink.path)
+        found = {int(file.stem.rpartition("_")[2]): tifffile.imread(file) for file in sink.path.glob("*.tif")}
+        return np.stack([found.get(place, np.zeros((3, 5))) for place in range(24)])
+
+    def missing(self, sink: Any) -> list[int]:
+        return np.flatnonzero(~read_state(sink.path).covered).tolist()
+
+    def record(self, sink: Any) -> dict[str, Any]:
+        return read_state(sink.path).record
+
+
+class Raw:
+    def make(self, tmp_path: Path) -> Sink:
+        return registry.get("sinks", "raw")(path=tmp_path / "out.raw")
+
+    def read(self, sink: Any) -> Any:
+        told = json.loads((sink.path.parent / "out.raw.json").read_text())
+        return np.fromfile(sink.path, told["dtype"]).reshape(told["shape"])
+
+    def missing(self, sink: Any) -> list[int]:
+        return np.flatnonzero(~read_mask(sink.path, 24)).tolist()
+
+    def record(self, sink: Any) -> dict[str, Any]:
+        return json.loads((sink.path.parent / "out.raw.json").read_text())["record"]
+
+
+SINKS: dict[str, Callable[[], Any]] = {"tiff": Tiff, "raw": Raw}
+SOURCES: dict[str, Callable[[Path], Source]] = {"nxstxm": nxstxm, "raw": raw, "tiff": tiff}
 UNLIMITED = {name: {"angles"} for name in SOURCES}
 
 
