@@ -9,6 +9,7 @@ from firstlight.core import registry
 from firstlight.core.arrange import Arrange
 from firstlight.core.fold import Fold
 from firstlight.core.operator import Operator, OperatorFunction
+from firstlight.core.solver import Solver
 from firstlight.testing import (
     ArrangeContract,
     ArrangeExample,
@@ -16,6 +17,7 @@ from firstlight.testing import (
     FoldExample,
     OperatorContract,
     OperatorExample,
+    SolverContract,
 )
 
 from .examples import FOLDER, gathered
@@ -59,6 +61,16 @@ class TestEveryFold(FoldContract):
 
     def example(self) -> FoldExample:
         RNG.bit_generator.state = np.random.default_rng(6).bit_generator.state
+        return FOLDS[self.name]()
+
+
+@pytest.mark.parametrize("name", steps(Solver))
+class TestEverySolver(SolverContract):
+    @pytest.fixture(autouse=True)
+    def _named(self, name: str) -> None:
+        self.name = name
+
+    def example(self) -> FoldExample:
         return FOLDS[self.name]()
 
 

@@ -319,7 +319,7 @@ class FoldStation(Station):
         self._wait_for_held_parameters()
         self._answer()
         if isinstance(self._fold, Solver):
-            self._fold.advance(self._state, self._fold.rounds)
+            self._solve_to_the_end()
         while self._refine_to_the_end():
             pass
         self._refining = False
@@ -329,6 +329,7 @@ class FoldStation(Station):
                 outputs = self.context.checkpoint.remembered(self._planned.name, outputs)
             self._show(outputs)
             self._hand_on(outputs, last=True)
+            self.context.findings |= self._fold.findings(self._state)
         for name in self._planned.outputs:
             self.context.stores[self._planned.name, name].complete()
             stream = self._planned.outputs[name].main
@@ -337,6 +338,16 @@ class FoldStation(Station):
                     data = np.asarray(outputs[name])[np.newaxis]
                     consumer.put(Chunk(data, stream.axes, np.zeros(1, np.int64), received=self._received))
                 consumer.put(End())
+
+    def _solve_to_the_end(self) -> None:
+        """The rounds after the last frame, shown on the way; a user who stops the run gets what there is."""
+        done = 0
+        while isinstance(self._fold, Solver) and done < self._fold.rounds and not (done and self.context.stopping):
+            self._fold.advance(self._state, 1)
+            done += 1
+            self._dirty = True
+            self._answer()
+            self._publish_if_due()
 
     def _refine_to_the_end(self) -> bool:
         self._answer()

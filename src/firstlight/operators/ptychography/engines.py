@@ -1,0 +1,129 @@
+"""The engines by their names, behind one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from firstlight.kernels.ptycho.difference_map import DifferenceMap, Waves
+from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
+from firstlight.kernels.ptycho.least_squares import LeastSquares
+from firstlight.kernels.ptycho.likelihood import Likelihood, Memory, Noise
+from firstlight.kernels.ptycho.pie import Pie
+from firstlight.kernels.ptycho.propagate import Propagator
+
+Algorithm = Literal["epie", "rpie", "dm", "raar", "lsq", "ml"]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What an engine works with in one round."""
+
+    frames: Frames
+    propagator: Propagator
+    spread: Spread
+    workers: int
+    update_probe: bool
+    random: np.random.Generator
+
+
+class Engine(Protocol):
+    """Fits object and probe, a round at a time."""
+
+    def round(self, estimate: Estimate, given: Round) -> float:
+        """Change the estimate; the error ``Σ(|Ψ| − A)²`` as it was before."""
+        ...
+
+
+@dataclass(slots=True)
+class Batched:
+    """Engines that go through the positions in random order, a batch at a time."""
+
+    engine: Pie | LeastSquares
+
+    def round(self, estimate: Estimate, given: Round) -> float:
+        """One pass over all positions."""
+        return self.engine.sweep(
+            estimate,
+            given.frames,
+            given.random.permutation(len(given.frames)),
+            given.propagator,
+            given.spread,
+            workers=given.workers,
+            update_probe=given.update_probe,
+        )
+
+
+@dataclass(slots=True)
+class Projecting:
+    """The difference map and RAAR, whose exit waves start from the estimate as soon as the frames change."""
+
+    engine: DifferenceMap
+    waves: Waves | None = None
+
+    def round(self, estimate: Estimate, given: Round) -> float:
+        """One round over all positions."""
+        if self.waves is None or len(self.waves.waves) != len(given.frames):
+            self.waves = Waves.start(estimate, given.frames)
+        return self.engine.sweep(
+            estimate,
+            given.frames,
+            self.waves,
+            given.propagator,
+            given.spread,
+            workers=given.workers,
+            update_probe=given.update_probe,
+        )
+
+
+@dataclass(slots=True)
+class Descending:
+    """Conjugate gradients, which start anew as soon as the frames or the image change their number."""
+
+    engine: Likelihood
+    memory: Memory | None = None
+    seen: tuple[Any, ...] = ()
+
+    def round(self, estimate: Estimate, given: Round) -> float:
+        """One step over all positions."""
+        now = (len(given.frames), estimate.image.shape, given.update_probe)
+        if self.memory is None or self.seen != now:
+            self.memory, self.seen = Memory(), now
+        return self.engine.sweep(
+            estimate,
+            given.frames,
+            self.memory,
+            given.propagator,
+            given.spread,
+            workers=given.workers,
+            update_probe=given.update_probe,
+        )
+
+
+def engine_of(
+    algorithm: Algorithm,
+    *,
+    object_step: float,
+    probe_step: float,
+    batch: int | None,
+    noise: Noise,
+) -> Engine:
+    """A new engine.
+
+    Args:
+        algorithm: Its name.
+        object_step: Length of the steps of the object, of PIE and LSQ-ML.
+        probe_step: Length of the steps of the probe, of PIE.
+        batch: Positions whose steps are taken together; None: the engine's own.
+        noise: Statistics that LSQ-ML and ML assume.
+    """
+    if algorithm in ("epie", "rpie"):
+        gamma = 1.0 if algorithm == "epie" else 0.2
+        return Batched(Pie(object_step, probe_step, gamma, batch or 8))
+    if algorithm == "lsq":
+        return Batched(LeastSquares(noise, batch or 32, step=object_step))
+    if algorithm == "ml":
+        return Descending(Likelihood(noise))
+    return Projecting(DifferenceMap(1.0 if algorithm == "dm" else 0.75))
