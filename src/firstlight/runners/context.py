@@ -64,6 +64,8 @@ class Context:
     stores: dict[Port, HeldStore] = field(default_factory=dict[Port, HeldStore])
     results: Results = field(default_factory=Results)
     values: dict[str, Any] = field(default_factory=dict[str, Any])
+    findings: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What folds say about their final results, for the report."""
     gaps: deque[Gap] = field(default_factory=lambda: deque[Gap](maxlen=100_000))
     changes: list[Change] = field(default_factory=list[Change])
     times: dict[str, StageTimes] = field(default_factory=dict[str, StageTimes])

@@ -100,7 +100,8 @@ class Gathered:
         pieces = tuple(self._pieces())
         if self.on_disk and self.band is None:
             return ScratchBlocks(pieces, self._frames, rest, self.cut.stream.dtype, self._folder)
-        return MemoryBlocks(pieces, self._frames, rest, self.cut.stream.dtype)
+        at_once = self.band is not None and self._used > 0
+        return MemoryBlocks(pieces, self._frames, rest, self.cut.stream.dtype, at_once=at_once)
 
     def _pieces(self) -> Iterator[slice]:
         """The blocks without neighbours, and at the rims of a band the neighbours."""

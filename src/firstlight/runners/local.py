@@ -361,4 +361,4 @@ class LocalRun:
     def report(self) -> dict[str, Any]:
         """The machine-readable report."""
         stages = {name: asdict(times) for name, times in dict(self._context.times).items()}
-        return report_of(self.status(), stages, self._context.changes) | sizes_of(self.plan)
+        return report_of(self.status(), stages, self._context.changes) | sizes_of(self.plan) | self._context.findings

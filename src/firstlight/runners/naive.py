@@ -64,6 +64,7 @@ class NaiveRun:
         self.ended: float | None = None
         self._results = Results()
         self._values: dict[str, Any] = {}
+        self._findings: dict[str, Any] = {}
         self._ledgers: dict[str, Ledger] = {}
         self._items: dict[Port, list[Item]] = {}
         self._wide: dict[Port, list[Item]] = {}
@@ -215,6 +216,7 @@ class NaiveRun:
         while fold.refine(state):
             pass
         ready = fold.ready(state)
+        self._findings |= fold.findings(state) if ready else {}
         for name, value in (fold.result(state) if ready else {}).items():
             self._keep_result(planned, name, value)
         for name in planned.outputs:
@@ -407,7 +409,7 @@ class NaiveRun:
         from .describe import report_of
 
         changes: tuple[Change, ...] = ()
-        return report_of(self.status(), {}, changes)
+        return report_of(self.status(), {}, changes) | self._findings
 
 
 def _as_fold(planned: Planned, step: Any = None) -> Fold[Any]:

@@ -42,16 +42,24 @@ class MemoryBlocks:
         frames: How many will come.
         rest: Shape of the other frame axes.
         dtype: Of the values.
+        at_once: Take all of the room now, so that a band that will not fit beside the one in work is noticed before it
+            is read; else room is taken as frames come.
     """
 
-    def __init__(self, pieces: Pieces, frames: int, rest: tuple[int, ...], dtype: str) -> None:
-        """Room is taken as frames come."""
+    def __init__(
+        self, pieces: Pieces, frames: int, rest: tuple[int, ...], dtype: str, *, at_once: bool = False
+    ) -> None:
+        """Make the arrays."""
         self._pieces = pieces
         self._frames = frames
         self._rest = rest
         self._arrays: list[Array | None] = [
             np.empty((piece.stop - piece.start, frames, *rest), dtype) for piece in pieces
         ]
+        if at_once:
+            for array in self._arrays:
+                if array is not None:
+                    array.fill(0)
 
     def put(self, slots: slice, data: Array, first: int) -> None:
         """Place frames."""
