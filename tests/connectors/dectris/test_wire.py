@@ -365,7 +365,7 @@ def test_any_parts(messages):
     st.integers(0, 3),
     st.integers(0, 2000),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_stream_1_with_one_byte_changed_parts_missing_or_cut(which, part, at, value, missing, cut):
     messages = [[bytearray(one) for one in message] for message in STREAM]
     message = messages[which]

@@ -6,6 +6,7 @@ every part as a message of its own. Both are read: a part that begins something 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -245,7 +246,7 @@ def write_frame(
         "size": len(blob),
     }
     parts = [
-        first_part(series, at),
+        first_part(series, at, digest(blob)),
         _text(described),
         blob,
         _text({"htype": "dconfig-1.0", "start_time": times[0], "stop_time": times[1], "real_time": times[2]}),
@@ -253,9 +254,14 @@ def write_frame(
     return [*parts, appendix] if appendix is not None else parts
 
 
-def first_part(series: int, at: int) -> bytes:
+def first_part(series: int, at: int, blob_digest: str) -> bytes:
     """What a frame begins with: all that differs between frames of the same content."""
-    return _text({"htype": "dimage-1.0", "series": series, "frame": at, "hash": ""})
+    return _text({"htype": "dimage-1.0", "series": series, "frame": at, "hash": blob_digest})
+
+
+def digest(blob: bytes) -> str:
+    """The check sum that a frame carries: MD5 of its bytes."""
+    return hashlib.md5(blob, usedforsecurity=False).hexdigest()
 
 
 def write_end(series: int) -> list[bytes]:

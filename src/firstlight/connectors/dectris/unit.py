@@ -93,7 +93,7 @@ class ControlUnit:
         self._end = threading.Event()
         self._restarted = False
         self._player: threading.Thread | None = None
-        self._encoded: OrderedDict[int, list[bytes]] = OrderedDict()
+        self._encoded: OrderedDict[int, tuple[str, list[bytes]]] = OrderedDict()
 
     @property
     def start(self) -> SeriesStart:
@@ -206,13 +206,12 @@ class ControlUnit:
             return [[stream2.write_frame(self.series, at, planes, codec=codec, times=times)]]
         kept = self._encoded.get(number)
         if kept is None:
-            kept = stream1.write_frame(
-                0, 0, np.asarray(self._frames[number]), encoding=self._manner.encoding, times=times
-            )
-            self._encoded[number] = kept
+            pixels = np.asarray(self._frames[number])
+            parts = stream1.write_frame(0, 0, pixels, encoding=self._manner.encoding, times=times)
+            kept = self._encoded[number] = (stream1.digest(parts[2]), parts[1:])
             if len(self._encoded) > _KEPT:
                 self._encoded.popitem(last=False)
-        return [[stream1.first_part(self.series, at), *kept[1:]]]
+        return [[stream1.first_part(self.series, at, kept[0]), *kept[1]]]
 
     def _header(self) -> list[list[bytes]]:
         detector = self.config["detector"]
