@@ -27,6 +27,7 @@ __all__ = [
     "ellipsoid_table",
     "line_integrals",
     "plane_coordinates",
+    "ray_integrals",
     "voxels",
 ]
 
@@ -189,6 +190,87 @@ def voxels(
     if out.size:
         _voxels(table, planes, rows, cols[0], points[0], points[1], points[2], out)
     return out
+
+
+def ray_integrals(
+    table: F64,
+    source: F64,
+    corner: F64,
+    across: F64,
+    down: F64,
+    shape: tuple[int, int],
+    *,
+    parallel: bool,
+    rays: tuple[int, int] = (2, 2),
+) -> F32:
+    """Line integrals of ellipsoids along any rays, averaged over each pixel of a detector that may stand anywhere.
+
+    Args:
+        table: ellipsoids, from :func:`ellipsoid_table`.
+        source: (angle, 3) where the source is, or the direction of a parallel beam; x, y, z in pixels, as the table.
+        corner: (angle, 3) middle of the detector's pixel (0, 0).
+        across: (angle, 3) from one column to the next.
+        down: (angle, 3) from one row to the next.
+        shape: rows and columns.
+        parallel: whether `source` is a direction.
+        rays: sub-rays a pixel along row and column.
+
+    Returns:
+        float32 (angle, row, col), density times pixels.
+
+    Raises:
+        ValueError: if ``rays`` holds a number below 1.
+    """
+    if min(rays) < 1:
+        raise ValueError(f"rays is {rays}: expected at least one ray along row and column")
+    out = np.zeros((len(corner), *shape), np.float32)
+    _ray_integrals(table, source, corner, across, down, parallel, rays[0], rays[1], out)
+    return out
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _chord(ellipsoid: F64, start: F64, way: F64) -> float:
+    """Length of a line inside an ellipsoid: in coordinates that make it the unit sphere, and back."""
+    _, a, b, c, x0, y0, z0, phi = ellipsoid
+    cp, sp = math.cos(phi), math.sin(phi)
+    px, py, pz = start[0] - x0, start[1] - y0, (start[2] - z0) / c
+    px, py = (px * cp + py * sp) / a, (py * cp - px * sp) / b
+    dx, dy, dz = (way[0] * cp + way[1] * sp) / a, (way[1] * cp - way[0] * sp) / b, way[2] / c
+    squared = dx * dx + dy * dy + dz * dz
+    along = px * dx + py * dy + pz * dz
+    room = along * along - squared * (px * px + py * py + pz * pz - 1.0)
+    if room <= 0.0:
+        return 0.0
+    return 2 * math.sqrt(room) / squared * math.sqrt(way[0] * way[0] + way[1] * way[1] + way[2] * way[2])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _ray_integrals(
+    table: F64,
+    source: F64,
+    corner: F64,
+    across: F64,
+    down: F64,
+    parallel: bool,
+    row_rays: int,
+    col_rays: int,
+    out: F32,
+) -> None:
+    place, way = np.empty(3), np.empty(3)
+    for i in range(out.shape[0]):
+        for row in range(out.shape[1]):
+            for col in range(out.shape[2]):
+                total = 0.0
+                for p in range(row_rays):
+                    r = row + (p + 0.5) / row_rays - 0.5
+                    for q in range(col_rays):
+                        s = col + (q + 0.5) / col_rays - 0.5
+                        for d in range(3):
+                            place[d] = corner[i, d] + r * down[i, d] + s * across[i, d]
+                            way[d] = source[i, d] if parallel else place[d] - source[i, d]
+                        for e in range(table.shape[0]):
+                            total += table[e, 0] * _chord(table[e], place, way)
+                out[i, row, col] = np.float32(total / (row_rays * col_rays))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
