@@ -26,7 +26,10 @@ from .say import (
 @verb
 def reconstruct(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The recorded scan.")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The result; its ending chooses the format.")],
+    out: Annotated[
+        str,
+        typer.Option("-o", "--out", metavar="OUT", help="The result (path or s3://…); its ending chooses the format."),
+    ],
     angles: Annotated[
         str | None,
         typer.Option(
@@ -59,7 +62,7 @@ def reconstruct(
 
     overrides = parse_sets(set_, runner, only)
     given = {**source_values(overrides), **{k: v for k, v in (("angles", angles), ("order", order)) if v is not None}}
-    found = suggest(file.absolute(), out.absolute(), source=given, values=values)
+    found = suggest(file.absolute(), out if "://" in out else Path(out).absolute(), source=given, values=values)
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
     overrides |= parse_scale(memory, resume=resume, save_all=save_all)

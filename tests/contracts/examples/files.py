@@ -46,6 +46,36 @@ def raw(tmp_path: Path) -> Source:
     return registry.get("sources", "raw")(path=tmp_path / "scan.raw", **given)
 
 
+def zarr_group(tmp_path: Path) -> Source:
+    import zarr
+
+    root = zarr.create_group(tmp_path / "scan.zarr", overwrite=True)
+    root.create_array("frames", data=FRAMES, chunks=(5, 2, 6))
+    root.create_array("dark", data=FRAMES[:2])
+    return registry.get("sources", "zarr")(
+        path=str(tmp_path / "scan.zarr"), array="frames", axes="angle row col", darks="dark", angles=ANGLES, chunk=200
+    )
+
+
+class Zarr:
+    def make(self, tmp_path: Path) -> Sink:
+        return registry.get("sinks", "zarr")(path=str(tmp_path / "out.zarr"))
+
+    def opened(self, sink: Any) -> Any:
+        import zarr
+
+        return zarr.open_group(sink.path, mode="r")
+
+    def read(self, sink: Any) -> Any:
+        return self.opened(sink)["0"][...]
+
+    def missing(self, sink: Any) -> list[int]:
+        return np.flatnonzero(~self.opened(sink)["covered"][...].astype(bool)).tolist()
+
+    def record(self, sink: Any) -> dict[str, Any]:
+        return self.opened(sink).attrs["firstlight"]["record"]
+
+
 class Tiff:
     """Reads what the TIFF sink wrote, in one of its layouts."""
 
@@ -82,8 +112,8 @@ class Raw:
         return json.loads((sink.path.parent / "out.raw.json").read_text())["record"]
 
 
-SINKS: dict[str, Callable[[], Any]] = {"tiff": Tiff, "raw": Raw}
-SOURCES: dict[str, Callable[[Path], Source]] = {"nxstxm": nxstxm, "raw": raw, "tiff": tiff}
+SINKS: dict[str, Callable[[], Any]] = {"tiff": Tiff, "raw": Raw, "zarr": Zarr}
+SOURCES: dict[str, Callable[[Path], Source]] = {"nxstxm": nxstxm, "raw": raw, "tiff": tiff, "zarr": zarr_group}
 UNLIMITED = {name: {"angles"} for name in SOURCES}
 
 
