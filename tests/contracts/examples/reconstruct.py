@@ -10,9 +10,9 @@ import numpy as np
 from firstlight.core import registry
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.core.units import Quantity
-from firstlight.testing import OperatorExample
+from firstlight.testing import FoldExample, OperatorExample, cut
 
-from ..scenes import ANGLES, projections
+from ..scenes import ANGLES, projections, scan
 
 CENTERS = (7.0, 7.5, 7.5, 7.5, 8.25)
 
@@ -40,3 +40,34 @@ OPERATORS: dict[str, Callable[[], OperatorExample]] = {
     "pdhg_tv": lambda: slices("pdhg_tv", iterations=3),
     "admm_tv": lambda: slices("admm_tv", 1e-4, iterations=3),
 }
+
+
+def volumes(use: str, **parameters: Any) -> OperatorExample:
+    """Two small scans in cone beam, one after the other."""
+    sizes = {"time": 2, "angle": 24, "row": 6, "col": 16}
+    seen = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")}, calibration={"pixel": Quantity(0.65, "um")})
+    data = np.stack([projections() / 100, projections() / 90])
+    theta = np.broadcast_to(ANGLES, (2, 24))
+    chunk = Chunk(data, ("angle", "row", "col"), np.arange(2), coords={"angle": theta})
+    step = registry.get("operators", use).step(center=7.0, source_distance=0.05, pixel=0.65, **parameters)
+    return OperatorExample(step, seen, chunk, unlimited=FREE)
+
+
+FREE = frozenset({"center", "center_row"})
+
+OPERATORS |= {
+    "sirt_volume": lambda: volumes("sirt_volume", iterations=2, nonnegative=True, region_z=(1, 5, 1)),
+    "cgls_volume": lambda: volumes("cgls_volume", iterations=2, tilt=5.0),
+}
+
+
+def folding_in_cone_beam() -> FoldExample:
+    """A fold that gets a number for each projection."""
+    fold = registry.get("operators", "general_backproject")(
+        source_distance=0.05, center=tuple(7.0 + 0.1 * np.arange(24)), tilt=2.0, region_x=(2, 14, 2), pixel=0.65
+    )
+    frames = projections("float32") / 100
+    return FoldExample(fold, scan("float32"), cut(frames, coords={"angle": ANGLES}), unlimited=FREE)
+
+
+FOLDS: dict[str, Callable[[], FoldExample]] = {"general_backproject": folding_in_cone_beam}

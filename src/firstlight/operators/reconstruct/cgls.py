@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
-
-from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
-from .slices import OUTPUTS, Center, Iterations, Pixel, Size, Start, Stop, Task, register_hooks, solve_slices
-
-Damping = Annotated[float, Field(ge=0, le=1e6)]
+from .slices import OUTPUTS, Center, Damping, Iterations, Pixel, Size, Start, Stop, Task, register_hooks, solve_slices
 
 
 @operator(

@@ -28,6 +28,7 @@ Iterations = Annotated[int, Field(ge=1, le=100_000)]
 Relaxation = Annotated[float, Field(gt=0, lt=2)]
 Stop = Annotated[float, Field(ge=0, lt=1)]
 Strength = Annotated[float, Field(ge=0, le=1)]
+Damping = Annotated[float, Field(ge=0, le=1e6)]
 Subsets = Annotated[int, Field(ge=1, le=10_000)]
 Size = Annotated[int, Field(ge=2)] | None
 Pixel = Annotated[Micrometre, Field(gt=0)] | None

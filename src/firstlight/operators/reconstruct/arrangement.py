@@ -1,0 +1,133 @@
+"""The parameters that say how source, axis, detector and volume stand, shared by the steps for any geometry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.errors import FirstlightError
+from firstlight.core.units import Degree, Millimetre
+from firstlight.kernels.geometry import Motion, Rays, Region, rays_of
+
+Number = Annotated[float, Field(ge=-1e6, le=1e6)]
+Each = Number | tuple[Number, ...]
+"""One number for all projections, or one for each, in the order of their ids."""
+Turn = Annotated[Degree, Field(ge=-360, le=360)]
+EachTurn = Turn | tuple[Turn, ...]
+Distance = Annotated[Millimetre, Field(gt=0)]
+EachDistance = Distance | tuple[Distance, ...]
+Span = tuple[Number, Number, Annotated[float, Field(gt=0, le=1e6)]]
+"""First voxel, end (left out) and step along one axis."""
+
+Extent = Annotated[int, Field(ge=1)] | None
+
+MOTION = ("tilt", "roll", "detector_roll", "detector_pitch", "detector_yaw", "source_x", "source_z")
+MICROMETRE_IN_MILLIMETRE = 1e-3
+
+
+PLACED = (
+    *MOTION,
+    "center",
+    "center_row",
+    "source_distance",
+    "region_z",
+    "region_y",
+    "region_x",
+    "height",
+    "size",
+    "pixel",
+)
+
+
+def given_to(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Those of a step's parameters that say how things stand."""
+    return {name: parameters[name] for name in PLACED}
+
+
+def motion_of(given: dict[str, Any], rows: int, columns: int, step: str) -> Motion:
+    """How the parts stand, in voxels.
+
+    Args:
+        given: the step's parameters: `center`, `center_row`, `source_distance`, `pixel`, and those in `MOTION`.
+        rows: of the detector.
+        columns: of the detector.
+        step: which step asks, for the message.
+
+    Raises:
+        FirstlightError: a source at a distance, and no pixel size to tell how many voxels that is.
+    """
+    distance: Any = np.inf
+    if given["source_distance"] is not None:
+        if given["pixel"] is None:
+            raise FirstlightError(
+                f"'{step}' needs the size of a voxel to place the source.",
+                field="pixel",
+                expected="the pixel size at the rotation axis, such as '5 um'",
+                next_move="Give 'pixel': that of the detector divided by the magnification.",
+            )
+        distance = np.asarray(given["source_distance"], np.float64) / (given["pixel"] * MICROMETRE_IN_MILLIMETRE)
+    middle = {"center": (columns - 1) / 2, "center_row": (rows - 1) / 2}
+    origin = {name: middle[name] if _unknown(given[name]) else given[name] for name in middle}
+    return Motion(source_distance=distance, **origin, **{name: given[name] for name in MOTION})
+
+
+def _unknown(value: Any) -> bool:
+    """True for None, and for a center that is not found yet."""
+    return value is None or bool(np.any(np.isnan(np.asarray(value, np.float64))))
+
+
+def rays_for(angles: Array, motion: Motion, place: Array, step: str) -> Rays:
+    """Rays of some projections.
+
+    Args:
+        angles: shape (angle,), degree.
+        motion: how the parts stand.
+        place: position of each projection in the scan, from 0.
+        step: which step asks, for the message.
+
+    Raises:
+        FirstlightError: fewer numbers than projections, or numbers that make no geometry.
+    """
+    try:
+        return rays_of(angles, motion, place)
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise FirstlightError(
+            f"The geometry of '{step}' does not hold: {error}",
+            field=str(error).partition(" ")[0],
+            expected="one finite number for all projections, or one for each",
+        ) from error
+
+
+def region_of(
+    spans: tuple[Span | None, Span | None, Span | None], height: int | None, size: int | None, rows: int, columns: int
+) -> Region:
+    """The voxels that are computed.
+
+    Args:
+        spans: of z, y and x; None means the whole axis.
+        height: of the whole volume, `rows` by default.
+        size: width and depth of the whole volume, `columns` by default.
+        rows: of the detector.
+        columns: of the detector.
+
+    Raises:
+        FirstlightError: an axis without a voxel.
+    """
+    high, wide = height or rows, size or columns
+    found: list[tuple[float, float, int]] = []
+    for name, span, full in zip("zyx", spans, (high, wide, wide), strict=True):
+        first, stop, step = span or (0.0, float(full), 1.0)
+        count = int(np.ceil((stop - first) / step - 1e-9))
+        if count < 1:
+            raise FirstlightError(
+                f"The region holds no voxel along {name}.",
+                field=f"region_{name}",
+                value=span,
+                expected="[first, end, step], the end behind the first",
+            )
+        found.append((first, step, count))
+    z, y, x = found
+    return Region((z[0], y[0], x[0]), (z[1], y[1], x[1]), (z[2], y[2], x[2]), wide, high)
