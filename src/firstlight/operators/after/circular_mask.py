@@ -1,0 +1,35 @@
+"""Cut slices to a disk."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.operator import Operator, operator
+from firstlight.kernels.masks import disk
+
+
+@operator("y x -> y x")
+def circular_mask(slices: Array, *, ratio: Annotated[float, Field(gt=0, le=1.5)] = 0.95, value: float = 0.0) -> Array:
+    """Replace what lies outside a disk about the rotation axis, where not every projection has seen the sample.
+
+    Args:
+        slices: shape (slice, y, x).
+        ratio: Diameter of the disk over the shorter side of the slice.
+        value: What stands outside; may be NaN.
+
+    Returns:
+        float32 of the same shape.
+    """
+    height, width = slices.shape[1:]
+    inside = disk((height, width), ((height - 1) / 2, (width - 1) / 2), ratio * min(height, width) / 2)
+    return np.where(inside, slices, np.float32(value)).astype(np.float32, copy=False)
+
+
+@circular_mask.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str | None:
+    return scan.main.unit
