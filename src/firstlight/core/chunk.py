@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -137,6 +137,8 @@ class Stream:
     """Unit of the values, such as ``1/cm``."""
     first: int = 0
     """Id of the first frame, which is position 0 along the arrival."""
+    marks: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, "tuple[Any, ...]"])
+    """By axis that stands for a swept parameter: its value at each position."""
 
     @property
     def arrival_axes(self) -> tuple[str, ...]:

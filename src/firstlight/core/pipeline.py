@@ -13,6 +13,7 @@ from . import registry
 from .errors import FirstlightError, JobError
 from .operator import OperatorFunction
 from .step import Step
+from .sweep import Sweeping, sweep_values, swept
 
 SOURCE = "source"
 RESERVED = ("use", "name", "inputs", "emit", "before_first")
@@ -100,6 +101,8 @@ class Node:
         if self.before_first is not None:
             given["before_first"] = self.before_first
         values = self.step.model_dump(mode="json", exclude_defaults=True)
+        if isinstance(self.step, Sweeping):
+            values |= {name: {"sweep": list(each)} for name, each in self.step.sweeps.items()}
         return given | values | {name: {"from": str(reference)} for name, reference in self.held.items()}
 
 
@@ -171,8 +174,12 @@ def parse_node(given: Mapping[str, Any], number: int, problems: list[str]) -> No
     parameters = {str(name): value for name, value in given.items() if name not in RESERVED}
     held = {name: Reference.parse(str(value["from"])) for name, value in parameters.items() if _is_reference(value)}
     own = {name: value for name, value in parameters.items() if name not in held}
+    sweeps = _sweeps(own, where, problems)
+    own |= {name: values[0] for name, values in sweeps.items()}
     problems += [f"{where}: there is no parameter '{name}'." for name in held if name not in kind.model_fields]
     step = build(kind, own, where, problems)
+    if step is not None and sweeps:
+        step = _swept(step, str(given.get("name", use)), sweeps, where, problems)
     emit = _emit(given.get("emit"), where, problems)
     before_first = given.get("before_first")
     if before_first is not None and str(before_first) not in ("hold", "pass", "fail"):
@@ -185,6 +192,32 @@ def parse_node(given: Mapping[str, Any], number: int, problems: list[str]) -> No
 
 def _is_reference(value: Any) -> bool:
     return isinstance(value, Mapping) and list(value) == ["from"]  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _sweeps(parameters: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, tuple[Any, ...]]:
+    """The values of the parameters that are swept."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, value in parameters.items():
+        if isinstance(value, Mapping) and list(value) == ["sweep"]:  # pyright: ignore[reportUnknownArgumentType]
+            try:
+                found[name] = sweep_values(value["sweep"])
+            except FirstlightError as error:
+                problems.append(f"{where}: {name}: {error}")
+    return found
+
+
+def _swept(
+    step: Step, name: str, sweeps: Mapping[str, tuple[Any, ...]], where: str, problems: list[str]
+) -> Step | None:
+    try:
+        return swept(step, name, sweeps)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        parameter = ".".join(str(part) for part in mistake["loc"])
+        problems.append(f"{where}: {parameter} = {mistake['input']!r}. {mistake['msg']}.")
+    except FirstlightError as error:
+        problems.append(f"{where}: {error}")
+    return None
 
 
 def _load(use: str, where: str, problems: list[str]) -> type[Step] | None:

@@ -100,6 +100,8 @@ def positions(label: str, length: int, stream: Stream, scan: Scan) -> tuple[Arra
     """
     if label == "angle":
         return known_angles(scan, length, stream), "deg"
+    if label in stream.marks:
+        return _marks(stream.marks[label]), None
     index = np.arange(length, dtype=np.float64)
     chosen = scan.selected.get({"z": "row"}.get(label, label))
     if chosen is not None and len(chosen) == length and label in ("row", "col", "z"):
@@ -113,6 +115,12 @@ def positions(label: str, length: int, stream: Stream, scan: Scan) -> tuple[Arra
     if pixel is not None and "col" in scan.selected:
         pixel /= scan.selected["col"].step if label in ("row", "z", "col") else 1  # positions count recorded pixels
     return (centred, "px") if pixel is None else (centred * pixel, "um")
+
+
+def _marks(values: tuple[Any, ...]) -> Array:
+    """The values of a swept parameter: numbers as numbers, anything else as text."""
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return np.array(values, np.float64) if numbers else np.array([str(value).encode() for value in values])
 
 
 def known_angles(scan: Scan, length: int, stream: Stream) -> Array:
