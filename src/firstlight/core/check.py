@@ -9,7 +9,7 @@ from . import registry
 from .chunk import MAIN, Scan
 from .errors import FirstlightError, JobError
 from .fold import Fold
-from .job import Job, ViewSpec
+from .job import Job, SnapshotSpec, ViewSpec
 from .pipeline import SOURCE, BeforeFirst, Emit, Node, Reference
 from .plan import (
     Cut,
@@ -43,11 +43,20 @@ def check(job: Job, scan: Scan) -> Plan:
         planner.place(node)
     sinks = planner.outlets([(spec.of, spec) for spec in job.sinks])
     views = planner.outlets([(spec.of, spec) for spec in job.views])
+    snapshots = planner.outlets([(spec.of, spec) for spec in job.snapshots])
     if not planner.broken:
         planner.find_unused(sinks, views)
     if planner.problems:
         raise JobError(planner.problems)
-    return Plan(job, scan, planner.steps_in_force(), tuple(sinks), tuple(views), tuple(planner.collected))
+    return Plan(
+        job,
+        scan,
+        planner.steps_in_force(),
+        tuple(sinks),
+        tuple(views),
+        tuple(planner.collected),
+        snapshots=tuple(snapshots),
+    )
 
 
 @dataclass(slots=True)
@@ -376,7 +385,8 @@ class _Planner:
         """The ports that sinks or views take; a bare step name gives views all of its outputs."""
         found: list[Outlet] = []
         for reference, spec in wanted:
-            where = f"{'view' if isinstance(spec, ViewSpec) else 'sink'} of '{reference}'"
+            kind = "view" if isinstance(spec, ViewSpec) else "snapshot" if isinstance(spec, SnapshotSpec) else "sink"
+            where = f"{kind} of '{reference}'"
             port = self._resolve(reference, where)
             if port is None:
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -21,7 +22,9 @@ from .units import Bytes
 from .view import View
 
 WEB = "web"
-PARTS = ("name", "source", "only", "steps", "sinks", "views", "buffers", "runner")
+PICTURES = (".tif", ".tiff", ".png")
+"""Endings of snapshots."""
+PARTS = ("name", "source", "only", "steps", "sinks", "views", "snapshots", "buffers", "runner")
 
 
 class RunnerSettings(BaseModel):
@@ -72,6 +75,15 @@ class ViewSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSpec:
+    """A picture of one step, kept to see what it did: the middle frame or slice."""
+
+    of: Reference
+    path: Path
+    """``.tif`` keeps the values, ``.png`` shows them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Everything that a runner needs."""
 
@@ -87,6 +99,7 @@ class Job:
     """Keep the outputs that nothing else uses, as results in memory."""
     only: Mapping[str, Picked] = field(default_factory=dict[str, Picked])
     """By axis: the positions of the scan that are wanted, cut out at the source."""
+    snapshots: tuple[SnapshotSpec, ...] = ()
     played: Source = field(init=False)
     """The source, or the part of it that is wanted: what a runner opens."""
 
@@ -111,6 +124,8 @@ class Job:
             job["views"] = [
                 {"of": str(v.of), "every": f"{v.every} s", "to": [WEB, *map(_plugin, v.to)]} for v in self.views
             ]
+        if self.snapshots:
+            job["snapshots"] = [{"of": str(s.of), "path": str(s.path)} for s in self.snapshots]
         if self.buffers:
             job["buffers"] = {name: b.model_dump(exclude_defaults=True) for name, b in self.buffers.items()}
         job["runner"] = {"use": self.runner.use, **self.runner.model_dump(exclude_defaults=True)}
@@ -150,6 +165,7 @@ def parse_job(given: Mapping[str, Any]) -> Job:
     pipe = Pipeline(()) if captures else _steps(given.get("steps"), problems)
     sinks = _sinks(_list(given.get("sinks"), "sinks", problems), problems)
     views = _views(_list(given.get("views"), "views", problems), problems)
+    snapshots = _snapshots(_list(given.get("snapshots"), "snapshots", problems), problems)
     buffers = {
         str(name): build(
             BufferSettings, _part(values, f"buffers '{name}'", "policy", problems), f"buffers '{name}'", problems
@@ -157,7 +173,7 @@ def parse_job(given: Mapping[str, Any]) -> Job:
         for name, values in _part(given.get("buffers"), "buffers", "default", problems).items()
     }
     runner = _runner(given.get("runner"), problems)
-    for spec in (*sinks, *views):
+    for spec in (*sinks, *views, *snapshots):
         if (
             spec.of.step != "source"
             and all(node.name != spec.of.step for node in pipe.nodes)
@@ -169,7 +185,17 @@ def parse_job(given: Mapping[str, Any]) -> Job:
     if problems or source is None or runner is None:
         raise JobError(problems)
     known = {name: settings for name, settings in buffers.items() if settings is not None}
-    return Job(source, pipe, tuple(sinks), tuple(views), known, runner, str(given.get("name", "run")), only=only)
+    return Job(
+        source,
+        pipe,
+        tuple(sinks),
+        tuple(views),
+        known,
+        runner,
+        str(given.get("name", "run")),
+        only=only,
+        snapshots=tuple(snapshots),
+    )
 
 
 def _failed(given: Mapping[str, Any], pipe: Pipeline) -> bool:
@@ -270,6 +296,19 @@ def _sinks(given: list[dict[str, Any]], problems: list[str]) -> list[SinkSpec]:
         sink = _load("sinks", item, f"sink {number}", problems)
         if sink is not None and of is not None:
             found.append(SinkSpec(sink, Reference.parse(str(of))))
+    return found
+
+
+def _snapshots(given: list[dict[str, Any]], problems: list[str]) -> list[SnapshotSpec]:
+    found: list[SnapshotSpec] = []
+    for number, item in enumerate(given, 1):
+        path = Path(str(item.get("path", "")))
+        if set(item) != {"of", "path"} or path.suffix.lower() not in PICTURES:
+            problems.append(
+                f"snapshot {number} = {item!r}. Expected {{of: STEP, path: FILE}}, with one of the endings {' '.join(PICTURES)}."
+            )
+            continue
+        found.append(SnapshotSpec(Reference.parse(str(item["of"])), path))
     return found
 
 

@@ -18,7 +18,7 @@ from .arrange import Arrange
 from .chunk import MAIN, Scan, Stream
 from .errors import AxesError
 from .fold import Fold
-from .job import Job, SinkSpec, ViewSpec
+from .job import Job, SinkSpec, SnapshotSpec, ViewSpec
 from .operator import Operator
 from .pipeline import SOURCE, BeforeFirst, Node
 from .step import Step
@@ -126,7 +126,7 @@ class Outlet:
 
     port: Port
     scan: Scan
-    spec: SinkSpec | ViewSpec | None
+    spec: SinkSpec | ViewSpec | SnapshotSpec | None
     """None: collected in memory as a result."""
 
     @property
@@ -149,6 +149,7 @@ class Plan:
     collected: tuple[Outlet, ...]
     sizes: Sizes | None = None
     """What it takes, once the budget is known (`core.sizing.sized`)."""
+    snapshots: tuple[Outlet, ...] = ()
 
     def __getitem__(self, name: str) -> Planned:
         """A step by name."""

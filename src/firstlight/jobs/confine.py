@@ -71,6 +71,7 @@ def paths(job: Job) -> Iterator[tuple[str, str]]:
     for number, spec in enumerate(job.views, 1):
         for view in spec.to:
             yield from _paths_of(f"view {number}", view)
+    yield from (("snapshot", str(spec.path)) for spec in job.snapshots)
     yield from _paths_of("runner", job.runner)
     for name, settings in job.buffers.items():
         yield from _paths_of(f"buffers '{name}'", settings)

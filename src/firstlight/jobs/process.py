@@ -26,6 +26,7 @@ from .confine import confine, refuse_foreign_profile
 from .journal import Journal
 from .protocol import plain
 from .server import RunServer
+from .snapshots import write_snapshots
 from .store import RunFolder
 
 Start = Callable[[Mapping[str, Any], RunFolder], Run]
@@ -140,6 +141,9 @@ def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
     text = status.error or (None if error is None else str(error))
     state = status.state if status.state in ENDED else "failed" if error is not None else "done"
     _keep_views(run, status, folder)
+    unwritten = write_snapshots(getattr(run, "snapshots", ()), getattr(run, "record", {}))
+    if unwritten:
+        text, state = text or " ".join(unwritten), "failed"
     report = plain(run.report(), nan=False)
     folder.write("report.json", report)
     folder.keep_status(status)

@@ -28,6 +28,7 @@ from .describe import job_dict, percentiles, report_of, sizes_of, small_values, 
 from .failing import part_failed
 from .logs import EventLog
 from .room import budget_of, cores, with_sizes
+from .snapshot import Snapshot
 from .wiring import Wiring
 
 _BURST = 0.1
@@ -230,6 +231,7 @@ class LocalRun:
             ended=self._ended or time.time(),
             complete=complete,
         )
+        self.record = record
         for sink in self._wiring.sinks:
             try:
                 sink.close(record, complete=complete)
@@ -274,6 +276,11 @@ class LocalRun:
     def views(self) -> tuple[ViewInfo, ...]:
         """What can be shown."""
         return view_infos(self.plan)
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The pictures of steps that the job asked for, as far as there are any."""
+        return [found for each in self._wiring.snapshots if (found := each.snapshot()) is not None]
 
     def status(self) -> Status:
         """Everything a screen shows, now."""

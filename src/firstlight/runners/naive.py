@@ -37,6 +37,7 @@ from .gather import Gathered, surplus_of
 from .held_inputs import as_parameter, first_versions, valid_parameters
 from .placeholders import filled
 from .positions import expanded
+from .snapshot import Snapped, Snapshot
 
 
 class NaiveRunner:
@@ -281,7 +282,7 @@ class NaiveRun:
             complete = True
         finally:
             self._sinks = [sink for sink, _ in opened]
-            record = self._final_record(begun, complete=complete)
+            record = self.record = self._final_record(begun, complete=complete)
             for sink in self._sinks:
                 self._guard_sink(sink, lambda s=sink: s.close(record, complete=complete))
 
@@ -336,6 +337,18 @@ class NaiveRun:
     def views(self) -> tuple[ViewInfo, ...]:
         """What can be shown."""
         return view_infos(self.plan)
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The pictures of steps that the job asked for, as far as there are any."""
+        found: list[Snapshot] = []
+        for outlet in self.plan.snapshots:
+            snapped = Snapped(outlet)
+            for item in self._items[outlet.port]:
+                snapped.put(item)
+            picture = snapped.snapshot()
+            found += [] if picture is None else [picture]
+        return found
 
     def status(self) -> Status:
         """Everything a screen shows."""

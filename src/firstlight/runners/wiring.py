@@ -23,6 +23,7 @@ from .failing import part_failed
 from .fold_station import FoldStation
 from .gather_station import GatherStation
 from .placeholders import filled
+from .snapshot import Snapped
 from .spill import DiskRing
 from .stage import Stage
 from .stations import (
@@ -54,6 +55,7 @@ class Wiring:
     collected: dict[str, Assembled] = field(default_factory=dict[str, Assembled])
     showing: list[Showing] = field(default_factory=list[Showing])
     overflows: list[DiskRing] = field(default_factory=list[DiskRing])
+    snapshots: list[Snapped] = field(default_factory=list[Snapped])
 
     def __post_init__(self) -> None:
         """Connect everything that the plan names."""
@@ -91,6 +93,9 @@ class Wiring:
             self.attach(port, VersionStation(self.context.stores[port]))
         for outlet in self._plan.collected:
             self._collect(outlet.port)
+        for outlet in self._plan.snapshots:
+            self.snapshots.append(made := Snapped(outlet))
+            self.attach(outlet.port, made)
         for outlet in self._plan.views:
             self._view(outlet)
         for outlet in self._plan.sinks:
