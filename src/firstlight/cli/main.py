@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import check, cite, compare, demo, doctor, init, list_, reconstruct, run, serve, show, sim
+from . import check, cite, compare, demo, doctor, import_, init, list_, reconstruct, run, serve, show, sim, sweep
 from .say import settings
 
 app = typer.Typer(
@@ -48,9 +48,11 @@ app.command(
 )(sim.sim)
 app.command("serve")(serve.serve)
 app.command("reconstruct")(reconstruct.reconstruct)
+app.command("sweep")(sweep.sweep)
 app.command("cite")(cite.cite)
 app.command("compare")(compare.compare)
 app.command("init")(init.init)
+app.command("import")(import_.import_)
 app.command("doctor")(doctor.doctor)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,8 +47,15 @@ def run(
     raise typer.Exit(carry_out(job, overrides, report, json_=json_))
 
 
-def carry_out(job: Path | dict[str, object], overrides: dict[str, str], report: Path | None, *, json_: bool) -> int:
-    """Run a job to its end, showing how it gets on.
+def carry_out(
+    job: Path | dict[str, object],
+    overrides: dict[str, str],
+    report: Path | None,
+    *,
+    json_: bool,
+    tell: Callable[[dict[str, Any]], None] | None = None,
+) -> int:
+    """Run a job to its end, showing how it gets on; `tell` says more about the report of a run that came to its end.
 
     Returns:
         The exit code.
@@ -65,6 +73,8 @@ def carry_out(job: Path | dict[str, object], overrides: dict[str, str], report: 
     try:
         run = supervisor.start(job, overrides=overrides, report=report)
         code = follow(run, quiet=json_)
+        if tell is not None and not code and not json_:
+            tell(run.report())
         if json_:
             say(json.dumps(plain(run.report(), nan=False), indent=1))
         return code

@@ -65,6 +65,10 @@ class Fold(Step, Generic[State]):
         """The share of what the result needs that has come, 0…1, or None if that has no meaning here."""
         return None
 
+    def findings(self, state: State) -> dict[str, Any]:
+        """What the final result means, in plain values for the run's report."""
+        return {}
+
     def refine(self, state: State) -> bool:
         """Improve a coarse result in idle time; True if there is more to do afterwards or the result got better."""
         return False

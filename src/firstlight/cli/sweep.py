@@ -1,0 +1,83 @@
+"""``firstlight sweep JOB_OR_FILE STEP.PARAMETER=VALUES -o OUT``: try many values, see them side by side, and name the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .say import (
+    JsonOption,
+    MemoryOption,
+    OnlyOption,
+    ReportOption,
+    RunnerOption,
+    SetOption,
+    parse_scale,
+    parse_sets,
+    remark,
+    verb,
+)
+
+
+@verb
+def sweep(
+    what: Annotated[Path, typer.Argument(metavar="JOB_OR_FILE", help="A job file (YAML), or a recorded scan.")],
+    sweeps: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STEP.PARAMETER=VALUES",
+            help="What is swept: start:stop:step (both ends included), or a,b,c. Several make a grid.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="The pictures; the ending chooses the format.")
+    ],
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="PNG", help="The contact sheet; default: beside OUT.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option("--metric", help="What tells the best: entropy, sharpness, negativity or std.")
+    ] = "entropy",
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    memory: MemoryOption = None,
+    runner: RunnerOption = None,
+    report: ReportOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Work with many values of a parameter, draw the pictures side by side and name the best value."""
+    from firstlight.jobs.sweep import sheet_beside, sweep_job
+
+    from .run import carry_out
+
+    overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=False, save_all=False)
+    swept = parse_sets(sweeps)
+    place = sheet or sheet_beside(out)
+    job = _job(what, out, overrides)
+    whole = sweep_job(job, swept, out.absolute(), overrides=overrides, sheet=place.absolute(), metric=metric)
+    raise typer.Exit(carry_out(whole, {}, report, json_=json_, tell=_tell))
+
+
+def _job(what: Path, out: Path, overrides: dict[str, str]) -> Path | dict[str, Any]:
+    """The job itself, or the one that suits a recorded scan."""
+    from firstlight.core.errors import JobError
+    from firstlight.jobs.defaults import source_values, suggest
+
+    if not what.exists():
+        raise JobError([f"There is no '{what}'. Give the path of a job file (YAML) or of a recorded scan."])
+    if what.suffix.lower() in (".yaml", ".yml"):
+        return what
+    found = suggest(what.absolute(), out.absolute(), source=source_values(overrides))
+    for assumption in found.assumptions:
+        remark(f"assumed: {assumption}")
+    return found.job
+
+
+def _tell(report: dict[str, Any]) -> None:
+    """Say which values are the best."""
+    best, sweep = report.get("best"), report.get("sweep")
+    if isinstance(best, dict) and isinstance(sweep, dict):
+        named = ", ".join(f"{name} = {value}" for name, value in best.items())
+        remark(f"best by {sweep['metric']}: {named}")

@@ -1,0 +1,110 @@
+"""The job of a sweep: another job with some parameters taking several values, and a sheet that compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from firstlight.core.errors import JobError
+
+from .defaults import sink_of
+from .load import job_values, override
+
+SHEET = "contact_sheet"
+"""The name of the step that compares."""
+
+
+def sweep_job(
+    job: Path | Mapping[str, Any],
+    sweeps: Mapping[str, str],
+    out: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    sheet: Path | None = None,
+    metric: str = "entropy",
+) -> dict[str, Any]:
+    """The job that works with every value of some parameters.
+
+    Only what leads to the pictures is kept of the other job's steps; its sinks are replaced by one of the pictures.
+
+    Args:
+        job: The job that is swept, as a path or as plain values.
+        sweeps: ``step.parameter`` to ``start:stop:step`` (both ends included) or ``a,b,c``.
+        out: Where the pictures go, with one axis for each swept parameter.
+        overrides: Further ``step.parameter`` values, as for `load_job`.
+        sheet: Where the contact sheet goes; default: beside `out`.
+        metric: What tells the best.
+
+    Raises:
+        JobError: The job can not be read, or there is no such step.
+        FirstlightError: No sink writes such an ending.
+    """
+    values = job_values(job)
+    problems = override(values, {**(overrides or {})})
+    problems += override(values, {target: {"sweep": text} for target, text in sweeps.items()})
+    steps = [dict(step) for step in cast("list[Any]", values.get("steps") or []) if isinstance(step, Mapping)]  # pyright: ignore[reportUnknownArgumentType]
+    if problems or not steps:
+        raise JobError(problems or ["The job has no steps whose parameters could be swept."])
+    swept = [target.partition(".")[0] for target in sweeps]
+    of = _shown(values, steps, swept)
+    kept = _leading_to([of, *swept], steps)
+    values["steps"] = [*kept, {"use": "contact_sheet", "name": SHEET, "inputs": [of], "metric": metric}]
+    values["sinks"] = [{"use": sink_of(out), "of": of, "path": str(out)}]
+    values["views"] = [{"of": f"{SHEET}.sheet"}]
+    values["snapshots"] = [{"of": f"{SHEET}.sheet", "path": str(sheet or sheet_beside(out))}]
+    values["name"] = f"sweep of {', '.join(sweeps)}"
+    return values
+
+
+def sheet_beside(out: Path) -> Path:
+    """Where the contact sheet of a result goes."""
+    return out.with_name(f"{out.stem}_sheet.png")
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    return str(step.get("name", step.get("use")))
+
+
+def _shown(values: Mapping[str, Any], steps: list[dict[str, Any]], swept: list[str]) -> str:
+    """The output that the pictures are of: what the job writes, or what its last step gives."""
+    sinks = cast("list[Any]", values.get("sinks")) if isinstance(values.get("sinks"), list) else []
+    for sink in sinks:
+        of = str(cast("Mapping[str, Any]", sink).get("of", "")) if isinstance(sink, Mapping) else ""
+        names = {_name(step) for step in _leading_to([of], steps)}
+        if of and set(swept) <= names:
+            return of
+    return _name(steps[-1])
+
+
+def _leading_to(outputs: list[str], steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps that some outputs need, in their order."""
+    names = [_name(step) for step in steps]
+    wanted = [output.partition(".")[0] for output in outputs]
+    kept: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        if name in kept or name not in names:
+            continue
+        kept.add(name)
+        place = names.index(name)
+        wanted += _needs(steps[place], names[place - 1] if place else None)
+    return [step for step in steps if _name(step) in kept]
+
+
+def _needs(step: Mapping[str, Any], before: str | None) -> list[str]:
+    """Names of the steps that one step takes something from."""
+    given = step.get("inputs")
+    inputs: list[Any] = []
+    if isinstance(given, str):
+        inputs = [given]
+    elif isinstance(given, Mapping):
+        inputs = list(cast("Mapping[str, Any]", given).values())
+        inputs += [before] if "frames" not in given else []
+    elif isinstance(given, list):
+        inputs = cast("list[Any]", given)
+    found = [str(each).partition(".")[0] for each in (inputs or [before]) if each]
+    for value in step.values():
+        if isinstance(value, Mapping) and list(value) == ["from"]:  # pyright: ignore[reportUnknownArgumentType]
+            found.append(str(cast("Mapping[str, Any]", value)["from"]).partition(".")[0])
+    return found

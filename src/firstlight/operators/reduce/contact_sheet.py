@@ -1,0 +1,226 @@
+"""The pictures of a sweep side by side, and which of them is best."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Chunk, Scan, Stream
+from firstlight.core.errors import AxesError
+from firstlight.core.fold import Fold
+from firstlight.core.held import Held
+from firstlight.kernels.contact_sheet import sheet, sheet_shape, shrunk, shrunk_shape, value_text
+from firstlight.kernels.picture_metrics import Histogram, entropies, histogram, negativity, sharpness, spread
+
+Combination = tuple[int, ...]
+"""Which value of each swept parameter."""
+LEAST_IS_BEST = frozenset({"entropy"})
+NUMBERS: Mapping[str, Callable[[Array], float]] = {"sharpness": sharpness, "negativity": negativity, "std": spread}
+"""Metrics that are averaged over the pictures of one combination."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is known of the pictures of one combination."""
+
+    histogram: Histogram | None = None
+    numbers: dict[tuple[int, ...], dict[str, float]] = field(default_factory=dict[tuple[int, ...], "dict[str, float]"])
+    """Metrics of each picture, by its place along the other axes."""
+    tile: Array | None = None
+    off_middle: tuple[int, ...] = ()
+    """How far the tile is from the middle of the other axes, and its place there."""
+
+
+@dataclass(slots=True)
+class Sheet:
+    """The pictures of a sweep so far."""
+
+    stream: Stream
+    seen: dict[Combination, Seen] = field(default_factory=dict[Combination, Seen])
+
+
+class ContactSheet(Fold[Sheet]):
+    """Draw the pictures of a sweep side by side with their values, and name the best by a metric.
+
+    Of every other axis the middle is drawn, while the metrics look at all of it. The last two axes are the picture.
+    """
+
+    use: ClassVar[str] = "contact_sheet"
+    signature: ClassVar[Any] = "[*] -> sheet: row col, entropy: , sharpness: , negativity: , std: "
+    cites: ClassVar[tuple[str, ...]] = ("10.1364/JOSAA.23.001048",)
+
+    metric: Literal["entropy", "sharpness", "negativity", "std"] = "entropy"
+    """What tells the best: the least entropy of the values, the greatest sharpness, the least negative values, or the
+    greatest standard deviation."""
+    tile: Annotated[int, Field(ge=16, le=2048)] = 256
+    """Rows and columns of each picture at most."""
+
+    def after(self, scan: Scan) -> dict[str, Stream]:
+        """The sheet, and one number of each kind for each combination of values.
+
+        Raises:
+            AxesError: Nothing is swept in what comes.
+        """
+        stream = scan.main
+        _check(stream)
+        marks = stream.marks
+        grid = {label: len(values) for label, values in marks.items()}
+        texts = [_text(stream, each) for each in _combinations(stream)]
+        rows, cols = sheet_shape(texts, self._tile(stream), _columns(stream))
+        plain = replace(stream, dtype="float32", arrival=0, unit=None, first=0)
+        numbers = replace(plain, axes=tuple(grid), sizes=grid)
+        drawn = replace(plain, axes=("row", "col"), sizes={"row": rows, "col": cols}, dtype="uint8", marks={})
+        return {"sheet": drawn, "entropy": numbers, "sharpness": numbers, "negativity": numbers, "std": numbers}
+
+    def _tile(self, stream: Stream) -> tuple[int, int]:
+        return shrunk_shape((stream.size(stream.axes[-2]), stream.size(stream.axes[-1])), self.tile)
+
+    def workspace(self, scan: Scan, frames: int) -> int:
+        """Tiles and histograms."""
+        tile = self._tile(scan.main)
+        return _count(scan.main) * (4 * tile[0] * tile[1] + 8 * 32768)
+
+    def empty(self, scan: Scan) -> Sheet:
+        """Before the first picture."""
+        return Sheet(scan.main)
+
+    def add(self, state: Sheet, chunk: Chunk, *held: Held) -> None:
+        """Count every picture of a chunk under the values that it was made with."""
+        for combination, other, picture in _pictures(state.stream, chunk):
+            values = np.abs(picture) if np.iscomplexobj(picture) else picture
+            seen = state.seen.setdefault(combination, Seen())
+            if other in seen.numbers:
+                continue
+            counted = histogram(values)
+            seen.histogram = counted if seen.histogram is None else seen.histogram + counted
+            seen.numbers[other] = {name: number(values) for name, number in NUMBERS.items()}
+            middle = _middle(state.stream)
+            off = (sum(abs(at - m) for at, m in zip(other, middle, strict=True)), *other)
+            if seen.tile is None or off < seen.off_middle:
+                seen.tile, seen.off_middle = shrunk(values, self.tile), off
+
+    def ready(self, state: Sheet) -> bool:
+        """True once a picture has come."""
+        return bool(state.seen)
+
+    def coverage(self, state: Sheet) -> float:
+        """Share of the combinations that have come."""
+        return len(state.seen) / _count(state.stream)
+
+    def result(self, state: Sheet) -> dict[str, Array]:
+        """The sheet as grey levels 0 to 255, shape (row, col); metrics by swept parameter, NaN where no picture has come."""
+        stream = state.stream
+        metrics = self._metrics(state)
+        every = list(_combinations(stream))
+        tiles = [state.seen[each].tile if each in state.seen else None for each in every]
+        texts = [_text(stream, each) for each in every]
+        best = None if not state.seen else every.index(self._best(state, self.metric, metrics))
+        drawn = sheet(tiles, texts, self._tile(stream), _columns(stream), best)
+        return {"sheet": drawn, **metrics}
+
+    def _metrics(self, state: Sheet) -> dict[str, Array]:
+        shape = tuple(len(values) for values in state.stream.marks.values())
+        found = {name: np.full(shape, np.nan, np.float32) for name in ("entropy", *NUMBERS)}
+        order = sorted(state.seen)
+        histograms = [h for each in order if (h := state.seen[each].histogram) is not None]
+        for each, value in zip(order, entropies(histograms) if histograms else (), strict=True):
+            found["entropy"][each] = value
+            numbers = state.seen[each].numbers
+            for name in NUMBERS:
+                found[name][each] = np.mean([numbers[other][name] for other in sorted(numbers)])
+        return found
+
+    def _best(self, state: Sheet, metric: str, metrics: Mapping[str, Array]) -> Combination:
+        least = metric in LEAST_IS_BEST
+        values = np.where(np.isfinite(metrics[metric]), metrics[metric], np.inf if least else -np.inf)
+        place = int(values.argmin() if least else values.argmax())
+        return tuple(int(at) for at in np.unravel_index(place, values.shape))
+
+    def findings(self, state: Sheet) -> dict[str, Any]:
+        """The best value of each swept parameter, by this metric and by every other, and the metrics of all."""
+        if not state.seen:
+            return {}
+        marks, metrics = state.stream.marks, self._metrics(state)
+        by = {name: _named(state.stream, self._best(state, name, metrics)) for name in metrics}
+        return {
+            "best": by[self.metric],
+            "sweep": {
+                "metric": self.metric,
+                "parameters": {label: list(values) for label, values in marks.items()},
+                "metrics": {name: array.tolist() for name, array in metrics.items()},
+                "best_by": by,
+            },
+        }
+
+
+def _check(stream: Stream) -> None:
+    swept = [label for label in stream.axes if label in stream.marks]
+    if not swept or len(stream.axes) < 2 + len(swept) or any(label in stream.marks for label in stream.axes[-2:]):
+        raise AxesError(
+            "There is no sweep to draw.",
+            field="axes",
+            value=" ".join(stream.axes),
+            expected="pictures with a swept parameter in front, such as 'center: {sweep: 500:520:0.5}' gives",
+        )
+
+
+def _count(stream: Stream) -> int:
+    return int(np.prod([len(values) for values in stream.marks.values()]))
+
+
+def _combinations(stream: Stream) -> Iterator[Combination]:
+    return itertools.product(*(range(len(values)) for values in stream.marks.values()))
+
+
+def _columns(stream: Stream) -> int | None:
+    """Two parameters make a table of as many columns as the last has values."""
+    return len(list(stream.marks.values())[-1]) if len(stream.marks) > 1 else None
+
+
+def _others(stream: Stream) -> list[str]:
+    return [label for label in stream.axes[:-2] if label not in stream.marks]
+
+
+def _middle(stream: Stream) -> tuple[int, ...]:
+    return tuple((stream.size(label) - 1) // 2 if stream.sizes.get(label) else 0 for label in _others(stream))
+
+
+def _pictures(stream: Stream, chunk: Chunk) -> Iterator[tuple[Combination, tuple[int, ...], Array]]:
+    """Each picture of a chunk, with its combination of values and its place along the other axes."""
+    scanned = stream.arrival_axes
+    shape = tuple(stream.sizes.get(label) or 2**62 for label in scanned)
+    for number, place in enumerate((chunk.ids - stream.first).tolist()):
+        arrived = dict(zip(scanned, _unravelled(place, shape), strict=True))
+        for index in np.ndindex(chunk.data.shape[1:-2]):
+            at = {**arrived, **dict(zip(chunk.axes[:-2], index, strict=True))}
+            yield (
+                tuple(at[label] for label in stream.marks),
+                tuple(at[label] for label in _others(stream)),
+                chunk.data[(number, *index)],
+            )
+
+
+def _unravelled(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    found: list[int] = []
+    for size in reversed(shape):
+        place, rest = divmod(place, size)
+        found.insert(0, rest)
+    return tuple(found)
+
+
+def _named(stream: Stream, combination: Combination) -> dict[str, Any]:
+    """Values by parameter."""
+    return {label: values[at] for (label, values), at in zip(stream.marks.items(), combination, strict=True)}
+
+
+def _text(stream: Stream, combination: Combination) -> str:
+    values = _named(stream, combination)
+    if len(values) == 1:
+        return value_text(next(iter(values.values())))
+    return ", ".join(f"{label.partition('.')[2]} {value_text(value)}" for label, value in values.items())

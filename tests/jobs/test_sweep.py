@@ -1,0 +1,73 @@
+"""The job of a sweep: what is kept of the other job, and the stated centres of real scans."""
+
+import json
+
+import numpy as np
+import pytest
+
+from firstlight.core.errors import JobError
+from firstlight.core.job import parse_job
+from firstlight.jobs.defaults import suggest
+from firstlight.jobs.start import start
+from firstlight.jobs.sweep import sheet_beside, sweep_job
+
+JOB = {
+    "source": {"use": "phantom", "columns": 32, "rows": 4, "angles": 24},
+    "steps": [
+        {"use": "flat_field"},
+        {"use": "minus_log"},
+        {"use": "find_center"},
+        {"use": "live_slices", "name": "slices", "inputs": ["minus_log"]},
+        {"use": "fbp", "inputs": ["minus_log"], "center": {"from": "find_center"}},
+        {"use": "crop", "name": "unused", "inputs": ["minus_log"]},
+    ],
+    "sinks": [{"use": "hdf5", "of": "fbp", "path": "x.h5"}],
+    "views": [{"of": "slices"}],
+}
+
+
+def test_only_what_leads_to_the_pictures_is_kept(tmp_path):
+    job = sweep_job(
+        JOB, {"fbp.center": "14:17:0.5"}, tmp_path / "out.h5", overrides={"fbp.filter": "hann", "only.row": "mid"}
+    )
+    assert [step["use"] for step in job["steps"]] == ["flat_field", "minus_log", "fbp", "contact_sheet"]
+    assert job["steps"][2]["center"] == {"sweep": "14:17:0.5"}
+    assert job["steps"][2]["filter"] == "hann"
+    assert job["only"] == {"row": "mid"}
+    assert job["sinks"] == [{"use": "hdf5", "of": "fbp", "path": str(tmp_path / "out.h5")}]
+    assert job["snapshots"][0]["path"] == str(sheet_beside(tmp_path / "out.h5"))
+    assert parse_job(job).name == "sweep of fbp.center"
+    assert JOB["steps"][4]["center"] == {"from": "find_center"}
+
+
+def test_a_center_that_is_found_stays_where_another_parameter_is_swept(tmp_path):
+    job = sweep_job(JOB, {"fbp.cutoff": "0.5,1"}, tmp_path / "out.h5")
+    assert [step["use"] for step in job["steps"]] == ["flat_field", "minus_log", "find_center", "fbp", "contact_sheet"]
+
+
+@pytest.mark.parametrize(("target", "words"), [("fbq.center", "no step 'fbq'"), ("fbp", "step.parameter=value")])
+def test_mistakes(target, words, tmp_path):
+    with pytest.raises(JobError, match=words):
+        sweep_job(JOB, {target: "1,2"}, tmp_path / "out.h5")
+
+
+SCANS = [
+    ("tomography/tooth.h5", "293:299:0.5", "mid", 296.0, 0.5),
+    ("tomography/neutompy_sinogram.tiff", "458:462:0.5", "mid", 459.75, 0.75),
+    ("multimodal/mm.nxs", "45:56:0.5", "3", 50.5, 1.5),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "row", "center", "tolerance"), SCANS)
+def test_the_stated_centers_of_real_scans_are_found(name, values, row, center, tolerance, data_folder, tmp_path):
+    path = data_folder / name
+    if not path.is_file():
+        pytest.skip(f"no real data: {name}")
+    job = suggest(path, tmp_path / "out.h5").job
+    run = start(parse_job(sweep_job(job, {"fbp.center": values}, tmp_path / "out.h5", overrides={"only.row": row})))
+    run.finished(110)
+    best = run.report()["best"]["fbp.center"]
+    assert best == pytest.approx(center, abs=tolerance)
+    picture = run.snapshots[0]
+    assert picture.data.dtype == np.uint8
+    json.dumps(run.record, default=str)

@@ -1,0 +1,86 @@
+"""Metrics of pictures: against plain formulas, and what they are for."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.stats import entropy as scipy_entropy
+
+from firstlight.kernels.contact_sheet import sheet, sheet_shape, shrunk, shrunk_shape
+from firstlight.kernels.picture_metrics import (
+    FINE,
+    INSIDE,
+    SMOOTHING,
+    entropies,
+    histogram,
+    negativity,
+    sharpness,
+    spread,
+)
+
+RNG = np.random.default_rng(2)
+
+
+def disk(blur=0.0, size=96):
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return (
+        gaussian_filter((np.hypot(x, y) < size / 4).astype(float), blur) if blur else (np.hypot(x, y) < size / 4) * 1.0
+    )
+
+
+def inside(picture, width=SMOOTHING):
+    n = len(picture)
+    y, x = np.mgrid[:n, :n] - (n - 1) / 2
+    return gaussian_filter(picture, width)[np.hypot(x, y) <= INSIDE * n / 2]
+
+
+def test_entropy_is_that_of_scipy_over_one_range_for_all():
+    pictures = [RNG.normal(0, s, (64, 64)) for s in (0.5, 1.0, 1.5)]
+    found = entropies([histogram(p) for p in pictures])
+    values = [inside(p) for p in pictures]
+    low, high = np.quantile(np.concatenate(values), (0.001, 0.999))
+    for value, each in zip(found, values, strict=True):
+        share = np.histogram(each, 256, (low, high))[0]
+        assert value == pytest.approx(scipy_entropy(share, base=2), abs=0.1)
+    assert list(found) == sorted(found)
+
+
+def test_a_wider_range_changes_nothing_but_the_bins():
+    one, other = histogram(RNG.normal(0, 1, (40, 40))), histogram(RNG.normal(0, 50, (40, 40)))
+    left, right = one + other, other + one
+    assert left.power == right.power == max(one.power, other.power)
+    assert np.array_equal(left.counts, right.counts)
+    assert left.counts.sum() == one.counts.sum() + other.counts.sum()
+    assert len(left.counts) == FINE
+
+
+def test_metrics_against_plain_formulas():
+    picture = disk() - 0.2
+    values = inside(picture)
+    assert spread(picture) == pytest.approx(values.std())
+    assert negativity(picture) == pytest.approx(values[values < 0].sum() / np.abs(values).sum())
+    assert -1 <= negativity(picture) < 0
+
+
+def test_what_is_blurred_is_less_sharp_and_has_more_entropy():
+    sharp, blurred = disk() + RNG.normal(0, 0.02, (96, 96)), disk(3) + RNG.normal(0, 0.02, (96, 96))
+    assert sharpness(sharp) > 1.2 * sharpness(blurred)
+    assert spread(sharp) > spread(blurred)
+    low, high = entropies([histogram(sharp), histogram(blurred)])
+    assert low < high - 0.3
+
+
+@pytest.mark.parametrize("picture", [np.zeros((20, 20)), np.full((20, 20), np.nan), np.ones((1, 5)), np.ones((3, 3))])
+def test_pictures_without_content_do_no_harm(picture):
+    assert np.isfinite([sharpness(picture), negativity(picture), spread(picture)]).all()
+    assert entropies([histogram(picture)]).shape == (1,)
+
+
+@pytest.mark.parametrize("shape", [(640, 640), (101, 101), (7, 5), (300, 20)])
+def test_tiles_and_sheets_have_the_shape_that_is_told(shape):
+    tile = shrunk(RNG.random(shape), 128)
+    assert tile.shape == shrunk_shape(shape, 128)
+    assert max(tile.shape) <= 128
+    texts = ["center 1.5", "2", "3"]
+    drawn = sheet([tile, None, tile], texts, tile.shape, None, 2)
+    assert drawn.shape == sheet_shape(texts, tile.shape, None)
+    assert (drawn == 255).any()
