@@ -62,7 +62,9 @@ def reconstruct(
 
     overrides = parse_sets(set_, runner, only)
     given = {**source_values(overrides), **{k: v for k, v in (("angles", angles), ("order", order)) if v is not None}}
-    found = suggest(file.absolute(), out if "://" in out else Path(out).absolute(), source=given, values=values)
+    found = suggest(
+        file.absolute(), out if "://" in out else Path(out).absolute(), source=given, values=values, overrides=overrides
+    )
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
     overrides |= parse_scale(memory, resume=resume, save_all=save_all)

@@ -15,6 +15,8 @@ from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.job import parse_job
 from firstlight.core.source import Source
 
+from .diffraction import STEP as DIFFRACTION
+from .diffraction import diffraction_sinks, diffraction_steps, is_diffraction
 from .infer import VALUES, Values, needs_angles, readable, sample, turn, values_of
 
 SINKS = {
@@ -63,7 +65,12 @@ def default_job(path: str | Path, out: str | Path) -> dict[str, Any]:
 
 
 def suggest(
-    path: str | Path, out: str | Path, *, source: Mapping[str, Any] | None = None, values: str | None = None
+    path: str | Path,
+    out: str | Path,
+    *,
+    source: Mapping[str, Any] | None = None,
+    values: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Suggestion:
     """The job that reconstructs a recorded scan, with everything inferred that the file does not say.
 
@@ -72,6 +79,7 @@ def suggest(
         out: Where the result goes; its ending chooses the format.
         source: Parameters of the source that the user gives, such as ``angles``; ``use`` names the source itself.
         values: What the numbers are: counts, transmission or attenuation; None: found from the scan.
+        overrides: What the user sets of the steps, such as ``{"ptychography.regime": "near"}``.
 
     Raises:
         SourceError: No source recognises the file, or it lacks what can not be inferred; the message names the option to give.
@@ -90,9 +98,24 @@ def suggest(
         inferred, told = infer(Path(path), given)
         given = {**inferred, **given}
     described = {"use": use, "path": str(path), **given}
-    steps, more = _steps(described, cast("Values | None", values))
-    job = {"name": Path(path).stem, "source": described, "steps": steps, "sinks": [sink]}
+    steps, more = _diffraction(described, overrides or {}) or _steps(described, cast("Values | None", values))
+    sinks = diffraction_sinks(sink, str(out)) if steps[0]["use"] == DIFFRACTION else [sink]
+    job = {"name": Path(path).stem, "source": described, "steps": steps, "sinks": sinks}
     return Suggestion(job, (*told, *more))
+
+
+def _diffraction(
+    described: dict[str, Any], overrides: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[str]] | None:
+    """The step for patterns with positions; None for any other scan."""
+    source, scan = _opened(described)
+    try:
+        reader = readable(source)
+        if reader is None or not is_diffraction(scan):
+            return None
+        return diffraction_steps(reader, scan, overrides)
+    finally:
+        source.close()
 
 
 def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[str, Any]], list[str]]:

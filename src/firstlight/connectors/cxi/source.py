@@ -136,7 +136,7 @@ def _bad(file: File, shape: tuple[int, ...]) -> Array | None:
     if not is_dataset(found) or found.shape != shape or found.dtype.kind not in "biu":
         return None
     mask = np.asarray(found[()], np.int64)
-    return (mask & ~_GOOD) != 0
+    return np.asarray((mask & ~_GOOD) != 0)
 
 
 def _first(file: File, paths: tuple[str, ...]) -> str | None:

@@ -89,7 +89,7 @@ def diffraction_recording(found: Diffraction) -> Recording:
             expected=f"({count}, 2): one for each frame",
             next_move="Name the positions that belong to these frames.",
         )
-    known = np.isfinite(places).all(axis=1)
+    known = np.asarray(np.isfinite(places).all(axis=1))
     reader = found.reader if found.bad is None or not found.bad.any() else Masked(found.reader, found.bad)
     ids = np.arange(count, dtype=np.int64)
     main = Stream(

@@ -17,7 +17,7 @@ from firstlight.core.chunk import Chunk, Scan, Stream
 from firstlight.core.errors import ChangeRefused, StepFailed
 from firstlight.core.held import Held
 from firstlight.core.solver import Solver
-from firstlight.core.units import KeV, Metre, Micrometre, Nanometre, factor
+from firstlight.core.units import KeV, Metre, Micrometre, Nanometre, Quantity, factor
 from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
 from firstlight.kernels.ptycho.propagate import FarField, NearField, Propagator, fresnel_transfer
 
@@ -139,6 +139,15 @@ class Ptychography(Solver[Reconstruction]):
             )
             for name, stream in super().after(scan).items()
         }
+
+    def calibration(self, scan: Scan) -> Mapping[str, Quantity]:
+        """Lengths in the image are those of the object's pixel, where it is square and known."""
+        kept = {name: value for name, value in scan.calibration.items() if name != "pixel"}
+        row, col = scan.main.sizes.get("row"), scan.main.sizes.get("col")
+        found = None if row is None or col is None else self._optics(scan, (row, col)).pixel
+        if found is None or not np.isclose(*found):
+            return kept
+        return {**kept, "pixel": Quantity(found[0] * 1e9, "nm")}
 
     def empty(self, scan: Scan) -> Reconstruction:
         """Nothing has come.
