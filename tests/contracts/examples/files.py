@@ -46,6 +46,20 @@ def raw(tmp_path: Path) -> Source:
     return registry.get("sources", "raw")(path=tmp_path / "scan.raw", **given)
 
 
+def mrc(tmp_path: Path) -> Source:
+    import mrcfile
+
+    with mrcfile.new(tmp_path / "scan.mrc", overwrite=True) as file:
+        file.set_data(FRAMES)
+    return registry.get("sources", "mrc")(path=tmp_path / "scan.mrc", angles=ANGLES, chunk=200)
+
+
+def edf(tmp_path: Path) -> Source:
+    header = "{\nDataType = UnsignedShort ;\nDim_1 = 6 ;\nDim_2 = 4 ;\n".ljust(510).encode() + b"}\n"
+    (tmp_path / "scan.edf").write_bytes(b"".join(header + frame.tobytes() for frame in FRAMES))
+    return registry.get("sources", "edf")(path=tmp_path / "scan.edf", angles=ANGLES, chunk=200)
+
+
 def zarr_group(tmp_path: Path) -> Source:
     import zarr
 
@@ -113,7 +127,14 @@ class Raw:
 
 
 SINKS: dict[str, Callable[[], Any]] = {"tiff": Tiff, "raw": Raw, "zarr": Zarr}
-SOURCES: dict[str, Callable[[Path], Source]] = {"nxstxm": nxstxm, "raw": raw, "tiff": tiff, "zarr": zarr_group}
+SOURCES: dict[str, Callable[[Path], Source]] = {
+    "edf": edf,
+    "mrc": mrc,
+    "nxstxm": nxstxm,
+    "raw": raw,
+    "tiff": tiff,
+    "zarr": zarr_group,
+}
 UNLIMITED = {name: {"angles"} for name in SOURCES}
 
 

@@ -1,0 +1,1 @@
+"""EDF, the European Synchrotron's data format."""

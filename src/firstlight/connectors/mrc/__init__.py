@@ -1,0 +1,1 @@
+"""MRC2014, the format of electron tomography."""
