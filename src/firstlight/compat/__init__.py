@@ -1,0 +1,1 @@
+"""Other programs' names, files and interfaces over ours."""

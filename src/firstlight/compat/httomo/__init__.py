@@ -1,0 +1,1 @@
+"""What HTTomo wrote, and how it calls things."""

@@ -1,0 +1,189 @@
+"""HTTomo's pipelines: YAML lists of methods with modules and parameters, in the present form and the first one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from firstlight.core.errors import SourceError
+
+from ..imported import Imported, JobBuilder, Sweep, read_text
+from ..tables import row
+
+_REFERENCE = re.compile(r"\$\{\{\s*(?P<id>\w+)\.side_outputs\.(?P<name>\w+)\s*\}\}")
+_AXES = {"angles": "angle", "detector_y": "row", "detector_x": "col"}
+_SAVES = ("save_to_images", "save_intermediate_data")
+_SILENT = ("calculate_stats", "data_checker", "data_reducer")
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML, and HTTomo's two tags for sweeps."""
+
+
+def _values(loader: yaml.SafeLoader, node: Any) -> Sweep:
+    found = loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else []
+    return Sweep(tuple(found), ",".join(map(str, found)))
+
+
+def _range(loader: yaml.SafeLoader, node: Any) -> Sweep:
+    found: Mapping[Any, Any] = loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else {}
+    first, last, step = (found.get(key) for key in ("start", "stop", "step"))
+    return Sweep((first,), f"{first}:{last}:{step}")
+
+
+_Loader.add_constructor("!Sweep", _values)
+_Loader.add_constructor("!SweepRange", _range)
+
+
+def recognises(path: Path) -> bool:
+    """True if a file is a pipeline."""
+    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+        return False
+    try:
+        return bool(list(methods(path)))
+    except (OSError, SourceError):
+        return False
+
+
+def methods(path: Path) -> Iterator[tuple[str, str, dict[str, Any], str]]:
+    """Module, method, parameters and id of each entry.
+
+    Raises:
+        SourceError: The file is no pipeline.
+    """
+    try:
+        content: Any = yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  (a safe loader with two more tags)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise SourceError(f"This is no YAML: {error}", field="path", value=str(path)) from None
+    if not isinstance(content, list) or not content:
+        raise _none(path)
+    for entry in cast("list[Any]", content):
+        if not isinstance(entry, Mapping):
+            raise _none(path)
+        yield _method(cast("Mapping[str, Any]", entry), path)
+
+
+def _none(path: Path) -> SourceError:
+    return SourceError(
+        "This is no pipeline of HTTomo.",
+        field="path",
+        value=str(path),
+        expected="a list of method, module_path and parameters",
+    )
+
+
+def _method(entry: Mapping[str, Any], path: Path) -> tuple[str, str, dict[str, Any], str]:
+    if "method" in entry:
+        module, method, given = entry.get("module_path", ""), entry["method"], entry.get("parameters")
+        return str(module), str(method), _mapping(given), str(entry.get("id", ""))
+    if len(entry) == 1:  # the first form: {module: {method: parameters}}
+        module, inner = next(iter(entry.items()))
+        methods_ = _mapping(inner)
+        if len(methods_) == 1:
+            method, given = next(iter(methods_.items()))
+            return str(module), method, _mapping(given), ""
+    raise _none(path)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return (
+        {str(key): item for key, item in cast("Mapping[Any, Any]", value).items()} if isinstance(value, Mapping) else {}
+    )
+
+
+def read(path: Path) -> Imported:
+    """The job of a pipeline.
+
+    Raises:
+        SourceError: The file is no pipeline.
+    """
+    builder = JobBuilder("HTTomo", "httomo")
+    found: dict[str, str] = {}  # id of a method that finds something, to our step
+    for module, method, given, name in methods(path):
+        if method == "standard_tomo":
+            _load(builder, given)
+        elif method in _SAVES:
+            builder.remarks.append(f"{method}: the result is written as HDF5; other formats are other sinks.")
+        elif method not in _SILENT:
+            _step(builder, module, method, given, found)
+            if name and builder.steps:
+                found[name] = str(builder.steps[-1].get("name", builder.steps[-1]["use"]))
+    return builder.finish(path.stem)
+
+
+def _step(builder: JobBuilder, module: str, method: str, given: dict[str, Any], found: Mapping[str, str]) -> None:
+    full = f"{module}.{method}"
+    program = "tomopy" if module.startswith("tomopy") else "httomo"
+    name = f"recon:{given.get('algorithm')}" if full == "tomopy.recon.algorithm.recon" else full
+    known = row(program, name)
+    if known is None:
+        builder.add(full, {})
+        return
+    held = {
+        key: match for key, value in given.items() if isinstance(value, str) and (match := _REFERENCE.search(value))
+    }
+    log = given.pop("minus_log", None) if known.ours == "flat_field" else None
+    builder.add_row(known, {key: value for key, value in given.items() if key not in held})
+    for key, match in held.items():
+        ours, step = known.parameters.get(key), found.get(match["id"])
+        if ours == "center" and (step or builder.center):
+            builder.steps[-1]["center"] = {"from": step or builder.center}
+        elif ours is not None:
+            builder.remarks.append(f"{full}: {key} = {match[0]} is not carried over.")
+    if log is True:
+        builder.append({"use": "minus_log"})
+
+
+def _load(builder: JobBuilder, given: Mapping[str, Any]) -> None:
+    data, key = given.get("data_path"), given.get("image_key_path")
+    if key in (None, "None") and str(data).strip("/").startswith("exchange/"):
+        builder.source = {"use": "dxfile", "path": builder.source["path"]}
+    else:
+        named = {"data": data, "image_key": key}
+        builder.source |= {ours: str(value) for ours, value in named.items() if value not in (None, "auto")}
+    _angles(builder, given.get("rotation_angles"))
+    for stream in ("darks", "flats"):
+        if given.get(stream):
+            builder.remarks.append(
+                f"standard_tomo: {stream} = {given[stream]!r} is not carried over; the source has options for it."
+            )
+    _preview(builder, given.get("preview"))
+
+
+def _angles(builder: JobBuilder, given: Any) -> None:
+    told = _mapping(given)
+    if isinstance(told.get("data_path"), str):
+        builder.source["angles"] = told["data_path"]
+        return
+    user = _mapping(told.get("user_defined"))
+    try:
+        start, stop, total = float(user["start_angle"]), float(user["stop_angle"]), int(user["angles_total"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return
+    if total > 1:  # both ends are included there, the end is left out here
+        builder.source["angles"] = f"{start:g}:{stop + (stop - start) / (total - 1):.12g}"
+
+
+def _preview(builder: JobBuilder, given: Any) -> None:
+    for theirs, ours in _AXES.items():
+        part = _mapping(given).get(theirs)
+        if part == "mid":
+            builder.only[ours] = "mid-1:mid+2"
+        elif isinstance(part, Mapping):
+            ends = [_end(cast("Mapping[str, Any]", part), name) for name in ("start", "stop")]
+            if any(ends):
+                builder.only[ours] = ":".join(ends)
+    if isinstance(given, list):
+        builder.remarks.append(
+            f"standard_tomo: preview = {given!r} is not carried over; 'only' takes START:STOP by axis."
+        )
+
+
+def _end(part: Mapping[str, Any], name: str) -> str:
+    value, offset = part.get(name), part.get(f"{name}_offset")
+    base = {"begin": "start", None: ""}.get(value, str(value)) if not isinstance(value, list | dict) else ""
+    return f"{base}{int(offset):+d}" if isinstance(offset, int) and offset and base else base

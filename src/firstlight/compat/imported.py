@@ -1,0 +1,159 @@
+"""Jobs that are put together from another program's steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from firstlight.core.errors import JobError, SourceError
+from firstlight.core.job import parse_job
+
+from .tables import Row, row
+
+LARGEST = 2**20
+"""Bytes of the largest file of settings."""
+SCAN = "scan.nxs"
+"""Stands for the recorded scan, where the settings do not name it."""
+_SIDE = ("find_center", "find_center_360", "find_center_rows", "find_overlap")
+"""Steps that measure: what comes after them takes what came before them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A job, and what could not be carried over."""
+
+    program: str
+    job: dict[str, Any]
+    remarks: tuple[str, ...]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of settings.
+
+    Raises:
+        SourceError: It is too large, or no text.
+    """
+    if path.stat().st_size > LARGEST:
+        raise SourceError(
+            "The file is too large for settings.", field="path", value=str(path), expected=f"at most {LARGEST} byte"
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SourceError("The file is no text.", field="path", value=str(path)) from None
+
+
+@dataclass(slots=True)
+class JobBuilder:
+    """Collects steps in their order, and remarks on what could not be carried over."""
+
+    program: str
+    table: str
+    source: dict[str, Any] = field(default_factory=lambda: {"use": "nxtomo", "path": SCAN})
+    only: dict[str, str] = field(default_factory=dict[str, str])
+    steps: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    remarks: list[str] = field(default_factory=list[str])
+    center: str | None = None
+    """The step that found the rotation axis, once there is one."""
+    _main: str | None = None
+    _measured: bool = False
+
+    def add(self, name: str, given: Mapping[str, Any]) -> bool:
+        """Add our step for one of theirs; False if there is none, which is then a remark."""
+        found = row(self.table, name)
+        if found is None:
+            self.remarks.append(
+                f"{name}: there is no counterpart; see 'firstlight list operators', or use the step 'call'."
+            )
+            return False
+        self.add_row(found, given)
+        return True
+
+    def add_row(self, found: Row, given: Mapping[str, Any]) -> None:
+        """Add our step for one of theirs."""
+        step, remarks = found.step({key: self._first(found.name, key, value) for key, value in given.items()})
+        self.remarks += remarks
+        self.append(step)
+
+    def append(self, step: dict[str, Any]) -> None:
+        """Add a step of ours, under a name that is free."""
+        taken = {each.get("name", each["use"]) for each in self.steps}
+        name = step["use"]
+        number = 2
+        while name in taken:
+            name, number = f"{step['use']}_{number}", number + 1
+        if name != step["use"]:
+            step = {"use": step["use"], "name": name, **{k: v for k, v in step.items() if k != "use"}}
+        if self._measured and self._main is not None:
+            step["inputs"] = [self._main]
+        self.steps.append(step)
+        if step["use"] in _SIDE:
+            self._measured = True
+            self.center = name if step["use"].startswith("find_center") else self.center
+            self._main = self._main or "source"
+        else:
+            self._main, self._measured = name, False
+
+    def _first(self, name: str, key: str, value: Any) -> Any:
+        """The first of several values, with a remark on how to try them all."""
+        swept = sweep_of(value)
+        if swept is None:
+            return value
+        self.remarks.append(
+            f"{name}: {key} has several values; to try them all: firstlight sweep JOB STEP.PARAMETER={swept[1]}"
+        )
+        return swept[0]
+
+    def finish(self, name: str) -> Imported:
+        """The job with a sink for what the last step gives; steps that do not fit yet are remarks."""
+        job: dict[str, Any] = {"name": name, "source": self.source}
+        if self.only:
+            job["only"] = self.only
+        job["steps"] = self.steps
+        last = self._main if self._main not in (None, "source") else (self.center or "source")
+        job["sinks"] = [{"use": "hdf5", "of": last, "path": f"{name}_rec.nxs"}]
+        if self.source.get("path") == SCAN:
+            self.remarks.append("The scan is not named: give it with --set source.path=FILE, or in the job.")
+        try:
+            parse_job(job)
+        except JobError as error:
+            self.remarks += error.problems
+        return Imported(self.program, job, tuple(dict.fromkeys(self.remarks)))
+
+
+_NUMBER = r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*"
+_LIST = re.compile(rf"{_NUMBER}(?:;{_NUMBER})+;?")
+_RANGE = re.compile(rf"({_NUMBER}):({_NUMBER}):({_NUMBER});?")
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Several values of one parameter, as a file of settings has them."""
+
+    values: tuple[Any, ...]
+    text: str
+    """As our command line writes it."""
+
+
+def sweep_of(value: Any) -> tuple[Any, str] | None:
+    """The first value of a sweep and how we write it, or None if the value is a plain one."""
+    if isinstance(value, Sweep):
+        return (value.values[0], value.text) if value.values else (None, value.text)
+    if not isinstance(value, str):
+        return None
+    if _LIST.fullmatch(value):
+        numbers = [_number(part) for part in value.strip("; ").split(";")]
+        return numbers[0], ",".join(map(str, numbers))
+    matched = _RANGE.fullmatch(value)
+    if matched and value.strip().endswith(";"):
+        first, last, step = map(_number, matched.groups())
+        return first, f"{first}:{last}:{step}"
+    return None
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number

@@ -1,0 +1,1 @@
+"""What Savu wrote, and how it calls things."""

@@ -1,0 +1,165 @@
+"""Savu's process lists: HDF5 files with one group for each plugin, whose parameters are JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from firstlight.connectors.hdf5.files import is_dataset, is_group, lookup, open_file, text
+from firstlight.core.errors import SourceError
+
+from ..imported import LARGEST, Imported, JobBuilder
+from ..tables import row
+
+PLUGINS = "entry/plugin"
+MOST = 1000
+"""Plugins that are read at most."""
+_NATURAL = re.compile(r"\d+|\D+")
+_PATHS = ("data_path", "image_key_path")
+
+
+def recognises(path: Path) -> bool:
+    """True if a file is a process list."""
+    try:
+        with path.open("rb") as file:
+            if file.read(8) != b"\x89HDF\r\n\x1a\n":
+                return False
+        with open_file(path) as file:
+            return is_group(lookup(file, PLUGINS))
+    except (OSError, SourceError):
+        return False
+
+
+def read(path: Path) -> Imported:
+    """The job of a process list.
+
+    Raises:
+        SourceError: It can not be read, or holds no plugins.
+    """
+    builder = JobBuilder("Savu", "savu")
+    for name, active, given in plugins(path):
+        if not active:
+            builder.remarks.append(f"{name} is switched off in the list, and left out.")
+        elif name.endswith("Loader"):
+            _load(builder, name, given)
+        elif name.endswith("Saver"):
+            builder.remarks.append(f"{name}: the result is written as HDF5; other formats are other sinks.")
+        else:
+            _step(builder, name, given)
+    return builder.finish(path.stem)
+
+
+def plugins(path: Path) -> Iterator[tuple[str, bool, dict[str, Any]]]:
+    """Name, whether it is switched on, and parameters of each plugin, in order.
+
+    Raises:
+        SourceError: It can not be read.
+    """
+    with open_file(path) as file:
+        found = lookup(file, PLUGINS)
+        if not is_group(found) or len(found) > MOST:
+            raise SourceError(
+                "This is no process list.", field="path", value=str(path), expected=f"a group '{PLUGINS}'"
+            )
+        keys = sorted(map(str, found), key=_order)
+        entries = [(key, lookup(found, key)) for key in keys]
+        for key, entry in entries:
+            if not is_group(entry):
+                continue
+            name = re.sub(r"\s+", "", text(lookup(entry, "name")) or "")
+            if not name:
+                raise SourceError(f"Plugin {key} of the list has no name.", field="name", value=str(path))
+            active = lookup(entry, "active")
+            on = (
+                bool(active[()].ravel()[0])
+                if is_dataset(active) and active.size and active.dtype.kind in "biu"
+                else True
+            )
+            yield name, on, _parameters(entry, name, path)
+
+
+def _order(key: str) -> list[tuple[int, int, str]]:
+    """The order of the list: numbers by value, letters behind them (1, 2, 3, 3a, 10)."""
+    parts = _NATURAL.findall(key.strip())
+    return [(0, int(part), "") if part.isdecimal() and len(part) < 18 else (1, 0, part) for part in parts]
+
+
+def _parameters(entry: Any, name: str, path: Path) -> dict[str, Any]:
+    told = lookup(entry, "data")
+    content = (text(told) if is_dataset(told) and told.size == 1 else None) or "{}"
+    try:
+        found = json.loads(content) if len(content) <= LARGEST else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, Mapping):
+        raise SourceError(
+            f"The parameters of '{name}' can not be read.",
+            field="data",
+            value=content[:80],
+            expected=f"JSON in {path.name}",
+        )
+    return {str(key): value for key, value in cast("Mapping[Any, Any]", found).items()}
+
+
+def _load(builder: JobBuilder, name: str, given: Mapping[str, Any]) -> None:
+    if name == "DxchangeLoader":
+        builder.source = {"use": "dxfile", "path": builder.source["path"]}
+    elif name == "SavuNexusLoader":
+        builder.source = {"use": "hdf5", "path": builder.source["path"]}
+    elif name == "ImageLoader":
+        builder.source = {"use": "tiff", "path": "projections", "darks": "darks", "flats": "flats"}
+        builder.remarks.append("ImageLoader: name the folders of projections, darks and flats in the source.")
+    elif name == "NxtomoLoader":
+        for theirs, ours in (("data_path", "data"), ("image_key_path", "image_key")):
+            if given.get(theirs):
+                builder.source[ours] = str(given[theirs])
+    else:
+        builder.remarks.append(f"{name}: this loader is not known; the source is taken to be NXtomo.")
+    for key in ("dark", "flat", "angles", "3d_to_4d", "ignore_flats"):
+        if given.get(key) not in (None, False, [], "None", [None, None, 1]):
+            builder.remarks.append(
+                f"{name}: {key} = {given[key]!r} is not carried over; the source has options for it."
+            )
+    _preview(builder, given.get("preview"))
+
+
+_AXES = ("angle", "row", "col")
+
+
+def _preview(builder: JobBuilder, preview: Any) -> None:
+    """Cut the same part out: start:stop:step with mid and end means the same to both."""
+    entries = cast("list[Any]", preview) if isinstance(preview, list) else []
+    for label, entry in zip(_AXES, entries, strict=False):
+        told = re.sub(r"\s+", "", str(entry))
+        if told in (":", ""):
+            continue
+        parts = told.split(":")
+        if len(parts) <= 3 and all(re.fullmatch(r"(start|mid|end|\d+)?([+-]\d+)*", part) for part in parts):
+            builder.only[label] = told
+        else:
+            builder.remarks.append(
+                f"preview: '{told}' along {label} is not carried over; 'only' takes START:STOP:STEP."
+            )
+
+
+def _step(builder: JobBuilder, name: str, given: Mapping[str, Any]) -> None:
+    algorithm = given.get("algorithm")
+    found = row("savu", f"{name}:{algorithm}") if isinstance(algorithm, str) else None
+    found = found or row("savu", name)
+    if found is None:
+        builder.add(f"{name}:{algorithm}" if algorithm else name, {})
+        return
+    reconstructs = "centre_of_rotation" in found.parameters
+    if reconstructs and given.get("log", True) is True:
+        builder.append({"use": "minus_log"})
+    builder.add_row(found, {key: value for key, value in given.items() if not _empty(key, value)})
+    if reconstructs and builder.center is not None:
+        builder.steps[-1]["center"] = {"from": builder.center}
+
+
+def _empty(key: str, value: Any) -> bool:
+    """Savu's way of saying that a value comes from elsewhere: a centre of 0, or None as text."""
+    return value in (None, "None", "") or (key in ("centre_of_rotation", "center") and value in (0, 0.0, "0.0"))

@@ -1,0 +1,1 @@
+"""What tofu wrote, and how it calls things."""

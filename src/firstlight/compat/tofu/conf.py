@@ -1,0 +1,137 @@
+"""tofu's configuration files (``reco.conf``): sections of options, of which ``tofu reco`` and ``tofu tomo`` make a chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..imported import Imported, JobBuilder
+from ..settings import Settings, has_section, read_settings
+from ..tables import row
+
+_SECTIONS = ("flat-correction", "general-reconstruction", "tomographic-reconstruction", "retrieve-phase", "fbp")
+_FILTERS = {"ramp": "ram-lak", "ramp-fromreal": "ram-lak", "butterworth": "butterworth", "hamming": "hamming"}
+_HARMLESS = frozenset(
+    "verbose log output output-bitdepth output-bytes-per-file output-minimum output-maximum gpus burst dry-run enable-tracing "
+    "slice-memory-coeff slices-per-device data-splitting-policy num-gpu-threads compute-type result-type store-type reduction-mode "
+    "fix-nan-and-inf projection-padding-mode projection-crop-after retrieval-padding-mode pass-size config x-region y-region region "
+    "z-parameter bitdepth retries retry-timeout width input height number".split()
+)
+_GEOMETRY = (
+    "axis-angle-x",
+    "axis-angle-y",
+    "source-position-y",
+    "detector-angle-x",
+    "detector-angle-y",
+    "detector-angle-z",
+    "volume-angle-x",
+    "volume-angle-y",
+    "volume-angle-z",
+)
+
+
+def recognises(path: Path) -> bool:
+    """True if a file has sections of tofu."""
+    return has_section(path, _SECTIONS)
+
+
+def read(path: Path) -> Imported:
+    """The job of a configuration.
+
+    Raises:
+        SourceError: It is no file of settings, or a value in it is no number.
+    """
+    given = read_settings(path)
+    builder = JobBuilder("tofu", "tofu")
+    _source(builder, given)
+    if given.text("flats") or given.text("darks"):
+        builder.add("flat-field-correct", {})
+        builder.remarks.remove("flat-field-correct: absorption-correct: add minus_log.")
+    if given.text("flats2"):
+        builder.remarks.append("flats2: name both sets in 'flats'; frames between two sets get what lies between them.")
+    phase = _phase(builder, given)
+    if given.flag("absorptivity") and not phase:
+        builder.append({"use": "minus_log"})
+    _reconstruct(builder, given)
+    given.remark_on_rest(builder, _HARMLESS)
+    return builder.finish(path.stem)
+
+
+def _source(builder: JobBuilder, given: Settings) -> None:
+    builder.source = {"use": "tiff", "path": given.text("projections") or "projections"}
+    for stream in ("darks", "flats"):
+        named = given.text(stream)
+        if named:
+            builder.source[stream] = named
+    overall = given.number("overall-angle")
+    builder.source["angles"] = f"0:{360.0 if overall is None else overall:g}"
+    pixel = given.number("pixel-size")
+    if pixel is not None:
+        builder.source["pixel"] = f"{pixel:g} m"
+    _cut(builder, given, "row", "y", "height", "y-step")
+    _cut(builder, given, "angle", "start", "number", "step")
+
+
+def _cut(builder: JobBuilder, given: Settings, label: str, first: str, count: str, step: str) -> None:
+    start, length, stride = (given.number(name) for name in (first, count, step))
+    if not start and not length and (stride or 1) == 1:
+        return
+    begin = int(start or 0)
+    stop = f"{begin + int(length)}" if length else ""
+    builder.only[label] = f"{begin}:{stop}" + (f":{int(stride)}" if stride and stride != 1 else "")
+
+
+def _phase(builder: JobBuilder, given: Settings) -> bool:
+    energy, distance = given.number("energy"), given.text("propagation-distance")
+    method, rate = given.text("retrieval-method") or "tie", given.number("regularization-rate")
+    threshold = given.number("thresholding-rate")
+    if energy is None or distance is None:
+        return False  # as tofu has it: without both there is no phase retrieval, whatever else is set
+    known = row("tofu", f"retrieve-phase:{method}")
+    if known is None:
+        builder.add(f"retrieve-phase:{method}", {})
+        return False
+    step: dict[str, Any] = {"use": known.ours, **known.set, "energy": f"{energy:g} keV"}
+    distances = [f"{float(part):g} m" for part in distance.split(",")]
+    step["distances" if known.ours == "ctf_multidistance" else "distance"] = (
+        distances if len(distances) > 1 else distances[0]
+    )
+    step["delta_beta"] = 10 ** (2.5 if rate is None else rate)
+    if threshold is not None and "thresholding-rate" in known.parameters:
+        step[known.parameters["thresholding-rate"]] = threshold
+    builder.append(step)
+    return True
+
+
+def _reconstruct(builder: JobBuilder, given: Settings) -> None:
+    for name in _GEOMETRY:
+        if given.number(name):
+            builder.remarks.append(
+                f"{name} = {given.text(name)}: cone beam, laminography and tilts are not carried over."
+            )
+    center = given.number("center-position-x")
+    axis = given.number("axis")
+    step: dict[str, Any] = {"use": "fbp"}
+    if center is not None:
+        step["center"] = center - 0.5  # a whole number is the edge of a pixel there, its middle here
+    elif axis is not None:
+        step["center"] = axis
+        builder.remarks.append("axis: a whole number may mean the edge of a pixel in tofu; here it is its middle.")
+    else:
+        builder.append({"use": "find_center"})
+        step["center"] = {"from": "find_center"}
+    kind = given.text("projection-filter")
+    if kind in _FILTERS:
+        step["filter"] = _FILTERS[kind]
+    elif kind is not None:
+        builder.remarks.append(f"projection-filter = {kind} has no counterpart.")
+    method = given.text("method") or "fbp"
+    if method in ("sirt", "sart", "sbtv"):
+        known = row("tofu", method)
+        rounds = given.number("num-iterations")
+        step = {"use": known.ours if known else "sirt", "center": step["center"]}
+        if rounds:
+            step["iterations"] = int(rounds)
+    elif method not in ("fbp", "dfi"):
+        builder.remarks.append(f"method = {method} has no counterpart; fbp stands there instead.")
+    builder.append(step)

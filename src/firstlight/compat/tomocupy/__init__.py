@@ -1,0 +1,1 @@
+"""What tomocupy wrote, and how it calls things."""
