@@ -5,10 +5,10 @@ Layouts: a bare LZ4 block; the framing of HDF5 filter 32004 (LZ4) and of filter 
 checked before memory is taken, every block length is walked before the C code that trusts it runs, and nothing is ever
 written past the output.
 
-The C functions inside the bitshuffle library are called directly. Measured for 256 x 256 uint16 diffraction patterns on one
-core (2026-11, AVX2): 33 µs or 4.0 GB/s a frame into a buffer that is used again (28 µs in `decode_bslz4_many`); 37 µs with
-bitshuffle.decompress_lz4, which makes a new array and keeps the lock; 48 µs with the copy inside hdf5plugin (SSE2 only); 130 to 270 µs with LZ4 and
-bit transposition written in numba.
+The C functions inside the bitshuffle library are called directly. Measured for 256 x 256 uint16 diffraction patterns, time of
+one core with OpenMP kept to one thread (2026-11): 50 to 55 µs a frame, 2.5 GB/s, into a buffer that is used again; 55 to 58 µs
+with bitshuffle.decompress_lz4, which makes a new array and keeps the interpreter's lock; 43 to 49 µs with the copy inside
+hdf5plugin, which kernels may not import; 130 to 270 µs with LZ4 and bit transposition written in numba.
 """
 
 from __future__ import annotations
@@ -85,9 +85,12 @@ def decode_bslz4(stream: Any, out: Array, itemsize: int) -> None:
     block, start = _layout(source, out.nbytes, itemsize)
     if block <= 0:
         raise BrokenStream(_WHY[block])
-    if _library() is None:
+    library = _library()
+    if library is None:
         _unshuffle_without_library(source[start:], out, itemsize, block)
-    elif (code := _unshuffle(source[start:], out, itemsize, block)) <= 0:
+        return
+    _alone(library)
+    if (code := _unshuffle(source[start:], out, itemsize, block)) <= 0:
         raise BrokenStream(_WHY[code])
 
 
@@ -106,7 +109,8 @@ def decode_bslz4_many(streams: Sequence[Any], out: Array, itemsize: int) -> NDAr
         ModuleNotFoundError: bitshuffle is not installed.
     """
     good = np.zeros(len(streams), np.bool_)
-    if _library() is None:
+    library = _library()
+    if library is None:
         for at, stream in enumerate(streams):
             try:
                 decode_bslz4(stream, out[at], itemsize)
@@ -114,6 +118,7 @@ def decode_bslz4_many(streams: Sequence[Any], out: Array, itemsize: int) -> NDAr
                 continue
             good[at] = True
         return good
+    _alone(library)
     joined = np.frombuffer(b"".join([*streams, bytes(_HEADER)]), np.uint8)
     ends = np.cumsum([memoryview(stream).nbytes for stream in streams])
     _unshuffle_many(joined, ends, out, itemsize, HIGHEST_RATIO, good)
@@ -249,6 +254,13 @@ def _library() -> ctypes.CDLL | None:
         return None
     llvm.add_symbol(_SYMBOL, address)
     return library
+
+
+def _alone(library: ctypes.CDLL) -> None:
+    """Keep OpenMP, where the library was built with it, from starting threads: frames are many, and ours share them out."""
+    setter = getattr(library, "omp_set_num_threads", None)
+    if setter is not None:
+        setter(1)  # holds for the calling thread
 
 
 # ---- compiled: these run outside the interpreter's lock -------------------------------------------------------------

@@ -120,10 +120,6 @@ class Series:
         """True while the reader is so far behind that no more should be received: the detector's own buffer takes over."""
         return self.handover.nbytes + self._decoding_bytes > self._limits.memory
 
-    def due(self) -> float | None:
-        """When what is gathered must be handed on (`time.monotonic`), or None if there is nothing."""
-        return self._oldest + QUIET if self._batch else None
-
     def take(self, frame: Frame) -> None:
         """Take one frame of this series."""
         if self.over:
@@ -193,8 +189,7 @@ class Series:
         if self._stop_asked.is_set():
             self.finish("the run was stopped", stopped=True)
         now = time.monotonic()
-        due = self.due()
-        if due is not None and now >= due:
+        if self._batch and now >= self._oldest + QUIET:
             self._dispatch()
         if self._last is not None and now - self._last > self._limits.idle and not self.over:
             self.finish(f"no frame came for {self._limits.idle:g} s")

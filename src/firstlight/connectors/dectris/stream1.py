@@ -31,6 +31,7 @@ from .wire import (
     read_encoding,
 )
 
+_decode = json.JSONDecoder().decode
 LONGEST_JSON = 4 * 2**20
 _HEADER_PARTS = {"none": 1, "basic": 2, "all": 8}
 _TABLES = {"dflatfield-1.0": "flatfield", "dpixelmask-1.0": "pixel_mask", "dcountrate_table-1.0": "countrate_table"}
@@ -45,7 +46,7 @@ class Parts:
         """Start with nothing."""
         self._open: list[memoryview] = []
         self._first: dict[str, Any] = {}
-        self._described = b""
+        self._look: tuple[Any, Any, Any] = (None, None, None)
         self._like: Payload | None = None
 
     def feed(self, parts: Sequence[memoryview]) -> list[Message]:
@@ -107,14 +108,15 @@ class Parts:
         return Frame(_series(first), number(first.get("frame"), "frame", 2**32), (payload,), (), times, user)
 
     def _payload(self, description: memoryview, blob: memoryview) -> Payload:
-        """The pixels of a frame; the same description is not read twice, for it hardly changes."""
-        if description == self._described and self._like is not None:
-            found = self._like._replace(data=blob)
-            return found if found.codec else bounded(found)
+        """The pixels of a frame; what was checked once is not checked again for the next frame."""
         told = _json(description)
-        found = bounded(payload_of(blob, told.get("shape"), told.get("type"), told.get("encoding")))
-        self._described, self._like = bytes(description), found._replace(data=memoryview(b""))
-        return found
+        look = (told.get("shape"), told.get("type"), told.get("encoding"))
+        if self._like is None or look != self._look:
+            found = bounded(payload_of(blob, *look))
+            self._look, self._like = look, found._replace(data=memoryview(b""))
+            return found
+        found = self._like._replace(data=blob)
+        return found if found.codec else bounded(found)
 
 
 def _series(first: Mapping[str, Any]) -> int:
@@ -146,7 +148,7 @@ def _json(part: memoryview) -> dict[str, Any]:
     if len(part) > LONGEST_JSON:
         raise BadMessage("A JSON part is too long.", field="length", value=len(part), expected=f"{LONGEST_JSON} byte")
     try:
-        found = json.loads(bytes(part))
+        found = _decode(str(part, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"A part is no JSON: {error}.", field="part", value=bytes(part[:40])) from error
     if not isinstance(found, dict):
