@@ -162,6 +162,7 @@ def _follow(
 ) -> None:
     """Follow every ray; read along it, or write (`adjoint`)."""
     angles, rows, columns = projections.shape
+    flat = volume.reshape(-1)
     start, slope = np.empty(3), np.empty(3)
     for a in range(angles):
         for row in range(rows):
@@ -176,28 +177,22 @@ def _follow(
                         axis, steepest = d, abs(slope[d])
                 each = np.sqrt(squared) / steepest  # length of the ray from one plane to the next
                 if adjoint:
-                    _write(volume, start, slope, axis, np.float32(each * projections[a, row, col]))
+                    _write(flat, volume.shape, start, slope, axis, np.float32(each * projections[a, row, col]))
                 else:
-                    projections[a, row, col] = each * _read(volume, start, slope, axis)
+                    projections[a, row, col] = each * _read(flat, volume.shape, start, slope, axis)
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _crossing(start: Any, slope: Any, axis: Any, plane: Any) -> Any:
-    """Indices and fractions of the other two axes, where a ray crosses a plane of voxels."""
-    one, two = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
-    t = (plane - start[axis]) / slope[axis]
-    p, q = start[one] + t * slope[one], start[two] + t * slope[two]
-    i, j = int(np.floor(p)), int(np.floor(q))
-    return i, j, p - i, q - j
+def _others(axis: Any) -> Any:
+    """The other two axes."""
+    return (1 if axis == 0 else 0), (1 if axis == 2 else 2)
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def _planes(shape: Any, start: Any, slope: Any, axis: Any) -> Any:
     """First and one past the last plane on which a ray may touch a voxel."""
     low, high = 0.0, shape[axis] - 1.0
-    for d in range(3):
-        if d == axis:
-            continue
+    for d in _others(axis):
         rate = slope[d] / slope[axis]
         begin = start[d] - rate * start[axis]
         if abs(rate) < 1e-12:
@@ -209,43 +204,60 @@ def _planes(shape: Any, start: Any, slope: Any, axis: Any) -> Any:
     return int(low), int(high) + 1
 
 
+@numba.njit(nogil=True, cache=True, inline="always")
+def _stride(shape: Any, axis: Any) -> Any:
+    """Numbers from one voxel to the next along an axis of a contiguous volume."""
+    return shape[1] * shape[2] if axis == 0 else (shape[2] if axis == 1 else 1)
+
+
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _read(volume: Any, start: Any, slope: Any, axis: Any) -> Any:
-    shape = volume.shape
-    one, two = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+def _read(flat: Any, shape: Any, start: Any, slope: Any, axis: Any) -> Any:
+    """Sum along a ray of what lies between the four voxels around it in each plane."""
+    one, two = _others(axis)
+    m, n = shape[one], shape[two]
+    deep, high, wide = _stride(shape, axis), _stride(shape, one), _stride(shape, two)
+    p_step, q_step = slope[one] / slope[axis], slope[two] / slope[axis]
+    p_first, q_first = start[one] - p_step * start[axis], start[two] - q_step * start[axis]
     first, last = _planes(shape, start, slope, axis)
     total = 0.0
     for plane in range(first, last):
-        i, j, u, v = _crossing(start, slope, axis, plane)
-        for di in range(2):
-            for dj in range(2):
-                p, q = i + di, j + dj
-                if 0 <= p < shape[one] and 0 <= q < shape[two]:
-                    weight = (u if di else 1.0 - u) * (v if dj else 1.0 - v)
-                    if axis == 0:
-                        total += weight * volume[plane, p, q]
-                    elif axis == 1:
-                        total += weight * volume[p, plane, q]
-                    else:
-                        total += weight * volume[p, q, plane]
+        p, q = p_first + plane * p_step, q_first + plane * q_step
+        i, j = int(np.floor(p)), int(np.floor(q))
+        u, v = p - i, q - j
+        at = plane * deep + i * high + j * wide
+        if 0 <= i < m - 1 and 0 <= j < n - 1:
+            upper = (1.0 - v) * flat[at] + v * flat[at + wide]
+            lower = (1.0 - v) * flat[at + high] + v * flat[at + high + wide]
+            total += (1.0 - u) * upper + u * lower
+        elif -1 <= i < m and -1 <= j < n:  # on the rim: some of the four are outside
+            for di in range(2):
+                for dj in range(2):
+                    if 0 <= i + di < m and 0 <= j + dj < n:
+                        total += abs(1 - di - u) * abs(1 - dj - v) * flat[at + di * high + dj * wide]
     return total
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _write(volume: Any, start: Any, slope: Any, axis: Any, value: Any) -> None:
-    shape = volume.shape
-    one, two = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+def _write(flat: Any, shape: Any, start: Any, slope: Any, axis: Any, value: Any) -> None:
+    """The adjoint of `_read`: same places, same weights."""
+    one, two = _others(axis)
+    m, n = shape[one], shape[two]
+    deep, high, wide = _stride(shape, axis), _stride(shape, one), _stride(shape, two)
+    p_step, q_step = slope[one] / slope[axis], slope[two] / slope[axis]
+    p_first, q_first = start[one] - p_step * start[axis], start[two] - q_step * start[axis]
     first, last = _planes(shape, start, slope, axis)
     for plane in range(first, last):
-        i, j, u, v = _crossing(start, slope, axis, plane)
-        for di in range(2):
-            for dj in range(2):
-                p, q = i + di, j + dj
-                if 0 <= p < shape[one] and 0 <= q < shape[two]:
-                    weight = np.float32((u if di else 1.0 - u) * (v if dj else 1.0 - v)) * value
-                    if axis == 0:
-                        volume[plane, p, q] += weight
-                    elif axis == 1:
-                        volume[p, plane, q] += weight
-                    else:
-                        volume[p, q, plane] += weight
+        p, q = p_first + plane * p_step, q_first + plane * q_step
+        i, j = int(np.floor(p)), int(np.floor(q))
+        u, v = p - i, q - j
+        at = plane * deep + i * high + j * wide
+        if 0 <= i < m - 1 and 0 <= j < n - 1:
+            flat[at] += (1.0 - u) * (1.0 - v) * value
+            flat[at + wide] += (1.0 - u) * v * value
+            flat[at + high] += u * (1.0 - v) * value
+            flat[at + high + wide] += u * v * value
+        elif -1 <= i < m and -1 <= j < n:
+            for di in range(2):
+                for dj in range(2):
+                    if 0 <= i + di < m and 0 <= j + dj < n:
+                        flat[at + di * high + dj * wide] += abs(1 - di - u) * abs(1 - dj - v) * value

@@ -15,8 +15,10 @@ from firstlight.kernels.ellipsoids import (
     ellipsoid_table,
     line_integrals,
     plane_coordinates,
+    ray_integrals,
     voxels,
 )
+from firstlight.kernels.geometry import Motion, rays_of
 
 from .noise import BLOCK, expose, generator
 
@@ -115,8 +117,21 @@ class Scene:
     def _transmission(self, frame: int, first: int, last: int) -> Array:
         s = self.settings
         angle = np.deg2rad(s.start + s.range * frame / s.angles)
-        path = line_integrals(self.table, angle, self.heights[first:last], s.columns, center=s.axis, rays=(2, 2))[0]
+        if s.upright:
+            path = line_integrals(self.table, angle, self.heights[first:last], s.columns, center=s.axis, rays=(2, 2))[0]
+        else:
+            path = self._oblique(float(np.rad2deg(angle)), first, last)
         return np.exp(np.multiply(path, np.float32(-s.mu), out=path), out=path)
+
+    def _oblique(self, degrees: float, first: int, last: int) -> Array:
+        """(row, col) line integrals in cone beam or with a tilted axis."""
+        s = self.settings
+        distance = np.inf if s.source_distance is None or s.pixel is None else s.source_distance / (s.pixel * 1e-3)
+        motion = Motion(s.axis, (s.rows - 1) / 2, tilt=s.tilt, source_distance=distance)
+        rays = rays_of([degrees], motion)
+        corner = rays.corner + first * rays.down
+        shape = (last - first, s.columns)
+        return ray_integrals(self.table, rays.source, corner, rays.across, rays.down, shape, parallel=rays.parallel)[0]
 
     def truth(self, planes: Array) -> Array:
         """(z, y, x) float32: attenuation, averaged over 4 × 4 × 4 points of each voxel."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import MAIN, Chunk, End, Item, Scan, Stream
 from firstlight.core.errors import UnknownName
 from firstlight.core.selection import BEFORE, Positions, cut_frames, keeps_ids, moved_set
 from firstlight.core.source import Source
-from firstlight.core.units import Bytes, Degree, Hertz, Micrometre, Quantity
+from firstlight.core.units import Bytes, Degree, Hertz, Micrometre, Millimetre, Quantity
 
 if TYPE_CHECKING:
     from .scene import Scene
@@ -48,6 +48,10 @@ class PhantomSource(Source):
     """Attenuation −ln T of a ray that crosses the detector's full width in material of density 1 (the skull)."""
     center: float | None = None
     """Column of the rotation axis, counted from 0; default: the middle, (columns − 1) / 2."""
+    tilt: Annotated[Degree, Field(gt=-90, lt=90)] = 0.0
+    """Angle by which the top of the rotation axis leans towards the detector; 0 for tomography."""
+    source_distance: Annotated[Millimetre, Field(gt=0)] | None = None
+    """From the source to the rotation axis, for cone beam; needs `pixel`. Default: parallel beam."""
     counts: Annotated[float, Field(gt=0, le=60000)] = 20000.0
     """Photons per pixel and frame in the open beam: the dose."""
     noise: bool = True
@@ -91,6 +95,17 @@ class PhantomSource(Source):
     def axis(self) -> float:
         """Column of the rotation axis, counted from 0."""
         return (self.columns - 1) / 2 if self.center is None else self.center
+
+    @model_validator(mode="after")
+    def _source_is_placed(self) -> Self:
+        if self.source_distance is not None and self.pixel is None:
+            raise ValueError("source_distance needs 'pixel', the pixel size at the rotation axis, such as '5 um'")
+        return self
+
+    @property
+    def upright(self) -> bool:
+        """True for parallel beam at right angles to the rotation axis."""
+        return self.tilt == 0.0 and self.source_distance is None
 
     @property
     def mu(self) -> float:
