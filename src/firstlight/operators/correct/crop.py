@@ -8,10 +8,9 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
-from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
 
-Range = tuple[int, int]
+from .region import Range, whole_range
 
 
 @operator("row col -> row col", sentence="Frames were cropped to the rows {rows} and the columns {columns}.")
@@ -33,23 +32,7 @@ def crop(frames: Array, *, rows: Range | None = None, columns: Range | None = No
         AxesError: nothing would be left, or the region leaves the frame.
     """
     _, height, width = frames.shape
-    top, bottom = _range("rows", rows, height)
-    left, right = _range("columns", columns, width)
-    return np.ascontiguousarray(frames[:, top:bottom, left:right])
-
-
-def _range(name: str, chosen: Range | None, size: int) -> Range:
-    if chosen is None:
-        return 0, size
-    first, stop = (place + size if place < 0 else place for place in chosen)
-    if not 0 <= first < stop <= size:
-        raise AxesError(
-            "The region to keep is empty or leaves the frame.",
-            field=name,
-            value=chosen,
-            expected=f"first < stop, both from 0 to {size}",
-        )
-    return first, stop
+    return np.ascontiguousarray(frames[:, whole_range("rows", rows, height), whole_range("columns", columns, width)])
 
 
 @crop.hook("sizes")
@@ -61,8 +44,8 @@ def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | N
         if size is None:
             sizes[label] = None
         else:
-            first, stop = _range(name, chosen[name], size)
-            sizes[label] = stop - first
+            kept = whole_range(name, chosen[name], size)
+            sizes[label] = kept.stop - kept.start
     return sizes
 
 

@@ -13,7 +13,12 @@ from firstlight.kernels import median
 from firstlight.kernels.median import Outliers
 
 
-def _odd(size: int) -> int:
+def odd(size: int) -> int:
+    """Refuse a window without a middle.
+
+    Raises:
+        ValueError: `size` is even.
+    """
     if size % 2 == 0:
         raise ValueError(f"a window of {size} pixels has no middle: use {size - 1} or {size + 1}")
     return size
@@ -27,7 +32,7 @@ def remove_outliers(
     frames: Array,
     *,
     threshold: Annotated[float, Field(ge=0)],
-    size: Annotated[int, Field(ge=3, le=31), AfterValidator(_odd)] = 3,
+    size: Annotated[int, Field(ge=3, le=31), AfterValidator(odd)] = 3,
     kind: Outliers = "bright",
 ) -> Array:
     """Replace pixels that stand out of their neighbourhood by its median: zingers, hot and dead pixels.

@@ -1,0 +1,79 @@
+"""Air that is not 1 (or background that is not 0), line by line, by what both sides of the sample see."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.errors import AxesError
+from firstlight.core.operator import Operator, operator
+
+Side = Annotated[int, Field(ge=0, le=10_000)]
+
+
+@operator(
+    "col -> col",
+    sentence="Each detector line was normalised ({method}) by the air in its outermost columns ({left} left, {right} right).",
+)
+def normalize_by_sides(
+    lines: Array, *, left: Side = 5, right: Side = 5, method: Literal["divide", "subtract"] = "divide"
+) -> Array:
+    """Bring the air on both sides of every detector line to 1 (or 0), with a straight line in between.
+
+    On transmission divide: air becomes 1. After the logarithm (attenuation whose background is not 0) subtract: air
+    becomes 0. Works on frames and on sinograms. The outermost columns must see air at every angle.
+
+    Args:
+        lines: shape (line, col).
+        left: Columns of air on the left; 0 for none.
+        right: Columns of air on the right; 0 for none.
+        method: Divide by the line between both sides, or subtract it.
+
+    Returns:
+        float32 of the same shape. A side without a finite value, or not above 0 before a division, counts as the other
+        one; where neither counts, the line stays as it is.
+
+    Raises:
+        AxesError: a line is shorter than both sides, or both are 0.
+    """
+    columns = lines.shape[1]
+    if not 0 < left + right <= columns:
+        raise AxesError(
+            "There is no air on either side." if left + right == 0 else "A line is shorter than both sides.",
+            field="left",
+            value=f"{left} + {right}",
+            expected=f"1 to {columns} columns together",
+        )
+    values = np.asarray(lines, np.float32)
+    neutral = 1.0 if method == "divide" else 0.0
+    first, last = _air(values[:, :left], method), _air(values[:, columns - right :], method)
+    first, last = np.where(np.isnan(first), last, first), np.where(np.isnan(last), first, last)
+    first, last = np.nan_to_num(first, nan=neutral), np.nan_to_num(last, nan=neutral)
+    start, stop = (left - 1) / 2, columns - 1 - (right - 1) / 2
+    if left == 0 or right == 0:
+        start, stop = 0.0, 1.0  # both ends are the same: the line is level
+    slope = ((last - first) / (stop - start)).astype(np.float32)
+    air = first.astype(np.float32)[:, None] + slope[:, None] * (
+        np.arange(columns, dtype=np.float32) - np.float32(start)
+    )
+    if method == "subtract":
+        return values - air
+    return np.divide(values, air, out=values.copy(), where=air > 0)
+
+
+def _air(side: Array, method: str) -> Array:
+    """Mean of what is finite in each line; NaN where nothing is, or where it can not divide."""
+    finite = np.isfinite(side)
+    counts = finite.sum(axis=1)
+    sums = np.where(finite, side, 0).sum(axis=1, dtype=np.float64)
+    mean = np.divide(sums, counts, out=np.full(len(side), np.nan), where=counts > 0)
+    return np.where(mean > 0, mean, np.nan) if method == "divide" else mean
+
+
+@normalize_by_sides.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str | None:
+    return scan.main.unit
