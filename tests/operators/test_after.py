@@ -132,11 +132,20 @@ def test_a_circular_mask_is_a_disk_about_the_axis():
     assert abs(circular_mask(np.ones((1, 400, 400), np.float32), ratio=1.0).mean() - np.pi / 4) < 1e-3
 
 
-@pytest.mark.parametrize("size", [3, 5])
-def test_median_filter_is_scipys(size):
-    slices = RNG.random((2, 17, 23)).astype(np.float32)
+@pytest.mark.parametrize("size", [3, 5, 7, 13])
+@pytest.mark.parametrize("kind", ["float32", "uint16", "float64"])
+def test_median_filter_is_scipys(size, kind):
+    slices = (RNG.random((2, 17, 300)) * 1000).astype(kind)
     wanted = scipy.ndimage.median_filter(slices, (1, size, size), mode="nearest")
-    np.testing.assert_array_equal(denoise_median(slices, size=size), wanted)
+    found = denoise_median(slices, size=size)
+    assert found.dtype == slices.dtype
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_pixel_without_a_value_has_no_say_in_the_median():
+    slices = np.ones((1, 9, 9), np.float32)
+    slices[0, 4, 4] = np.nan
+    np.testing.assert_array_equal(denoise_median(slices), 1.0)
 
 
 def test_noise_of_a_picture_with_edges():
