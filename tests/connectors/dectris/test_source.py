@@ -392,6 +392,21 @@ class TestDectrisSource(SourceContract):
                     detector.end()
             time.sleep(0.02)
 
+    def test_stop_ends_it_promptly(self, tmp_path):
+        # what a detector has sent by then is delivered, so more may come after `stop` than from a file
+        for items_first in (0, 1):
+            source = self.make(tmp_path)
+            source.open()
+            items = source.items()
+            for _ in range(items_first):
+                next(items)
+            begin = time.monotonic()
+            source.stop()
+            source.stop()
+            list(items)
+            source.close()
+            assert time.monotonic() - begin < 5
+
     def test_the_same_again_and_close_twice(self, tmp_path):
         # how many frames share a chunk depends on when they come, so frames are compared and not chunks
         source = self.make(tmp_path)

@@ -14,9 +14,10 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.core.receiving import Limits
 
 from . import stream2
-from .series import Limits, Series, missed
+from .series import Series, missed
 from .stream1 import Parts
 from .wire import Frame, Message, SeriesEnd, SeriesStart, Stray
 
@@ -59,17 +60,20 @@ class Connection:
     Args:
         address: Where it sends.
         limits: What a series may take.
+        channel: The one threshold that is wanted; None: all.
         decoders: Threads that decode.
         join: Take a series whose header was missed, too.
     """
 
-    def __init__(self, address: Address, limits: Limits, *, decoders: int = 2, join: bool = False) -> None:
+    def __init__(
+        self, address: Address, limits: Limits, *, channel: str | None = None, decoders: int = 2, join: bool = False
+    ) -> None:
         """Connect and start receiving.
 
         Raises:
             SourceError: The address or a key is malformed.
         """
-        self.address, self._limits, self._join = address, limits, join
+        self.address, self._limits, self._channel, self._join = address, limits, channel, join
         self.connected = False
         """The detector (or a proxy) is there, and talks to us."""
         self.refused = ""
@@ -154,7 +158,7 @@ class Connection:
                     self._notice(recv_monitor_message(self._monitor))
             series = self._current
             if series is not None and not series.over and series.full:
-                series.tick_full()
+                series.tick(paused=True)
                 self._stopping.wait(0.002)
                 continue
             self._take_some()
@@ -206,7 +210,7 @@ class Connection:
         if current is not None and not current.over:
             current.finish(f"series {start.series} began")
         with self.changed:
-            self._current = self._waiting = Series(start, self._limits, self._decoders)
+            self._current = self._waiting = Series(start, self._limits, self._channel, self._decoders)
             self.changed.notify_all()
 
     def _frame(self, frame: Frame) -> None:
@@ -219,7 +223,7 @@ class Connection:
             if self.foreign == 1:
                 _log.warning("Frames of series %d are passed over: its start was not seen.", frame.series)
         else:
-            current.take(frame)
+            current.receive(frame)
 
 
 def _again(series: Series, frame: Frame) -> bool:

@@ -11,12 +11,13 @@ from pydantic import Field, PrivateAttr
 
 from firstlight.core.chunk import MAIN, Item, Scan, Stream
 from firstlight.core.errors import SourceError, Stopped
+from firstlight.core.receiving import Limits
+from firstlight.core.scan_sizes import scan_sizes
 from firstlight.core.source import Source, dark_of_level, with_dark_level
 from firstlight.core.units import Bytes, Quantity, Second
 
 from .connection import Address, Connection
-from .series import Limits, Series
-from .shape import scan_sizes
+from .series import Series
 from .wire import SeriesStart
 
 _TOLD = ("description", "detector_number", "detector_description", "detector_serial_number", "sensor_material")
@@ -94,7 +95,7 @@ class DectrisSource(Source):
         self._connection = self._lent or self.connect()
         try:
             series = self._series = self._series or self._wait_for_series(self._connection)
-            sizes = scan_sizes(series.start, self.scan_y, self.scan_x, self.arrival)
+            sizes = self._sizes(series.start)
             self._wait_for_layout(series)
             self._seen = with_dark_level(self._scan(series, sizes), self.dark_level)
             return self._seen
@@ -152,8 +153,8 @@ class DectrisSource(Source):
             )
         address = Address(self.data, self.socket, self.queue, self.server_key, secret)
         frames = None if self.scan_y is None or self.scan_x is None else self.scan_y * self.scan_x
-        limits = Limits(self.window, self.idle, self.memory, self.channel, frames)
-        return Connection(address, limits, decoders=self.decoders, join=self.join)
+        limits = Limits(self.window, self.idle, self.memory, frames)
+        return Connection(address, limits, channel=self.channel, decoders=self.decoders, join=self.join)
 
     def _wait_for_series(self, connection: Connection) -> Series:
         found = connection.wait(self.timeout, series=self.series, stopped=lambda: self._stopped)
@@ -173,6 +174,15 @@ class DectrisSource(Source):
         raise SourceError(
             f"{why} (waited {self.timeout:g} s).", field="data", value=self.data, expected="a series", next_move=move
         )
+
+    def _sizes(self, start: SeriesStart) -> dict[str, int | None]:
+        """Length per arrival axis; one trigger with several images stands for a line of the scan."""
+        config, triggers, images = start.config, start.ntrigger or 1, start.nimages or 1
+        by_line = config.get("trigger_mode") in ("ints", "exts") and triggers > 1 and images > 1
+        told = (triggers, images) if by_line and start.frames is not None else None
+        named = [f"{n} = {config[n]}" for n in ("trigger_mode", "nimages", "ntrigger") if n in config]
+        says = f"series {start.series}: " + (", ".join(named) or "by its header")
+        return scan_sizes(start.frames, self.scan_y, self.scan_x, arrival=self.arrival, told=told, says=says)
 
     def _wait_for_layout(self, series: Series) -> None:
         def known() -> bool:

@@ -1,19 +1,19 @@
-"""Where the frames of one series belong: by the detector's own number, never by arrival."""
+"""Where the frames of one acquisition belong: by the detector's own number, never by arrival."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from firstlight.core.chunk import Gap
-from firstlight.core.sequence import Placed, Sequencer
+from .chunk import Gap
+from .sequence import Placed, Sequencer
 
 
 class Places:
-    """Places the frames of one series; used by one thread.
+    """Places the frames of one acquisition; used by one thread.
 
     Args:
-        announced: The series began with a header, so that its first frame is number 0 and numbers never start over. Without
-            one, a number that falls far back opens a new epoch: that is all that holoptycho's replay tells of a new scan.
+        announced: It began with a header, so that its first frame is number 0 and numbers never start over. Without one, a
+            number that falls far back opens a new epoch: that is all that some replays tell of a new scan.
         window: How far out of order frames may come; a frame is given up after so many later ones.
         total: How many frames there will be, where that is known.
     """
@@ -22,12 +22,12 @@ class Places:
         """Start before the first frame."""
         self._announced, self._window, self.total = announced, window, total
         self._sequencer = Sequencer(bits=48, window=window, first=0 if announced or total is not None else None)
-        self._settled = 0
-        self._epoch = 0
+        self._settled: int = 0
+        self._epoch: int = 0
         self.late = 0
         """Frames that came after they had been given up."""
         self.beyond = 0
-        """Frames whose number lies beyond the end of the series."""
+        """Frames whose number lies beyond the end."""
 
     @property
     def duplicates(self) -> int:
@@ -36,7 +36,7 @@ class Places:
 
     @property
     def complete(self) -> bool:
-        """True when every frame of a series of known length has come or has been given up."""
+        """True when every frame of an acquisition of known length has come or has been given up."""
         return self.total is not None and self._settled >= self.total
 
     def take(self, number: int) -> Placed | None:
@@ -61,7 +61,7 @@ class Places:
         return found
 
     def finish(self, reason: str, *, tail: bool) -> list[Gap]:
-        """Everything that is missing now; up to the end of the series if `tail`, otherwise up to the last frame seen."""
+        """Everything that is missing now; up to the end of the acquisition if `tail`, otherwise up to the last frame seen."""
         last = self.total - 1 if tail and self.total is not None else None
         if last is None and self._sequencer.top is None:
             return []
@@ -69,5 +69,6 @@ class Places:
 
     def _settle(self, epoch: int, count: int) -> None:
         if epoch != self._epoch:
-            self._settled, self._epoch = 0, epoch
+            self._settled = 0
+        self._epoch = epoch
         self._settled += count

@@ -1,0 +1,273 @@
+"""One acquisition of a detector: frames are placed as they come, decoded by a few threads, and handed on as larger chunks."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from .arrays import Array, as_ids
+from .chunk import MAIN, Chunk, End, Gap
+from .errors import FirstlightError, SourceError
+from .handover import HandOver, Pool, lend
+from .places import Places
+
+_log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 4 * 2**20
+"""A chunk of about this size, decoded, is handed on at once."""
+DIRECT_BYTES = 2**20
+"""A plain frame of this size or more is handed on as it came: copying it would cost more than one Python call."""
+MOST_FRAMES = 512
+OLDEST = 0.02
+"""Seconds that the first frame of a chunk waits at most."""
+QUIET = 0.004
+"""Seconds without a frame after which what is there is handed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the frames of an acquisition look like."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    axes: tuple[str, ...] = ("row", "col")
+
+    @property
+    def nbytes(self) -> int:
+        """Size of one frame."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an acquisition may take."""
+
+    window: int = 64
+    """How far out of order frames may come."""
+    idle: float = 30.0
+    """Seconds without a frame after which it is over, once one came."""
+    memory: float = 256 * 2.0**20
+    """Bytes of decoded frames that may wait for the reader."""
+    frames: int | None = None
+    """Frames of the scan, where the detector does not tell."""
+
+
+Raw = TypeVar("Raw")
+"""A frame as it came."""
+Decode = Callable[[Sequence[Raw], Array], list[str | None]]
+"""Fills an array (frame, *shape) from frames as they came; for each, why it can not be, or None."""
+
+
+class Receiving(Generic[Raw]):
+    """Between the receiving thread (`take`, `tick`, `finish`), the decoders, and one reader (`handover`).
+
+    Args:
+        name: What to call it in messages, such as ``series 7``.
+        limits: What it may take.
+        decode: Decodes a batch; runs on a decoder's thread.
+        decoders: Those threads; their number is bounded.
+        announced: It began with a header (see `Places`).
+        total: Frames that the header announced.
+        layout: What frames look like, if the header tells; otherwise `learn` does.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        decode: Decode[Raw],
+        decoders: Executor,
+        *,
+        announced: bool,
+        total: int | None,
+        layout: Layout | None,
+    ) -> None:
+        """Start before the first frame."""
+        self.name, self._limits, self._decode, self._decoders = name, limits, decode, decoders
+        self.places = Places(announced=announced, window=limits.window, total=limits.frames if total is None else total)
+        self.handover = HandOver(2**62)
+        self.error: FirstlightError | None = None
+        self.changed = threading.Condition()
+        """Notified when `layout` or `over` change."""
+        self.layout: Layout | None = None
+        self.over = False
+        """No frame will be taken any more."""
+        self.why = ""
+        """Why it was over before its end."""
+        self.newest = -1
+        """Number of the frame that came last."""
+        self._pool, self._capacity = Pool(CHUNK_BYTES), 1
+        self._batch: list[tuple[Raw, int]] = []
+        self._epoch = 0
+        self._oldest = 0.0
+        self._last: float | None = None
+        self._deciding = threading.Lock()
+        self._decoding = 0
+        self._decoding_bytes = 0
+        self._rejected_for = ""
+        self._stop_asked = threading.Event()
+        if layout is not None:
+            self.learn(layout)
+
+    # ---- any thread -------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask for an early end; what has arrived is delivered."""
+        self._stop_asked.set()
+
+    # ---- the receiving thread ---------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """True while the reader is so far behind that no more should be received: the detector's own buffer takes over."""
+        return self.handover.nbytes + self._decoding_bytes > self._limits.memory
+
+    def learn(self, layout: Layout) -> None:
+        """Take note of what frames look like, once."""
+        self._capacity = min(MOST_FRAMES, max(1, CHUNK_BYTES // layout.nbytes))
+        self._pool = Pool(self._capacity * layout.nbytes)
+        with self.changed:
+            self.layout = layout
+            self.changed.notify_all()
+
+    def take(self, number: int, frame: Raw | None, reason: str = "", *, plain: memoryview | None = None) -> None:
+        """Take one frame.
+
+        Args:
+            number: Its number, from 0.
+            frame: What came; None if it is rejected.
+            reason: Why it is rejected.
+            plain: Its bytes, if they are its pixels.
+        """
+        if self.over:
+            return
+        now = self._last = time.monotonic()
+        self.newest = number
+        placed = self.places.take(number)
+        for gap in self.places.gaps():
+            self.handover.put(gap)
+        if placed is not None:
+            if placed.epoch != self._epoch:
+                self._dispatch()
+                self._epoch = placed.epoch
+            if frame is None or self.layout is None:
+                self._reject(placed.id, placed.epoch, reason)
+            elif plain is not None and self.layout.nbytes == len(plain) >= DIRECT_BYTES:
+                self._hand_on_whole(plain, self.layout, placed.id)
+            else:
+                self._gather(frame, placed.id, now)
+        if self.places.complete:
+            self.finish()
+
+    def _hand_on_whole(self, plain: memoryview, layout: Layout, place: int) -> None:
+        data = lend(np.frombuffer(plain, np.uint8)).view(layout.dtype).reshape(1, *layout.shape)
+        self.handover.put(Chunk(data=data, axes=layout.axes, ids=as_ids(place), epoch=self._epoch))
+
+    def _gather(self, frame: Raw, place: int, now: float) -> None:
+        self._oldest = self._oldest if self._batch else now
+        self._batch.append((frame, place))
+        if len(self._batch) >= self._capacity or now - self._oldest > OLDEST:
+            self._dispatch()
+
+    def tick(self, *, paused: bool = False) -> None:
+        """Hand on what has waited long enough; end when asked to, or after too long a pause.
+
+        Args:
+            paused: Nothing was received on purpose, because it is `full`: that is no pause of the detector.
+        """
+        now = time.monotonic()
+        if self._stop_asked.is_set():
+            self.finish("the run was stopped", stopped=True)
+        if paused:
+            self._last = None if self._last is None else now
+        if self._batch and now >= self._oldest + QUIET:
+            self._dispatch()
+        if self._last is not None and now - self._last > self._limits.idle and not self.over:
+            self.finish(f"no frame came for {self._limits.idle:g} s")
+
+    def finish(self, why: str = "", *, stopped: bool = False) -> None:
+        """Take no more; what is missing becomes gaps.
+
+        Args:
+            why: What ended it before its last frame.
+            stopped: The reader asked for it, so that the frames still to come are not lost.
+        """
+        if self.over:
+            return
+        self._dispatch()
+        for gap in self.places.finish(why, tail=not stopped):
+            self.handover.put(gap)
+        if why and not stopped:
+            _log.warning("The end of %s: %s.", self.name, why)
+        with self._deciding:
+            self.over, self.why = True, why
+            last = self._decoding == 0
+        if last:
+            self._close()
+        with self.changed:
+            self.changed.notify_all()
+
+    def fail(self, error: FirstlightError) -> None:
+        """Tell the reader of an error."""
+        self.error = self.error or error
+        self.finish(error.message)
+
+    def _close(self) -> None:
+        self.handover.put(End(MAIN))
+        self.handover.close()
+
+    def _dispatch(self) -> None:
+        layout, batch = self.layout, self._batch
+        if not batch or layout is None:
+            return
+        self._batch = []
+        with self._deciding:
+            self._decoding += 1
+            self._decoding_bytes += len(batch) * layout.nbytes
+        self._decoders.submit(self._work, layout, batch, self._epoch)
+
+    def _reject(self, place: int, epoch: int, reason: str) -> None:
+        if reason != self._rejected_for:
+            self._rejected_for = reason
+            _log.warning("Frame %d, and all after it for the same reason, is rejected: %s", place, reason)
+        self.handover.put(Gap(epoch, place, place, reason, "rejected"))
+
+    # ---- the decoding threads ---------------------------------------------------------------------------------------
+
+    def _work(self, layout: Layout, batch: list[tuple[Raw, int]], epoch: int) -> None:
+        try:
+            data, places = self._pixels(layout, batch, epoch)
+            if places:
+                self.handover.put(Chunk(data=data, axes=layout.axes, ids=as_ids(places), epoch=epoch))
+        except Exception as error:  # it must reach the reader, not end in a silent thread
+            _log.exception("Decoding failed.")
+            known = isinstance(error, FirstlightError)
+            self.error = error if known else SourceError(f"Decoding failed: {error}", field="data")
+            for _, place in batch:
+                self.handover.put(Gap(epoch, place, place, str(error), "rejected"))
+        finally:
+            with self._deciding:
+                self._decoding -= 1
+                self._decoding_bytes -= len(batch) * layout.nbytes
+                last = self.over and self._decoding == 0
+            if last:
+                self._close()
+
+    def _pixels(self, layout: Layout, batch: list[tuple[Raw, int]], epoch: int) -> tuple[Array, list[int]]:
+        """The frames of a batch that decode, and their places."""
+        memory = self._pool.take()[: len(batch) * layout.nbytes]
+        frames = memory.view(layout.dtype).reshape(len(batch), *layout.shape)
+        reasons = self._decode([frame for frame, _ in batch], frames)
+        for (_, place), reason in zip(batch, reasons, strict=True):
+            if reason is not None:
+                self._reject(place, epoch, reason)
+        places = [place for (_, place), reason in zip(batch, reasons, strict=True) if reason is None]
+        return (frames if len(places) == len(batch) else frames[[reason is None for reason in reasons]]), places
