@@ -6,6 +6,7 @@ frames that are written and flushed, and the final values of folds. It goes when
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from firstlight.core.record import describe_scan, versions
 from firstlight.core.sink import Sink
 
 from .describe import job_dict
+from .placed import PlacedLog
 from .placeholders import filled
 
 ENDING = ".resume"
@@ -85,6 +87,7 @@ class Checkpoint:
         """Use `open_checkpoint`."""
         self.folder, self.resumed = folder, resumed
         self.budget, self.threads = budget, threads
+        self._scratch: list[Path] = []
 
     def log(self, sink: int) -> DoneLog:
         """What a sink has written; sinks are counted as in the job."""
@@ -97,24 +100,52 @@ class Checkpoint:
             with _guarded(self.folder):
                 (self.folder / f"sink-{number}.log").touch()
 
-    def remembered(self, step: str, found: Mapping[str, Array]) -> dict[str, Array]:
-        """The final values of a fold: those of the interrupted run if it had come so far, else these, which are kept."""
-        path = self.folder / f"value-{step}.npz"
-        if path.exists():
-            with np.load(path) as saved:
-                return {name: saved[name] for name in saved.files}
-        values = {name: np.asarray(value) for name, value in found.items()}
+    def placed(self, port: str, scratch: str | None) -> PlacedLog:
+        """What lies in the scratch file of a regrouping.
+
+        Args:
+            port: What is regrouped.
+            scratch: Folder for the file; None: this one.
+        """
+        own = hashlib.blake2b(str(self.folder).encode(), digest_size=8).hexdigest()
+        file = (
+            self.folder / f"{port}.scratch" if scratch is None else Path(scratch) / f"firstlight-{own}-{port}.scratch"
+        )
+        self._scratch.append(file)
+        return PlacedLog(self.folder / f"{port}.placed", file, fresh=not self.resumed)
+
+    def saved(self, step: str) -> dict[str, Array] | None:
+        """The final values of a fold, if an interrupted run had come so far."""
+        path = self._value(step)
+        if not self.resumed or not path.exists():
+            return None
+        with np.load(path) as saved:
+            return {name: saved[name] for name in saved.files}
+
+    def keep(self, step: str, values: Mapping[str, Array]) -> None:
+        """Keep the final values of a fold.
+
+        Raises:
+            StepFailed: The disk is full.
+        """
+        path = self._value(step)
+        part = path.with_suffix(".part")
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items()}
         with _guarded(path):
-            made = path.with_suffix(".part")
-            with made.open("wb") as file:
-                np.savez(file, **values)  # pyright: ignore[reportArgumentType]
-            made.replace(path)
-        return values
+            with part.open("wb") as file:
+                np.savez(file, **arrays)
+            part.replace(path)
+
+    def _value(self, step: str) -> Path:
+        return self.folder / f"value-{step}.npz"
 
     def end(self, *, keep: bool) -> None:
         """The run is over; keep what a later run could go on with."""
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+            for file in self._scratch:
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -158,14 +189,25 @@ def open_checkpoint(plan: Plan, budget: float, threads: int) -> Checkpoint | Non
         if wanted:
             raise JobError([f"--resume: {problem}"])
         return None
-    folder = Path(str(sinks[0].location())).expanduser()
-    folder = folder.with_name(folder.name + ENDING)
+    folder = folder_of(sinks[0])
     told = identity(plan)
     if wanted:
         return _resumed(folder, told)
     if not folder.parent.is_dir() or not os.access(folder.parent, os.W_OK):
         return None  # the sink will say what is wrong
     return Checkpoint(folder, resumed=False, budget=budget, threads=threads)
+
+
+def folder_of(sink: Sink) -> Path:
+    """The folder beside what a sink writes."""
+    path = Path(str(sink.location())).expanduser()
+    return path.with_name(path.name + ENDING)
+
+
+def checkpoint_folder(plan: Plan) -> Path | None:
+    """Where a run of this plan notes how far it has come; None where it can not be resumed."""
+    sinks = sinks_of(plan)
+    return None if _unfit(plan, sinks) else folder_of(sinks[0])
 
 
 def begin(checkpoint: Checkpoint, plan: Plan) -> None:

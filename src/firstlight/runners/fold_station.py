@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import Chunk, End, Gap
 from firstlight.core.errors import ChangeRefused, FirstlightError, StepFailed, Stopped
 from firstlight.core.fold import Fold
@@ -94,6 +95,8 @@ class FoldStation(Station):
         self._received = 0.0
         self._held: dict[str, Any] = {}
         self._ended = threading.Event()
+        checkpoint = None if planned.by_set else context.checkpoint
+        self._saved = None if checkpoint is None else checkpoint.saved(planned.name)
 
     # ---- called by other threads -------------------------------------------------------------------------------------
 
@@ -323,10 +326,8 @@ class FoldStation(Station):
         while self._refine_to_the_end():
             pass
         self._refining = False
-        outputs = self._fold.result(self._state) if self._fold.ready(self._state) else {}
+        outputs = self._final()
         if outputs:
-            if self.context.checkpoint is not None:
-                outputs = self.context.checkpoint.remembered(self._planned.name, outputs)
             self._show(outputs)
             self._hand_on(outputs, last=True)
             self.context.findings |= self._fold.findings(self._state)
@@ -348,6 +349,23 @@ class FoldStation(Station):
             self._dirty = True
             self._answer()
             self._publish_if_due()
+
+    def _final(self) -> dict[str, Array]:
+        """The result; of a run that goes on the one that it had found before, to the last bit."""
+        if self._saved is not None:
+            return self._saved
+        outputs = self._fold.result(self._state) if self._fold.ready(self._state) else {}
+        if outputs and self.context.checkpoint is not None:
+            self.context.checkpoint.keep(self._planned.name, outputs)
+        return outputs
+
+    def has(self, epoch: int, ids: Ids) -> bool:
+        """True if an interrupted run has found the result."""
+        return self._saved is not None
+
+    def skip(self, frames: int) -> None:
+        """Count frames that the result is made of."""
+        self.context.ledger(self._planned.name).done(frames)
 
     def _refine_to_the_end(self) -> bool:
         self._answer()

@@ -15,6 +15,7 @@ from firstlight.core.buffer import gaps_of
 from firstlight.core.chunk import Chunk, Gap
 from firstlight.core.plan import Cut, block_length
 
+from .placed import PlacedLog
 from .positions import position_name
 from .stores import BlockStore, MemoryBlocks, ScratchBlocks, scratch_file
 
@@ -68,15 +69,19 @@ class Gathered:
         self._epochs = np.zeros(self._frames, np.int64)
         self._coords: dict[str, Array] = {}
         self._gaps: list[Gap] = []
-        self._used = 0
+        self._free = [slice(0, self._frames)]
+        """Slots that no frame has taken, first things first."""
+        self._filled = np.zeros(self._frames, bool)
         self._made = False
         self._lock = threading.Lock()
         self.received = 0.0
+        self.log: PlacedLog | None = None
+        """Where placed frames are noted, for a run that may be interrupted."""
 
     @property
     def used(self) -> int:
         """Frames that have come."""
-        return self._used
+        return int(self._filled.sum())
 
     @property
     def _axis(self) -> int:
@@ -100,7 +105,7 @@ class Gathered:
         pieces = tuple(self._pieces())
         if self.on_disk and self.band is None:
             return ScratchBlocks(pieces, self._frames, rest, self.cut.stream.dtype, self._folder)
-        at_once = self.band is not None and self._used > 0
+        at_once = self.band is not None and bool(self._filled.any())
         return MemoryBlocks(pieces, self._frames, rest, self.cut.stream.dtype, at_once=at_once)
 
     def _pieces(self) -> Iterator[slice]:
@@ -120,17 +125,18 @@ class Gathered:
         """The same frames, to be filled with another band of their axis."""
         made = Gathered(self.cut, self.cut.bytes, None, band)
         made._ids, made._epochs, made._coords = self._ids, self._epochs, self._coords
-        made._used, made._length, made.received = self._used, self._length, self.received
+        made._filled, made._length, made.received = self._filled, self._length, self.received
         return made
 
     def runs(self, most: int) -> Iterator[tuple[slice, Ids]]:
         """Slots of frames that came one after the other and have consecutive ids, at most so many, with the ids."""
-        ids, epochs = self._ids[: self._used], self._epochs[: self._used]
-        breaks = np.flatnonzero((np.diff(ids) != 1) | (np.diff(epochs) != 0)) + 1
-        for start, stop in zip([0, *breaks.tolist()], [*breaks.tolist(), self._used], strict=True):
+        slots = np.flatnonzero(self._filled)
+        ids, epochs = self._ids[slots], self._epochs[slots]
+        breaks = np.flatnonzero((np.diff(ids) != 1) | (np.diff(epochs) != 0) | (np.diff(slots) != 1)) + 1
+        for start, stop in zip([0, *breaks.tolist()], [*breaks.tolist(), len(slots)], strict=True):
             for first in range(start, stop, most):
-                part = slice(first, min(first + most, stop))
-                yield part, ids[part]
+                last = min(first + most, stop)
+                yield slice(int(slots[first]), int(slots[last - 1]) + 1), ids[first:last]
 
     def coords_at(self, slots: slice) -> dict[str, Array]:
         """Coordinates of some frames."""
@@ -146,24 +152,60 @@ class Gathered:
     def place(self, chunk: Chunk) -> int:
         """Copy the frames of a chunk in; returns how many there was room for."""
         with self._lock:
-            start = self._used
-            count = min(len(chunk), self._frames - start)
-            if count and not self._made:
+            taken = self._take(len(chunk))
+            if taken and not self._made:
                 self._make(chunk.data.shape[1:])
-            self._used += count
             self.received = max(self.received, chunk.received)
             for name, values in chunk.coords.items():
-                if name not in self._coords:
-                    tail = np.asarray(values).shape[1:]
-                    self._coords[name] = np.full((self._frames, *tail), np.nan)
-        room = slice(start, start + count)
-        if count:
-            self._put(room, chunk, count)
-        self._ids[room] = chunk.ids[:count]
-        self._epochs[room] = chunk.epoch
+                self._coords_of(name, np.asarray(values).shape[1:])
+        done = 0
+        for slots in taken:
+            part = chunk.take(slice(done, done + slots.stop - slots.start))
+            self._put(slots, part, len(part))
+            self._note(slots, part)
+            if self.log is not None:
+                self.log.add(slots, part)
+            done += len(part)
+        return done
+
+    def _take(self, count: int) -> list[slice]:
+        """Free slots for so many frames, or for as many as there is room for."""
+        taken: list[slice] = []
+        while count and self._free:
+            free = self._free[0]
+            stop = min(free.start + count, free.stop)
+            if stop > free.start:
+                taken.append(slice(free.start, stop))
+                count -= stop - free.start
+            self._free[:1] = [slice(stop, free.stop)] if stop < free.stop else []
+        return taken
+
+    def _coords_of(self, name: str, tail: tuple[int, ...]) -> Array:
+        if name not in self._coords:
+            self._coords[name] = np.full((self._frames, *tail), np.nan)
+        return self._coords[name]
+
+    def _note(self, slots: slice, chunk: Chunk) -> None:
+        self._ids[slots] = chunk.ids
+        self._epochs[slots] = chunk.epoch
         for name, values in chunk.coords.items():
-            self._coords[name][room] = values[:count]
-        return count
+            self._coords[name][slots] = values
+        self._filled[slots] = True
+
+    def restore(self, log: PlacedLog) -> None:
+        """Take over the frames that an interrupted run has placed in the scratch file, and go on noting them there."""
+        self.log = log
+        for entry in log.entries:
+            if not self._made:
+                self._make(tuple(entry.shape))
+            slots = slice(*entry.slots)
+            self._ids[slots], self._epochs[slots], self._filled[slots] = entry.ids, entry.epoch, True
+            for name, values in entry.coords.items():
+                found = np.asarray(values)
+                self._coords_of(name, found.shape[1:])[slots] = found
+        holes = np.flatnonzero(~self._filled)
+        edges = np.flatnonzero(np.diff(holes) != 1) + 1
+        self._free = [slice(int(part[0]), int(part[-1]) + 1) for part in np.split(holes, edges) if len(part)]
 
     def _put(self, slots: slice, chunk: Chunk, count: int) -> None:
         if self._store is None:
@@ -186,11 +228,12 @@ class Gathered:
         cut = self.cut
         if cut.same_frames:
             yield from self._gaps
-        elif not self._used:
+        elif not self._filled.any():
             length = 1 if cut.along is None else cut.stream.size(cut.along)
             yield Gap(0, 0, length - 1, f"nothing came to '{'.'.join(cut.port)}'")
             return
-        order = np.lexsort((self._ids[: self._used], self._epochs[: self._used]))
+        slots = np.flatnonzero(self._filled)
+        order = slots[np.lexsort((self._ids[slots], self._epochs[slots]))]
         if cut.along is not None and cut.along in cut.stream.arrival_axes:
             yield from self._blocks_of_positions(order)
             return

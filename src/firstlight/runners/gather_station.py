@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from firstlight.core.arrays import Ids
 from firstlight.core.chunk import Chunk, End, Gap, Item
 from firstlight.core.errors import Stopped
-from firstlight.core.plan import Cut
+from firstlight.core.plan import Cut, port_name
 from firstlight.core.sizing import Regrouping
 
 from .bands import Bands
 from .context import Context
 from .gather import Gathered, surplus_of
+from .placed import PlacedLog
 from .stage import Stage
 
 
@@ -43,6 +43,7 @@ class GatherStation:
         self._cut = cut
         self._todo: list[slice] = []
         self._gathered: Gathered | None = None
+        self._log: PlacedLog | None = None
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._feed, name=f"gather-{names[0]}", daemon=True)
 
@@ -54,11 +55,30 @@ class GatherStation:
                 if bands is not None:
                     self._todo = [part for part in bands.parts if self._band_wanted(part)] or bands.parts[-1:]
                 band = self._todo[0] if self._todo else None
-                self._gathered = Gathered(self._cut, self._memory, self._folder(), band)
+                log = self._placed()
+                folder = self._context.plan.job.runner.scratch if log is None else log.scratch
+                self._gathered = Gathered(self._cut, self._memory, folder, band)
+                if log is not None:
+                    self._gathered.restore(log)
+                    self._log = log
             return self._gathered
 
-    def _folder(self) -> str | Path | None:
-        return self._context.plan.job.runner.scratch
+    def _placed(self) -> PlacedLog | None:
+        """The log of a scratch file that outlives this process, if it is to be one."""
+        checkpoint, cut = self._context.checkpoint, self._cut
+        if checkpoint is None or self._memory or cut.along not in cut.stream.frame_axes:
+            return None
+        return checkpoint.placed(port_name(cut.port), self._context.plan.job.runner.scratch)
+
+    def has(self, epoch: int, ids: Ids) -> bool:
+        """True if an interrupted run has placed all of these frames."""
+        self._open()
+        return self._log is not None and self._log.has(epoch, ids)
+
+    def skip(self, frames: int) -> None:
+        """Count frames that are placed already."""
+        for name in self._names:
+            self._context.ledger(name).done(frames)
 
     def _band_wanted(self, part: slice) -> bool:
         return self._wanted(np.arange(part.start, part.stop, dtype=np.int64))
@@ -77,7 +97,9 @@ class GatherStation:
     def put(self, item: Item) -> None:
         """Place a chunk, or start the next stage at the end of the stream."""
         gathered = self._open()
-        if isinstance(item, Chunk):
+        if isinstance(item, Chunk) and self.has(item.epoch, item.ids):
+            self.skip(len(item))
+        elif isinstance(item, Chunk):
             count = gathered.place(item if self._bands is None else self._bands.trimmed(item))
             surplus = None if count == len(item) else surplus_of(item.take(slice(count, None)))
             for name in self._names:

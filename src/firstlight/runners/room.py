@@ -13,6 +13,8 @@ from firstlight.core.job import Job
 from firstlight.core.plan import Plan
 from firstlight.core.sizing import sized
 
+from .checkpoint import checkpoint_folder
+
 SHARE = 0.7
 """Part of the free memory that a run takes if nobody says how much."""
 _CGROUP = Path("/sys/fs/cgroup")
@@ -53,10 +55,20 @@ def with_sizes(plan: Plan, budget: float, threads: int) -> Plan:
     return found
 
 
+def scratch_folder(plan: Plan) -> Path:
+    """Where scratch files go: where the user says, beside an output that can be resumed, or where temporary files go."""
+    if plan.job.runner.scratch is not None:
+        return Path(plan.job.runner.scratch)
+    folder = checkpoint_folder(plan)
+    return Path(tempfile.gettempdir()) if folder is None else folder.parent
+
+
 def _check_scratch(plan: Plan) -> None:
-    if plan.sizes is None or not plan.sizes.disk:
+    if plan.sizes is None or not plan.sizes.disk or plan.job.runner.resume:
         return
-    folder = Path(plan.job.runner.scratch or tempfile.gettempdir())
+    folder = scratch_folder(plan)
+    while not folder.exists() and plan.job.runner.scratch is None and folder != folder.parent:
+        folder = folder.parent
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
