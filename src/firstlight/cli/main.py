@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import check, cite, compare, demo, doctor, import_, init, list_, reconstruct, run, serve, show, sim, sweep
+from . import batch, check, cite, compare, demo, doctor, import_, init, list_, reconstruct, run, serve, show, sim, sweep
 from .say import settings
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command(
 app.command("serve")(serve.serve)
 app.command("reconstruct")(reconstruct.reconstruct)
 app.command("sweep")(sweep.sweep)
+app.command("batch")(batch.batch)
 app.command("cite")(cite.cite)
 app.command("compare")(compare.compare)
 app.command("init")(init.init)

@@ -1,0 +1,278 @@
+"""One job over many recorded scans: what is there, what is done already, and how each of them ended."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from firstlight.core import registry
+from firstlight.core.errors import FirstlightError, JobError, SourceError
+from firstlight.core.job import parse_job
+
+from .load import job_values, override
+from .results import read_record
+
+State = Literal["done", "skipped", "failed", "stopped"]
+Carry = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Carries a job out; gives its report (``state``, ``error``, ``values``, counts)."""
+SUMMARY = "batch"
+"""Name of the summary's files."""
+_SHARED = re.compile(r"dark|flat|white|background", re.IGNORECASE)
+"""Names of folders and files that hold no scan of their own."""
+_DEEPEST = 20
+
+
+@dataclass(slots=True)
+class Row:
+    """How one scan ended."""
+
+    scan: str
+    """Its path below the folder."""
+    state: State
+    frames: int = 0
+    lost: int = 0
+    seconds: float = 0.0
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What steps found, such as ``find_center.center``."""
+    result: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A job, and the scans below a folder."""
+
+    folder: Path
+    out: Path
+    job: dict[str, Any]
+    """Plain values, with profile, variables and overrides filled in."""
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        out: Path,
+        job: Path | Mapping[str, Any],
+        *,
+        overrides: Mapping[str, Any] | None = None,
+        darks: Path | None = None,
+        flats: Path | None = None,
+    ) -> Batch:
+        """Read the job, and give it shared darks and flats.
+
+        Args:
+            folder: Where the scans are.
+            out: Where the results go, in the same tree.
+            job: The job; the path of its source stands for each scan in turn.
+            overrides: ``step.parameter`` to value.
+            darks: A file or folder of dark frames for all scans.
+            flats: The same for flat frames.
+
+        Raises:
+            JobError: The job has mistakes, no source with a path or no sink with one, or its source takes no darks.
+            SourceError: There is no such folder.
+        """
+        if not folder.is_dir():
+            raise SourceError(
+                "There is no such folder.", field="folder", value=str(folder), next_move="Check the path."
+            )
+        values = job_values(job)
+        problems = override(values, overrides or {})
+        if problems:
+            raise JobError(problems)
+        source = _mapping(values.get("source"))
+        for name, shared in (("darks", darks), ("flats", flats)):
+            if shared is not None:
+                source[name] = str(shared.absolute())
+        use = str(source.get("use"))
+        if use in registry.names("sources") and "path" in registry.get("sources", use).model_fields:
+            source.setdefault("path", str(folder))
+        values["source"] = source
+        parsed = parse_job(values)
+        if "path" not in type(parsed.source).model_fields:
+            raise JobError([f"source '{parsed.source.use}': it reads no files, so there is nothing to go through."])
+        if not parsed.sinks or any("path" not in type(spec.sink).model_fields for spec in parsed.sinks):
+            raise JobError(
+                ["A batch needs sinks that write files, such as 'sinks: [{use: hdf5, of: fbp, path: rec.h5}]'."]
+            )
+        return cls(folder.absolute(), out.absolute(), values)
+
+    def scans(self, pattern: str | None = None) -> list[Path]:
+        """The scans below the folder, in the order of their names: what the job's source recognises, or a pattern matches.
+
+        Args:
+            pattern: Names of files or folders that count, such as ``scan_*.h5``.
+        """
+        kind = registry.get("sources", str(self.job["source"]["use"]))
+        recognises = getattr(kind, "recognises", None)
+
+        def counts(path: Path) -> bool:
+            if pattern is not None:
+                return path.match(pattern)
+            return recognises is not None and not _SHARED.search(path.stem) and bool(recognises(path))
+
+        return [*_walk(self.folder, counts, (self.out,), _DEEPEST)]
+
+    def job_for(self, scan: Path) -> dict[str, Any]:
+        """The job of one scan, with results in the same place of the other tree."""
+        place = self.out / scan.relative_to(self.folder).parent
+        sinks = [dict(sink) for sink in cast("list[dict[str, Any]]", self.job["sinks"])]
+        for sink in sinks:
+            own = Path(str(sink["path"]))
+            more = "" if len(sinks) == 1 else "_" + str(sink["of"]).replace(".", "_")
+            sink["path"] = str(place / f"{scan.stem}{more}_rec{own.suffix}")
+        return {**self.job, "name": scan.stem, "source": {**self.job["source"], "path": str(scan)}, "sinks": sinks}
+
+    def run(self, carry: Carry, scans: Sequence[Path], tell: Callable[[Row], None] = lambda row: None) -> list[Row]:
+        """Carry the job out on each scan that is not done yet; the summary is written after each.
+
+        A scan that fails does not stop the others. What is done is known by the record of the result: a complete run of
+        the same job on the same scan. What an interrupted run or another job left is written anew.
+
+        Args:
+            carry: How one job is carried out.
+            scans: Which ones.
+            tell: Called after each.
+
+        Raises:
+            KeyboardInterrupt: The user stopped it; the summary is written.
+        """
+        rows: list[Row] = []
+        try:
+            for scan in scans:
+                rows.append(self._one(scan, carry))
+                tell(rows[-1])
+                write_summary(rows, self.out)
+        finally:
+            write_summary(rows, self.out)
+        return rows
+
+    def _one(self, scan: Path, carry: Carry) -> Row:
+        name = str(scan.relative_to(self.folder))
+        job = self.job_for(scan)
+        results = [Path(str(sink["path"])) for sink in job["sinks"]]
+        row = Row(name, "failed", result=str(results[0]))
+        began = time.monotonic()
+        try:
+            wanted = parse_job(job).to_dict()
+            found = [_record_of(path) for path in results]
+            if all(_is_done(record, wanted) for record in found):
+                return _filled(row, "skipped", found[0] or {})
+            for path in results:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            report = carry(_anew(job, results))
+            row = _filled(row, "done" if report.get("state") == "done" else "failed", report)
+            if report.get("state") == "stopped":
+                row.state = "stopped"
+        except (FirstlightError, OSError) as error:
+            row.error = str(error)
+        row.seconds = time.monotonic() - began
+        return row
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"use": value}
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
+
+
+def _walk(folder: Path, counts: Callable[[Path], bool], without: Sequence[Path], depth: int) -> Iterator[Path]:
+    """What counts, deepest folders too; a folder that counts is one scan, and what lies in it is not looked at."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.is_dir():
+            continue  # links may go round in circles
+        if path in without or path.name.startswith("."):
+            continue
+        if counts(path):
+            yield path
+        elif path.is_dir() and depth > 0:
+            yield from _walk(path, counts, without, depth - 1)
+
+
+def _record_of(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_record(path) if path.exists() else None
+    except FirstlightError:
+        return None
+
+
+def _is_done(record: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+    """True for a complete run of the same job; how it was run (threads, memory, overwriting) does not count."""
+    if record is None or not record.get("complete"):
+        return False
+    return _essence(record["job"]) == _essence(wanted)
+
+
+def _essence(job: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in job.items() if name not in ("runner", "buffers", "views")}
+    sinks = [{k: v for k, v in sink.items() if k != "overwrite"} for sink in kept.get("sinks", ())]
+    return {**kept, "sinks": sinks}
+
+
+def _anew(job: dict[str, Any], results: Sequence[Path]) -> dict[str, Any]:
+    """The job, allowed to replace what an earlier run left that was not complete, or of another job."""
+    if not any(path.exists() for path in results):
+        return job
+    kinds = [registry.get("sinks", str(sink["use"])) for sink in job["sinks"]]
+    sinks = [
+        {**sink, "overwrite": True} if "overwrite" in kind.model_fields else sink
+        for sink, kind in zip(job["sinks"], kinds, strict=True)
+    ]
+    return {**job, "sinks": sinks}
+
+
+def _filled(row: Row, state: State, report: Mapping[str, Any]) -> Row:
+    counts = _mapping(report.get("counts")) or report
+    values = {
+        name: value for name, value in _mapping(report.get("values")).items() if isinstance(value, int | float | str)
+    }
+    lost = sum(int(counts.get(name) or 0) for name in ("lost", "dropped", "rejected"))
+    error = "" if state in ("done", "skipped") else str(report.get("error") or "it did not come to its end")
+    return Row(row.scan, state, int(counts.get("done") or 0), lost, 0.0, values, row.result, error)
+
+
+COLUMNS = ("scan", "state", "frames", "lost", "seconds")
+
+
+def table(rows: Sequence[Row]) -> list[list[str]]:
+    """The summary, with its head: one column for each number that steps found."""
+    found = list(dict.fromkeys(name for row in rows for name in row.values))
+    lines = [[*COLUMNS, *found, "result", "error"]]
+    for row in rows:
+        numbers = [_text(row.values.get(name)) for name in found]
+        start = [row.scan, row.state, str(row.frames), str(row.lost), f"{row.seconds:.1f}"]
+        lines.append([*start, *numbers, row.result, " ".join(row.error.split())])
+    return lines
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """The summary in columns, without the paths of results."""
+    lines = table(rows)
+    place = lines[0].index("result")
+    lines = [line[:place] + line[place + 1 :] for line in lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in lines
+    )
+
+
+def write_summary(rows: Sequence[Row], out: Path) -> None:
+    """Write ``batch.csv`` and ``batch.txt``, whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    stream = io.StringIO()
+    csv.writer(stream).writerows(table(rows))
+    for suffix, content in ((".csv", stream.getvalue()), (".txt", as_text(rows) + "\n")):
+        draft = out / f".{SUMMARY}{suffix}.part"
+        draft.write_text(content, encoding="utf-8")
+        draft.replace(out / f"{SUMMARY}{suffix}")
