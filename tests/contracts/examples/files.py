@@ -60,6 +60,14 @@ def edf(tmp_path: Path) -> Source:
     return registry.get("sources", "edf")(path=tmp_path / "scan.edf", angles=ANGLES, chunk=200)
 
 
+def hdf5_live(tmp_path: Path) -> Source:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["frames"] = FRAMES
+        file["dark"] = FRAMES[:2]
+    given = {"dataset": "frames", "darks": "dark", "angles": "0:180", "frames": 12, "chunk": 200, "every": 0.02}
+    return registry.get("sources", "hdf5_live")(path=tmp_path / "scan.h5", **given)
+
+
 def zarr_group(tmp_path: Path) -> Source:
     import zarr
 
@@ -129,6 +137,7 @@ class Raw:
 SINKS: dict[str, Callable[[], Any]] = {"tiff": Tiff, "raw": Raw, "zarr": Zarr}
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "edf": edf,
+    "hdf5_live": hdf5_live,
     "mrc": mrc,
     "nxstxm": nxstxm,
     "raw": raw,

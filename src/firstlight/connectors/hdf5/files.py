@@ -54,12 +54,20 @@ def open_file(path: Path) -> File:
             # this process has it open already, with a lock; HDF5 wants both the same way
             return h5py.File(path, "r")
         if "already open for write" in str(error):
-            return _open_swmr(path, error)
+            return open_swmr(path, error)
         raise _unreadable(path, error) from error
 
 
-def _open_swmr(path: Path, error: OSError) -> File:
-    """Open a file whose writer uses SWMR, or was killed while it did."""
+def open_swmr(path: Path, error: Exception) -> File:
+    """Open a file whose writer uses SWMR, or was killed while it did.
+
+    Args:
+        path: The file.
+        error: Why it could not be opened in the ordinary way; raised again, in words, if this fails too.
+
+    Raises:
+        SourceError: It can not be opened like this either.
+    """
     import h5py
 
     try:
@@ -68,7 +76,7 @@ def _open_swmr(path: Path, error: OSError) -> File:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> SourceError:
+def _unreadable(path: Path, error: Exception) -> SourceError:
     size = path.stat().st_size
     if "truncated" in str(error):
         return SourceError(
