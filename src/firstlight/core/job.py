@@ -46,6 +46,10 @@ class RunnerSettings(BaseModel):
     """Go on with an interrupted run: what it had finished is not done again."""
     save_all: bool = False
     """Write what each step gives beside the output."""
+    statistics: bool = False
+    """Least and greatest value, mean, standard deviation and NaNs of what each step gives."""
+    checks: bool | None = None
+    """Look for frames that are NaN, infinite, zero or saturated; default: in recorded scans, where it costs nearly nothing."""
 
     @field_validator("memory", mode="before")
     @classmethod

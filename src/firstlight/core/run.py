@@ -123,6 +123,14 @@ class Status:
     """Where the first sink writes."""
     progress: float | None = None
     """Share of the expected frames that are done, 0…1, or None for a scan without known end."""
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    """By consumer, while it runs: frames ``done`` and ``expected``, ``rate`` in frames per second, seconds ``left``."""
+    bound: str | None = None
+    """What takes longest now: ``reading``, ``computing STEP`` or ``writing OUTPUT``."""
+    statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    """By step, if asked for: min, max, mean, std, values, nan, infinite."""
+    faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    """By step and kind (nan, infinite, zero, saturated): how many frames, and the first."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,8 @@ def write_picture(path: Path, data: Array, record: Mapping[str, Any]) -> None:
         (_png if place.suffix.lower() == ".png" else _tiff)(part, data, text)
         os.replace(part, place)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise SinkError(
             f"The picture can not be written: {error.strerror or error}.", field="path", value=str(path)
         ) from error

@@ -28,11 +28,16 @@ from .checkpoint import Checkpoint
 from .describe import small_values
 from .failing import step_failed
 from .held_inputs import as_parameter, first_versions, part_of, valid_parameters
+from .watch import Watch
 
 STATION_MEMORY = 64 * MIB
 """Byte of the buffer of a station, where no budget says otherwise."""
 EVENTS = 20_000
 """Events kept for those who follow; a run may go on for days."""
+
+
+READING, WRITING = "reading", "writing "
+"""Names under which the times of the source and (with what they write) of sinks are noted."""
 
 
 @dataclass(slots=True)
@@ -88,6 +93,7 @@ class Context:
         """Events so far, those that were forgotten included."""
         self._news = threading.Condition()
         self._closed = False
+        self.watch = Watch(self.plan, self.tell)
         self.settings: dict[str, tuple[Setting, ...]] = {
             planned.name: (Setting((0, -(2**62)), planned.step),) for planned in self.plan.steps
         }
@@ -283,6 +289,7 @@ class Context:
         """Keep the (so far) final result of a fold."""
         stream = planned.outputs[output].main
         name = f"{planned.name}.{output}"
+        self.watch.result(planned, output, array)
         with self.lock:
             self.results[name] = Result(array, stream.axes, stream.unit)
             self.values.update(small_values(name, array))

@@ -134,6 +134,8 @@ def report_of(status: Status, stages: Mapping[str, Any], changes: Sequence[Chang
         "peak_memory_bytes": peak_memory(),
         "changes": [asdict(change) for change in changes],
         "values": dict(status.values),
+        "statistics": dict(status.statistics),
+        "faults": dict(status.faults),
         "result": status.result,
         "versions": versions(),
     }

@@ -23,10 +23,11 @@ from firstlight.core.view import Shown
 
 from .changes import apply_changes
 from .checkpoint import Checkpoint, begin, open_checkpoint
-from .context import Context
+from .context import READING, Context
 from .describe import job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
 from .failing import part_failed
 from .logs import EventLog
+from .progress import Progress
 from .room import budget_of, cores, with_sizes
 from .snapshot import Snapshot
 from .wiring import Wiring
@@ -88,6 +89,7 @@ class LocalRun:
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._finisher = threading.Thread(target=self._finish, name="finisher", daemon=True)
         self._over = threading.Event()
+        self._pace = Progress(job.runner.threads or cores())
         self._log = EventLog(self._context)
 
     def start(self) -> None:
@@ -122,7 +124,7 @@ class LocalRun:
         ended: set[str] = set()
         items = self.job.played.items()
         try:
-            for item in items:
+            for item in self._timed(items):
                 if self._context.failed.is_set():
                     break
                 if isinstance(item, End) and item.set is None:
@@ -135,6 +137,18 @@ class LocalRun:
         finally:
             _close(items)
             self._end_streams(ended)
+
+    def _timed(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The items, with the time that each took to come noted, and frames looked at."""
+        while True:
+            started = time.perf_counter()
+            item = next(items, None)
+            if item is None:
+                return
+            if isinstance(item, Chunk):
+                self._context.worked(READING, time.perf_counter() - started, item)
+                self._context.watch.source(item)
+            yield item
 
     def _end_streams(self, ended: set[str]) -> None:
         """Name what is missing, and end every stream that the source did not end itself."""
@@ -231,6 +245,7 @@ class LocalRun:
             ended=self._ended or time.time(),
             complete=complete,
         )
+        record |= {name: found for name, found in self._watched().items() if found}
         self.record = record
         for sink in self._wiring.sinks:
             try:
@@ -277,6 +292,10 @@ class LocalRun:
         """What can be shown."""
         return view_infos(self.plan)
 
+    def _watched(self) -> dict[str, Any]:
+        """What was seen of the data."""
+        return {"statistics": self._context.watch.statistics_of(), "faults": self._context.watch.faults_of()}
+
     @property
     def snapshots(self) -> list[Snapshot]:
         """The pictures of steps that the job asked for, as far as there are any."""
@@ -306,6 +325,9 @@ class LocalRun:
             error=None if context.error is None else str(context.error),
             result=next((place for sink in self._wiring.sinks if (place := sink.location())), None),
             progress=self._progress(consumers),
+            stages={} if self._over.is_set() else self._pace.stages(consumers, dict(context.times)),
+            bound=None if self._over.is_set() else self._pace.bound(dict(context.times)),
+            **self._watched(),
         )
 
     def _seconds(self) -> float:

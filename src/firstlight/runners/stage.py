@@ -45,7 +45,8 @@ class Stage:
         self._take = threading.Lock()
         self._idle = threading.Condition()
         self._in_flight = 0
-        self._fusions = fusions(self._maps, set(consumers))
+        apart = {(p.name, name) for p in self._maps for name in p.outputs} if context.watch.every_step else set[Port]()
+        self._fusions = fusions(self._maps, apart | set(consumers))
         name = ".".join(origin)
         self.threads = [
             threading.Thread(target=self._run, name=f"stage-{name}-{n}", daemon=True) for n in range(threads)
@@ -131,6 +132,9 @@ class Stage:
             outputs = self._outputs(item, source)
             self._context.worked(item.name, time.perf_counter() - started, source.within(0))
             found.update({(item.last.name, name): result for name, result in outputs.items()})
+            for name, result in outputs.items():
+                taken = (item.last.name, name) in self._consumers
+                self._context.watch.step(item.last, name, result.within(0), taken=taken)
         return found
 
     def _outputs(self, fusion: Fusion, chunk: Chunk) -> dict[str, Chunk]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import abstractmethod
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +18,7 @@ from firstlight.core.sink import Sink
 
 from .assemble import Assembled
 from .checkpoint import DoneLog
-from .context import STATION_MEMORY, Context
+from .context import STATION_MEMORY, WRITING, Context
 from .failing import part_failed
 from .folding import versions_of
 from .positions import expanded
@@ -142,7 +143,9 @@ class SinkStation(Station):
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Chunk):
+            started = time.perf_counter()
             self._sink.write(expanded(item, self._stream))
+            self.context.worked(f"{WRITING}{self._consumer.partition(' ')[2]}", time.perf_counter() - started, item)
             if self._log is not None and item.stream == MAIN:
                 self._log.add(item.epoch, item.ids)
         elif isinstance(item, Gap):
