@@ -63,6 +63,8 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
         for name, value in status.values.items():
             if isinstance(value, (int, float)):
                 remark(f"  {name} = {value:.6g}")
+        for line in (*faults_lines(status), *statistics_lines(status)):
+            remark(line)
         if status.result:
             remark(f"result: {status.result}")
     return DONE
@@ -113,8 +115,46 @@ def _with_bars(run: RemoteRun) -> None:
                 if name not in bars:
                     bars[name] = progress.add_task(name, total=total, rate="")
                 gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
-                progress.update(bars[name], completed=counts.done + gone, total=total, rate=rate(status))
+                progress.update(bars[name], completed=counts.done + gone, total=total, rate=pace(status, name))
             time.sleep(_LOOK)
+
+
+def faults_lines(status: Status) -> list[str]:
+    """Frames that can not be right, one line for each step and fault."""
+    return [
+        f"  warning: {step}: {found['frames']} with the fault '{kind}', the first is {found['along']} {found['first']}"
+        for step, kinds in status.faults.items()
+        for kind, found in kinds.items()
+    ]
+
+
+def statistics_lines(status: Status) -> list[str]:
+    """The statistics of each step as a table."""
+    if not status.statistics:
+        return []
+    wide = max(map(len, status.statistics))
+    names = ("min", "max", "mean", "std")
+    lines = [f"  {'':{wide}}" + "".join(f"{name:>13}" for name in names) + f"{'nan':>10}"]
+    for step, found in status.statistics.items():
+        numbers = "".join(f"{'-' if found[name] is None else format(found[name], '.5g'):>13}" for name in names)
+        lines.append(f"  {step:{wide}}{numbers}{found['nan'] + found['infinite']:>10}")
+    return lines
+
+
+def pace(status: Status, name: str) -> str:
+    """How fast one stage goes, and what all wait for."""
+    found = status.stages.get(name)
+    if found is None:
+        return rate(status)
+    return f"{found['rate']:.3g}/s" + (f", bound by {status.bound}" if status.bound else "")
+
+
+def left_line(status: Status) -> str:
+    """What the run waits for, and about how long it takes."""
+    times = [found["left"] for found in status.stages.values() if found.get("left") is not None]
+    parts = [f"bound by {status.bound}"] if status.bound else []
+    parts += [f"about {max(times):.0f} s left"] if times and max(times) >= 1 else []
+    return "".join(f", {part}" for part in parts)
 
 
 def rate(status: Status) -> str:
@@ -135,7 +175,7 @@ def status_line(status: Status) -> str:
     """One line on how a run gets on."""
     late = f", {status.latency_ms['p95']:.0f} ms late (p95)" if status.latency_ms and "p95" in status.latency_ms else ""
     left = f", {100 * status.progress:.0f} %" if status.progress is not None else ""
-    return f"{status.state}: {counts_line(status)}{left}, {rate(status)}{late}"
+    return f"{status.state}: {counts_line(status)}{left}, {rate(status)}{late}{left_line(status)}"
 
 
 def wait_until(run: RemoteRun, reached: Callable[[RunEntry], bool], timeout: float) -> bool:

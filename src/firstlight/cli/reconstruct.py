@@ -16,8 +16,11 @@ from .say import (
     RunnerOption,
     SaveAllOption,
     SetOption,
+    SnapshotOption,
+    StatisticsOption,
     parse_scale,
     parse_sets,
+    parse_watch,
     remark,
     verb,
 )
@@ -48,6 +51,8 @@ def reconstruct(
     memory: MemoryOption = None,
     resume: ResumeOption = False,
     save_all: SaveAllOption = False,
+    statistics: StatisticsOption = False,
+    snapshot: SnapshotOption = None,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
@@ -68,4 +73,5 @@ def reconstruct(
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
     overrides |= parse_scale(memory, resume=resume, save_all=save_all)
+    overrides |= parse_watch(snapshot, Path(out).absolute().parent, statistics=statistics)
     raise typer.Exit(carry_out(found.job, overrides, report, json_=json_))

@@ -17,8 +17,11 @@ from .say import (
     RunnerOption,
     SaveAllOption,
     SetOption,
+    SnapshotOption,
+    StatisticsOption,
     parse_scale,
     parse_sets,
+    parse_watch,
     verb,
 )
 
@@ -31,6 +34,8 @@ def run(
     memory: MemoryOption = None,
     resume: ResumeOption = False,
     save_all: SaveAllOption = False,
+    statistics: StatisticsOption = False,
+    snapshot: SnapshotOption = None,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
@@ -44,6 +49,7 @@ def run(
     if not job.is_file():
         raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
     overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=resume, save_all=save_all)
+    overrides |= parse_watch(snapshot, Path(), statistics=statistics)
     raise typer.Exit(carry_out(job, overrides, report, json_=json_))
 
 

@@ -39,6 +39,17 @@ ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on with a run of the same job that was interrupted: what is done stays.")
 ]
 SaveAllOption = Annotated[bool, typer.Option("--save-all", help="Write what each step gives too, beside the output.")]
+StatisticsOption = Annotated[
+    bool, typer.Option("--statistics", help="Tell least and greatest value, mean, spread and NaNs of every step.")
+]
+SnapshotOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--snapshot",
+        metavar="STEP[=FILE]",
+        help="Keep the middle frame or slice of a step: FILE ends in .tif (values) or .png (to look at); default STEP.tif.",
+    ),
+]
 RunnerOption = Annotated[
     str | None, typer.Option("--runner", metavar="NAME", help="Runner to use: 'firstlight list runners'.")
 ]
@@ -162,6 +173,15 @@ def parse_sets(
     if runner is not None:
         overrides["runner.use"] = runner
     return overrides | parse_only(only)
+
+
+def parse_watch(snapshots: Iterable[str] | None, folder: Path, *, statistics: bool) -> dict[str, str]:
+    """Overrides from ``--snapshot`` and ``--statistics``; pictures without a name go to `folder`."""
+    found = {"runner.statistics": "true"} if statistics else {}
+    for text in snapshots or ():
+        step, _, file = text.partition("=")
+        found[f"snapshots.{step.strip()}"] = str((Path(file) if file else folder / f"{step.strip()}.tif").absolute())
+    return found
 
 
 def parse_scale(memory: str | None, *, resume: bool = False, save_all: bool = False) -> dict[str, str]:

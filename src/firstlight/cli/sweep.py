@@ -14,8 +14,11 @@ from .say import (
     ReportOption,
     RunnerOption,
     SetOption,
+    SnapshotOption,
+    StatisticsOption,
     parse_scale,
     parse_sets,
+    parse_watch,
     remark,
     verb,
 )
@@ -43,6 +46,8 @@ def sweep(
     set_: SetOption = None,
     only: OnlyOption = None,
     memory: MemoryOption = None,
+    statistics: StatisticsOption = False,
+    snapshot: SnapshotOption = None,
     runner: RunnerOption = None,
     report: ReportOption = None,
     json_: JsonOption = False,
@@ -53,11 +58,12 @@ def sweep(
     from .run import carry_out
 
     overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=False, save_all=False)
+    watch = parse_watch(snapshot, out.absolute().parent, statistics=statistics)
     swept = parse_sets(sweeps)
     place = sheet or sheet_beside(out)
     job = _job(what, out, overrides)
     whole = sweep_job(job, swept, out.absolute(), overrides=overrides, sheet=place.absolute(), metric=metric)
-    raise typer.Exit(carry_out(whole, {}, report, json_=json_, tell=_tell))
+    raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=_tell))
 
 
 def _job(what: Path, out: Path, overrides: dict[str, str]) -> Path | dict[str, Any]:

@@ -166,6 +166,10 @@ def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
         except yaml.YAMLError:
             value = given  # text with a colon or a bracket, such as a PV name, is text
         part, _, parameter = target.partition(".")
+        if part == "snapshots" and parameter:
+            kept = _entries(values, "snapshots")
+            values["snapshots"] = [*kept, {"of": parameter, "path": given}]
+            continue
         if part == "name" and not parameter:
             values["name"] = value
             continue
