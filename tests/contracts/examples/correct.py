@@ -78,4 +78,13 @@ def varying_flats() -> FoldExample:
     return FoldExample(example.fold, example.scan, cut(frames, coords={"angle": ANGLES}))
 
 
-FOLDS: dict[str, Callable[[], FoldExample]] = {"eigen_flats": varying_flats}
+def dot_grid() -> FoldExample:
+    """Frames of six by seven dots, with noise."""
+    row, column = np.mgrid[:72, :84]
+    away = np.hypot((row + 6) % 12 - 6 + 0.2, (column + 6) % 12 - 6 - 0.3)
+    frames = 1000 - 600 * np.clip(4.0 - away, 0, 1) + np.random.default_rng(5).normal(0, 5, (24, 72, 84))
+    chunks = cut(frames.astype(np.uint16), coords={"angle": ANGLES})
+    return FoldExample(registry.get("operators", "find_distortion")(terms=1), scan("uint16", rows=72, cols=84), chunks)
+
+
+FOLDS: dict[str, Callable[[], FoldExample]] = {"eigen_flats": varying_flats, "find_distortion": dot_grid}
