@@ -4,7 +4,7 @@ Claim: each of our kernels is at least as fast as its best peer, on one thread, 
 with ours, each in the Python of its own environment under PEERS (see tools/bench.py); medians are compared. What bounds ours: FFTs
 (Paganin), sums over the spectrum (Vo), memory (stitch, grey values, histogram), comparisons (median).
 
-    PEERS=folder python benchmarks/steps_phase.py [--size 2048] [--rounds 3]
+    PEERS=folder python benchmarks/steps_phase.py [--size 2048] [--rounds 2]
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def make(path: Path, size: int) -> None:
     rng = np.random.default_rng(0)
     frames = np.clip(rng.normal(0.6, 0.1, (2, size, size)), 0.01, 1.2).astype(np.float32)
     width = size // 2
-    theta, turn = np.arange(0, 180.0, 180 / 720), np.arange(0, 360.0, 360 / 1440)
+    theta, turn = np.arange(0, 180.0, 180 / 360), np.arange(0, 360.0, 360 / 720)
     table, wide = ellipsoid_table(SHEPP_LOGAN_CYLINDERS, width / 2), ellipsoid_table(SHEPP_LOGAN_CYLINDERS, 0.9 * width)
     sinogram = line_integrals(table, np.deg2rad(theta), [0.0], width, center=CENTER * width)[:, 0] * np.float32(
         2 / width
@@ -119,7 +119,7 @@ def main() -> int:
     """Run, print, keep the result, and fail if the claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=2048)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--peers", type=Path, default=Path(os.environ.get("PEERS", ".peers")))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "steps_phase.json")
     chosen = parser.parse_args()

@@ -50,7 +50,20 @@ def overlapping_tiles() -> FoldExample:
     return FoldExample(fold, seen, cut(data, ("tile", "row", "col")))
 
 
+def moving() -> OperatorExample:
+    """Two short scans of a disk, whose frames jump by a column."""
+    sizes = {"time": 2, "angle": 12, "row": 16, "col": 20}
+    seen = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")})
+    x = np.arange(20) - 9.5 - RNG.integers(-1, 2, (2, 12, 1, 1))
+    y = np.arange(16)[:, None] - 7.5
+    data = (np.sqrt(np.clip(25.0 - x**2 - y**2, 0, None)) + RNG.random((2, 12, 16, 20)) / 50).astype(np.float32)
+    theta = np.broadcast_to(np.arange(12) * 15.0, (2, 12))
+    step = registry.get("operators", "align_projections").step(rounds=2, binning=1, largest=3.0)
+    return OperatorExample(step, seen, Chunk(data, ("angle", "row", "col"), np.arange(2), coords={"angle": theta}))
+
+
 OPERATORS: dict[str, Callable[[], OperatorExample]] = {
+    "align_projections": moving,
     "stitch": joining_tiles,
     "stitch_half_acquisition": half_acquisition,
 }

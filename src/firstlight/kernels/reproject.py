@@ -1,0 +1,126 @@
+"""Align projections of a sample that moved, by what a reconstruction of them says they should look like.
+
+Reconstruct, project again, register each measured projection to the computed one, move it, and repeat (Gürsoy et al. 2017):
+where projections do not fit each other, the slice shows what most of them agree on. Runs on binned frames first, which catches large
+shifts and is quick.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import ArrayLike, NDArray
+
+from firstlight.kernels.fourier import FourierFBP
+from firstlight.kernels.lanes import groups
+from firstlight.kernels.project import ParallelProjector
+from firstlight.kernels.shift import measure_shift, spectrum
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+_PARTS = 20
+"""Steps per pixel in which a shift is measured."""
+_ENOUGH = 0.05
+"""Largest change in pixels below which a level is done."""
+
+
+def moved(frames: NDArray[np.floating], shifts: F64, order: Literal[1, 3] = 3) -> F32:
+    """Frames moved so that what was at (row + down, col + right) comes to (row, col); the rim repeats.
+
+    Args:
+        frames: shape (angle, row, col).
+        shifts: shape (angle, 2): down and right in pixels.
+        order: 1 for straight lines between pixels, 3 for a cubic spline.
+    """
+    out = np.empty(frames.shape, np.float32)
+    for frame, by, result in zip(frames, shifts, out, strict=True):
+        scipy.ndimage.shift(frame, -by, output=result, order=order, mode="nearest")
+    return out
+
+
+def align_by_reprojection(
+    frames: NDArray[np.floating],
+    angles_degrees: ArrayLike,
+    *,
+    center: float | None = None,
+    rounds: int = 20,
+    largest: float = 10.0,
+    binning: int = 2,
+) -> F64:
+    """Find how far each projection lies from where a turning sample would put it.
+
+    Shifts that a sample elsewhere would cause too (a sine over the angle along columns, a constant along rows) can not
+    be seen, and are left as they are on average.
+
+    Args:
+        frames: shape (angle, row, col): line integrals, finite.
+        angles_degrees: shape (angle,), any order; half a turn at least.
+        center: column of the rotation axis once all is aligned; the middle by default.
+        rounds: rounds at each level at most.
+        largest: shifts looked for in one round, in pixels.
+        binning: pixels binned at the first level: 1, 2, 4 or 8; each next level halves it.
+
+    Returns:
+        float64 (angle, 2): down and right in pixels; `moved` takes them.
+
+    Raises:
+        ValueError: shapes that do not fit, or frames too small for the binning.
+    """
+    angles = np.asarray(angles_degrees, np.float64)
+    if frames.ndim != 3 or angles.shape != frames.shape[:1]:
+        raise ValueError(
+            f"frames have shape {frames.shape} and angles_degrees {angles.shape}; expected (angle, row, col)."
+        )
+    if min(frames.shape[1:]) < 8 * binning:
+        raise ValueError(f"frames of {frames.shape[1:]} pixels are too small to bin {binning}.")
+    middle = (frames.shape[2] - 1) / 2 if center is None else center
+    shifts = np.zeros((len(frames), 2))
+    level = binning
+    while level >= 1:
+        small = _binned(frames, level)
+        place = (middle - (level - 1) / 2) / level
+        shifts = level * _aligned(small, angles, shifts / level, place, rounds, max(2.0, largest / level))
+        level //= 2
+    return shifts
+
+
+def _binned(frames: NDArray[np.floating], factor: int) -> F32:
+    count, rows, columns = frames.shape[0], frames.shape[1] // factor, frames.shape[2] // factor
+    cut = frames[:, : rows * factor, : columns * factor].astype(np.float32)
+    return cut.reshape(count, rows, factor, columns, factor).mean(axis=(2, 4))
+
+
+def _aligned(frames: F32, angles: F64, shifts: F64, center: float, rounds: int, largest: float) -> F64:
+    """One level: shifts in its pixels."""
+    columns = frames.shape[2]
+    reconstruct = FourierFBP(angles, columns, center=center, window="hann", padding="edge")
+    projector = ParallelProjector(angles, columns, columns, center=center)
+    for _ in range(rounds):
+        current = moved(frames, shifts, order=1)
+        expected = _reprojected(current, reconstruct, projector)
+        step = np.array(
+            [
+                measure_shift(wanted, spectrum(wanted), seen, _PARTS, largest)
+                for wanted, seen in zip(expected, current, strict=True)
+            ]
+        )
+        step[:, 0] -= step[:, 0].mean()  # the sample may stand at any height
+        shifts = shifts + step
+        if np.abs(step).max() <= _ENOUGH:
+            break
+    return shifts
+
+
+def _reprojected(frames: F32, reconstruct: FourierFBP, projector: ParallelProjector) -> F32:
+    """Projections of the slices that the frames make, without what is below nothing."""
+    expected = np.empty(frames.shape, np.float32)
+    sinograms = np.ascontiguousarray(frames.transpose(1, 0, 2))
+    for part, lanes in groups(len(sinograms)):
+        slices = np.maximum(reconstruct.reconstruct(sinograms[part]), 0)
+        images = np.zeros((*slices.shape[1:], lanes), np.float32)
+        images[..., : len(slices)] = slices.transpose(1, 2, 0)
+        expected[:, part] = projector.project(images)[..., : len(slices)].transpose(0, 2, 1)
+    return expected
