@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
+from firstlight.core.errors import StepFailed
 from firstlight.jobs.load import load_job
 from firstlight.jobs.start import start
 
@@ -47,28 +49,32 @@ def job(out: Path, **runner: Any) -> dict[str, Any]:
 
 
 RUN = """
-import json, sys, time
-import firstlight.connectors.hdf5.sink as sink
-write = sink.Hdf5Sink.write
-def slowly(self, chunk):
-    write(self, chunk)
-    print("written", flush=True)
+import json, os, sys, time
+from importlib import import_module
+module, owner, name = sys.argv[2:]
+kind = getattr(import_module(module), owner)
+plain = getattr(kind, name)
+def slowly(self, *given):
+    plain(self, *given)
+    os.write(1, b"done" + bytes([10]))
     time.sleep(0.05)
-sink.Hdf5Sink.write = slowly
+setattr(kind, name, slowly)
 from firstlight.jobs.load import load_job
 from firstlight.jobs.start import start
 start(load_job(json.loads(sys.argv[1]))).finished(120)
 """
+WRITING = ("firstlight.connectors.hdf5.sink", "Hdf5Sink", "write")
+PLACING = ("firstlight.runners.placed", "PlacedLog", "add")
 
 
-def killed_after(values: Mapping[str, Any], blocks: int) -> None:
-    """Run a job in a process of its own and kill it when so many blocks are written."""
-    command = [sys.executable, "-c", RUN, json.dumps(values)]
+def killed_after(values: Mapping[str, Any], blocks: int, doing: tuple[str, str, str] = WRITING) -> None:
+    """Run a job in a process of its own and kill it when so many blocks are written (or placed in the scratch file)."""
+    command = [sys.executable, "-c", RUN, json.dumps(values), *doing]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
         if process.stdout is None:
             raise RuntimeError("no output")
         for _ in range(blocks):
-            assert process.stdout.readline().strip() == "written"
+            assert process.stdout.readline().strip() == "done"
         process.send_signal(signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
 
@@ -91,7 +97,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bits(tmp_path: Path, regroup: s
     out = tmp_path / "killed.h5"
     killed_after(job(out, regroup=regroup), blocks=7)
     assert (tmp_path / "killed.h5.resume").is_dir()
-    data, covered, complete = volume(out)
+    _, covered, complete = volume(out)
     assert not complete
     assert 0 < covered.sum() < 40
     run = finish(job(out, regroup=regroup, resume=True))
@@ -104,6 +110,43 @@ def test_a_killed_run_goes_on_and_gives_the_same_bits(tmp_path: Path, regroup: s
     assert run.counts.conserved
     assert run.status().consumers["sink fbp.data"].done == 40
     assert not (tmp_path / "killed.h5.resume").exists()
+
+
+def test_frames_that_lie_in_the_scratch_file_are_not_made_again(tmp_path: Path) -> None:
+    def chain(name: str, **runner: Any) -> dict[str, Any]:
+        values = job(tmp_path / name, regroup="disk", **runner)
+        values["steps"] = [{"use": "flat_field"}, {"use": "minus_log"}, {"use": "fbp", "center": 47.0}]
+        return values
+
+    finish(chain("whole.h5"))
+    killed_after(chain("killed.h5"), 9, PLACING)
+    assert [each.name for each in (tmp_path / "killed.h5.resume").glob("*.scratch")] == ["minus_log.data.scratch"]
+    run = finish(chain("killed.h5", resume=True))
+    stages = run.report()["stages"]
+    assert 0 < stages["flat_field + minus_log"]["frames"] <= 120 - 9 * (60_000 // (40 * 96 * 2)) + 7
+    assert run.status().consumers["fbp"].done == 120
+    assert np.array_equal(volume(tmp_path / "whole.h5")[0], volume(tmp_path / "killed.h5")[0])
+    assert not list(tmp_path.glob("**/*.scratch"))
+
+
+def test_a_full_scratch_disk_is_named_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    finish(job(tmp_path / "whole.h5", regroup="disk"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    run = start(load_job(job(tmp_path / "full.h5", regroup="memory")))
+    run.finished(120)
+    result = (tmp_path / "full.h5").stat().st_size
+    (tmp_path / "full.h5").unlink()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (result + 300_000, hard))  # room for the result, not for what is regrouped
+    try:
+        with pytest.raises(StepFailed, match="scratch") as caught:
+            finish(job(tmp_path / "full.h5", regroup="disk"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "--resume" in str(caught.value)
+    assert "runner.scratch" in str(caught.value)
+    finish(job(tmp_path / "full.h5", regroup="disk", resume=True))
+    assert np.array_equal(volume(tmp_path / "whole.h5")[0], volume(tmp_path / "full.h5")[0])
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["full.h5", "whole.h5"]
 
 
 def test_another_job_is_refused_and_the_difference_named(tmp_path: Path) -> None:
