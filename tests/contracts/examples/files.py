@@ -119,6 +119,24 @@ class Tiff:
         return read_state(sink.path).record
 
 
+class NXtomo:
+    def make(self, tmp_path: Path) -> Sink:
+        return registry.get("sinks", "nxtomo")(path=tmp_path / "out.nxs")
+
+    def read(self, sink: Any) -> Any:
+        with h5py.File(sink.path, locking=False) as file:
+            return file["entry/data/data"][()]
+
+    def missing(self, sink: Any) -> list[int]:
+        with h5py.File(sink.path, locking=False) as file:
+            return np.flatnonzero(file["entry/instrument/detector/image_key"][()] != 0).tolist()
+
+    def record(self, sink: Any) -> dict[str, Any]:
+        with h5py.File(sink.path, locking=False) as file:
+            found = file["entry/firstlight"]
+            return json.loads(found["record_final" if "record_final" in found else "record"].asstr()[()])
+
+
 class Raw:
     def make(self, tmp_path: Path) -> Sink:
         return registry.get("sinks", "raw")(path=tmp_path / "out.raw")
@@ -134,7 +152,7 @@ class Raw:
         return json.loads((sink.path.parent / "out.raw.json").read_text())["record"]
 
 
-SINKS: dict[str, Callable[[], Any]] = {"tiff": Tiff, "raw": Raw, "zarr": Zarr}
+SINKS: dict[str, Callable[[], Any]] = {"nxtomo": NXtomo, "tiff": Tiff, "raw": Raw, "zarr": Zarr}
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "edf": edf,
     "hdf5_live": hdf5_live,

@@ -15,6 +15,9 @@ PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
 ALIGNMENT = -1
 """In ``image_key_control`` alone: pictures taken to check for movement, not part of the scan."""
 
+UNKNOWN = -(2**62)
+"""Among noted ids: no frame came to this row."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameSet:
@@ -87,6 +90,30 @@ def sort_frames(key: Array) -> Sorted:
     rows = rows[(rows >= first) & (rows <= last) | (key[rows] == INVALID) | (key[rows] == ALIGNMENT)]
     valid = key[rows] == PROJECTION
     return Sorted(rows, valid, _sets(key, DARK, rows), _sets(key, FLAT, rows))
+
+
+def sort_noted(key: Array, noted: Ids) -> Sorted | None:
+    """The same for a file that notes the place of each frame in the acquisition, as our own sink does.
+
+    Args:
+        key: (frame,) as for `sort_frames`.
+        noted: (frame,) ids on the scale of the projections; `UNKNOWN` where no frame came.
+
+    Returns:
+        None where the projections are not numbered without holes: the order of the file counts then.
+    """
+    rows = np.flatnonzero(((key == PROJECTION) | (key == INVALID)) & (noted != UNKNOWN)).astype(np.int64)
+    rows = rows[np.argsort(noted[rows], kind="stable")]
+    if not len(rows) or (np.diff(noted[rows]) != 1).any():
+        return None
+    first = int(noted[rows[0]])
+    sets: dict[int, tuple[FrameSet, ...]] = {}
+    for kind in (DARK, FLAT):
+        own = np.flatnonzero((key == kind) & (noted != UNKNOWN)).astype(np.int64)
+        own = own[np.argsort(noted[own], kind="stable")]
+        ids = noted[own] - first
+        sets[kind] = tuple(FrameSet(own[start:stop], ids[start:stop]) for start, stop in runs(ids))
+    return Sorted(rows, key[rows] == PROJECTION, sets[DARK], sets[FLAT])
 
 
 def _sets(key: Array, kind: int, projections: Ids) -> tuple[FrameSet, ...]:

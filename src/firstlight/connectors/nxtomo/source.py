@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,15 +12,16 @@ from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import SourceError
 
 from ..hdf5.angles import chosen
-from ..hdf5.files import attribute, dataset, lookup, open_file, quantity, words
-from ..hdf5.frames import DatasetReader, check_numbers, recorded
+from ..hdf5.files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
+from ..hdf5.frames import DatasetReader, check_numbers, covered, recorded
 from ..hdf5.handles import Dataset, File
 from ..recorded.frames import Frames, Recording
 from ..recorded.source import RecordedSource
-from .keys import ALIGNMENT, FrameSet, check_key, sort_frames
+from .keys import ALIGNMENT, FrameSet, check_key, sort_frames, sort_noted
 from .layout import PROCESSED, Layout, broken_angles, find_layout
 
 _PIXEL = ("sample/x_pixel_size", "instrument/detector/x_pixel_size")
+_OWN_PIXEL = ("calibration/pixel",)
 _ENERGY = (
     "beam/incident_energy",
     "sample/beam/incident_energy",
@@ -81,11 +82,14 @@ class NXtomoSource(RecordedSource):
         axes = ("z", "y", "x")
         main = Stream(axes, dict(zip(axes, frames.shape, strict=True)), _dtype(frames), unit=attribute(frames, "units"))
         ids = np.arange(len(frames), dtype=np.int64)
-        return Recording(self._describe(file, layout, {MAIN: main}, {}), (Frames(DatasetReader(frames), ids, ids),))
+        part = Frames(DatasetReader(frames), ids, ids, covered(frames, 1), reason="missing in the file", kind="lost")
+        return Recording(self._describe(file, layout, {MAIN: main}, {}), (part,))
 
     def _scan(self, file: File, layout: Layout, frames: Dataset) -> Recording:
         key = self._key(file, layout, len(frames))
-        kinds = sort_frames(key)
+        noted: Any = lookup(frames.parent, "frame_id")
+        ids = np.asarray(noted[()], np.int64) if is_dataset(noted) and noted.shape == key.shape else None
+        kinds = (None if ids is None else sort_noted(key, ids)) or sort_frames(key)
         angle = self._angles(file, layout, len(frames))[kinds.rows]
         detector = {"row": frames.shape[1], "col": frames.shape[2]}
         unit = attribute(frames, "units")
@@ -143,7 +147,7 @@ class NXtomoSource(RecordedSource):
         entry = lookup(file, layout.entry or "/")
         calibration = self.known(
             {
-                "pixel": quantity(entry, _PIXEL, "m"),
+                "pixel": quantity(entry, _PIXEL, "m") or quantity(entry, _OWN_PIXEL, "um"),
                 "energy": quantity(entry, _ENERGY, "keV"),
                 "distance": quantity(entry, _DISTANCE, "m"),
             }
