@@ -61,7 +61,7 @@ class Gathered:
         self._inside = cut.along is not None and cut.along in cut.stream.frame_axes
         """The axis of the blocks lies inside a frame: frames are cut along it as they come."""
         self._store: BlockStore | None = None
-        self._length = 0
+        self._length = 0 if band is None else cut.stream.size(str(cut.along))
         """Positions along the axis of the blocks."""
         self._file: IO[bytes] | None = None
         self._data: Array = np.empty((0, *(0 for _ in cut.stream.frame_axes)), cut.stream.dtype)
