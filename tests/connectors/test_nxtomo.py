@@ -238,3 +238,59 @@ def test_virtual_frames(tmp_path):
     (tmp_path / "raw.nxs").unlink()
     with pytest.raises(SourceError, match=r"needs raw\.nxs"):
         source.open()
+
+
+def without_key(path, **images):
+    """Diamond's older layout: no key, darks and flats beside the frames."""
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry1/tomo_entry")
+        entry["definition"] = np.bytes_("NXtomo")
+        entry["instrument/detector/data"] = np.arange(6, dtype=np.float32)[:, None, None] * np.ones(
+            (1, 3, 4), np.float32
+        )
+        for name, image in images.items():
+            entry[f"instrument/detector/{name}"] = image
+        entry["data/rotation_angle"] = np.linspace(0, 180, 6)
+    return path
+
+
+def test_darks_and_flats_in_datasets_of_their_own(tmp_path):
+    path = without_key(tmp_path / "a.nxs", darkfield=np.full((3, 4), 7.0), flatfield=np.full((5, 3, 4), 9.0))
+    assert NXtomoSource.recognises(path)
+    source = NXtomoSource(path=path)
+    scan = source.open()
+    assert {name: stream.frames for name, stream in scan.streams.items()} == {MAIN: 6, "dark": 1, "flat": 5}
+    sets = {(i.stream, int(n)) for i in source.items() if isinstance(i, Chunk) and i.stream != MAIN for n in i.ids}
+    assert sets == {("dark", -1), *(("flat", n) for n in range(-5, 0))}
+    assert scan.main.dtype == "float32"
+    source.close()
+
+
+def test_darks_and_flats_in_other_files(tmp_path):
+    path = without_key(tmp_path / "a.nxs")
+    with pytest.raises(SourceError, match="no image_key"):
+        NXtomoSource(path=path).open()
+    with h5py.File(tmp_path / "flats.h5", "w") as file:
+        file["entry/images"] = np.full((4, 3, 4), 9.0)
+    source = NXtomoSource(path=path, flats="flats.h5:entry/images", dark_level=0)
+    scan = source.open()
+    assert scan.streams["flat"].frames == 4
+    assert source.read({}, "flat").sum() == 9 * 48
+    source.close()
+    with h5py.File(tmp_path / "flats.h5", "r+") as file:  # closed with the source
+        file["more"] = 1
+    for wrong in ("nowhere.h5:entry/images", "flats.h5:entry/nothing", "entry/nothing"):
+        with pytest.raises(SourceError):
+            NXtomoSource(path=path, flats=wrong).open()
+
+
+def test_flats_elsewhere_take_the_place_of_those_that_the_key_marks(tmp_path):
+    path = make(tmp_path / "a.nxs", [2, 1, 1, 0, 0, 0.0])
+    with h5py.File(path, "r+") as file:
+        file["better"] = np.full((3, 3, 4), 50.0)
+    source = NXtomoSource(path=path, flats="better", angles="0:180")
+    scan = source.open()
+    assert scan.streams["flat"].frames == 3
+    assert source.read({}, "flat").max() == 50
+    assert source.read({}, "dark").shape == (1, 3, 4)
+    source.close()

@@ -13,7 +13,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Stream
 from firstlight.core.errors import SourceError
 
-from ..recorded.frames import Frames, Recording, image_frames
+from ..recorded.frames import ArrayReader, Frames, Recording, image_frames
 from .files import dataset, is_dataset, lookup, open_file
 from .handles import Dataset, File, Group
 
@@ -55,27 +55,55 @@ class DatasetReader:
 
 
 def recorded(path: Path, record: Callable[[File], Recording]) -> Recording:
-    """Open a file, and leave it open for the recording that is found in it.
+    """Open a file, and leave it open for the recording that is found in it (as well as other files with darks and flats).
 
     Raises:
         SourceError: It can not be read, or `record` does not find what it needs.
     """
     file = open_file(path)
     try:
-        return replace(record(file), close=file.close)
+        found = record(file)
     except BaseException:
         file.close()
         raise
+    others = {part.reader.dataset.file for part in found.parts if isinstance(part.reader, DatasetReader)} - {file}
+
+    def close() -> None:
+        for each in (*others, file):
+            each.close()
+
+    return replace(found, close=close)
 
 
 def image_dataset(file: Group, path: str, name: str, main: Stream) -> Frames:
-    """Dark or flat frames of a dataset of their own.
+    """Dark or flat frames of a dataset of their own; one image counts as one frame.
+
+    Args:
+        file: The file.
+        path: Path in it, or ``FILE:PATH`` for another file, which may lie beside this one.
+        name: ``dark`` or ``flat``.
+        main: The projections.
 
     Raises:
         SourceError: The dataset is missing, or its frames do not have the shape of the data's.
     """
-    found = dataset(file, path, f"{name}s")
+    other, colon, inner = path.rpartition(":")
+    if not colon:
+        return _images(dataset(file, path, f"{name}s"), name, main)
+    place = Path(other).expanduser()
+    opened = open_file(place if place.is_absolute() or place.is_file() else Path(file.file.filename).parent / place)
+    try:
+        return _images(dataset(opened, inner, f"{name}s"), name, main)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _images(found: Dataset, name: str, main: Stream) -> Frames:
     check_numbers(found, f"{name}s")
+    if found.shape == main.frame_shape:
+        image = np.asarray(found[()])[np.newaxis]
+        return image_frames(ArrayReader(image, f"'{found.name}' in {found.file.filename}"), name, main)
     return image_frames(DatasetReader(found), name, main)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from firstlight.core.errors import SourceError
@@ -15,6 +16,11 @@ RAW, PROCESSED = "NXtomo", "NXtomoproc"
 _DATA = ("instrument/detector/data", "data/data", "data/image")
 _KEY = ("instrument/detector/image_key", "data/image_key")
 _CONTROL = ("instrument/detector/image_key_control", "data/image_key_control")
+IMAGES = {
+    "dark": ("instrument/detector/darkfield", "instrument/detector/dark_field", "data/darkfield"),
+    "flat": ("instrument/detector/flatfield", "instrument/detector/flat_field", "data/flatfield"),
+}
+"""Darks and flats in datasets of their own, where there is no key."""
 _ANGLE = (
     "sample/rotation_angle",
     "data/rotation_angle",
@@ -34,6 +40,8 @@ class Layout:
     image_key: str | None
     control: str | None
     angles: str | None
+    images: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Datasets of ``dark`` and ``flat`` frames, where there is no key."""
 
 
 def find_layout(
@@ -42,10 +50,11 @@ def find_layout(
     entry: str | None = None,
     data: str | None = None,
     image_key: str | None = None,
+    apart: bool = False,
 ) -> Layout:
     """Find the parts of a scan; what the caller names is taken as it is.
 
-    A group with ``definition`` NXtomo or NXtomoproc is preferred, then any group that holds an `image_key`.
+    With `apart`, darks and flats lie elsewhere, and no key is needed. A group with ``definition`` NXtomo or NXtomoproc is preferred, then any group that holds an `image_key`.
 
     Raises:
         SourceError: There is no such entry, or a part of it is missing; links that dangle are named.
@@ -58,7 +67,10 @@ def find_layout(
     beside = (f"{detector}/data",) if detector else ()
     found = data or _must(file, base, (*beside, *_DATA), "data")
     if key is None:
-        raise _no_key(file, base)
+        images = {name: path for name, paths in IMAGES.items() if (path := _first(file, base, paths))}
+        if not images and not apart:
+            raise _no_key(file, base)
+        return Layout(base, RAW, found, None, None, _angles(file, base, found), images)
     control = _first(file, base, _CONTROL) if image_key is None else None
     return Layout(base, RAW, found, key, control, _angles(file, base, found))
 

@@ -13,9 +13,9 @@ from firstlight.core.errors import SourceError
 
 from ..hdf5.angles import chosen
 from ..hdf5.files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
-from ..hdf5.frames import DatasetReader, check_numbers, covered, recorded
+from ..hdf5.frames import DatasetReader, check_numbers, covered, image_dataset, recorded
 from ..hdf5.handles import Dataset, File
-from ..recorded.frames import Frames, Recording
+from ..recorded.frames import Frames, Recording, image_stream
 from ..recorded.source import RecordedSource
 from .keys import ALIGNMENT, FrameSet, check_key, sort_frames, sort_noted
 from .layout import PROCESSED, Layout, broken_angles, find_layout
@@ -54,6 +54,11 @@ class NXtomoSource(RecordedSource):
     image_key: str | None = None
     """Path of the key (0 projection, 1 flat, 2 dark, 3 invalid); default: where NXtomo has it."""
 
+    darks: str | None = None
+    """Dark frames elsewhere: a dataset of this file, or ``FILE:PATH``; default: what the key marks, or ``darkfield``."""
+    flats: str | None = None
+    """Flat frames elsewhere, likewise; default: what the key marks, or ``flatfield``."""
+
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """True if the file has an NXtomo or NXtomoproc entry, or an image key beside frames."""
@@ -73,7 +78,8 @@ class NXtomoSource(RecordedSource):
         return recorded(self.path, self._record)
 
     def _record(self, file: File) -> Recording:
-        layout = find_layout(file, entry=self.entry, data=self.data, image_key=self.image_key)
+        apart = self.darks is not None or self.flats is not None
+        layout = find_layout(file, entry=self.entry, data=self.data, image_key=self.image_key, apart=apart)
         frames = dataset(file, layout.data, "data")
         check_numbers(frames, "data", 3)
         return self._volume(file, layout, frames) if layout.kind == PROCESSED else self._scan(file, layout, frames)
@@ -97,8 +103,15 @@ class NXtomoSource(RecordedSource):
             MAIN: Stream(("angle", "row", "col"), {"angle": len(kinds.rows), **detector}, _dtype(frames), unit=unit)
         }
         parts: list[Frames] = []
+        elsewhere = {
+            **layout.images,
+            **{n: p for n, p in (("dark", self.darks), ("flat", self.flats)) if p is not None},
+        }
         for name, sets in (("dark", kinds.darks), ("flat", kinds.flats)):
-            if sets:
+            if name in elsewhere:
+                parts.append(part := image_dataset(file, elsewhere[name], name, streams[MAIN]))
+                streams[name] = image_stream(part, streams[MAIN])
+            elif sets:
                 count = sum(len(each.rows) for each in sets)
                 first = int(sets[0].ids[0])
                 streams[name] = Stream(
@@ -120,7 +133,9 @@ class NXtomoSource(RecordedSource):
         return Recording(self._describe(file, layout, streams, coords), tuple(parts))
 
     def _key(self, file: File, layout: Layout, frames: int) -> Array:
-        found = dataset(file, layout.image_key or "", "image_key")
+        if layout.image_key is None:
+            return np.zeros(frames, np.int64)
+        found = dataset(file, layout.image_key, "image_key")
         key = check_key(found[()], frames, f"'{found.name}' in {found.file.filename}")
         if layout.control is None:
             return key
