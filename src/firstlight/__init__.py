@@ -10,26 +10,46 @@ Steps, sources, sinks and views that are installed can also be had by name as at
 
 from __future__ import annotations
 
-from importlib.metadata import version as _version
-from typing import Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
 
-from firstlight.core import registry as _registry
-from firstlight.core.chunk import Chunk, Gap, Scan, Stream
-from firstlight.core.errors import FirstlightError
-from firstlight.core.fold import Fold
-from firstlight.core.job import Job, SinkSpec, ViewSpec
-from firstlight.core.operator import operator
-from firstlight.core.pipeline import Pipeline, Reference, pipeline
-from firstlight.core.run import Result, Results, Run
-from firstlight.core.sink import Sink
-from firstlight.core.solver import Solver
-from firstlight.core.source import Source
-from firstlight.core.step import Step
-from firstlight.core.view import View
-from firstlight.jobs.load import load_job
-from firstlight.jobs.start import run, start
+if TYPE_CHECKING:
+    from firstlight.compat.savu.plugin import from_savu
+    from firstlight.core.chunk import Chunk, Gap, Scan, Stream
+    from firstlight.core.errors import FirstlightError
+    from firstlight.core.fold import Fold
+    from firstlight.core.job import Job, SinkSpec, ViewSpec
+    from firstlight.core.operator import operator
+    from firstlight.core.pipeline import Pipeline, Reference, pipeline
+    from firstlight.core.run import Result, Results, Run
+    from firstlight.core.sink import Sink
+    from firstlight.core.solver import Solver
+    from firstlight.core.source import Source
+    from firstlight.core.step import Step
+    from firstlight.core.view import View
+    from firstlight.jobs.load import load_job
+    from firstlight.jobs.start import run, start
 
-__version__ = _version("firstlight")
+    __version__: str
+
+_HOMES = {
+    "compat.savu.plugin": ("from_savu",),
+    "core.chunk": ("Chunk", "Gap", "Scan", "Stream"),
+    "core.errors": ("FirstlightError",),
+    "core.fold": ("Fold",),
+    "core.job": ("Job", "SinkSpec", "ViewSpec"),
+    "core.operator": ("operator",),
+    "core.pipeline": ("Pipeline", "Reference", "pipeline"),
+    "core.run": ("Result", "Results", "Run"),
+    "core.sink": ("Sink",),
+    "core.solver": ("Solver",),
+    "core.source": ("Source",),
+    "core.step": ("Step",),
+    "core.view": ("View",),
+    "jobs.load": ("load_job",),
+    "jobs.start": ("run", "start"),
+}
+"""Where the public names are; each is imported when it is first asked for, so that the command starts at once."""
 
 __all__ = [
     "Chunk",
@@ -51,6 +71,7 @@ __all__ = [
     "Stream",
     "View",
     "ViewSpec",
+    "from_savu",
     "load_job",
     "operator",
     "pipeline",
@@ -67,7 +88,9 @@ def source(use: str, **parameters: Any) -> Source:
     Raises:
         UnknownName: There is no source of that name.
     """
-    return _registry.get("sources", use)(**parameters)
+    from firstlight.core import registry
+
+    return registry.get("sources", use)(**parameters)
 
 
 def step(use: str, **parameters: Any) -> Step:
@@ -76,15 +99,29 @@ def step(use: str, **parameters: Any) -> Step:
     Raises:
         UnknownName: There is no operator of that name.
     """
-    return _registry.get("operators", use)(**parameters)
+    from firstlight.core import registry
+
+    return registry.get("operators", use)(**parameters)
 
 
 def __getattr__(name: str) -> Any:
-    """Find an operator by name, such as ``firstlight.flat_field``.
+    """Find a public name, or an operator by name, such as ``firstlight.flat_field``.
 
     Raises:
         AttributeError: There is none.
     """
-    if not name.startswith("_") and name in _registry.names("operators"):
-        return _registry.get("operators", name)
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is not None:
+        found: Any = getattr(_import_module(f"firstlight.{home}"), name)
+        globals()[name] = found
+        return found
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("firstlight")
+    if not name.startswith("_"):
+        from firstlight.core import registry
+
+        if name in registry.names("operators"):
+            return registry.get("operators", name)
     raise AttributeError(f"module 'firstlight' has no attribute '{name}'")

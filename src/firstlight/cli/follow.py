@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from firstlight.core.errors import JobError, UnknownName
 from firstlight.core.run import Status
@@ -17,6 +19,23 @@ _LOOK = 0.1
 """Seconds between two looks at a run."""
 _LINE = 5.0
 """Seconds between two lines where there is no terminal."""
+
+
+@contextmanager
+def uninterrupted() -> Generator[None]:
+    """Hold Ctrl-C back until something is whole, such as a run that is just being started."""
+    pressed: list[int] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    except ValueError:  # signals are the main thread's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def follow(run: RemoteRun, *, quiet: bool = False) -> int:

@@ -71,18 +71,24 @@ def carry_out(
     from firstlight.jobs.protocol import plain
     from firstlight.jobs.supervise import Supervisor
 
-    from .follow import follow
+    from .follow import follow, uninterrupted
     from .say import check_report, say
 
     check_report(report)
     supervisor = Supervisor()
+    run = None
     try:
-        run = supervisor.start(job, overrides=overrides, report=report)
+        with uninterrupted():
+            run = supervisor.start(job, overrides=overrides, report=report)
         code = follow(run, quiet=json_)
         if tell is not None and not code and not json_:
             tell(run.report())
         if json_:
             say(json.dumps(plain(run.report(), nan=False), indent=1))
         return code
+    except KeyboardInterrupt:
+        if run is not None:
+            run.stop()
+        raise
     finally:
         supervisor.close()

@@ -11,6 +11,8 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
+from .entry import INTERRUPTED
+
 DONE, FAILED, WRONG = 0, 1, 2
 """Exit codes: done; the run failed; the command or the job is wrong."""
 
@@ -81,6 +83,9 @@ def verb(function: Callable[P, R]) -> Callable[P, R]:
                 raise
             complain(str(error))
             raise typer.Exit(FAILED if isinstance(error, StepFailed) else WRONG) from None
+        except KeyboardInterrupt:  # typer would say no more than that it was aborted
+            remark("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `firstlight list operators | head`
             sys.stderr.close()
             raise typer.Exit(DONE) from None
