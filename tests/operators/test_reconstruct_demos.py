@@ -1,5 +1,6 @@
 """The demos of cone beam and laminography give the sample that was simulated."""
 
+import re
 from pathlib import Path
 
 import h5py
@@ -44,3 +45,15 @@ def test_the_demo_shows_the_sample(name, error, level, tmp_path):
     inside = np.sqrt(x**2 + y**2 + z**2) < 0.2 * source.columns
     assert abs(volume[inside].mean() / truth[inside].mean() - 1) < level
 
+
+@pytest.mark.parametrize("page", ["reconstruct-iteratively", "reconstruct-cone-beam-and-laminography"])
+def test_the_jobs_of_the_how_to_run(page, tmp_path, monkeypatch):
+    text = (EXAMPLES.parent / "docs" / "how-to" / f"{page}.md").read_text()
+    jobs = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert jobs
+    for number, job in enumerate(jobs):
+        (folder := tmp_path / str(number)).mkdir()
+        monkeypatch.chdir(folder)
+        values = yaml.safe_load(job)
+        start(load_job(values)).finished(100)
+        assert {path.name for path in folder.iterdir()} == {sink["path"] for sink in values["sinks"]}
