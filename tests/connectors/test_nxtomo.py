@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstlight.connectors.hdf5.sink import Hdf5Sink
 from firstlight.connectors.nxtomo.keys import sort_frames
 from firstlight.connectors.nxtomo.source import NXtomoSource
-from firstlight.core.chunk import MAIN, Chunk, End, Gap
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, Scan, Stream
 from firstlight.core.errors import SourceError
+from firstlight.core.units import Quantity
 
 
 def make(path, key, *, angles=None, entry="entry", units="deg", definition="NXtomo", **more):
@@ -293,4 +295,25 @@ def test_flats_elsewhere_take_the_place_of_those_that_the_key_marks(tmp_path):
     assert scan.streams["flat"].frames == 3
     assert source.read({}, "flat").max() == 50
     assert source.read({}, "dark").shape == (1, 3, 4)
+    source.close()
+
+
+def test_our_own_volume_is_an_nxtomoproc(tmp_path):
+    sizes = {"z": 3, "y": 4, "x": 4}
+    volume = np.random.default_rng(0).random((3, 4, 4)).astype(np.float32)
+    scan = Scan({MAIN: Stream(tuple(sizes), sizes, "float32", unit="1/cm")}, calibration={"pixel": Quantity(2, "um")})
+    sink = Hdf5Sink(path=tmp_path / "volume.nxs")
+    sink.open(scan, {"job": {"source": {"use": "nxtomo", "path": "raw.nxs"}}})
+    for z in (0, 2):
+        sink.write(Chunk(volume[z : z + 1], ("y", "x"), np.array([z])))
+    sink.close({}, complete=True)
+    with h5py.File(tmp_path / "volume.nxs") as file:
+        assert file["entry/definition"].asstr()[()] == "NXtomoproc"
+        assert file["entry/reconstruction/parameters/raw_file"].asstr()[()] == "raw.nxs"
+    source = NXtomoSource(path=tmp_path / "volume.nxs")
+    found = source.open()
+    assert (found.main.axes, found.main.unit, found.pixel("um")) == (("z", "y", "x"), "1/cm", 2)
+    items = list(source.items())
+    np.testing.assert_array_equal(np.concatenate([i.data for i in items if isinstance(i, Chunk)]), volume[[0, 2]])
+    assert [(g.first, g.last, g.kind) for g in items if isinstance(g, Gap)] == [(1, 1, "lost")]
     source.close()

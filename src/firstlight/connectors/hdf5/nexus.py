@@ -41,6 +41,8 @@ def begin_entry(file: File, scan: Scan, record: Mapping[str, Any]) -> Group:
     process["version"] = str(record.get("versions", {}).get("firstlight", ""))
     process["date"] = _now()
     store_record(entry, record)
+    if scan.main.axes == ("z", "y", "x"):
+        _as_volume(entry, scan, record)
     calibration = nx_group(entry, "calibration", "NXcollection")
     for name, value in scan.calibration.items():
         calibration[name] = value.value
@@ -49,6 +51,16 @@ def begin_entry(file: File, scan: Scan, record: Mapping[str, Any]) -> Group:
     for name, text in scan.metadata.items():
         metadata[name] = text
     return entry
+
+
+def _as_volume(entry: Group, scan: Scan, record: Mapping[str, Any]) -> None:
+    """Say that the entry is a reconstructed volume, as NXtomoproc wants it."""
+    entry["definition"] = "NXtomoproc"
+    nx_group(entry, "sample", "NXsample")["name"] = scan.metadata.get("sample", scan.name)
+    nx_group(entry, "instrument", "NXinstrument")["name"] = scan.metadata.get("instrument", "")
+    parameters = nx_group(entry["process"], "parameters", "NXparameters")
+    parameters["raw_file"] = str(record.get("job", {}).get("source", {}).get("path", ""))
+    entry["reconstruction"] = entry["process"]
 
 
 def nx_group(parent: Group, name: str, kind: str) -> Group:
