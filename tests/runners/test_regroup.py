@@ -15,7 +15,7 @@ from firstlight.core.job import Job, RunnerSettings
 from firstlight.core.operator import operator
 from firstlight.core.pipeline import Node, pipeline
 from firstlight.jobs.load import load_job
-from firstlight.jobs.start import plan, start
+from firstlight.jobs.start import start
 from firstlight.runners.stores import MemoryBlocks, ScratchBlocks
 
 

@@ -10,13 +10,14 @@ from firstlight.core.errors import FirstlightError
 _TURN = 2 * np.pi
 
 
-def projection_angles(angle: Array | None, step: str, count: int | None = None) -> Array:
+def projection_angles(angle: Array | None, step: str, count: int | None = None, *, part: bool = False) -> Array:
     """The angles as float64 in degree, checked.
 
     Args:
         angle: shape (angle,) or None.
         step: the step that asks, for the message.
         count: how many projections there are.
+        part: these are some of many: a few degrees may be all that they span.
 
     Raises:
         FirstlightError: there are none, their number is wrong, or they are in radian.
@@ -38,7 +39,8 @@ def projection_angles(angle: Array | None, step: str, count: int | None = None) 
         raise FirstlightError(
             "An angle is not a number.", field=f"angle[{bad}]", value=float(angles[bad]), expected="degree"
         )
-    refuse_radian(angles)
+    if not part:
+        refuse_radian(angles)
     return angles
 
 

@@ -88,7 +88,7 @@ class KeptRows(Fold[Sinograms]):
 
     def add(self, state: Sinograms, chunk: Chunk, *held: Held) -> None:
         """Put the rows of a digested chunk into their slots."""
-        turned = np.mod(projection_angles(chunk.coords.get("angle"), self.use, len(chunk)), 360.0)
+        turned = np.mod(projection_angles(chunk.coords.get("angle"), self.use, len(chunk), part=True), 360.0)
         slots = np.minimum((turned / 360.0 * self.projections).astype(np.int64), self.projections - 1)
         for index, slot in enumerate(slots.tolist()):
             if (chunk.epoch, int(chunk.ids[index])) > (int(state.epoch[slot]), int(state.id[slot])):

@@ -239,7 +239,7 @@ class LiveSlices(Fold[Live]):
         index = ring.wanted(chunk)
         if index.size == 0:
             return
-        angles = projection_angles(chunk.coords.get("angle"), self.use, len(chunk))
+        angles = projection_angles(chunk.coords.get("angle"), self.use, len(chunk), part=True)
         for first in range(0, index.size, SPARE):
             part = index[first : first + SPARE]
             ring.take(chunk, part, angles[part])
