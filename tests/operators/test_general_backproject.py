@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from firstlight.connectors.phantom.source import PhantomSource
 from firstlight.core import registry
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.core.errors import FirstlightError
 from firstlight.core.units import Quantity
+from firstlight.jobs.load import load_job
+from firstlight.jobs.start import start
 from firstlight.kernels.ellipsoids import Ellipsoid, ellipsoid_table, ray_integrals, voxels
 from firstlight.kernels.geometry import Motion, Region, rays_of
 from firstlight.operators.reconstruct.general_backproject import GeneralBackproject
@@ -53,8 +56,8 @@ def folded(step, data, order=None, seen=None, size=7):
     seen = seen or scan()
     state = step.empty(seen)
     order = np.arange(len(data)) if order is None else order
-    for start in range(0, len(order), size):
-        part = order[start : start + size]
+    for first in range(0, len(order), size):
+        part = order[first : first + size]
         step.add(state, step.digest(Chunk(data[part], ("row", "col"), part + 5, coords={"angle": TURN[part]})))
     return state, step.result(state)["data"]
 
@@ -137,6 +140,35 @@ def test_bad_geometry_is_named():
         step.add(state, nameless)
     assert GeneralBackproject(source_distance="12 cm").source_distance == 120.0
     assert GeneralBackproject(tilt=["0.1 rad", 2.0]).tilt[0] == pytest.approx(5.7296, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_all_projections_at_once_give_the_same(name):
+    data, given = taken(name)
+    _, wanted = folded(GeneralBackproject(**given, pixel=PIXEL, region_y=(3, 25, 2)), data)
+    whole = registry.get("operators", "backproject_volume")
+    found = whole(data[None], angle=TURN, pixel=PIXEL, region_y=(3, 25, 2), **given)
+    np.testing.assert_allclose(found[0], wanted, atol=2e-5 * wanted.max())
+
+
+def test_the_axis_may_be_what_another_step_finds():
+    source = {"use": "phantom", "columns": 48, "rows": 2, "angles": 60, "center": 21.5, "noise": False}
+    steps = [
+        {"use": "flat_field"},
+        {"use": "minus_log"},
+        {"use": "find_center"},
+        {"use": "backproject_volume", "inputs": ["minus_log"], "center": {"from": "find_center"}, "filter": "hann"},
+        {"use": "sirt", "inputs": ["minus_log"], "center": {"from": "find_center"}, "iterations": 20},
+    ]
+    sinks = [{"use": "memory", "of": "backproject_volume"}, {"use": "memory", "of": "sirt"}]
+    job = load_job({"source": source, "steps": steps, "sinks": sinks})
+    run = start(job)
+    run.finished(100)
+    found = {sink.of.step: sink.sink.result().data for sink in job.sinks}
+    truth = PhantomSource(**{key: value for key, value in source.items() if key != "use"}).truth()
+    inside = np.hypot(*np.meshgrid(*[np.arange(48) - 23.5] * 2)) < 19
+    for name, volume in found.items():
+        assert relative_rms(volume[:, inside], truth[:, inside]) < 0.35, name
 
 
 @pytest.mark.parametrize("use", ["sirt_volume", "cgls_volume"])

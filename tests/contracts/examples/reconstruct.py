@@ -56,6 +56,7 @@ def volumes(use: str, **parameters: Any) -> OperatorExample:
 FREE = frozenset({"center", "center_row"})
 
 OPERATORS |= {
+    "backproject_volume": lambda: volumes("backproject_volume", roll=3.0, region_y=(2, 14, 2)),
     "sirt_volume": lambda: volumes("sirt_volume", iterations=2, nonnegative=True, region_z=(1, 5, 1)),
     "cgls_volume": lambda: volumes("cgls_volume", iterations=2, tilt=5.0),
 }

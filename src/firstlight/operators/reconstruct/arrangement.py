@@ -10,6 +10,7 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
 from firstlight.core.units import Degree, Millimetre
+from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.geometry import Motion, Rays, Region, rays_of
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -99,6 +100,14 @@ def rays_for(angles: Array, motion: Motion, place: Array, step: str) -> Rays:
             field=str(error).partition(" ")[0],
             expected="one finite number for all projections, or one for each",
         ) from error
+
+
+def share_of(angles: Array, tilt: Any) -> Array:
+    """What part of a half turn each projection stands for, in radian.
+
+    Opposite projections share theirs. With a tilted axis they do not show the same, and a whole turn counts as half of one.
+    """
+    return angular_weights(angles / 2 if np.any(np.asarray(tilt)) else angles)
 
 
 def region_of(

@@ -14,13 +14,12 @@ from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
 from firstlight.core.units import Micrometre
-from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.geometry import Motion, Region
 from firstlight.kernels.ramp import Padding, RampFilter, Window
 from firstlight.kernels.volume import backproject_voxels
 
 from ..tomography.angles import projection_angles
-from .arrangement import Each, EachDistance, EachTurn, Span, motion_of, rays_for, region_of
+from .arrangement import Each, EachDistance, EachTurn, Span, motion_of, rays_for, region_of, share_of
 from .slices import MICROMETRE_IN_CM, finite
 
 
@@ -131,7 +130,7 @@ class GeneralBackproject(Fold[Slab]):
         region, motion = self._region(rows, columns), self._motion(rows, columns)
         known = scan.coords.get("angle")
         angles = None if known is None or not len(known) else projection_angles(known, self.use)
-        share = None if angles is None else self._share(angles)
+        share = None if angles is None else share_of(angles, self.tilt)
         ramp = (
             None
             if self.filter == "none"
@@ -139,12 +138,6 @@ class GeneralBackproject(Fold[Slab]):
         )
         volume = np.zeros(region.shape, np.float32)
         return Slab(volume, motion, region, ramp, angles, share, scan.main.first, scan.main.frames)
-
-    def _share(self, angles: Array) -> Array:
-        """What each projection stands for, in radian: with a tilted axis opposite ones do not show the same."""
-        if np.any(np.asarray(self.tilt)):
-            return angular_weights(angles / 2)  # a whole turn counts as half of one
-        return angular_weights(angles)
 
     def add(self, state: Slab, chunk: Chunk, *held: Held) -> None:
         """Weigh projections by the obliquity of their rays, filter them and add them to the voxels."""

@@ -78,7 +78,8 @@ def _shape(step: Operator, rows: int, columns: int) -> tuple[int, int, int]:
 def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | None]:
     rows, columns = known.get("row"), known.get("col")
     shape = (None, None, None) if rows is None or columns is None else _shape(step, rows, columns)
-    return {**dict(zip("zyx", shape, strict=True)), "iteration": step.parameters()["iterations"]}
+    own = dict(zip("zyx", shape, strict=True))
+    return {**own, "iteration": step.parameters()["iterations"]} if "residual" in step.signature.outputs else own
 
 
 def _workspace(step: Operator, scan: Scan, frames: int) -> int:

@@ -1,0 +1,118 @@
+"""Reconstruct a volume in any geometry from a complete scan by filtered back-projection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array
+from firstlight.core.operator import Coordinate, operator
+from firstlight.kernels.ramp import Padding, RampFilter, Window
+from firstlight.kernels.volume import backproject_voxels
+
+from ..tomography.angles import projection_angles
+from .arrangement import (
+    Each,
+    EachDistance,
+    EachTurn,
+    Extent,
+    Span,
+    given_to,
+    motion_of,
+    rays_for,
+    region_of,
+    share_of,
+)
+from .slices import MICROMETRE_IN_CM, Pixel, finite
+from .volumes import register_hooks
+
+_TOGETHER = 16
+"""Projections that are filtered at a time."""
+
+
+@operator(
+    "angle row col -> z y x",
+    cites=["10.1364/JOSAA.1.000612", "10.1137/1.9780898719277"],
+    sentence="Volumes were reconstructed by filtered back-projection in the geometry of the scan (source distance {source_distance}, axis tilt {tilt}, filter {filter}).",
+)
+def backproject_volume(
+    projections: Array,
+    *,
+    filter: Window | Literal["none"] = "ram-lak",  # the word of the field
+    cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    padding: Padding = "zero",
+    center: Each | None = None,
+    center_row: Each | None = None,
+    source_distance: EachDistance | None = None,
+    source_x: Each = 0.0,
+    source_z: Each = 0.0,
+    tilt: EachTurn = 0.0,
+    roll: EachTurn = 0.0,
+    detector_roll: EachTurn = 0.0,
+    detector_pitch: EachTurn = 0.0,
+    detector_yaw: EachTurn = 0.0,
+    region_z: Span | None = None,
+    region_y: Span | None = None,
+    region_x: Span | None = None,
+    height: Extent = None,
+    size: Extent = None,
+    pixel: Pixel = None,
+    angle: Coordinate = None,
+) -> Array:
+    """Reconstruct a volume in any geometry from a complete scan by filtered back-projection.
+
+    The same as `general_backproject`, but of all projections at once, so that its geometry may be what other steps find.
+
+    Args:
+        projections: shape (block, angle, row, col): minus the logarithm of the transmission; NaN and infinity count as 0.
+        filter: Window of the ramp filter; `none` adds the projections up as they are.
+        cutoff: Where the window ends, as a fraction of the highest frequency.
+        padding: What lies outside the detector: `zero`, or `edge` for a sample wider than the detector.
+        center: Column onto which the middle of the rotation axis projects, from 0. Default: the middle of the detector.
+        center_row: Row onto which the middle of the volume projects, from 0. Default: the middle of the detector.
+        source_distance: From the source to the rotation axis. Default: parallel beam.
+        source_x: How far the source stands to the right of the normal of the detector through the axis, in voxels.
+        source_z: How far the source stands above that normal, in voxels.
+        tilt: Angle by which the top of the rotation axis leans towards the detector; 0 for tomography.
+        roll: Angle by which the top of the rotation axis leans to the right, seen along the beam.
+        detector_roll: Angle by which the top of the detector leans to the right, seen along the beam.
+        detector_pitch: Angle by which the top of the detector leans away from the source.
+        detector_yaw: Angle by which the detector turns about the vertical, its right side towards the source.
+        region_z: Voxels to compute along z: first, end (left out), step. Default: all.
+        region_y: Voxels to compute along y: first, end (left out), step. Default: all.
+        region_x: Voxels to compute along x: first, end (left out), step. Default: all.
+        height: Height of the whole volume in voxels. Default: the rows of the detector.
+        size: Width and depth of the whole volume in voxels. Default: the columns of the detector.
+        pixel: Pixel size at the rotation axis, which is that of a voxel. Default: that of the scan, where it is known.
+        angle: shape (angle,): projection angles in degree, in any order and spacing.
+
+    Returns:
+        float32 (block, z, y, x), attenuation per cm (per pixel without pixel size).
+
+    Raises:
+        FirstlightError: angles are missing, in radian, or do not fit; numbers that make no geometry.
+    """
+    count, angles, rows, columns = projections.shape
+    theta = projection_angles(angle, "backproject_volume", angles)
+    given = given_to(locals())
+    motion = motion_of(given, rows, columns, "backproject_volume")
+    region = region_of((region_z, region_y, region_x), height, size, rows, columns)
+    rays = rays_for(theta, motion, np.arange(angles), "backproject_volume")
+    ramp = None if filter == "none" else RampFilter(columns, filter, cutoff=cutoff, padding=padding)
+    weights = share_of(theta, tilt)
+    if ramp is not None:  # with a tilted axis, the ramp is as steep as the axis is upright
+        weights = weights * np.cos(np.deg2rad(motion.of(np.arange(angles), angles)["tilt"]))
+    volumes = np.zeros((count, *region.shape), np.float32)
+    for volume, scan in zip(volumes, finite(projections), strict=True):
+        for part in (slice(first, first + _TOGETHER) for first in range(0, angles, _TOGETHER)):
+            few = rays.take(part)
+            values = (scan[part] * few.obliquity(rows, columns)).astype(np.float32, copy=False)
+            backproject_voxels(values if ramp is None else ramp(values), few, region, weights[part], volume)
+    if pixel is not None:
+        volumes *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))
+    return volumes
+
+
+register_hooks(backproject_volume)
