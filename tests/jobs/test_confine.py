@@ -1,9 +1,11 @@
 """Jobs from the network stay within the folders that the service's owner named."""
 
+import sys
+
 import pytest
 
 from firstlight.core.errors import JobError
-from firstlight.jobs.confine import confine, paths, refuse_foreign_profile
+from firstlight.jobs.confine import confine, paths, refuse_foreign_code, refuse_foreign_profile
 from firstlight.jobs.load import load_job
 
 
@@ -72,3 +74,16 @@ def test_steps_that_run_code_are_refused(tmp_path):
     calls = job(steps=[{"use": "minus_log"}, {"use": "call", "name": "mine", "function": "os.remove"}])
     with pytest.raises(JobError, match="step 'mine' runs code that the job names"):
         confine(calls, [tmp_path])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [{"use": "call", "function": "os.remove"}, {"use": "savu_plugin", "plugin": "antigravity:fly"}],
+    ids=["call", "savu_plugin"],
+)
+def test_steps_that_run_code_are_refused_before_the_job_is_read(step):
+    with pytest.raises(JobError, match="runs code that the job names"):
+        refuse_foreign_code({"source": "phantom", "steps": [{"use": "minus_log"}, step], "runner": {"save_all": True}})
+    assert "antigravity" not in sys.modules
+    for given in ({}, {"steps": 3}, {"steps": [3, {}, {"use": "no_such_step"}, {"use": "fbp"}]}, "job.yaml"):
+        refuse_foreign_code(given)

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from firstlight.core.errors import JobError
+from firstlight.core import registry
+from firstlight.core.errors import FirstlightError, JobError
 from firstlight.core.job import Job
 
 _PATH_NAME = re.compile(r"(?:^|_)(?:path|file|filename|folder|directory|dir|scratch)$")
@@ -22,15 +23,7 @@ def confine(job: Job, roots: Sequence[Path]) -> None:
     Raises:
         JobError: It would; every such path, or every such step, is named.
     """
-    foreign = [node.name for node in job.pipeline.nodes if node.step.runs_code]
-    if foreign:
-        raise JobError(
-            [
-                f"step '{name}' runs code that the job names, which jobs from the network may not do."
-                " Run the job with 'firstlight run' on this machine instead."
-                for name in foreign
-            ]
-        )
+    _refuse_code([node.name for node in job.pipeline.nodes if node.step.runs_code])
     allowed = [root.expanduser().resolve() for root in roots]
     outside = [(where, path) for where, path in paths(job) if not _within(path, allowed)]
     if outside:
@@ -57,6 +50,36 @@ def refuse_foreign_profile(given: Any) -> None:
         raise JobError(
             [
                 f"profile: '{profile}' is a path. Jobs from the network may use the profiles of firstlight alone, by name."
+            ]
+        )
+
+
+def refuse_foreign_code(given: Any) -> None:
+    """Refuse a job in plain values that has a step which runs code of the job's choice, before anything is made of it.
+
+    Raises:
+        JobError: It has one.
+    """
+    steps: Any = given.get("steps") if isinstance(given, Mapping) else None
+    named = [step for step in steps or () if isinstance(step, Mapping)] if isinstance(steps, list) else []
+    foreign: list[str] = []
+    for step in named:
+        try:
+            found = registry.get("operators", str(step.get("use")))
+        except (FirstlightError, ImportError):
+            continue  # told when the job is read
+        if getattr(getattr(found, "step", found), "runs_code", False):
+            foreign.append(str(step.get("name", step.get("use"))))
+    _refuse_code(foreign)
+
+
+def _refuse_code(steps: Sequence[str]) -> None:
+    if steps:
+        raise JobError(
+            [
+                f"step '{name}' runs code that the job names, which jobs from the network may not do."
+                " Run the job with 'firstlight run' on this machine instead."
+                for name in steps
             ]
         )
 

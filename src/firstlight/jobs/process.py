@@ -22,8 +22,9 @@ from firstlight.core.job import Job
 from firstlight.core.run import ENDED, Run, Status
 from firstlight.core.step import Step
 
-from .confine import confine, refuse_foreign_profile
+from .confine import confine, refuse_foreign_code, refuse_foreign_profile
 from .journal import Journal
+from .master import write_master_of
 from .protocol import plain
 from .server import RunServer
 from .snapshots import write_snapshots
@@ -52,6 +53,7 @@ def start_job(request: Mapping[str, Any], folder: RunFolder) -> Run:
 
     if request.get("roots") is not None:
         refuse_foreign_profile(request["job"])
+        refuse_foreign_code(request["job"])
     job = load_job(request["job"], dict(request.get("overrides") or {}))
     if request.get("roots") is not None:
         confine(job, [Path(root) for root in request["roots"]])
@@ -141,7 +143,8 @@ def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
     text = status.error or (None if error is None else str(error))
     state = status.state if status.state in ENDED else "failed" if error is not None else "done"
     _keep_views(run, status, folder)
-    unwritten = write_snapshots(getattr(run, "snapshots", ()), getattr(run, "record", {}))
+    record: Mapping[str, Any] = getattr(run, "record", {})
+    unwritten = write_snapshots(getattr(run, "snapshots", ()), record) + _links(record)
     if unwritten:
         text, state = text or " ".join(unwritten), "failed"
     report = plain(run.report(), nan=False)
@@ -156,6 +159,18 @@ def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
             state = "failed"
     folder.update(state=state, ended=time.time(), error=text, result=status.result)
     return 1 if state == "failed" else 0
+
+
+def _links(record: Mapping[str, Any]) -> list[str]:
+    """Write the file of links where every step was saved; what went wrong, in words."""
+    job = record.get("job", {})
+    if not record.get("complete") or not job.get("runner", {}).get("save_all"):
+        return []
+    try:
+        write_master_of(job, record)
+    except FirstlightError as error:
+        return [str(error)]
+    return []
 
 
 def _keep_views(run: Run, status: Status, folder: RunFolder) -> None:
