@@ -68,6 +68,16 @@ def hdf5_live(tmp_path: Path) -> Source:
     return registry.get("sources", "hdf5_live")(path=tmp_path / "scan.h5", **given)
 
 
+def savu(tmp_path: Path) -> Source:
+    with h5py.File(tmp_path / "scan_processed.nxs", "w") as file:
+        group = file.create_group("entry/final_result_tomo")
+        axes = ("rotation_angle", "detector_y", "detector_x")
+        group.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": np.array(axes, "S")})
+        group["data"] = FRAMES
+        group["rotation_angle"] = np.arange(12) * 15.0
+    return registry.get("sources", "savu")(path=tmp_path / "scan_processed.nxs")
+
+
 def zarr_group(tmp_path: Path) -> Source:
     import zarr
 
@@ -159,6 +169,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "mrc": mrc,
     "nxstxm": nxstxm,
     "raw": raw,
+    "savu": savu,
     "tiff": tiff,
     "zarr": zarr_group,
 }

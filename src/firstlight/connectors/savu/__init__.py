@@ -1,0 +1,1 @@
+"""Savu: what its runs leave behind."""
