@@ -22,13 +22,23 @@ from .say import (
     parse_scale,
     parse_sets,
     parse_watch,
+    remark,
     verb,
 )
 
 
 @verb
 def run(
-    job: Annotated[Path, typer.Argument(metavar="JOB", help="A job file (YAML).")],
+    job: Annotated[Path | None, typer.Argument(metavar="[JOB]", help="A job file (YAML).")] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            "--again", metavar="RESULT", help="Carry out the job that made a result once more, on the same input."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where the result of --again goes.")
+    ] = None,
     set_: SetOption = None,
     only: OnlyOption = None,
     memory: MemoryOption = None,
@@ -44,13 +54,31 @@ def run(
 
     Ctrl-C ends it in order: what has arrived is worked on and written. With --json the report is printed.
     """
-    from firstlight.core.errors import JobError
-
-    if not job.is_file():
-        raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
     overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=resume, save_all=save_all)
     overrides |= parse_watch(snapshot, Path(), statistics=statistics)
-    raise typer.Exit(carry_out(job, overrides, report, json_=json_))
+    chosen = _chosen(job, again, out, overrides)
+    left = overrides if isinstance(chosen, Path) else {}
+    raise typer.Exit(carry_out(chosen, left, report, json_=json_))
+
+
+def _chosen(job: Path | None, again: Path | None, out: Path | None, overrides: dict[str, str]) -> Path | dict[str, Any]:
+    """The job file, or the job of a result with the overrides in it."""
+    from firstlight.core.errors import JobError
+
+    if (job is None) == (again is None):
+        raise JobError(["Give a job file (YAML), or '--again RESULT' with a result of an earlier run: one of the two."])
+    if again is not None:
+        from firstlight.jobs.again import again as job_again
+
+        found = job_again(again, None if out is None else out.absolute(), overrides)
+        for text in found.remarks:
+            remark(f"note: {text}")
+        return found.job
+    if out is not None:
+        raise JobError(["'-o' goes with '--again'. The outputs of a job file are its sinks: --set sink.path=OUT."])
+    if job is None or not job.is_file():
+        raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
+    return job
 
 
 def carry_out(

@@ -40,10 +40,17 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
     }
 
 
-def start_record(job: Mapping[str, Any], scan: Scan, cites: Sequence[str], started: float) -> dict[str, Any]:
-    """The record as it is known before the first frame."""
+def start_record(
+    job: Mapping[str, Any],
+    scan: Scan,
+    cites: Sequence[str],
+    started: float,
+    inputs: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The record as it is known before the first frame; `inputs` are the files that will be read, with size and hash."""
     return {
         "job": dict(job),
+        "inputs": [dict(each) for each in inputs],
         "scan": describe_scan(scan),
         "versions": versions(),
         "cites": sorted(set(cites)),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from firstlight.core import registry
 from firstlight.core.errors import SourceError
 
 LARGEST = 256 * 2**20
@@ -21,7 +22,10 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         raise SourceError("There is no such result.", field="path", value=str(path), next_move="Check the path.")
-    if path.is_dir():
+    plugin = None if path.is_dir() else _of_plugin(path)
+    if plugin is not None:
+        found = plugin
+    elif path.is_dir():
         found = _of_folder(path)
     elif path.suffix.lower() == ".json":
         found = _json(path)
@@ -40,6 +44,19 @@ def _none(path: Path) -> SourceError:
         value=str(path),
         expected="a result of 'firstlight run', or the job file that made it",
     )
+
+
+def _of_plugin(path: Path) -> dict[str, Any] | None:
+    """The record as a sink reads it that has a format of its own: its class method ``record_of(path)`` gives it, or None."""
+    for name in registry.names("sinks"):
+        try:
+            read = getattr(registry.get("sinks", name), "record_of", None)
+        except ImportError:
+            continue
+        found = None if read is None else read(path)
+        if found is not None:
+            return dict(found)
+    return None
 
 
 def _of_folder(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from .checkpoint import Checkpoint, begin, open_checkpoint
 from .context import READING, Context
 from .describe import job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
 from .failing import part_failed
+from .inputs import inputs_of
 from .logs import EventLog
 from .progress import Progress
 from .room import budget_of, cores, with_sizes
@@ -79,7 +80,9 @@ class LocalRun:
         self._last_frame = 0.0
         self._state: RunState = "starting"
         self._context = Context(plan, Intake(plan.scan.main))
-        self._record = start_record(job_dict(job), plan.scan, job.pipeline.cites, self._started)
+        self._record = start_record(
+            job_dict(job), plan.scan, job.pipeline.cites, self._started, inputs_of(job.source)
+        )
         self._context.checkpoint = checkpoint
         threads = cores() if plan.sizes is None else plan.sizes.threads
         self._wiring = Wiring(self._context, threads, self._record, checkpoint)

@@ -35,6 +35,7 @@ from .failing import part_failed, step_failed
 from .folding import SetFold, final_version, versions_of
 from .gather import Gathered, surplus_of
 from .held_inputs import as_parameter, first_versions, valid_parameters
+from .inputs import inputs_of
 from .placeholders import filled
 from .positions import expanded
 from .snapshot import Snapped, Snapshot
@@ -268,7 +269,8 @@ class NaiveRun:
             self._values |= small_values(".".join(outlet.port), result.data)
 
     def _write(self) -> None:
-        begun = start_record(job_dict(self.job), self.plan.scan, self.job.pipeline.cites, self.started)
+        inputs = inputs_of(self.job.source)
+        begun = start_record(job_dict(self.job), self.plan.scan, self.job.pipeline.cites, self.started, inputs)
         opened: list[tuple[Sink, Outlet]] = []
         complete = False
         try:

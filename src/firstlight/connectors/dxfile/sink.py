@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from firstlight.core.chunk import MAIN, Chunk, Scan
-from firstlight.core.errors import SinkError
+from firstlight.core.errors import SinkError, SourceError
 
+from ..hdf5.files import is_dataset, lookup, open_file
 from ..hdf5.handles import File
 from ..hdf5.nexus import known_angles
 from ..hdf5.target import Storage, Target, whole_bytes
@@ -43,6 +44,19 @@ class DXfileSink(FileSink):
                 next_move="Use the sink hdf5 for results.",
             )
         return _Exchange(path, self.create(path), scan, Storage(self.compression))
+
+    @classmethod
+    def record_of(cls, path: Path) -> dict[str, Any] | None:
+        """The newest record in a file of ours; None if this is none."""
+        try:
+            with open_file(path) as file:
+                for name in ("record_final", "record"):
+                    found = lookup(file, f"process/firstlight/{name}")
+                    if is_dataset(found):
+                        return json.loads(found[()])
+        except (SourceError, OSError, ValueError, TypeError):
+            return None
+        return None
 
 
 class _Exchange(Writing):
