@@ -46,7 +46,10 @@ def test_every_method_finds_the_axis_of_the_tooth(tooth, method):
     assert abs(found["center"] - 296.0) <= 0.5
 
 
-@pytest.mark.parametrize("method", ["auto", "correlation", "vo", "entropy", "sharpness"])
+SLOWER = [pytest.param(method, marks=pytest.mark.slow) for method in ("vo", "entropy", "sharpness")]
+
+
+@pytest.mark.parametrize("method", ["auto", "correlation", *SLOWER])
 def test_center_of_a_neutron_sinogram_over_a_full_turn(data_folder, method):
     sinogram = tifffile.imread(data_folder / "tomography" / "neutompy_sinogram.tiff")
     theta = np.arange(len(sinogram)) * 360 / len(sinogram)

@@ -5,6 +5,7 @@ import pytest
 
 import firstlight as fl
 from firstlight.connectors.memory.source import MemorySource
+from firstlight.connectors.phantom.source import PhantomSource
 from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import FirstlightError
 from firstlight.core.units import Quantity
@@ -194,3 +195,23 @@ def test_slices_after_paganin_are_attenuation_per_centimetre():
     inside = np.hypot(place[None] - 12, place[:, None]) < 15
     assert result.data[4][inside].mean() == pytest.approx(MU * 1e4, rel=0.01)
     assert result.unit == "1/cm"
+
+
+def test_phase_retrieval_in_front_of_live_slices():
+    """Frame by frame, the same step serves slices while projections come in."""
+    source = PhantomSource(columns=48, rows=8, angles=60, center=23.5, noise=False)
+    steps = [fl.step("flat_field"), fl.step("paganin", energy=25.0, distance=0.01, pixel=1.0, delta_beta=1.0)]
+    planes = [*steps, fl.step("live_slices", center=23.5, z=4, filter="hann")]
+    live = fl.run(source, planes).finished(timeout=60)["live_slices.xy"].data
+    whole = fl.run(source, [*steps, fl.step("fbp", center=23.5, filter="hann")]).finished(timeout=60)["fbp"].data[4]
+    inside = np.hypot(*np.meshgrid(np.arange(48) - 23.5, np.arange(48) - 23.5)) < 20
+    assert error(live[inside], whole[inside]) < 0.06
+
+
+def test_the_workspace_is_that_of_padded_frames():
+    sizes = {"angle": 3, "row": 1000, "col": 2000}
+    scan = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")})
+    whole = tie(**OPTICS, distance=30.0).workspace(scan, 1)
+    assert 1.0 < whole / (3 * 8 * 3000 * 2000 + 4 * 1000 * 4000) < 1.05
+    near = paganin(**OPTICS, distance=30.0, delta_beta=100.0).workspace(scan, 1)  # reaches 56 pixels
+    assert 1.0 < near / (3 * 8 * 1056 * 1028 + 4 * 1000 * 2056) < 1.1

@@ -42,11 +42,6 @@ class FrameFilter:
         self._across = _blend(self.columns - shape[1])
         self._down = _blend(self.rows - shape[0])[:, None]
 
-    @property
-    def workspace_bytes(self) -> int:
-        """Memory that one frame needs on its way, in byte."""
-        return 3 * self.values.nbytes * 2
-
     def __call__(self, frames: NDArray[np.floating]) -> F32:
         """Filter every frame.
 
@@ -86,6 +81,12 @@ class FrameFilter:
         height, width = self.shape
         lines = scipy.fft.ifft(spectrum, axis=0, overwrite_x=True, workers=1)[:height]
         out[:] = scipy.fft.irfft(lines, self.columns, axis=1, workers=1)[:, :width]
+
+
+def workspace_bytes(shape: tuple[int, int], gap: int) -> int:
+    """Memory that one frame needs on its way through a filter, in byte: its padded lines, and three times their spectrum."""
+    rows, columns = scipy.fft.next_fast_len(shape[0] + gap), scipy.fft.next_fast_len(shape[1] + gap, real=True)
+    return 4 * shape[0] * columns + 3 * 8 * rows * (columns // 2 + 1)
 
 
 def _blend(length: int) -> F32:

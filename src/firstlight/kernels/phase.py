@@ -69,9 +69,17 @@ def paganin_filter(
             return 1.0 / (1.0 + strength / pi**2 * (np.sin(pi * down) ** 2 + np.sin(pi * across) ** 2))
         return 1.0 / (1.0 + strength * (down**2 + across**2))
 
-    # the filter is a Bessel function K0(r / L) in real space, with L = sqrt(strength) / 2 pi
-    reach = int(np.ceil(16 * np.sqrt(strength) / (2 * pi))) + 8
-    return FrameFilter(shape, transfer, _gap(shape, gap, reach))
+    reach = paganin_reach(pixel=pixel, energy=energy, distance=distance, delta_beta=delta_beta)
+    return FrameFilter(shape, transfer, gap_of(shape, gap, reach))
+
+
+def paganin_reach(*, pixel: float, energy: float, distance: float, delta_beta: float) -> int:
+    """Pixels over which Paganin's filter fades to nothing on both sides: sixteen times its length.
+
+    In real space the filter is a Bessel function K0(r / L) with L = sqrt(wavelength * distance * delta / (4 pi beta)).
+    """
+    length = np.sqrt(wavelength(energy) * distance * delta_beta / (4 * pi)) / pixel
+    return int(np.ceil(16 * length)) + 8
 
 
 @lru_cache(maxsize=_FILTERS)
@@ -93,7 +101,7 @@ def tie_filter(
         chi = fresnel_angle(across, down, pixel=pixel, energy=energy, distance=distance)
         return 0.5 / (chi + 1.0 / delta_beta)
 
-    return FrameFilter(shape, transfer, _gap(shape, gap))
+    return FrameFilter(shape, transfer, gap_of(shape, gap))
 
 
 @lru_cache(maxsize=_FILTERS)
@@ -116,7 +124,7 @@ def bronnikov_filter(
     def transfer(down: F64, across: F64) -> F64:
         return -1.0 / (4 * pi**2 * distance * ((down**2 + across**2) / pixel**2 + alpha))
 
-    return FrameFilter(shape, transfer, _gap(shape, gap))
+    return FrameFilter(shape, transfer, gap_of(shape, gap))
 
 
 @lru_cache(maxsize=_FILTERS)
@@ -149,7 +157,7 @@ def ctf_filters(
         _ctf(n, distances, pixel=pixel, energy=energy, delta_beta=delta_beta, regularisation=regularisation)
         for n in range(len(distances))
     )
-    return tuple(FrameFilter(shape, transfer, _gap(shape, gap)) for transfer in every)
+    return tuple(FrameFilter(shape, transfer, gap_of(shape, gap)) for transfer in every)
 
 
 def _ctf(
@@ -208,10 +216,10 @@ def quasi_particle_filter(
         inverse = 0.5 / held
         return inverse if fill else np.where(first | (np.abs(sine) > threshold), inverse, 0.0)
 
-    return FrameFilter(shape, transfer, _gap(shape, gap))
+    return FrameFilter(shape, transfer, gap_of(shape, gap))
 
 
-def _gap(shape: tuple[int, int], given: int | None, reach: int | None = None) -> int:
+def gap_of(shape: tuple[int, int], given: int | None, reach: int | None = None) -> int:
     """Pixels between the rims of a padded frame: as given, or as far as the filter reaches, at most the frame's size."""
     if given is not None:
         return given

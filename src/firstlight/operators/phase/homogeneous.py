@@ -12,9 +12,9 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator
 from firstlight.kernels.flat_field import minus_log
-from firstlight.kernels.phase import wavelength
+from firstlight.kernels.phase import paganin_reach, wavelength
 
-from .optics import MICROMETRE_IN_CM
+from .optics import MICROMETRE_IN_CM, MICROMETRE_IN_MM
 
 Output = Literal["attenuation", "phase", "thickness"]
 
@@ -84,3 +84,13 @@ def projected(transmission: Array, floor: float, output: Output, sample: Sample,
 def unit_of(step: Operator) -> str | None:
     """Unit of the chosen output."""
     return {"attenuation": None, "phase": "rad", "thickness": "cm"}[step.parameters()["output"]]
+
+
+def reach_of(step: Operator) -> int | None:
+    """Pixels that the filter of a step reaches; None while its parameters are not all known."""
+    values = step.parameters()
+    known = {name: values[name] for name in ("pixel", "energy", "distance")}
+    ratio = values["delta_beta"] or (values["delta"] / values["beta"] if values["delta"] and values["beta"] else None)
+    if ratio is None or None in known.values():
+        return None
+    return paganin_reach(**{**known, "distance": known["distance"] / MICROMETRE_IN_MM}, delta_beta=ratio)

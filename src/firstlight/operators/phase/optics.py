@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator, OperatorFunction
 from firstlight.core.units import KeV, Micrometre, Millimetre, Quantity
+from firstlight.kernels.frame_filter import workspace_bytes
+from firstlight.kernels.phase import gap_of
 
 Energy = Annotated[KeV, Field(gt=0, le=1000)]
 Distance = Annotated[Millimetre, Field(gt=0)]
@@ -51,8 +53,15 @@ def finite(frames: Array) -> Array:
     return np.nan_to_num(values, nan=1.0, posinf=1.0, neginf=1.0)
 
 
-def add_optics(function: OperatorFunction, *names: str) -> None:
-    """Let a step take `names` from the scan where the user gave none, tell the scan what the user gave, and check both."""
+Reach = Callable[[Operator], int | None]
+"""How far the filter of a step reaches, in pixels; None: as far as the frame."""
+
+
+def add_optics(function: OperatorFunction, *names: str, reach: Reach = lambda step: None) -> None:
+    """Let a step take `names` from the scan where the user gave none, tell the scan what the user gave, and check both.
+
+    Its workspace follows from the size of its padded frames.
+    """
 
     @function.hook("calibrate")
     def calibrate(step: Operator, scan: Scan) -> Operator:
@@ -70,3 +79,8 @@ def add_optics(function: OperatorFunction, *names: str) -> None:
         values: dict[str, Any] = step.parameters()
         given = {name: Quantity(values[name], UNITS[name]) for name in names if values[name] is not None}
         return {**scan.calibration, **given}
+
+    @function.hook("workspace")
+    def workspace(step: Operator, scan: Scan, frames: int) -> int:
+        shape = (scan.main.size("row"), scan.main.size("col"))
+        return workspace_bytes(shape, gap_of(shape, step.parameters()["gap"], reach(step)))

@@ -11,7 +11,7 @@ from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
 
-from .homogeneous import Output, Sample, projected, unit_of
+from .homogeneous import Output, Sample, projected, reach_of, unit_of
 from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, finite, known
 
 
@@ -71,7 +71,7 @@ def paganin_generalised(
     return projected(chosen(finite(frames)), floor, output, sample, kev)
 
 
-add_optics(paganin_generalised, "energy", "distance", "pixel")
+add_optics(paganin_generalised, "energy", "distance", "pixel", reach=reach_of)
 
 
 @paganin_generalised.hook("unit")
