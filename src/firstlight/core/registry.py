@@ -74,6 +74,7 @@ EXTRAS = {
     "onnxruntime": "learn",
     "zarr": "zarr",
     "obstore": "s3",
+    "olefile": "formats",
     "skimage": "images",
     "tiled": "tiled",
     "distributed": "cluster",

@@ -17,6 +17,7 @@ from firstlight.core.sink import Sink
 from firstlight.core.source import Source
 from firstlight.testing import OperatorExample
 
+from ...connectors.compound import write_compound
 from ..scenes import scan
 
 FRAMES = np.random.default_rng(0).integers(1, 1000, (12, 4, 6)).astype(np.uint16)
@@ -76,6 +77,14 @@ def savu(tmp_path: Path) -> Source:
         group["data"] = FRAMES
         group["rotation_angle"] = np.arange(12) * 15.0
     return registry.get("sources", "savu")(path=tmp_path / "scan_processed.nxs")
+
+
+def txrm(tmp_path: Path) -> Source:
+    head = {"ImageWidth": [6], "ImageHeight": [4], "ImagesTaken": [12], "DataType": [5]}
+    streams = {f"ImageInfo/{name}": np.array(value, "<u4").tobytes() for name, value in head.items()}
+    streams |= {f"ImageData1/Image{number}": frame.tobytes() for number, frame in enumerate(FRAMES, 1)}
+    path = write_compound(tmp_path / "scan.txrm", streams)
+    return registry.get("sources", "txrm")(path=path, angles=ANGLES, chunk=200)
 
 
 def zarr_group(tmp_path: Path) -> Source:
@@ -171,6 +180,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "raw": raw,
     "savu": savu,
     "tiff": tiff,
+    "txrm": txrm,
     "zarr": zarr_group,
 }
 UNLIMITED = {name: {"angles"} for name in SOURCES}

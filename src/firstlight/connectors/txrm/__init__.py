@@ -1,0 +1,1 @@
+"""Zeiss (Xradia) microscopes: ``.txrm`` and ``.xrm`` files, which are OLE compound files."""
