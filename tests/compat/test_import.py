@@ -165,16 +165,16 @@ def test_a_pipeline_of_httomo(tmp_path):
     assert found.job["only"] == {"row": "30:60", "col": "start+10:end-10"}
     assert found.job["source"]["angles"] == "0:181"
     steps = found.job["steps"]
-    assert [step["use"] for step in steps] == ["find_center", "flat_field", "minus_log", "remove_small_stripes", "fbp"]
+    assert [step["use"] for step in steps] == ["find_center", "flat_field", "minus_log", "remove_small_stripes", "fbp", "denoise_tv"]
     assert steps[0]["method"] == "vo"
     assert steps[1]["inputs"] == ["source"]
     assert steps[3]["size"] == 11
     assert steps[4] == {"use": "fbp", "center": {"from": "find_center"}}
-    assert found.job["sinks"][0]["of"] == "fbp"
+    assert found.job["sinks"][0]["of"] == "denoise_tv"
     parse_job(found.job)
     text = "\n".join(found.remarks)
     assert "STEP.PARAMETER=11,21" in text
-    assert "total_variation_PD: there is no counterpart" in text
+    assert "regularisation_parameter has another scale: set weight" in text
 
 
 def test_the_first_form_of_httomo(tmp_path):

@@ -107,7 +107,7 @@ def _reconstruct(builder: JobBuilder, given: Settings) -> None:
     for name in _GEOMETRY:
         if given.number(name):
             builder.remarks.append(
-                f"{name} = {given.text(name)}: cone beam, laminography and tilts are not carried over."
+                f"{name} = {given.text(name)}: cone beam, laminography and tilts are not carried over; see the step general_backproject."
             )
     center = given.number("center-position-x")
     axis = given.number("axis")
