@@ -5,7 +5,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-
 from firstlight.connectors.txrm.source import TxrmSource
 from firstlight.core.chunk import MAIN, Chunk
 from firstlight.core.errors import SourceError
