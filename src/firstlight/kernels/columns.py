@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fill_gaps", "interpolate_columns", "sorted_columns", "unsorted_columns"]
+__all__ = ["column_means", "fill_gaps", "interpolate_columns", "sorted_columns", "unsorted_columns"]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 _SIGN = np.uint32(0x80000000)
@@ -54,6 +54,20 @@ def unsorted_columns(values: NDArray[np.float32], keys: NDArray[np.uint64]) -> N
     return out
 
 
+def column_means(sinogram: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean over the angles of every column, in double precision.
+
+    Args:
+        sinogram: (angle, col) float32, at least one angle.
+
+    Returns:
+        (col,).
+    """
+    sums = np.zeros(sinogram.shape[1])
+    _sum_columns(sinogram, sums)
+    return sums / sinogram.shape[0]
+
+
 def fill_gaps(sinogram: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """Replace what is not finite by the last finite value before it in its column, or by the first one after it.
 
@@ -66,7 +80,7 @@ def fill_gaps(sinogram: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArr
     Returns:
         The sinogram itself and None if all of it is finite; else a copy, and a mask (angle, col) of what was filled.
     """
-    if np.isfinite(sinogram.sum(dtype=np.float64)):
+    if np.isfinite(column_means(sinogram)).all():
         return sinogram, None
     gaps = ~np.isfinite(sinogram)
     filled = sinogram.copy()
@@ -93,6 +107,18 @@ def interpolate_columns(sinogram: NDArray[np.float32], bad: NDArray[np.bool_]) -
     wide = np.maximum(right - left, 1)
     weight = np.clip((places - left) / wide, 0.0, 1.0).astype(np.float32)
     sinogram[:, places] = sinogram[:, left] * (1 - weight) + sinogram[:, right] * weight
+
+
+@numba.njit(**_OPTIONS)
+def _add(line: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
+    for col in range(sums.size):
+        sums[col] += line[col]
+
+
+@numba.njit(**_OPTIONS)
+def _sum_columns(sinogram: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
+    for angle in range(sinogram.shape[0]):
+        _add(sinogram[angle], sums)
 
 
 @numba.njit(**_OPTIONS)

@@ -12,6 +12,7 @@ import scipy.linalg
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from firstlight.kernels.columns import column_means
 from firstlight.kernels.wavelets import coarser, finer, largest_level
 
 __all__ = ["remove_by_fourier", "remove_by_smoothing", "remove_by_smoothness", "remove_by_wavelets"]
@@ -64,7 +65,9 @@ def remove_by_fourier(sinogram: Sinogram, cutoff: float, order: int, rows: int) 
     return sinogram - stripes.astype(np.float32)
 
 
-def remove_by_smoothness(sinogram: Sinogram, alpha: float, blocks: int, order: int = 1) -> Sinogram:
+def remove_by_smoothness(
+    sinogram: Sinogram, alpha: float, blocks: int, order: int = 1, out: Sinogram | None = None
+) -> Sinogram:
     """Add to each column the number that makes the mean profile smooth (Titarenko et al. 2010).
 
     The numbers q minimise |D (p + q)|^2 + alpha |q|^2, with the mean profile p and differences D of an order: they
@@ -75,28 +78,30 @@ def remove_by_smoothness(sinogram: Sinogram, alpha: float, blocks: int, order: i
         alpha: weight of small corrections; smaller removes more.
         blocks: parts of the angles with a profile each.
         order: of the differences, 1 or 2.
+        out: array like `sinogram` to fill; made if missing.
     """
     columns = sinogram.shape[1]
+    out = np.empty_like(sinogram) if out is None else out
     if columns <= 2 * order:
-        return sinogram.copy()
+        out[:] = sinogram
+        return out
     bands = _squared_differences(columns, order)
     system = bands.copy()
     system[0] += alpha
-    out = np.empty_like(sinogram)
     for part in np.array_split(np.arange(sinogram.shape[0]), min(blocks, sinogram.shape[0])):
         chosen = slice(part[0], part[-1] + 1)
-        profile = sinogram[chosen].mean(axis=0, dtype=np.float64)
+        profile = column_means(sinogram[chosen])
         change = scipy.linalg.solveh_banded(system, -_banded_product(bands, profile), lower=True)
         np.add(sinogram[chosen], change.astype(np.float32), out=out[chosen])
     return out
 
 
-def remove_by_smoothing(sinogram: Sinogram, sigma: float, blocks: int) -> Sinogram:
+def remove_by_smoothing(sinogram: Sinogram, sigma: float, blocks: int, out: Sinogram | None = None) -> Sinogram:
     """Add to each column the difference between the mean profile and a Gaussian average of it (Boin and Haibel 2006)."""
-    out = np.empty_like(sinogram)
+    out = np.empty_like(sinogram) if out is None else out
     for part in np.array_split(np.arange(sinogram.shape[0]), min(blocks, sinogram.shape[0])):
         chosen = slice(part[0], part[-1] + 1)
-        profile = sinogram[chosen].mean(axis=0, dtype=np.float64)
+        profile = column_means(sinogram[chosen])
         change = scipy.ndimage.gaussian_filter1d(profile, sigma) - profile
         np.add(sinogram[chosen], change.astype(np.float32), out=out[chosen])
     return out
@@ -114,7 +119,7 @@ def _padded(sinogram: Sinogram, gap: int) -> Sinogram:
     out = np.empty((angles + 2 * gap, columns + 2 * gap), np.float32)
     inside = out[:, gap : gap + columns]
     inside[gap : gap + angles] = sinogram
-    inside[:gap] = inside[gap + angles :] = sinogram.mean(axis=0, dtype=np.float64)
+    inside[:gap] = inside[gap + angles :] = column_means(sinogram)
     out[:, :gap], out[:, gap + columns :] = inside[:, :1], inside[:, -1:]
     return out
 

@@ -31,7 +31,7 @@ def remove_large_stripes(
     Returns:
         float32 of the same shape and unit; NaN stays NaN.
     """
-    return each_sinogram(sinograms, lambda sinogram: stripes.remove_large(sinogram, size, ratio, drop, normalize))
+    return each_sinogram(sinograms, lambda sinogram, _: stripes.remove_large(sinogram, size, ratio, drop, normalize))
 
 
 keep_unit(remove_large_stripes, 7)

@@ -27,7 +27,7 @@ def remove_small_stripes(sinograms: Array, *, size: Columns = 21) -> Array:
     Returns:
         float32 of the same shape and unit; NaN stays NaN.
     """
-    return each_sinogram(sinograms, lambda sinogram: stripes.remove_by_sorting(sinogram, size))
+    return each_sinogram(sinograms, lambda sinogram, _: stripes.remove_by_sorting(sinogram, size))
 
 
 keep_unit(remove_small_stripes, 6)

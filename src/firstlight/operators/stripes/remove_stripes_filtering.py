@@ -33,7 +33,7 @@ def remove_stripes_filtering(
     Returns:
         float32 of the same shape and unit; NaN stays NaN.
     """
-    return each_sinogram(sinograms, lambda sinogram: stripes.remove_by_filtering(sinogram, sigma, size))
+    return each_sinogram(sinograms, lambda sinogram, _: stripes.remove_by_filtering(sinogram, sigma, size))
 
 
 keep_unit(remove_stripes_filtering, 10)

@@ -36,7 +36,7 @@ def remove_stripes_fourier(
     Returns:
         float32 of the same shape and unit; NaN stays NaN.
     """
-    return each_sinogram(sinograms, lambda sinogram: stripe_filters.remove_by_fourier(sinogram, cutoff, order, rows))
+    return each_sinogram(sinograms, lambda sinogram, _: stripe_filters.remove_by_fourier(sinogram, cutoff, order, rows))
 
 
 keep_unit(remove_stripes_fourier, 8)

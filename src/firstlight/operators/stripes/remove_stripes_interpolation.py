@@ -33,7 +33,7 @@ def remove_stripes_interpolation(
         float32 of the same shape and unit; NaN stays NaN.
     """
 
-    def method(sinogram: NDArray[np.float32]) -> NDArray[np.float32]:
+    def method(sinogram: NDArray[np.float32], _: NDArray[np.float32]) -> NDArray[np.float32]:
         return stripes.remove_by_interpolation(sinogram, size, ratio, drop, normalize)
 
     return each_sinogram(sinograms, method)

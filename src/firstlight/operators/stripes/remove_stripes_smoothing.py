@@ -34,7 +34,9 @@ def remove_stripes_smoothing(
     Returns:
         float32 of the same shape and unit; NaN stays NaN.
     """
-    return each_sinogram(sinograms, lambda sinogram: stripe_filters.remove_by_smoothing(sinogram, sigma, blocks))
+    return each_sinogram(
+        sinograms, lambda sinogram, out: stripe_filters.remove_by_smoothing(sinogram, sigma, blocks, out)
+    )
 
 
 keep_unit(remove_stripes_smoothing, 3)

@@ -40,7 +40,7 @@ def remove_stripes_titarenko(
         float32 of the same shape and unit; NaN stays NaN.
     """
     return each_sinogram(
-        sinograms, lambda sinogram: stripe_filters.remove_by_smoothness(sinogram, alpha, blocks, order)
+        sinograms, lambda sinogram, out: stripe_filters.remove_by_smoothness(sinogram, alpha, blocks, order, out)
     )
 
 

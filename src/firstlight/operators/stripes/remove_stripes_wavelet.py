@@ -38,7 +38,9 @@ def remove_stripes_wavelet(
     Returns:
         float32 of the same shape and unit; NaN stays NaN.
     """
-    return each_sinogram(sinograms, lambda sinogram: stripe_filters.remove_by_wavelets(sinogram, level, sigma, moments))
+    return each_sinogram(
+        sinograms, lambda sinogram, _: stripe_filters.remove_by_wavelets(sinogram, level, sigma, moments)
+    )
 
 
 keep_unit(remove_stripes_wavelet, 8)

@@ -42,13 +42,17 @@ Blocks = Annotated[int, Field(ge=1, le=1000)]
 """Parts into which the angles are cut."""
 
 
-def each_sinogram(sinograms: Array, method: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Array:
+Method = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""Gives what becomes of a finite sinogram (angle, col): its second argument, filled, or another array."""
+
+
+def each_sinogram(sinograms: Array, method: Method) -> Array:
     """Apply a method to each sinogram.
 
     Args:
         sinograms: shape (row, angle, col). What is not finite counts as the value before it in its column, and comes
             out as NaN.
-        method: for one sinogram (angle, col), finite.
+        method: for one sinogram.
 
     Returns:
         float32 of the same shape.
@@ -56,9 +60,12 @@ def each_sinogram(sinograms: Array, method: Callable[[NDArray[np.float32]], NDAr
     out = np.empty(sinograms.shape, np.float32)
     for place, sinogram in enumerate(sinograms):
         filled, gaps = fill_gaps(np.ascontiguousarray(sinogram, np.float32))
-        out[place] = method(filled)
+        target = out[place]
+        result = method(filled, target)
+        if result is not target:
+            target[:] = result
         if gaps is not None:
-            out[place][gaps] = np.nan
+            target[gaps] = np.nan
     return out
 
 
