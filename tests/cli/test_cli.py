@@ -78,7 +78,7 @@ def test_all_mistakes_of_a_job_are_told(firstlight, bad, verb):
     done = firstlight(verb, bad)
     assert done.returncode == 2
     assert "3 mistakes" in done.stderr
-    assert "Did you mean flat_field?" in done.stderr
+    assert "Did you mean flat_field" in done.stderr
     assert "no parameter 'nonsense'" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -271,3 +271,81 @@ def test_in_a_terminal_bars_show_each_consumer_and_nothing_else(good, tmp_path):
     known = shown.decode().partition("volume ")[2]
     assert "/90" in known
     assert "0/?" not in known
+
+
+def test_sweep_names_the_best_and_draws(firstlight, good, tmp_path):
+    done = firstlight(
+        "sweep",
+        good,
+        "volume.center=29:34:0.5",
+        "--only",
+        "row=mid",
+        "-o",
+        "sweep.h5",
+        "--report",
+        "r.json",
+        "--statistics",
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["best"] == {"volume.center": 31.5}
+    assert "best by entropy: volume.center = 31.5" in done.stderr
+    assert report["statistics"]["volume"]["values"] == 11 * 64 * 64
+    assert (tmp_path / "sweep_sheet.png").read_bytes().startswith(b"\x89PNG")
+    again = firstlight("run", "--again", "sweep.h5", "-o", "more/again.h5", "--set", "volume.filter=hann")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "more" / "again.h5").exists()
+    assert (tmp_path / "more" / "again_sheet.png").exists()
+
+
+def test_snapshots_and_warnings(firstlight, good, tmp_path):
+    done = firstlight(
+        "run", good, "--set", "source.zingers=40", "--snapshot", "minus_log", "--snapshot", "volume=v.png"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning: source.data: " in done.stderr
+    assert "the fault 'saturated', the first is frame" in done.stderr
+    assert (tmp_path / "minus_log.tif").exists()
+    assert (tmp_path / "v.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["sweep", "none.h5", "fbp.center=1:2:1", "-o", "x.h5"], "There is no 'none.h5'"),
+        (["sweep", "good.yaml", "volume.center", "-o", "x.h5"], "step.parameter=value"),
+        (["sweep", "good.yaml", "volume.center=2:1:1", "-o", "x.h5"], "start:stop:step"),
+        (["sweep", "good.yaml", "nobody.center=1:2:1", "-o", "x.h5"], "no step 'nobody'"),
+        (["sweep", "good.yaml", "volume.center=1:2:1", "-o", "x.xyz"], "No sink writes this ending"),
+        (["sweep", "good.yaml", "volume.center=1:2:1", "-o", "x.h5", "--metric", "beauty"], "metric = 'beauty'"),
+        (["run"], "one of the two"),
+        (["run", "good.yaml", "--again", "x.h5"], "one of the two"),
+        (["run", "--again", "none.h5"], "no such result"),
+        (["run", "good.yaml", "-o", "x.h5"], "'-o' goes with '--again'"),
+        (["run", "good.yaml", "--snapshot", "volume=x.jpg"], "snapshot 1"),
+    ],
+)
+def test_bad_usage_of_sweep_again_and_snapshot(good, arguments, told, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from firstlight.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIRSTLIGHT_STATE", str(tmp_path / "state"))
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, done.output
+    assert told in done.output
+
+
+def test_a_failed_run_says_what_is_left_and_how_to_write_there_again(firstlight, good):
+    done = firstlight("run", good, "--set", "find_center.rows=[9999]")
+    assert done.returncode == 1
+    assert "unfinished:" in done.stderr
+    assert "--set sink.overwrite=true" in done.stderr
+
+
+def test_a_file_that_the_simulator_can_not_play_is_a_wrong_command(firstlight, tmp_path):
+    (tmp_path / "noise.h5").write_bytes(b"no scan at all")
+    done = firstlight("sim", "pva", "noise.h5")
+    assert done.returncode == 2
+    assert "noise.h5" in done.stderr
