@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from firstlight.core.errors import JobError
-from firstlight.core.sizing import Sizes
+from firstlight.core.sizes import Sizes
 from firstlight.jobs.load import load_job
 from firstlight.jobs.start import plan
 from firstlight.runners.room import SHARE, free_memory

@@ -24,7 +24,7 @@ from .pipeline import SOURCE, BeforeFirst, Node
 from .step import Step
 
 if TYPE_CHECKING:
-    from .sizing import Regrouping, Sizes
+    from .sizes import Regrouping, Sizes
 
 Port = tuple[str, str]
 """(step, output), or ("source", stream)."""
@@ -167,7 +167,7 @@ class Plan:
         """How the data of a cut are held: whole in memory, where no budget says otherwise."""
         if self.sizes is not None:
             return self.sizes.regrouping(cut)
-        from .sizing import Regrouping
+        from .sizes import Regrouping
 
         return Regrouping(cut, "memory", cut.stream.sizes.get(str(cut.along)) or 1, cut.bytes)
 

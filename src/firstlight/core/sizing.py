@@ -9,20 +9,19 @@ band by band where the source can be read again, else in one scratch file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import prod
-from typing import Literal
 
 import numpy as np
 
 from .chunk import MAIN, Stream
 from .errors import AxesError, JobError
-from .operator import Operator
 from .pipeline import SOURCE
-from .plan import Cut, Plan, Planned, Port, block_length, port_name, source_port
-from .source import RandomAccess, stored_together
+from .plan import Cut, Plan, Planned, Port, block_length
+from .separable import can_read_bands, is_pixelwise
+from .sizes import MIB, Bound, Key, Regrouping, Sizes, StageSize, Way, shown
+from .source import stored_together
 
-MIB = 2.0**20
 PROGRAM = 240 * MIB
 """The interpreter, its libraries and compiled kernels, measured with a scan of a few KiB."""
 SMALLEST = 512 * MIB
@@ -34,116 +33,10 @@ CHUNK = 8 * MIB
 PIECE = 32 * 1024
 """Reads shorter than this cost more than a scratch file (docs/explanations/decisions/0009)."""
 
-Key = tuple[Port, str | None]
-Way = Literal["memory", "bands", "disk"]
-"""How data are regrouped: held whole, read again band by band, or through a scratch file."""
-Bound = Literal["read", "compute", "write"]
-
 READ_RATE, WRITE_RATE = 1.5e9, 0.8e9
 """Byte per second of a good local disk: what the expected bound goes by."""
 PIXEL_RATE, WHOLE_RATE = 1.0e9, 1.2e8
 """Byte per second and thread of a step on single pixels, and of one that needs an axis whole (`benchmarks/fbp.py`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageSize:
-    """One stage: what runs between two regroupings."""
-
-    name: str
-    cut: Cut | None
-    steps: tuple[Planned, ...]
-    block: tuple[int, ...]
-    """Shape of what one thread takes at once: frames or positions in front."""
-    block_bytes: float
-    """Of one block with its neighbours."""
-    result_bytes: float
-    """Of everything that its steps make of one block."""
-    workspace: float
-    """Of one thread, beyond block and results."""
-    shared: float
-    """What all threads use together: tables, states of folds."""
-    threads: int
-    seconds: Mapping[Bound, float] = field(default_factory=dict[Bound, float])
-
-    @property
-    def bytes(self) -> float:
-        """With every thread at work."""
-        return self.threads * (self.block_bytes + self.result_bytes + self.workspace) + self.shared
-
-    @property
-    def bound(self) -> Bound:
-        """What probably takes longest."""
-        return max(self.seconds, key=lambda name: self.seconds[name])
-
-
-@dataclass(frozen=True, slots=True)
-class Regrouping:
-    """How the data of one cut are held between its stages."""
-
-    cut: Cut
-    way: Way
-    rows: int
-    """Positions along the axis of the blocks that are held at once."""
-    memory: float
-    disk: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The sizes of a whole plan, in byte."""
-
-    budget: float
-    threads: int
-    queue: float
-    """Of the buffer behind the source's main stream."""
-    station: float
-    """Of the buffer of each sink and regrouping."""
-    stages: tuple[StageSize, ...]
-    regroupings: tuple[Regrouping, ...]
-    kept: float
-    """Of results and views that are assembled in memory."""
-    peak: float
-    """The most memory of the process that is expected."""
-
-    @property
-    def disk(self) -> float:
-        """Scratch space."""
-        return sum(each.disk for each in self.regroupings)
-
-    def regrouping(self, cut: Cut) -> Regrouping:
-        """Of one cut."""
-        return next(each for each in self.regroupings if each.cut.key == cut.key)
-
-    def describe(self) -> list[str]:
-        """In lines, for ``firstlight check``."""
-        lines = [
-            f"memory: {_size(self.peak)} of {_size(self.budget)} expected at most, scratch disk: {_size(self.disk)},"
-            f" {self.threads} threads"
-        ]
-        for number, stage in enumerate(self.stages, 1):
-            steps = ", ".join(planned.name for planned in stage.steps) or "(nothing but reading)"
-            lines.append(
-                f"  stage {number} ({stage.name}): {steps}; blocks of {' × '.join(map(str, stage.block))}"
-                f" ({_size(stage.block_bytes)}), {_size(stage.bytes)} with {stage.threads} at work,"
-                f" expected bound: {stage.bound}"
-            )
-        return lines + [f"  {describe_regrouping(each)}" for each in self.regroupings]
-
-
-def describe_regrouping(each: Regrouping) -> str:
-    """One line."""
-    size = each.cut.stream.sizes.get(str(each.cut.along)) or 1
-    place = f"regroup {port_name(each.cut.port)} ({_size(each.cut.bytes)})"
-    if each.way == "memory":
-        return f"{place}: held whole in memory"
-    if each.way == "disk":
-        return f"{place}: through a scratch file of {_size(each.disk)}"
-    passes = -(-size // each.rows)
-    return f"{place}: {passes} bands of {each.rows} along {each.cut.along}, each read from the source again"
-
-
-def _size(count: float) -> str:
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / MIB:.1f} MiB"
 
 
 def sized(plan: Plan, budget: float, threads: int) -> Plan:
@@ -249,7 +142,7 @@ class _Sizing:
     def _result(self, planned: Planned, maps: list[Planned], stream: Stream, length: int) -> float:
         """What one step makes of a block; nothing where the next step takes its place in one loop."""
         takers = [other for other in maps if other.main[0] == planned.name]
-        if len(takers) == 1 and _pixelwise(planned) and _pixelwise(takers[0]):
+        if len(takers) == 1 and is_pixelwise(planned) and is_pixelwise(takers[0]):
             return 0.0
         share = length / (stream.frames or length) if stream.arrival else 1.0
         total = 0.0
@@ -268,7 +161,7 @@ class _Sizing:
         work = 0.0
         for planned in maps:
             given = _bytes(planned.scan.main) + sum(_bytes(scan.main) for scan in planned.outputs.values())
-            work += given / (PIXEL_RATE if _pixelwise(planned) else WHOLE_RATE) / self.threads
+            work += given / (PIXEL_RATE if is_pixelwise(planned) else WHOLE_RATE) / self.threads
         read = size / READ_RATE if cut is None else 0.0
         return {"read": read, "compute": work, "write": written / WRITE_RATE}
 
@@ -366,62 +259,23 @@ class _Sizing:
         problems: list[str] = []
         for planned in (each for stage in stages for each in stage.steps if _shared(each) > self.room):
             problems.append(
-                f"step '{planned.name}': it must hold {_size(_shared(planned))}, and the memory budget is"
-                f" {_size(self.budget)}. {more}, or let it hold less (fewer projections, a smaller window)."
+                f"step '{planned.name}': it must hold {shown(_shared(planned))}, and the memory budget is"
+                f" {shown(self.budget)}. {more}, or let it hold less (fewer projections, a smaller window)."
             )
         single = worst.bytes - (worst.threads - 1) * (worst.bytes - worst.shared) / worst.threads
         if not problems and self._kept() > self.room:
             problems.append(
-                f"memory: results and views take {_size(self._kept())}, and the budget is {_size(self.budget)}."
+                f"memory: results and views take {shown(self._kept())}, and the budget is {shown(self.budget)}."
                 f" {more}, or write them to a sink and view less."
             )
         if not problems:
             fewer = ", or runner.threads=1" if worst.threads > 1 and single < self.room else ""
             problems.append(
-                f"memory: {_size(peak)} are needed with the smallest blocks, and the budget is {_size(self.budget)}."
-                f" Most is taken by {', '.join(p.name for p in worst.steps) or 'reading'}: {_size(worst.bytes)} on"
+                f"memory: {shown(peak)} are needed with the smallest blocks, and the budget is {shown(self.budget)}."
+                f" Most is taken by {', '.join(p.name for p in worst.steps) or 'reading'}: {shown(worst.bytes)} on"
                 f" {worst.threads} threads. {more}{fewer}."
             )
         raise JobError(problems)
-
-
-def can_read_bands(plan: Plan, cut: Cut) -> bool:
-    """True if a part of the axis of the blocks can be read from the source again, and taken through every step to the cut."""
-    source, main = plan.job.played, plan.scan.main
-    if not isinstance(source, RandomAccess) or not plan.job.source.pausable or main.arrival != 1:
-        return False
-    if cut.along not in main.frame_axes or cut.stream.arrival_axes != main.arrival_axes:
-        return False
-    chain = chain_to(plan, cut)
-    return chain is not None and all(is_separable(planned, str(cut.along), main) for planned in chain)
-
-
-def chain_to(plan: Plan, cut: Cut) -> tuple[Planned, ...] | None:
-    """The map steps from the source's frames to what a cut gathers; None if there are others on the way."""
-    chain: list[Planned] = []
-    port = cut.port
-    while port[0] != SOURCE:
-        planned = plan[port[0]]
-        if planned.kind != "map" or planned.cut is not None:
-            return None
-        chain.insert(0, planned)
-        port = planned.main
-    return tuple(chain) if port == source_port(MAIN) else None
-
-
-def is_separable(planned: Planned, label: str, main: Stream) -> bool:
-    """True if a step gives the same for a band of an axis as for all of it (neighbours in its halo granted)."""
-    step = planned.step
-    if not isinstance(step, Operator) or label in step.coordinates:
-        return False
-    if any(s.main.sizes.get(label) != main.sizes.get(label) for s in planned.outputs.values()):
-        return False
-    first = step.signature.first
-    return _pixelwise(planned) or label not in first.whole or label in first.halo
-
-
-def _pixelwise(planned: Planned) -> bool:
-    return isinstance(planned.step, Operator) and planned.step.scalar is not None
 
 
 def _shared(planned: Planned) -> float:

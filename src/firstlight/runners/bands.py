@@ -17,7 +17,8 @@ from firstlight.core.buffer import Buffer
 from firstlight.core.chunk import Chunk, Gap
 from firstlight.core.errors import Stopped
 from firstlight.core.plan import Cut
-from firstlight.core.sizing import CHUNK, chain_to
+from firstlight.core.separable import chain_to
+from firstlight.core.sizing import CHUNK
 
 from .context import Context
 from .gather import Gathered

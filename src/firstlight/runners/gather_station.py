@@ -11,7 +11,7 @@ from firstlight.core.arrays import Ids
 from firstlight.core.chunk import Chunk, End, Gap, Item
 from firstlight.core.errors import Stopped
 from firstlight.core.plan import Cut, port_name
-from firstlight.core.sizing import Regrouping
+from firstlight.core.sizes import Regrouping
 
 from .bands import Bands
 from .context import Context

@@ -1,0 +1,118 @@
+"""The sizes of a plan, as the planner finds them (`core.sizing`) and `firstlight check` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .plan import Cut, Planned, Port, port_name
+
+MIB = 2.0**20
+
+Key = tuple[Port, str | None]
+Way = Literal["memory", "bands", "disk"]
+"""How data are regrouped: held whole, read again band by band, or through a scratch file."""
+Bound = Literal["read", "compute", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageSize:
+    """One stage: what runs between two regroupings."""
+
+    name: str
+    cut: Cut | None
+    steps: tuple[Planned, ...]
+    block: tuple[int, ...]
+    """Shape of what one thread takes at once: frames or positions in front."""
+    block_bytes: float
+    """Of one block with its neighbours."""
+    result_bytes: float
+    """Of everything that its steps make of one block."""
+    workspace: float
+    """Of one thread, beyond block and results."""
+    shared: float
+    """What all threads use together: tables, states of folds."""
+    threads: int
+    seconds: Mapping[Bound, float] = field(default_factory=dict[Bound, float])
+
+    @property
+    def bytes(self) -> float:
+        """With every thread at work."""
+        return self.threads * (self.block_bytes + self.result_bytes + self.workspace) + self.shared
+
+    @property
+    def bound(self) -> Bound:
+        """What probably takes longest."""
+        return max(self.seconds, key=lambda name: self.seconds[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouping:
+    """How the data of one cut are held between its stages."""
+
+    cut: Cut
+    way: Way
+    rows: int
+    """Positions along the axis of the blocks that are held at once."""
+    memory: float
+    disk: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of a whole plan, in byte."""
+
+    budget: float
+    threads: int
+    queue: float
+    """Of the buffer behind the source's main stream."""
+    station: float
+    """Of the buffer of each sink and regrouping."""
+    stages: tuple[StageSize, ...]
+    regroupings: tuple[Regrouping, ...]
+    kept: float
+    """Of results and views that are assembled in memory."""
+    peak: float
+    """The most memory of the process that is expected."""
+
+    @property
+    def disk(self) -> float:
+        """Scratch space."""
+        return sum(each.disk for each in self.regroupings)
+
+    def regrouping(self, cut: Cut) -> Regrouping:
+        """Of one cut."""
+        return next(each for each in self.regroupings if each.cut.key == cut.key)
+
+    def describe(self) -> list[str]:
+        """In lines, for ``firstlight check``."""
+        lines = [
+            f"memory: {shown(self.peak)} of {shown(self.budget)} expected at most, scratch disk: {shown(self.disk)},"
+            f" {self.threads} threads"
+        ]
+        for number, stage in enumerate(self.stages, 1):
+            steps = ", ".join(planned.name for planned in stage.steps) or "(nothing but reading)"
+            lines.append(
+                f"  stage {number} ({stage.name}): {steps}; blocks of {' × '.join(map(str, stage.block))}"
+                f" ({shown(stage.block_bytes)}), {shown(stage.bytes)} with {stage.threads} at work,"
+                f" expected bound: {stage.bound}"
+            )
+        return lines + [f"  {describe_regrouping(each)}" for each in self.regroupings]
+
+
+def describe_regrouping(each: Regrouping) -> str:
+    """One line."""
+    size = each.cut.stream.sizes.get(str(each.cut.along)) or 1
+    place = f"regroup {port_name(each.cut.port)} ({shown(each.cut.bytes)})"
+    if each.way == "memory":
+        return f"{place}: held whole in memory"
+    if each.way == "disk":
+        return f"{place}: through a scratch file of {shown(each.disk)}"
+    passes = -(-size // each.rows)
+    return f"{place}: {passes} bands of {each.rows} along {each.cut.along}, each read from the source again"
+
+
+def shown(count: float) -> str:
+    """A number of byte, for people."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / MIB:.1f} MiB"
