@@ -232,6 +232,17 @@ def test_half_sets_share_no_projection_and_make_volumes_to_compare():
     np.testing.assert_allclose(found["other_volume"].data, wanted["fbp"].data, atol=1e-5)
 
 
+def test_orthogonal_views_are_planes_of_the_volume():
+    volume = RNG.random((11, 20, 24)).astype(np.float32)
+    step = fl.step("orthogonal_views", z=2, x=5)
+    found = fl.run(MemorySource.of(volume, "z y x"), [step]).finished(timeout=60)
+    np.testing.assert_array_equal(found["orthogonal_views.xy"].data, volume[2])
+    np.testing.assert_array_equal(found["orthogonal_views.xz"].data, volume[:, 10])
+    np.testing.assert_array_equal(found["orthogonal_views.yz"].data, volume[:, :, 5])
+    with pytest.raises(FirstlightError, match="outside"):
+        fl.step("orthogonal_views", y=20).empty(scan_of(volume, axes=("z", "y", "x")))
+
+
 def test_comparison_with_the_truth():
     truth = RNG.random((12, 20, 24)).astype(np.float32)
     same = compare_with_truth(truth[None], truth)

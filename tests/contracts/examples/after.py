@@ -44,11 +44,11 @@ def counted() -> FoldExample:
     return FoldExample(made.fold, made.scan, made.chunks, unlimited=frozenset({"leave_out"}))
 
 
-def assembled() -> FoldExample:
+def assembled(use: str = "assemble", **parameters: Any) -> FoldExample:
     sizes = {"z": 9, "y": 4, "x": 5}
     seen = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")})
     data = RNG.random((9, 4, 5)).astype(np.float32)
-    return FoldExample(registry.get("operators", "assemble")(), seen, cut(data, ("y", "x"), size=2))
+    return FoldExample(registry.get("operators", use)(**parameters), seen, cut(data, ("y", "x"), size=2))
 
 
 OPERATORS: dict[str, Callable[[], OperatorExample]] = {
@@ -63,4 +63,8 @@ OPERATORS: dict[str, Callable[[], OperatorExample]] = {
     "segment": lambda: slices("segment", unlimited=frozenset({"thresholds"}), thresholds=(0.3, 0.6)),
     "signal_to_noise": lambda: slices("signal_to_noise", region=(2, 10, 3, 12), background=(10, 15, 3, 12)),
 }
-FOLDS: dict[str, Callable[[], FoldExample]] = {"assemble": assembled, "histogram": counted}
+FOLDS: dict[str, Callable[[], FoldExample]] = {
+    "assemble": assembled,
+    "histogram": counted,
+    "orthogonal_views": lambda: assembled("orthogonal_views", z=3, y=1),
+}
