@@ -60,7 +60,9 @@ def test_the_same_numbers_from_files_of_any_kind(tmp_path, names):
     options = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     each = [metrics.structural_similarity(a, b, **options) for a, b in zip(A, B, strict=True)]
     assert found["ssim"] == pytest.approx(np.mean(each), abs=1e-4)
-    assert found["method"] is None, "five slices are too few for a shell"
+    assert found["method"] == "FRC"
+    assert found["remarks"] == ["The correlation is that of slice 2: 5 slices are too few for shells."]
+    assert numbers(tmp_path / names[0], tmp_path / names[1], slice_=2)["curve"] == found["curve"]
 
 
 def test_values_that_are_not_finite_are_left_out(tmp_path):

@@ -169,7 +169,7 @@ def unit_of(kind: type[Configured], name: str) -> str:
 
 def _text(value: Any, unit: str) -> str:
     if value is None:
-        return "not given"
+        return "(default)"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

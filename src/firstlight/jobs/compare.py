@@ -83,7 +83,7 @@ def compare(a: FileArray, b: FileArray, *, data_range: float | None = None, slic
     for number in numbers:
         tally.add(number, *_masked(a.image(number), b.image(number)))
     found = tally.numbers() | {"unit": a.unit, "slices": len(numbers), "remarks": []}
-    correlation = _correlation(a, b, numbers, found) if min(a.shape) >= SMALLEST or len(numbers) == 1 else None
+    correlation = _correlation(a, b, numbers, found)
     if correlation is None:
         found |= {"method": None, "resolution": {}}
     middle = numbers[len(numbers) // 2]
@@ -153,8 +153,13 @@ class _Tally:
 def _correlation(a: FileArray, b: FileArray, numbers: range, found: dict[str, Any]) -> ShellCorrelation | None:
     if min(a.shape[-2:]) < SMALLEST:
         return None
-    if len(numbers) == 1:
-        first, second, _ = _masked(a.image(numbers[0]), b.image(numbers[0]))
+    if len(numbers) < SMALLEST:
+        middle = numbers[len(numbers) // 2]
+        if len(numbers) > 1:
+            found["remarks"].append(
+                f"The correlation is that of slice {middle}: {len(numbers)} slices are too few for shells."
+            )
+        first, second, _ = _masked(a.image(middle), b.image(middle))
         correlation, method = shell_correlation(first, second), "FRC"
     else:
         part = _part(a.shape)

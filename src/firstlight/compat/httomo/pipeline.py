@@ -147,7 +147,8 @@ def _load(builder: JobBuilder, given: Mapping[str, Any]) -> None:
         builder.source |= {ours: str(value) for ours, value in named.items() if value not in (None, "auto")}
     _angles(builder, given.get("rotation_angles"))
     for stream in ("darks", "flats"):
-        if given.get(stream):
+        same = _mapping(given.get(stream)).get("file") == "input_data" and builder.source["use"] == "dxfile"
+        if given.get(stream) and not same:  # a DXfile has its own at their place
             builder.remarks.append(
                 f"standard_tomo: {stream} = {given[stream]!r} is not carried over; the source has options for it."
             )

@@ -106,4 +106,6 @@ def _reconstruct(builder: JobBuilder, given: Settings) -> None:
     if auto and builder.center is not None:
         step["center"] = {"from": builder.center}
     if given.number("lamino-angle"):
-        builder.remarks.append(f"lamino-angle = {given.text('lamino-angle')}: laminography is not carried over; see the step general_backproject.")
+        builder.remarks.append(
+            f"lamino-angle = {given.text('lamino-angle')}: laminography is not carried over; see the step general_backproject."
+        )

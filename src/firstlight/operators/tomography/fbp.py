@@ -27,7 +27,11 @@ SLICES = 8
 """Slices that the kernel works on side by side."""
 
 
-@operator("angle col -> z=row y x", cites=["10.1137/18M120885X", "10.1137/1.9780898719277"])
+@operator(
+    "angle col -> z=row y x",
+    cites=["10.1137/18M120885X", "10.1137/1.9780898719277"],
+    sentence="Slices were reconstructed by filtered back-projection with the filter '{filter}' and the rotation axis at column {center}.",
+)
 def fbp(
     sinograms: Array,
     *,
