@@ -338,7 +338,7 @@ def test_bad_usage_of_sweep_again_and_snapshot(good, arguments, told, tmp_path, 
 
 
 def test_a_failed_run_says_what_is_left_and_how_to_write_there_again(firstlight, good):
-    done = firstlight("run", good, "--set", "find_center.rows=[9999]")
+    done = firstlight("run", good, "--set", "volume.center=[1.0, 2.0, 3.0]")
     assert done.returncode == 1
     assert "unfinished:" in done.stderr
     assert "--set sink.overwrite=true" in done.stderr

@@ -75,6 +75,12 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
         return WRONG
     except Exception as error:
         complain(str(error))
+        left = run.status().result
+        if left and not quiet:
+            remark(
+                f"unfinished: {left} holds what was written before, and says what is missing."
+                " To write there again: --resume, or --set sink.overwrite=true."
+            )
         return FAILED
     if not quiet:
         status = run.status()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .say import DONE, FAILED, WRONG, complain, remark, say, verb
+from .say import DONE, WRONG, complain, remark, say, verb
 
 if TYPE_CHECKING:
     import threading
@@ -149,6 +149,6 @@ def _simulate(kind: str, model: Any, given: dict[str, Any]) -> int:
         report = simulator.run(stop, lambda told: say(json.dumps(told)))
     except SourceError as error:
         complain(str(error))
-        return FAILED
+        return WRONG
     remark(json.dumps(report, default=str))
     return DONE

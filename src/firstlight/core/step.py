@@ -28,6 +28,10 @@ def _name_limits(schema: dict[str, Any]) -> None:
         if isinstance(inner, dict):
             _name_limits(cast("dict[str, Any]", inner))
 
+_MISSING_ANGLES = (
+    "The source does not know the angles of its frames: give it where they are (of pva: theta, or angle_start and angle_step)."
+)
+
 
 class Configured(BaseModel):
     """A named plugin whose fields are its parameters; unknown fields are refused."""
@@ -170,7 +174,9 @@ class Step(Configured):
                     f"'{self.use}' needs axis '{label}', but what reaches it has the axes {' '.join(stream.axes) or '(none)'}.",
                     field="signature",
                     value=self.signature.text,
-                    next_move="Put the step before the one that takes this axis away, or give it other inputs.",
+                    next_move=_MISSING_ANGLES
+                    if label == "angle" and "time" in stream.axes
+                    else "Put the step before the one that takes this axis away, or give it other inputs.",
                 )
         if "*" in first.pieces:
             return ()
