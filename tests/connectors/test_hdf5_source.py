@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firstlight.connectors.recorded.place import boxes, missing_ranges, runs, volume
 from firstlight.connectors.hdf5.source import Hdf5Source
+from firstlight.connectors.recorded.place import boxes, missing_ranges, runs, volume
 from firstlight.core.chunk import MAIN, Chunk, End
 from firstlight.core.errors import SourceError, UnknownName
 from firstlight.core.source import RandomAccess
@@ -126,6 +126,18 @@ def test_angles_from_start_and_step(scan_file):
     source = Hdf5Source(path=scan_file, dataset="a/frames", axes="angle row col", angles="10::4.5")
     with Opened(source) as (_, scan):
         np.testing.assert_allclose(scan.coords["angle"][:3], [10, 14.5, 19])
+
+
+def test_sinograms_play_as_projections(scan_file):
+    with h5py.File(scan_file, "r+") as file:
+        frames = file["a/frames"][()]
+        file["a/sinograms"] = frames.swapaxes(0, 1)
+    given_ = {"dataset": "a/sinograms", "axes": "row angle col", "angles": "a/rot", "darks": "a/dark", "chunk": 200}
+    with Opened(Hdf5Source(path=scan_file, **given_)) as (source, scan):
+        assert scan.main.axes == ("angle", "row", "col")
+        assert len(scan.coords["angle"]) == 40
+        np.testing.assert_array_equal(play(source)[1], frames)
+        np.testing.assert_array_equal(source.read({"row": slice(1, 3)}), frames[:, 1:3])
 
 
 def test_angles_in_radians_are_refused_until_somebody_says_so(scan_file):

@@ -14,13 +14,16 @@ from firstlight.core.errors import SourceError
 from firstlight.core.units import Quantity
 
 from ..recorded.angles import per_id
-from ..recorded.frames import Frames, Recording, image_stream
+from ..recorded.frames import Frames, Reader, Recording, image_stream
 from ..recorded.source import RecordedSource
+from ..recorded.turned import turned
 from .angles import chosen, degrees
 from .files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
 from .frames import DatasetReader, check_numbers, covered, image_dataset, recorded
 from .handles import Dataset, File
 
+_SINOGRAMS = ("row", "angle", "col")
+"""Axes of a dataset in sinogram order; it is played as projections."""
 _DETECTOR = ("row", "col", "channel", "bin")
 """Labels that belong to one frame, wherever they end the list of axes."""
 
@@ -36,7 +39,7 @@ class Hdf5Source(RecordedSource):
     dataset: str | None = None
     """Path of the frames in the file, such as ``entry/data/data``; default: what the NeXus attributes point to."""
     axes: str | None = None
-    """Label of every dimension, slowest first, such as ``angle row col``; default: the NeXus ``axes``."""
+    """Label of every dimension, slowest first, such as ``angle row col``, or ``row angle col`` for sinograms; default: the NeXus ``axes``."""
     arrival: Annotated[int, Field(ge=1)] | None = None
     """How many leading axes were scanned; default: all that do not belong to a frame (row, col, channel, bin)."""
     darks: str | None = None
@@ -65,6 +68,9 @@ class Hdf5Source(RecordedSource):
         found = dataset(file, self._data_path(file), "dataset")
         axes = self._axes(found)
         check_numbers(found, "axes", len(axes))
+        reader: Reader = DatasetReader(found)
+        if axes == _SINOGRAMS and self.arrival is None:
+            reader, axes = turned(reader), ("angle", "row", "col")
         arrival = self.arrival or _scanned(axes)
         if arrival > len(axes):
             raise SourceError(
@@ -75,19 +81,19 @@ class Hdf5Source(RecordedSource):
             )
         main = Stream(
             axes,
-            dict(zip(axes, found.shape, strict=True)),
+            dict(zip(axes, reader.shape, strict=True)),
             found.dtype.newbyteorder("=").name,
             arrival,
             unit=attribute(found, "units"),
         )
-        keep = covered(found, arrival)
+        keep = covered(found, arrival) if isinstance(reader, DatasetReader) else None
         coords = self._coords(file, main, keep)
         images = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path}
         parts = [image_dataset(file, path, name, main) for name, path in images.items()]
         count = np.arange(main.frames or 0, dtype=np.int64)
         parts.append(
             Frames(
-                DatasetReader(found),
+                reader,
                 count,
                 count,
                 keep,
