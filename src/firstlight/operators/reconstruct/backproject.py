@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,7 @@ from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.ramp import Padding, RampFilter, Window
 
 from ..tomography.angles import projection_angles
+from .on_cuda import backprojected
 from .slices import (
     MICROMETRE_IN_CM,
     Center,
@@ -115,3 +116,8 @@ def _workspace(step: Operator, scan: Scan, frames: int) -> int:
 def _block(step: Operator) -> int:
     """How many slices at once go fastest."""
     return WIDTHS[-1]
+
+
+@backproject.device("cuda")
+def _on_cuda(sinograms: Array, **given: Any) -> Array:
+    return backprojected(sinograms, {"angle": None, "row": None, **given})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .on_cuda import iterated
 from .slices import OUTPUTS, Center, Damping, Iterations, Pixel, Size, Start, Stop, Task, register_hooks, solve_slices
 
 
@@ -70,3 +72,8 @@ def cgls(
 
 
 register_hooks(cgls)
+
+
+@cgls.device("cuda")
+def _on_cuda(sinograms: Array, **given: Any) -> tuple[Array, Array]:
+    return iterated("cgls", "cgls", sinograms, {"angle": None, "row": None, **given})

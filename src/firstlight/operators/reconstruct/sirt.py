@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .on_cuda import iterated
 from .slices import (
     OUTPUTS,
     Center,
@@ -85,3 +87,8 @@ def sirt(
 
 
 register_hooks(sirt)
+
+
+@sirt.device("cuda")
+def _on_cuda(sinograms: Array, **given: Any) -> tuple[Array, Array]:
+    return iterated("sirt", "sirt", sinograms, {"angle": None, "row": None, **given})
