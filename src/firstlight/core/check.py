@@ -10,6 +10,7 @@ from .chunk import MAIN, Scan
 from .errors import FirstlightError, JobError
 from .fold import Fold
 from .job import Job, SnapshotSpec, ViewSpec
+from .known import Known
 from .pipeline import SOURCE, BeforeFirst, Emit, Node, Reference
 from .plan import (
     Cut,
@@ -20,7 +21,6 @@ from .plan import (
     halo_axis,
     kind_of,
     port_name,
-    shares_origin,
     source_port,
     stage_cut,
     with_margins,
@@ -60,20 +60,10 @@ def check(job: Job, scan: Scan) -> Plan:
 
 
 @dataclass(slots=True)
-class _Planner:
-    job: Job
-    scan: Scan
-    steps: list[Planned] = field(default_factory=list[Planned])
-    problems: list[str] = field(default_factory=list[str])
-    known: dict[Port, Scan] = field(default_factory=dict[Port, Scan])
-    collected: list[Outlet] = field(default_factory=list[Outlet])
-    broken: set[str] = field(default_factory=set[str])
-    """Steps with a mistake: what follows from it is not reported again."""
+class _Planner(Known):
+    """Places one step after the other."""
 
-    def __post_init__(self) -> None:
-        """Every stream of the source can be asked for."""
-        for name, stream in self.scan.streams.items():
-            self.known[source_port(name)] = self.scan.with_main(stream)
+    collected: list[Outlet] = field(default_factory=list[Outlet])
 
     def check_buffers(self) -> None:
         """A detector that can not be paused must not be made to wait."""
@@ -91,12 +81,7 @@ class _Planner:
         if planned is None or len(self.problems) > before:
             self.broken.add(node.name)
             return
-        self._add(planned)
-
-    def _add(self, planned: Planned) -> None:
-        self.steps.append(planned)
-        for output, scan in planned.outputs.items():
-            self.known[planned.name, output] = scan
+        self.add(planned)
 
     def _plan(self, node: Node) -> Planned | None:
         where = f"step '{node.name}'"
@@ -109,7 +94,7 @@ class _Planner:
             main, ports = self._joined(node, main, ports), {}
         seen = self.known[main]
         parameters = {
-            name: port for name, reference in node.held.items() if (port := self._resolve(reference, where)) is not None
+            name: port for name, reference in node.held.items() if (port := self.resolve(reference, where)) is not None
         }
         before_first: BeforeFirst = node.before_first or ("pass" if kind == "fold" and not held else "hold")
         try:
@@ -152,20 +137,11 @@ class _Planner:
         seen, kind = self.known[main], kind_of(node.step)
         waited = (*parameters.values(), *held.values())
         along = halo_axis(node.step, seen, parameters) if kind == "map" else None
-        waits = before_first == "hold" and any(self._origin(port) == self._origin(main) for port in waited)
-        inside = along is not None and not waits and self._in_blocks(main)
+        waits = before_first == "hold" and any(self.origin(port) == self.origin(main) for port in waited)
+        inside = along is not None and not waits and self.in_blocks(main)
         cut = None if kind != "map" or inside else stage_cut(node.step, main, seen.main, along)
         cut = cut or self._held_cut(node, main, seen, waited, before_first)
         return cut, along if cut is None or cut.along == along else None
-
-    def _in_blocks(self, port: Port) -> bool:
-        """True if what appears at a port comes, through map steps alone, from a cut: in blocks that may overlap."""
-        producer = self._step(port[0])
-        if producer is None or producer.kind != "map":
-            return False
-        if producer.cut is not None:
-            return True
-        return not shares_origin(producer, self._origin) and self._in_blocks(producer.main)
 
     def _check_held(self, planned: Planned) -> None:
         """Values that can be held, by a step that can take them."""
@@ -215,43 +191,12 @@ class _Planner:
     def _main(self, node: Node, where: str) -> Port | None:
         argument = node.step.arguments[0]
         if argument in node.inputs:
-            return self._resolve(node.inputs[argument], where)
+            return self.resolve(node.inputs[argument], where)
         place = [n.name for n in self.job.pipeline.nodes].index(node.name)
         if place == 0:
             return source_port(MAIN)
         before = self.job.pipeline.nodes[place - 1]
-        return self._resolve(Reference(before.name), where)
-
-    def _resolve(self, reference: Reference, where: str) -> Port | None:
-        """The port that a reference means; None if it was not found (which is reported, unless it follows from a mistake)."""
-        if reference.step == SOURCE:
-            port = source_port(reference.output or MAIN)
-            if port not in self.known:
-                self.problems.append(
-                    f"{where}: the source has no stream '{port[1]}'. It has: {', '.join(self.scan.streams)}."
-                )
-                return None
-            return port
-        if reference.step in self.broken:
-            return None
-        found = [port for port in self.known if port[0] == reference.step]
-        if not found:
-            later = any(n.name == reference.step for n in self.job.pipeline.nodes)
-            hint = (
-                "it comes later; move it up"
-                if later
-                else f"there are: {', '.join(p.name for p in self.steps) or 'none before it'}"
-            )
-            self.problems.append(f"{where}: '{reference}' is no step before it ({hint}).")
-            return None
-        if reference.output is None:
-            return found[0]
-        if (reference.step, reference.output) not in self.known:
-            self.problems.append(
-                f"{where}: step '{reference.step}' has no output '{reference.output}'. It has: {', '.join(p[1] for p in found)}."
-            )
-            return None
-        return (reference.step, reference.output)
+        return self.resolve(Reference(before.name), where)
 
     def _arguments(self, node: Node, where: str) -> tuple[dict[str, Port], dict[str, Port]]:
         """Data arguments after the first: those that arrive in pieces too, and those that are held."""
@@ -266,7 +211,7 @@ class _Planner:
                     + (" Or give the source its dark_level." if hasattr(self.job.source, f"{argument}_level") else "")
                 )
                 continue
-            port = self._resolve(reference, where)
+            port = self.resolve(reference, where)
             if port is None:
                 continue
             if pattern.pieces or kind_of(node.step) == "arrange":
@@ -290,7 +235,7 @@ class _Planner:
             seen = self.known[port]
             node = Node(fold, name, emit=Emit())
             by_set = port[0] == SOURCE and port[1] != MAIN
-            self._add(Planned(node, fold, "fold", port, seen, self._outputs(fold, seen, "fold"), by_set=by_set))
+            self.add(Planned(node, fold, "fold", port, seen, self._outputs(fold, seen, "fold"), by_set=by_set))
         return next(p for p in self.known if p[0] == name)
 
     def _joined(self, node: Node, main: Port, ports: Mapping[str, Port]) -> Port:
@@ -301,7 +246,7 @@ class _Planner:
             name = f"join_{argument}_to_{node.name}"
             seen = self.known[main]
             joint = Node(join, name)
-            self._add(
+            self.add(
                 Planned(
                     joint, join, "arrange", main, seen, self._outputs(join, seen, "arrange"), {join.arguments[1]: port}
                 )
@@ -313,7 +258,7 @@ class _Planner:
         self, node: Node, main: Port, seen: Scan, held: tuple[Port, ...], before_first: BeforeFirst
     ) -> Cut | None:
         """A held input that comes only at the end of the same stream: gather until then (offline), or refuse (live)."""
-        late = [port for port in held if self._ends_with(port, main)]
+        late = [port for port in held if self.ends_with(port, main)]
         if not late or before_first != "hold":
             return None
         if kind_of(node.step) == "fold":
@@ -333,34 +278,13 @@ class _Planner:
         axes = seen.main.arrival_axes
         return Cut(main, seen.main, axes[0] if len(axes) == 1 else None)
 
-    def _ends_with(self, port: Port, main: Port) -> bool:
-        """True if a port's first value comes at the end of the stream that feeds `main`."""
-        producer = self._step(port[0])
-        if producer is not None and producer.kind == "map":
-            return self._ends_with(producer.main, main)
-        if producer is None or producer.kind != "fold":
-            return False
-        recorded = self.job.source.pausable and self.known[main].main.frames is not None
-        if producer.node.emit != Emit() and not recorded:
-            return False
-        return self._origin(producer.main) == self._origin(main)
-
-    def _origin(self, port: Port) -> Port:
-        producer = self._step(port[0])
-        if producer is None:
-            return port
-        return self._origin(producer.main)
-
-    def _step(self, name: str) -> Planned | None:
-        return next((planned for planned in self.steps if planned.name == name), None)
-
     def _check_waits(self, planned: Planned) -> None:
         """A step that holds its frames for a stream that comes after them would wait for ever behind a bounded buffer."""
         if planned.before_first != "hold":
             return
-        mine = self._origin(planned.main)
+        mine = self.origin(planned.main)
         for argument, port in planned.held.items():
-            theirs = self._origin(port)
+            theirs = self.origin(port)
             order = list(self.scan.order)
             if (
                 mine[1] not in order
@@ -387,7 +311,7 @@ class _Planner:
         for reference, spec in wanted:
             kind = "view" if isinstance(spec, ViewSpec) else "snapshot" if isinstance(spec, SnapshotSpec) else "sink"
             where = f"{kind} of '{reference}'"
-            port = self._resolve(reference, where)
+            port = self.resolve(reference, where)
             if port is None:
                 continue
             every = reference.output is None and isinstance(spec, ViewSpec) and reference.step != SOURCE
@@ -404,7 +328,7 @@ class _Planner:
             replace(planned, node=replace(planned.node, emit=EMIT_TO_FOLDS))
             if planned.name in told and planned.kind == "fold" and planned.node.emit == Emit()
             else planned
-            for planned in with_margins(self.steps, self._origin)
+            for planned in with_margins(self.steps, self.origin)
         )
 
     def find_unused(self, sinks: list[Outlet], views: list[Outlet]) -> None:
