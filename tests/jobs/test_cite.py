@@ -140,12 +140,27 @@ def test_records_are_found_beside_results_of_every_kind(tmp_path):
     (tmp_path / "stack").mkdir()
     (tmp_path / "stack" / "record.json").write_text(json.dumps(record))
     (tmp_path / "volume.zarr").mkdir()
-    (tmp_path / "volume.zarr" / "zarr.json").write_text(json.dumps({"attributes": {"record": record}}))
+    (tmp_path / "volume.zarr" / "zarr.json").write_text(json.dumps({"attributes": {"firstlight": {"record": record}}}))
     (tmp_path / "report.json").write_text(json.dumps({"record": record}))
     (tmp_path / "image.tif").write_bytes(b"II*\0")
     (tmp_path / "image.tif.json").write_text(json.dumps(record))
     for name in ("stack", "volume.zarr", "report.json", "image.tif"):
         assert read_record(tmp_path / name) == record, name
+
+
+@pytest.mark.parametrize("name", ["rec.h5", "rec.tif", "rec", "rec.zarr"])
+def test_every_sink_that_writes_files_leaves_a_record_that_is_found(tmp_path, name):
+    if name.endswith("zarr"):
+        pytest.importorskip("zarr")
+    use = {".h5": "hdf5", ".zarr": "zarr"}.get(Path(name).suffix, "tiff")
+    job = {
+        "source": {"use": "phantom", "columns": 16, "rows": 2, "angles": 12},
+        "steps": [{"use": "flat_field"}],
+        "sinks": [{"use": use, "of": "flat_field", "path": str(tmp_path / name)}],
+    }
+    fl.start(load_job(job)).finished(timeout=60)
+    assert read_record(tmp_path / name)["complete"]
+    assert "Of 12 frames 12 were used." in cite(tmp_path / name).paragraph
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"job": 3}', "[" * 100_000, "{", '{"record": null}'])

@@ -64,7 +64,12 @@ def _of_folder(path: Path) -> dict[str, Any]:
         if (path / name).is_file():
             found = _json(path / name)
             attributes = found.get("attributes", found)
-            return dict(cast("Mapping[str, Any]", attributes)) if isinstance(attributes, Mapping) else {}
+            own = (
+                cast("Mapping[str, Any]", attributes).get("firstlight", attributes)
+                if isinstance(attributes, Mapping)
+                else {}
+            )
+            return dict(cast("Mapping[str, Any]", own)) if isinstance(own, Mapping) else {}
     raise _none(path)
 
 
