@@ -106,6 +106,32 @@ def test_both_ends_turns_beyond_360_and_zeros_before_the_log(tmp_path):
         assert np.isfinite(file["entry/data/data"][()]).all()
 
 
+@pytest.mark.parametrize(("beam", "brought"), [(1.0, False), (0.8, True), (1.3, True)])
+def test_air_that_is_not_1_is_brought_there(tmp_path, beam, brought):
+    """Also where the beam changes on the way: the slices do not."""
+    current = beam * np.linspace(1, 1.02, 120)[:, None, None]
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["exchange/data"] = (100 + 20000 * current * np.exp(-disks())).astype("<f4")
+        file["exchange/data_dark"] = np.full((2, 2, 96), 100, np.uint16)
+        file["exchange/data_white"] = np.full((2, 2, 96), 20100, np.uint16)
+        file["exchange/theta"] = np.arange(120) * 1.5
+    found, _ = reconstructed(tmp_path / "scan.h5", tmp_path / "out.nxs")
+    assert ("normalize_by_sides" in [step["use"] for step in found.job["steps"]]) is brought
+    assert len(found.assumptions) == brought
+    with h5py.File(tmp_path / "out.nxs") as file:
+        inside = file["entry/data/data"][0, 42:53, 42:53]
+    assert np.median(inside) == pytest.approx(0.02, abs=0.005)
+    assert suggest(tmp_path / "scan.h5", tmp_path / "x.nxs", values="counts").assumptions == ()
+
+
+def test_background_that_is_not_0_is_subtracted(tmp_path):
+    tifffile.imwrite(tmp_path / "sinogram.tif", (disks(360, 240)[:, 0] + 0.2).astype(np.float32))
+    found, results = reconstructed(tmp_path / "sinogram.tif", tmp_path / "out.nxs")
+    assert found.job["steps"][0] == {"use": "normalize_by_sides", "left": 3, "right": 3, "method": "subtract"}
+    assert any("background is 0.2" in text for text in found.assumptions)
+    assert float(results["find_center"].data) == pytest.approx(46.0, abs=0.5)
+
+
 REAL = [
     ("tomography/tooth.h5", 296.0, 0.5, "dxfile", 0),
     ("tomography/neutompy_sinogram.tiff", 459.75, 0.75, "tiff", 3),

@@ -13,11 +13,11 @@ from firstlight.core import registry
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.job import parse_job
-from firstlight.core.source import Source
+from firstlight.core.source import RandomAccess, Source
 
 from .diffraction import STEP as DIFFRACTION
 from .diffraction import diffraction_sinks, diffraction_steps, is_diffraction
-from .infer import VALUES, Values, needs_angles, readable, sample, turn, values_of
+from .infer import VALUES, Values, air_of, background_of, needs_angles, readable, sample, side_width, turn, values_of
 
 SINKS = {
     ".h5": "hdf5",
@@ -133,18 +133,45 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
                 + f" (--angles 0:{found})"
             )
         if "flat" in scan.streams and values in (None, "counts"):
-            before = ["flat_field", "minus_log"]
+            before = [
+                {"use": "flat_field"},
+                *_level(scan, reader if values is None else None, told),
+                {"use": "minus_log"},
+            ]
         elif values is None and reader is not None:
-            values, why = values_of(sample(reader, scan), scan)
+            seen = sample(reader, scan)
+            values, why = values_of(seen, scan)
             told.append(f"{why} (--values {values})")
-            before = [*STEPS[values]]
+            before = [{"use": name} for name in STEPS[values]]
+            background = background_of(seen) if values == "attenuation" else None
+            if background is not None:
+                before.append(_sides(scan, "subtract"))
+                told.append(
+                    f"the background is {background:.3g} at both sides, not 0: it is subtracted from each line"
+                    " (--values attenuation leaves it)"
+                )
         else:
-            before = [*STEPS[values or "counts"]]
+            before = [{"use": name} for name in STEPS[values or "counts"]]
     finally:
         source.close()
-    last = before[-1] if before else "source.data"
-    steps: list[dict[str, Any]] = [{"use": name} for name in (*before, "find_center")]
-    return [*steps, {"use": "fbp", "inputs": [last], "center": {"from": "find_center"}}], told
+    last = before[-1]["use"] if before else "source.data"
+    return [*before, {"use": "find_center"}, {"use": "fbp", "inputs": [last], "center": {"from": "find_center"}}], told
+
+
+def _level(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict[str, Any]]:
+    """The step that brings air to 1, where the beam of the projections is not that of the flats."""
+    air = None if reader is None else air_of(reader, scan)
+    if air is None:
+        return []
+    told.append(
+        f"the transmission of air is {air:.3g} at both sides, not 1: each line is divided by it (--values counts leaves it)"
+    )
+    return [_sides(scan, "divide")]
+
+
+def _sides(scan: Scan, method: str) -> dict[str, Any]:
+    width = side_width(scan.main.size("col"))
+    return {"use": "normalize_by_sides", "left": width, "right": width, "method": method}
 
 
 def _opened(described: dict[str, Any]) -> tuple[Source, Scan]:

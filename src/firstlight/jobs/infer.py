@@ -24,6 +24,10 @@ _EDGE = 0.03
 _CLEAR = 0.25
 """Air within this part of the range of values from one end lies at that end."""
 _NEAR_ONE = 0.15
+_OFF = 0.03
+"""Air that is further from 1 (or background from 0, as a part of the largest attenuation) is brought there."""
+_STEADY = 0.1
+"""How much the sides of single frames may differ from air, so that all of them can be said to see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,18 @@ class Sample:
 
 def sample(source: RandomAccess, scan: Scan) -> Sample:
     """Look at some frames of an open source."""
-    count, columns = scan.main.size("angle"), scan.main.size("col")
+    count = scan.main.size("angle")
     places = np.unique(np.linspace(0, count - 1, _PLACES).astype(int))
-    frames = np.concatenate([_read(source, scan, place, 1) for place in places.tolist()])
-    width = max(1, round(_EDGE * columns))
+    return _seen(np.concatenate([_read(source, scan, place, 1) for place in places.tolist()]))
+
+
+def side_width(columns: int) -> int:
+    """Columns on each side that should see air."""
+    return max(1, round(_EDGE * columns))
+
+
+def _seen(frames: Any) -> Sample:
+    width = side_width(frames.shape[-1])
     edges = np.concatenate([frames[..., :width], frames[..., -width:]], axis=-1)
     finite = frames[np.isfinite(frames)]
     if not finite.size:
@@ -57,10 +69,33 @@ def sample(source: RandomAccess, scan: Scan) -> Sample:
 
 
 def _read(source: RandomAccess, scan: Scan, first: int, count: int) -> Any:
-    rows = scan.main.size("row")
-    start = max(0, (rows - _ROWS) // 2)
-    block = source.read({"angle": slice(first, first + count), "row": slice(start, start + _ROWS)})
+    block = source.read({"angle": slice(first, first + count), "row": _rows(scan)})
     return np.asarray(block, np.float64)
+
+
+def _rows(scan: Scan) -> slice:
+    start = max(0, (scan.main.size("row") - _ROWS) // 2)
+    return slice(start, start + _ROWS)
+
+
+def air_of(source: RandomAccess, scan: Scan) -> float | None:
+    """Transmission of air, where both sides of every frame see it and it is clearly not 1; None otherwise."""
+    if not {"dark", "flat"} <= scan.streams.keys():
+        return None
+    dark, flat = (
+        np.asarray(source.read({"row": _rows(scan)}, name), np.float64).mean(axis=0) for name in ("dark", "flat")
+    )
+    light = np.where(flat - dark > 0, flat - dark, np.nan)
+    seen = _seen((sample(source, scan).frames - dark) / light)
+    width = side_width(seen.frames.shape[-1])
+    sides = [np.nanmedian(part, axis=(1, 2)) for part in (seen.frames[..., :width], seen.frames[..., -width:])]
+    steady = all(bool((np.abs(side / seen.air - 1) < _STEADY).all()) for side in sides) if seen.air > 0 else False
+    return seen.air if steady and seen.place > 1 - _CLEAR and abs(seen.air - 1) > _OFF else None
+
+
+def background_of(seen: Sample) -> float | None:
+    """Attenuation of air, where it is clearly not 0; None otherwise."""
+    return seen.air if abs(seen.air) > _OFF * abs(seen.high) else None
 
 
 def values_of(seen: Sample, scan: Scan) -> tuple[Values, str]:
