@@ -108,14 +108,18 @@ def test_plugins_come_in_the_order_of_their_numbers(tmp_path):
         ]
 
 
-def test_tuned_parameters_are_told_with_the_command_that_tries_them(tmp_path):
+def test_tuned_parameters_are_swept(tmp_path):
     recon = (
         "TomopyRecon",
         {"algorithm": "gridrec", "centre_of_rotation": "85:87:0.5;", "filter_name": "ramlak", "log": False},
     )
     found = process_list.read(savu_list(tmp_path / "tuned.nxs", [("NxtomoLoader", {}), recon]))
-    assert found.job["steps"] == [{"use": "fbp", "center": 85, "filter": "ram-lak"}]
-    assert any("firstlight sweep JOB STEP.PARAMETER=85:87:0.5" in each for each in found.remarks)
+    assert found.job["steps"] == [{"use": "fbp", "center": {"sweep": [85, 85.5, 86, 86.5]}, "filter": "ram-lak"}]
+    parse_job(found.job)
+    named = ("TomopyRecon", {"algorithm": "gridrec", "filter_name": "ramlak;hann", "centre_of_rotation": "85;90"})
+    found = process_list.read(savu_list(tmp_path / "named.nxs", [("NxtomoLoader", {}), named]))
+    assert found.job["steps"][-1] == {"use": "fbp", "center": {"sweep": [85, 90]}}
+    assert any("filter_name = 'ramlak;hann' has no counterpart" in each for each in found.remarks)
 
 
 HTTOMO = """
@@ -165,15 +169,21 @@ def test_a_pipeline_of_httomo(tmp_path):
     assert found.job["only"] == {"row": "30:60", "col": "start+10:end-10"}
     assert found.job["source"]["angles"] == "0:181"
     steps = found.job["steps"]
-    assert [step["use"] for step in steps] == ["find_center", "flat_field", "minus_log", "remove_small_stripes", "fbp", "denoise_tv"]
+    assert [step["use"] for step in steps] == [
+        "find_center",
+        "flat_field",
+        "minus_log",
+        "remove_small_stripes",
+        "fbp",
+        "denoise_tv",
+    ]
     assert steps[0]["method"] == "vo"
     assert steps[1]["inputs"] == ["source"]
-    assert steps[3]["size"] == 11
+    assert steps[3]["size"] == {"sweep": [11, 21]}
     assert steps[4] == {"use": "fbp", "center": {"from": "find_center"}}
     assert found.job["sinks"][0]["of"] == "denoise_tv"
     parse_job(found.job)
     text = "\n".join(found.remarks)
-    assert "STEP.PARAMETER=11,21" in text
     assert "regularisation_parameter has another scale: set weight" in text
 
 
@@ -186,8 +196,9 @@ def test_the_first_form_of_httomo(tmp_path):
 """)
     found = pipeline.read(path)
     assert [step["use"] for step in found.job["steps"]] == ["flat_field", "minus_log", "fbp"]
-    assert found.job["steps"][2]["center"] == 555
-    assert any("555:565:0.5" in each for each in found.remarks)
+    assert found.job["steps"][2]["center"]["sweep"][:3] == [555, 555.5, 556]
+    assert len(found.job["steps"][2]["center"]["sweep"]) == 20
+    parse_job(found.job)
 
 
 TOFU = """

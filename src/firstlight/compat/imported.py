@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from .tables import Row, row
 
 LARGEST = 2**20
 """Bytes of the largest file of settings."""
+MOST = 1000
+"""Values of one sweep that are carried over."""
 SCAN = "scan.nxs"
 """Stands for the recorded scan, where the settings do not name it."""
 _SIDE = ("find_center", "find_center_360", "find_center_rows", "find_overlap")
@@ -74,7 +77,10 @@ class JobBuilder:
 
     def add_row(self, found: Row, given: Mapping[str, Any]) -> None:
         """Add our step for one of theirs."""
-        step, remarks = found.step({key: self._first(found.name, key, value) for key, value in given.items()})
+        swept = {key: values for key, value in given.items() if (values := sweep_of(value)) is not None}
+        step, remarks = found.step({key: swept[key][0] if key in swept else value for key, value in given.items()})
+        for key, values in swept.items():
+            self._sweep(found, key, values, step)
         self.remarks += remarks
         self.append(step)
 
@@ -97,15 +103,13 @@ class JobBuilder:
         else:
             self._main, self._measured = name, False
 
-    def _first(self, name: str, key: str, value: Any) -> Any:
-        """The first of several values, with a remark on how to try them all."""
-        swept = sweep_of(value)
-        if swept is None:
-            return value
-        self.remarks.append(
-            f"{name}: {key} has several values; to try them all: firstlight sweep JOB STEP.PARAMETER={swept[1]}"
-        )
-        return swept[0]
+    def _sweep(self, found: Row, key: str, values: list[Any], step: dict[str, Any]) -> None:
+        """Sweep our parameter over the same values, where they mean the same."""
+        ours = found.parameters.get(key)
+        if ours in step and key not in found.units and key not in found.values:
+            step[ours] = {"sweep": values}
+        else:
+            self.remarks.append(f"{found.name}: {key} has several values, of which the first stands there: {values}.")
 
     def finish(self, name: str) -> Imported:
         """The job with a sink for what the last step gives; steps that do not fit yet are remarks."""
@@ -134,24 +138,28 @@ class Sweep:
     """Several values of one parameter, as a file of settings has them."""
 
     values: tuple[Any, ...]
-    text: str
-    """As our command line writes it."""
 
 
-def sweep_of(value: Any) -> tuple[Any, str] | None:
-    """The first value of a sweep and how we write it, or None if the value is a plain one."""
+def sweep_of(value: Any) -> list[Any] | None:
+    """The values of a sweep, or None if the value is a plain one. Savu writes ``85;86;87`` and ``84:86:0.5;``."""
     if isinstance(value, Sweep):
-        return (value.values[0], value.text) if value.values else (None, value.text)
+        return list(value.values) or None
     if not isinstance(value, str):
         return None
     if _LIST.fullmatch(value):
-        numbers = [_number(part) for part in value.strip("; ").split(";")]
-        return numbers[0], ",".join(map(str, numbers))
+        return [_number(part) for part in value.strip("; ").split(";")]
     matched = _RANGE.fullmatch(value)
     if matched and value.strip().endswith(";"):
-        first, last, step = map(_number, matched.groups())
-        return first, f"{first}:{last}:{step}"
+        return stepped(*map(_number, matched.groups()))
     return None
+
+
+def stepped(first: float, last: float, step: float) -> list[Any]:
+    """Values from the first up to the last, which is left out as in their ranges; at most `MOST` of them."""
+    if not step or not all(map(math.isfinite, (first, last, step))):
+        return [first]
+    count = min(max(1, math.ceil((last - first) / step - 1e-9)), MOST)
+    return [_number(f"{first + step * number:.12g}") for number in range(count)]
 
 
 def _number(text: str) -> int | float:

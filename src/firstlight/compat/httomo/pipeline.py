@@ -11,7 +11,7 @@ import yaml
 
 from firstlight.core.errors import SourceError
 
-from ..imported import Imported, JobBuilder, Sweep, read_text
+from ..imported import Imported, JobBuilder, Sweep, read_text, stepped
 from ..tables import row
 
 _REFERENCE = re.compile(r"\$\{\{\s*(?P<id>\w+)\.side_outputs\.(?P<name>\w+)\s*\}\}")
@@ -26,13 +26,15 @@ class _Loader(yaml.SafeLoader):
 
 def _values(loader: yaml.SafeLoader, node: Any) -> Sweep:
     found = loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else []
-    return Sweep(tuple(found), ",".join(map(str, found)))
+    return Sweep(tuple(found))
 
 
 def _range(loader: yaml.SafeLoader, node: Any) -> Sweep:
     found: Mapping[Any, Any] = loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else {}
-    first, last, step = (found.get(key) for key in ("start", "stop", "step"))
-    return Sweep((first,), f"{first}:{last}:{step}")
+    ends = [found.get(key) for key in ("start", "stop", "step")]
+    if not all(isinstance(end, int | float) and abs(end) < 1e12 for end in ends):
+        return Sweep(tuple(ends[:1]))
+    return Sweep(tuple(stepped(*cast("list[float]", ends))))
 
 
 _Loader.add_constructor("!Sweep", _values)
