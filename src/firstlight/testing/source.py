@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan
+from firstlight.core.selected import Selected
+from firstlight.core.selection import Picked
 from firstlight.core.source import RandomAccess, Source
 
 from .demand import demand, demand_equal
@@ -134,6 +138,34 @@ class SourceContract(ABC):
             demand_equal(part, wanted, f"a block of {label}")
         finally:
             source.close()
+
+    def test_a_selected_part_is_that_part_of_the_whole(self, tmp_path: Path) -> None:
+        """Whether the source reads only the part, or its frames are cut as they come."""
+        scan, items = played_through(self.make(tmp_path))
+        stream = scan.main
+        label = next((each for each in stream.frame_axes if (stream.sizes.get(each) or 0) > 2), None)
+        whole = [item for item in items if isinstance(item, Chunk)]
+        if label is None or stream.arrival != 1 or any(label in chunk.where for chunk in whole):
+            return
+        last = len(whole) and max(int(chunk.ids.max()) for chunk in whole if chunk.stream == MAIN) - stream.first
+        only = {label: Picked.parse("1:-1"), stream.axes[0]: Picked.parse(f"1:{last + 1}")}
+        left, parts = played_through(Selected.of(self.make(tmp_path), only))
+        frames = {place: frame for place, frame in _frames(whole) if place[0] != MAIN or place[3] > stream.first}
+        found = dict(_frames([item for item in parts if isinstance(item, Chunk)]))
+        demand(found.keys() == frames.keys(), "Other frames than those that were selected.")
+        for place, frame in found.items():
+            axes = scan.stream(place[0]).frame_axes
+            cut = tuple(slice(1, -1) if each == label else slice(None) for each in axes)
+            demand_equal(frame, frames[place][cut], f"the selected part of {place}")
+        if stream.frames is not None:
+            demand(left.main.frames == last, f"{left.main.frames} frames announced, {last} selected.")
+
+
+def _frames(chunks: list[Chunk]) -> Iterator[tuple[tuple[str, int, int, int], Array]]:
+    """Each frame with its stream, set, epoch and id."""
+    for chunk in chunks:
+        for number, place in enumerate(chunk.ids.tolist()):
+            yield (chunk.stream, chunk.set, chunk.epoch, place), chunk.data[number]
 
 
 def played_through(source: Source) -> tuple[Scan, list[Item]]:
