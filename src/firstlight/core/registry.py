@@ -70,6 +70,7 @@ EXTRAS = {
     "numcodecs": "epics",
     "bitshuffle": "epics",
     "cbor2": "zmq",
+    "astra": "astra",
     "cupy": "gpu",
     "onnxruntime": "learn",
     "zarr": "zarr",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from firstlight.core import registry
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
@@ -55,7 +56,15 @@ def volumes(use: str, **parameters: Any) -> OperatorExample:
 
 FREE = frozenset({"center", "center_row"})
 
+
+def of_astra() -> OperatorExample:
+    """Skips where the toolbox is not installed."""
+    pytest.importorskip("astra", reason="the ASTRA toolbox is not installed")
+    return slices("astra", 1e-4, iterations=3)
+
+
 OPERATORS |= {
+    "astra": of_astra,
     "backproject_volume": lambda: volumes("backproject_volume", roll=3.0, region_y=(2, 14, 2)),
     "sirt_volume": lambda: volumes("sirt_volume", iterations=2, nonnegative=True, region_z=(1, 5, 1)),
     "cgls_volume": lambda: volumes("cgls_volume", iterations=2, tilt=5.0),
