@@ -114,6 +114,7 @@ class Receiving(Generic[Raw]):
         self._decoding_bytes = 0
         self._rejected_for = ""
         self._stop_asked = threading.Event()
+        self._abandoned = threading.Event()
         if layout is not None:
             self.learn(layout)
 
@@ -121,6 +122,11 @@ class Receiving(Generic[Raw]):
 
     def stop(self) -> None:
         """Ask for an early end; what has arrived is delivered."""
+        self._stop_asked.set()
+
+    def abandon(self) -> None:
+        """Nobody will read it: what still waits for a decoder is let go."""
+        self._abandoned.set()
         self._stop_asked.set()
 
     # ---- the receiving thread ---------------------------------------------------------------------------------------
@@ -244,8 +250,8 @@ class Receiving(Generic[Raw]):
 
     def _work(self, layout: Layout, batch: list[tuple[Raw, int]], epoch: int) -> None:
         try:
-            data, places = self._pixels(layout, batch, epoch)
-            if places:
+            data, places = (None, []) if self._abandoned.is_set() else self._pixels(layout, batch, epoch)
+            if data is not None and places:
                 self.handover.put(Chunk(data=data, axes=layout.axes, ids=as_ids(places), epoch=epoch))
         except Exception as error:  # it must reach the reader, not end in a silent thread
             _log.exception("Decoding failed.")

@@ -72,6 +72,25 @@ def test_every_trigger_mode_by_itself_and_split_parts(mode):
     assert np.array_equal(frames_of(reader), truth())
 
 
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_live_run_gives_what_the_recorded_data_give(stream):
+    import firstlight as fl
+
+    steps = [
+        {"use": "center_of_mass"},
+        {"use": "virtual_detector", "name": "bright", "inputs": ["source.data"]},
+        {"use": "sum", "name": "total", "inputs": ["source.data"]},
+    ]
+    offline = fl.run(fl.source("phantom4d", **SMALL), steps).finished(60)
+    with simulated(stream=stream) as (told, _):
+        run = fl.run(DectrisSource(data=told["data"], scan_y=3, timeout=20.0), steps)
+        live = run.finished(60)
+    assert (run.counts.expected, run.counts.done) == (12, 12)
+    assert sorted(live) == sorted(offline)
+    for name in offline:
+        assert np.array_equal(live[name].data, offline[name].data), name
+
+
 def test_faults_are_found_out_and_counted():
     with simulated(lose_ids=(2, 7), repeat_ids=(3,), truncate_ids=(5,), garbage_ids=(8,)) as (told, report):
         source = DectrisSource(data=told["data"], timeout=20.0)

@@ -240,6 +240,19 @@ def test_the_series_that_was_armed_is_waited_for(detector):
     assert reader.finish().scan.name == "series 7"
 
 
+def test_series_that_nobody_reads_are_let_go_and_the_newest_is_kept(detector):
+    connection = detector.source().connect()
+    for number in range(1, 30):
+        detector.series(20, series=number)
+    end = time.monotonic() + 10
+    while connection._current is None or not (connection._current.start.series == 29 and connection._current.over):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    reader = Reader(detector.source().over(connection)).finish().right()
+    assert (reader.scan.name, reader.places()) == ("series 29", at(*range(20)))
+    connection.close()
+
+
 def test_a_pause_ends_a_series(detector):
     reader = Reader(detector.source(idle=0.3))
     detector.begin(5)

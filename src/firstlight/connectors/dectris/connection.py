@@ -210,6 +210,8 @@ class Connection:
         if current is not None and not current.over:
             current.finish(f"series {start.series} began")
         with self.changed:
+            if self._waiting is not None:
+                self._waiting.abandon()
             self._current = self._waiting = Series(start, self._limits, self._channel, self._decoders)
             self.changed.notify_all()
 

@@ -208,5 +208,7 @@ class Connection:
         if current is not None and not current.over:
             current.finish("another acquisition began")
         with self.changed:
+            if self._waiting is not None:
+                self._waiting.abandon()
             self._current = self._waiting = Acquisition(start, self._limits, self._decoders, first)
             self.changed.notify_all()
