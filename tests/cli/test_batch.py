@@ -161,6 +161,11 @@ def test_darks_and_flats_may_be_shared(tmp_path):
 
 
 def test_jobs_that_make_no_batch_are_refused(tree):
+    with pytest.raises(JobError, match="takes them from the scan's own file"):
+        Batch.of(tree / "data", tree / "out", tree / "job.yaml", darks=tree / "data")
+    tiff = {"source": {"use": "tiff"}, "steps": [{"use": "minus_log"}], "sinks": []}
+    with pytest.raises(JobError, match="--flats: there is no"):
+        Batch.of(tree / "data", tree / "out", tiff, flats=tree / "gone")
     with pytest.raises(SourceError, match="no such folder"):
         Batch.of(tree / "gone", tree / "out", tree / "job.yaml")
     steps = [{"use": "minus_log"}]

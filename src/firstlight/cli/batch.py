@@ -20,8 +20,8 @@ def batch(
         str | None,
         typer.Option("--pattern", help="Names that count, such as 'scan_*.h5'. Default: what the source recognises."),
     ] = None,
-    darks: Annotated[Path | None, typer.Option("--darks", help="Dark frames for all scans.")] = None,
-    flats: Annotated[Path | None, typer.Option("--flats", help="Flat frames for all scans.")] = None,
+    darks: Annotated[str | None, typer.Option("--darks", help="Dark frames for all scans: a file or folder.")] = None,
+    flats: Annotated[str | None, typer.Option("--flats", help="Flat frames for all scans, likewise.")] = None,
     set_: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the scans.")] = False,
     json_: JsonOption = False,
@@ -37,9 +37,6 @@ def batch(
     from firstlight.jobs.batch import SUMMARY, Batch, Row, as_text
     from firstlight.jobs.protocol import plain
 
-    for shared in (darks, flats):
-        if shared is not None and not shared.exists():
-            raise SourceError("There is no such file.", field="--darks/--flats", value=str(shared))
     if not job.is_file():
         raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
     found = Batch.of(folder, out, job, overrides=parse_sets(set_), darks=darks, flats=flats)

@@ -25,6 +25,8 @@ SUMMARY = "batch"
 """Name of the summary's files."""
 _SHARED = re.compile(r"dark|flat|white|background", re.IGNORECASE)
 """Names of folders and files that hold no scan of their own."""
+_SHARING = frozenset({"edf", "mrc", "nxtomo", "tiff"})
+"""Sources that can take dark and flat frames from elsewhere."""
 _DEEPEST = 20
 
 
@@ -61,8 +63,8 @@ class Batch:
         job: Path | Mapping[str, Any],
         *,
         overrides: Mapping[str, Any] | None = None,
-        darks: Path | None = None,
-        flats: Path | None = None,
+        darks: str | Path | None = None,
+        flats: str | Path | None = None,
     ) -> Batch:
         """Read the job, and give it shared darks and flats.
 
@@ -71,7 +73,7 @@ class Batch:
             out: Where the results go, in the same tree.
             job: The job; the path of its source stands for each scan in turn.
             overrides: ``step.parameter`` to value.
-            darks: A file or folder of dark frames for all scans.
+            darks: Dark frames for all scans: a file or folder, with ``:`` and a dataset behind it for NXtomo.
             flats: The same for flat frames.
 
         Raises:
@@ -89,7 +91,7 @@ class Batch:
         source = _mapping(values.get("source"))
         for name, shared in (("darks", darks), ("flats", flats)):
             if shared is not None:
-                source[name] = str(shared.absolute())
+                source[name] = _shared(str(shared), name, source)
         use = str(source.get("use"))
         if use in registry.names("sources") and "path" in registry.get("sources", use).model_fields:
             source.setdefault("path", str(folder))
@@ -174,6 +176,25 @@ class Batch:
             row.error = str(error)
         row.seconds = time.monotonic() - began
         return row
+
+
+def _shared(text: str, name: str, source: Mapping[str, Any]) -> str:
+    """Dark or flat frames as the source names those that lie elsewhere.
+
+    Raises:
+        JobError: It takes none from elsewhere, or they do not exist.
+    """
+    if source.get("use") not in _SHARING:
+        known = ", ".join(sorted(_SHARING))
+        raise JobError(
+            [
+                f"--{name}: the source '{source.get('use')}' takes them from the scan's own file. Sources that share: {known}."
+            ]
+        )
+    file, colon, dataset = text.partition(":")
+    if not Path(file).exists():
+        raise JobError([f"--{name}: there is no '{file}'. Check the path."])
+    return f"{Path(file).absolute()}{colon}{dataset}"
 
 
 def _mapping(value: Any) -> dict[str, Any]:
