@@ -24,6 +24,7 @@ def jobs(page):
         ("remove-stripes-and-rings.md", 0),
         ("correct-what-the-detector-saw.md", 0),
         ("correct-what-the-detector-saw.md", 1),
+        ("correct-what-the-detector-saw.md", 2),
     ],
 )
 def test_the_jobs_run(page, number, tmp_path, monkeypatch):
@@ -44,7 +45,7 @@ def test_the_distortion_of_a_recorded_grid(tmp_path, monkeypatch):
     frame = (1000 - 600 * np.clip(4.0 - away, 0, 1)).astype(np.uint16)
     with h5py.File("grid.h5", "w") as file:
         file["images"] = np.stack([frame, frame])
-    job = jobs("correct-what-the-detector-saw.md")[2]
+    job = jobs("correct-what-the-detector-saw.md")[3]
     start(load_job(job)).finished(60)
     with h5py.File("lens.nxs") as file:
         coefficients = file["entry/data"][file["entry/data"].attrs["signal"]][()]

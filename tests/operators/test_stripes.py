@@ -130,6 +130,16 @@ def test_tiny_sinograms_come_out_finite(step, shape):
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.use)
+def test_air_around_zero_does_not_explode(step):
+    """After the logarithm air is noise around 0, by which nothing can be divided."""
+    lines = np.random.default_rng(5).normal(0, 1e-3, (1, 60, 80)).astype(np.float32)
+    lines[..., 25:55] += 2
+    result = step.run(lines)
+    assert np.abs(result).max() < 3
+    assert np.abs(result[..., :10]).mean() < 0.5
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.use)
 def test_integers_and_empty_beam_are_taken(step):
     counts = np.random.default_rng(4).integers(0, 1000, (1, 20, 30)).astype(np.uint16)
     np.testing.assert_array_equal(step.run(counts), step.run(counts.astype(np.float32)))

@@ -35,6 +35,8 @@ Profile = NDArray[np.float64]
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 # a profile of ratios without any noise still has rounding errors
 _LEAST_NOISE = 1e-5
+_STRONGEST = 10.0
+"""Response beyond which (or below whose inverse) a column has no signal to normalise."""
 _REACH = 8
 """Standard deviations of a Gaussian beyond which it is nothing to float32."""
 
@@ -71,7 +73,7 @@ def remove_large(sinogram: Sinogram, size: int, ratio: float, drop: float, norma
     smooth = running_median(values, size)
     factors = response(values, smooth, drop)
     found = _widened(detect_stripes(factors, ratio))
-    out = sinogram / factors.astype(np.float32) if normalize else sinogram.copy()
+    out = _normalized(sinogram, factors) if normalize else sinogram.copy()
     places = np.flatnonzero(found)
     out[:, places] = unsorted_columns(smooth[places], keys[places])
     return out
@@ -84,7 +86,7 @@ def remove_by_interpolation(
     values, _ = sorted_columns(sinogram)
     factors = response(values, running_median(values, size), drop)
     found = _inside(_widened(detect_stripes(factors, ratio)))
-    out = sinogram / factors.astype(np.float32) if normalize else sinogram.copy()
+    out = _normalized(sinogram, factors) if normalize else sinogram.copy()
     if found.any() and not found.all():
         interpolate_columns(out, found)
     return out
@@ -163,6 +165,12 @@ def detect_stripes(profile: Profile, ratio: float) -> NDArray[np.bool_]:
     if low - ordered[0] >= ratio * noise:
         found |= profile <= low - 0.5 * ratio * noise
     return found
+
+
+def _normalized(sinogram: Sinogram, factors: Profile) -> Sinogram:
+    """Each column over its response; a column far from all others (air after the logarithm: noise around 0) as it is."""
+    usual = (factors > 1 / _STRONGEST) & (factors < _STRONGEST)
+    return sinogram / np.where(usual, factors, 1.0).astype(np.float32)
 
 
 def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

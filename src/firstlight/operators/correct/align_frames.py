@@ -39,7 +39,7 @@ def align_frames(
 
     Args:
         frames: shape (frame, row, col).
-        reference: image (row, col): such as the mean of the flat frames, or the first frame.
+        reference: image (row, col), such as the mean of the flat frames: `inputs: {frames: …, reference: source.flat}`.
         rows: First row of the region to compare and first row behind it, from 0; negative ones count from the end.
             Default: all.
         columns: First column of the region and first column behind it, likewise. Default: all.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.sides import level_lines
 
 Side = Annotated[int, Field(ge=0, le=10_000)]
 
@@ -48,30 +48,7 @@ def normalize_by_sides(
             value=f"{left} + {right}",
             expected=f"1 to {columns} columns together",
         )
-    values = np.asarray(lines, np.float32)
-    neutral = 1.0 if method == "divide" else 0.0
-    first, last = _air(values[:, :left], method), _air(values[:, columns - right :], method)
-    first, last = np.where(np.isnan(first), last, first), np.where(np.isnan(last), first, last)
-    first, last = np.nan_to_num(first, nan=neutral), np.nan_to_num(last, nan=neutral)
-    start, stop = (left - 1) / 2, columns - 1 - (right - 1) / 2
-    if left == 0 or right == 0:
-        start, stop = 0.0, 1.0  # both ends are the same: the line is level
-    slope = ((last - first) / (stop - start)).astype(np.float32)
-    air = first.astype(np.float32)[:, None] + slope[:, None] * (
-        np.arange(columns, dtype=np.float32) - np.float32(start)
-    )
-    if method == "subtract":
-        return values - air
-    return np.divide(values, air, out=values.copy(), where=air > 0)
-
-
-def _air(side: Array, method: str) -> Array:
-    """Mean of what is finite in each line; NaN where nothing is, or where it can not divide."""
-    finite = np.isfinite(side)
-    counts = finite.sum(axis=1)
-    sums = np.where(finite, side, 0).sum(axis=1, dtype=np.float64)
-    mean = np.divide(sums, counts, out=np.full(len(side), np.nan), where=counts > 0)
-    return np.where(mean > 0, mean, np.nan) if method == "divide" else mean
+    return level_lines(lines, left, right, divide=method == "divide")
 
 
 @normalize_by_sides.hook("unit")

@@ -55,3 +55,10 @@ def _dtype(step: Operator, given: str) -> str:
 @remove_outliers_3d.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+@remove_outliers_3d.hook("workspace")
+def _workspace(step: Operator, scan: Scan, frames: int) -> int:
+    """The block in float32 with its rim."""
+    rim = step.parameters()["size"] - 1
+    return 4 * (frames + rim) * (scan.main.size("row") + rim) * (scan.main.size("col") + rim)

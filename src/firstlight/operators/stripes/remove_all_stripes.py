@@ -37,4 +37,4 @@ def remove_all_stripes(
     return remove_small_stripes(remove_large_stripes(alive, size=large, ratio=ratio, drop=drop), size=small)
 
 
-keep_unit(remove_all_stripes, 9)
+keep_unit(remove_all_stripes, 7, whole=2)

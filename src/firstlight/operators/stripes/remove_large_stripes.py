@@ -34,4 +34,4 @@ def remove_large_stripes(
     return each_sinogram(sinograms, lambda sinogram, _: stripes.remove_large(sinogram, size, ratio, drop, normalize))
 
 
-keep_unit(remove_large_stripes, 7)
+keep_unit(remove_large_stripes, 6)

@@ -36,4 +36,4 @@ def remove_stripes_filtering(
     return each_sinogram(sinograms, lambda sinogram, _: stripes.remove_by_filtering(sinogram, sigma, size))
 
 
-keep_unit(remove_stripes_filtering, 10)
+keep_unit(remove_stripes_filtering, 7)

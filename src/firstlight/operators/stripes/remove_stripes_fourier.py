@@ -39,4 +39,4 @@ def remove_stripes_fourier(
     return each_sinogram(sinograms, lambda sinogram, _: stripe_filters.remove_by_fourier(sinogram, cutoff, order, rows))
 
 
-keep_unit(remove_stripes_fourier, 8)
+keep_unit(remove_stripes_fourier, 6)

@@ -39,4 +39,4 @@ def remove_stripes_interpolation(
     return each_sinogram(sinograms, method)
 
 
-keep_unit(remove_stripes_interpolation, 7)
+keep_unit(remove_stripes_interpolation, 5)

@@ -39,4 +39,4 @@ def remove_stripes_smoothing(
     )
 
 
-keep_unit(remove_stripes_smoothing, 3)
+keep_unit(remove_stripes_smoothing, 1)

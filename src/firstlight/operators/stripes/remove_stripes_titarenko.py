@@ -44,4 +44,4 @@ def remove_stripes_titarenko(
     )
 
 
-keep_unit(remove_stripes_titarenko, 3)
+keep_unit(remove_stripes_titarenko, 1)

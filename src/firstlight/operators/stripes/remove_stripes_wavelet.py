@@ -43,4 +43,4 @@ def remove_stripes_wavelet(
     )
 
 
-keep_unit(remove_stripes_wavelet, 8)
+keep_unit(remove_stripes_wavelet, 7)

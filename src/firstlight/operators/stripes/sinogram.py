@@ -69,8 +69,14 @@ def each_sinogram(sinograms: Array, method: Method) -> Array:
     return out
 
 
-def keep_unit(function: OperatorFunction, planes: int) -> None:
-    """Tell that a step keeps the unit of its values, and needs memory for some `planes` more sinograms in a thread."""
+def keep_unit(function: OperatorFunction, planes: int, whole: int = 0) -> None:
+    """Tell that a step keeps the unit of its values, and which memory it needs beside input and output.
+
+    Args:
+        function: the step.
+        planes: sinograms, while it works on one.
+        whole: copies of the whole block.
+    """
 
     @function.hook("unit")
     def unit(step: Operator, scan: Scan) -> str | None:
@@ -78,4 +84,4 @@ def keep_unit(function: OperatorFunction, planes: int) -> None:
 
     @function.hook("workspace")
     def workspace(step: Operator, scan: Scan, frames: int) -> int:
-        return planes * _VALUE * scan.main.size("angle") * scan.main.size("col")
+        return (planes + whole * frames) * _VALUE * scan.main.size("angle") * scan.main.size("col")
