@@ -1,9 +1,12 @@
 """The tables of names in other programs are true of our steps, and stand on the page that maps them."""
 
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from firstlight.cli.main import app
 from firstlight.compat.tables import Row, aliases, row, tables
 from firstlight.core import registry
 from firstlight.core.job import parse_job
@@ -89,3 +92,9 @@ def test_the_page_has_every_row():
             f"add to the page: {start} (tools/peers_page.py writes it)"
         )
     assert len(lines) == len(ROWS), "a line of the page stands in no table"
+
+
+def test_show_finds_a_step_by_its_name_elsewhere():
+    done = CliRunner().invoke(app, ["show", "remove_stripe_based_sorting", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["name"] == "remove_small_stripes"

@@ -43,6 +43,8 @@ def find(name: str) -> list[dict[str, Any]]:
     from firstlight.jobs.catalogue import describe
 
     kinds = [kind for kind in registry.KINDS if name in registry.names(kind)]
+    if not kinds and name in registry.aliases():
+        return find(registry.aliases()[name])  # what another program calls it
     if not kinds:
         every = sorted({known for kind in registry.KINDS for known in registry.names(kind)})
         close = difflib.get_close_matches(name, every, n=3)
