@@ -1,0 +1,174 @@
+"""Receiving an acquisition, without a detector: what is taken, what fails, and when it is over."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from firstlight.core.chunk import Chunk, End, Gap
+from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.core.receiving import Layout, Limits, Receiving
+
+LAYOUT = Layout((2, 3), "uint16")
+
+
+def fill(frames, out):
+    """A frame is its value; negative ones can not be decoded."""
+    for at, value in enumerate(frames):
+        out[at] = max(value, 0)
+    return [None if value >= 0 else "negative" for value in frames]
+
+
+@pytest.fixture
+def decoders():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def receiving(decoders, decode=fill, limits=None, announced=True, total=10, layout=LAYOUT):
+    return Receiving("it", limits or Limits(), decode, decoders, announced=announced, total=total, layout=layout)
+
+
+def rest(one):
+    found = []
+    while not one.handover.finished:
+        item = one.handover.get(1.0)
+        if item is not None:
+            found.append(item)
+    return found
+
+
+def ids(items, kind=None):
+    if kind is None:
+        return sorted(int(i) for item in items if isinstance(item, Chunk) for i in item.ids)
+    return sorted(
+        i for item in items if isinstance(item, Gap) and item.kind == kind for i in range(item.first, item.last + 1)
+    )
+
+
+def test_frames_gaps_and_the_end(decoders):
+    one = receiving(decoders)
+    for number in (0, 1, 3, 4, 5, 6, 7, 9):
+        one.take(number, -1 if number == 4 else number)
+    one.take(8, None, "broken")
+    one.finish("cut short")
+    items = rest(one)
+    assert (ids(items), ids(items, "rejected"), ids(items, "lost")) == ([0, 1, 3, 5, 6, 7, 9], [4, 8], [2])
+    assert isinstance(items[-1], End)
+    assert (one.over, one.why) == (True, "cut short")
+    one.take(2, 2)
+    one.finish("again")
+    assert one.why == "cut short"
+
+
+def test_a_frame_before_anybody_knows_what_frames_look_like_is_rejected(decoders):
+    one = receiving(decoders, layout=None, total=2)
+    one.take(0, None, "broken")
+    one.learn(LAYOUT)
+    one.take(1, 1)
+    items = rest(one)
+    assert (ids(items), ids(items, "rejected")) == ([1], [0])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(ValueError("odd"), SourceError), (FirstlightError("known"), FirstlightError)]
+)
+def test_a_decoder_that_fails_is_told_and_nothing_is_missing(decoders, error, kind):
+    def fail(frames, out):
+        raise error
+
+    one = receiving(decoders, fail, total=3)
+    for number in range(3):
+        one.take(number, number)
+    assert ids(rest(one), "rejected") == [0, 1, 2]
+    assert isinstance(one.error, kind)
+
+
+def test_an_error_ends_it(decoders):
+    one = receiving(decoders)
+    one.take(0, 0)
+    one.fail(SourceError("the cable is out"))
+    one.fail(SourceError("later"))
+    assert ids(rest(one), "lost") == list(range(1, 10))
+    assert one.error.message == "the cable is out"
+
+
+def test_stopping_leaves_the_rest_to_the_run(decoders):
+    one = receiving(decoders)
+    one.take(0, 0)
+    one.take(2, 2)
+    one.stop()
+    one.tick()
+    items = rest(one)
+    assert (ids(items), ids(items, "lost")) == ([0, 2], [1])
+
+
+def test_a_pause_ends_it_unless_we_made_it(decoders):
+    one = receiving(decoders, limits=Limits(idle=0.05))
+    one.tick(paused=True)
+    one.take(0, 0)
+    for _ in range(4):
+        time.sleep(0.03)
+        one.tick(paused=True)
+    assert not one.over
+    time.sleep(0.06)
+    one.tick()
+    assert "no frame came" in one.why
+    assert ids(rest(one)) == [0]
+
+
+def test_what_nobody_reads_is_not_decoded(decoders):
+    one = receiving(decoders)
+    one.take(0, 0)
+    one.abandon()
+    one.tick()
+    assert ids(rest(one)) == []
+
+
+def test_full_while_the_reader_is_behind(decoders):
+    one = receiving(decoders, limits=Limits(memory=20))
+    one.take(0, 0)
+    one.take(1, 1)
+    one.tick()
+    time.sleep(0.02)
+    one.tick()
+    end = time.monotonic() + 5
+    while not one.full:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    while one.full:
+        one.handover.get(1.0)
+
+
+def test_large_plain_frames_are_handed_on_as_they_came(decoders):
+    one = receiving(decoders, layout=Layout((1024, 512), "uint16"), total=1)
+    pixels = np.arange(1024 * 512, dtype=np.uint16)
+    one.take(0, 0, plain=memoryview(pixels).cast("B"))
+    (chunk, _) = rest(one)
+    assert np.shares_memory(chunk.data, pixels)
+
+
+def test_without_a_header_numbers_that_fall_open_an_epoch(decoders):
+    one = receiving(decoders, announced=False, total=None)
+    for number in (500, 501, 3, 4):
+        one.take(number, number)
+    one.finish()
+    found = [(item.epoch, item.ids.tolist()) for item in rest(one) if isinstance(item, Chunk)]
+    assert sorted(found) == [(0, [500, 501]), (1, [3, 4])]
+
+
+def test_nothing_came(decoders):
+    one = receiving(decoders, announced=False, total=None)
+    one.finish("nobody triggered")
+    assert [type(item) for item in rest(one)] == [End]
+
+
+def test_late_double_and_impossible_numbers(decoders):
+    one = receiving(decoders, total=200, limits=Limits(window=5))
+    for number in (0, 1, 1, *range(3, 60), 2, 5, 200, 10**9):
+        one.take(number, number)
+    places = one.places
+    assert (places.duplicates, places.late, places.beyond) == (3, 2, 2)
+    one.finish()
+    assert ids(rest(one)) == [0, 1, *range(3, 60)]
