@@ -10,6 +10,7 @@ from firstlight.connectors.phantom.source import PhantomSource
 from firstlight.core.errors import FirstlightError, JobError
 from firstlight.core.job import parse_job
 from firstlight.core.sweep import MOST, sweep_values
+from firstlight.jobs.messages import shown_message, shown_of
 from firstlight.jobs.start import plan, start
 
 
@@ -60,6 +61,8 @@ def result(steps, runner="local", **parts):
 def test_a_grid_is_what_runs_for_each_value_give(runner):
     fbp = {"use": "fbp", "center": {"sweep": "15:16:0.5"}, "filter": {"sweep": ["hann", "ram-lak"]}}
     shown = result([*BEFORE, fbp], runner)
+    sent = shown_of(shown_message(shown))
+    assert sent.stream == shown.stream
     assert shown.stream.axes == ("z", "fbp.center", "fbp.filter", "y", "x")
     assert shown.stream.marks == {"fbp.center": (15.0, 15.5, 16.0), "fbp.filter": ("hann", "ram-lak")}
     for i, center in enumerate((15, 15.5, 16)):

@@ -198,6 +198,8 @@ class Result:
     unit: str | None = None
     covered: Array | None = None
     """Which positions along the first axes were filled; None: all of them."""
+    marks: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, "tuple[Any, ...]"])
+    """By axis that stands for a swept parameter: its value at each position."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The array itself."""

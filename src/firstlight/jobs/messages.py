@@ -93,9 +93,9 @@ def shown_of(message: Message) -> Shown:
         data = array_of(given.pop("array"), message.payload)
         stream = given.pop("stream")
         calibration = {name: Quantity(*pair) for name, pair in given.pop("calibration").items()}
-        return Shown(
-            data=data, stream=Stream(**{**stream, "axes": tuple(stream["axes"])}), calibration=calibration, **given
-        )
+        marks = {label: tuple(values) for label, values in (stream.get("marks") or {}).items()}
+        described = Stream(**{**stream, "axes": tuple(stream["axes"]), "marks": marks})
+        return Shown(data=data, stream=described, calibration=calibration, **given)
     except (KeyError, TypeError, AttributeError) as error:
         raise ProtocolError(
             "A picture has the wrong form.",

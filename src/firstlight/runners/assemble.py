@@ -68,11 +68,11 @@ class Assembled:
             )
             data, covered = self._data[:end].copy(), self._covered[:end].copy()
         if stream.arrival == 0:
-            return Result(data[0], stream.axes, stream.unit, None)
+            return Result(data[0], stream.axes, stream.unit, None, stream.marks)
         if stream.arrival > 1 and stream.frames == end:
             lead = tuple(stream.size(label) for label in stream.arrival_axes)
             data, covered = data.reshape(*lead, *self._shape), covered.reshape(lead)
-        return Result(data, stream.axes, stream.unit, None if covered.all() else covered)
+        return Result(data, stream.axes, stream.unit, None if covered.all() else covered, stream.marks)
 
     @property
     def coverage(self) -> float:

@@ -291,7 +291,7 @@ class Context:
         name = f"{planned.name}.{output}"
         self.watch.result(planned, output, array)
         with self.lock:
-            self.results[name] = Result(array, stream.axes, stream.unit)
+            self.results[name] = Result(array, stream.axes, stream.unit, marks=stream.marks)
             self.values.update(small_values(name, array))
 
     def guarded(

@@ -227,7 +227,7 @@ class NaiveRun:
     def _keep_result(self, planned: Planned, name: str, value: Any) -> None:
         stream = planned.outputs[name].main
         array = np.asarray(value)
-        self._results[f"{planned.name}.{name}"] = Result(array, stream.axes, stream.unit)
+        self._results[f"{planned.name}.{name}"] = Result(array, stream.axes, stream.unit, marks=stream.marks)
         self._values |= small_values(f"{planned.name}.{name}", array)
         self._items[planned.name, name] = [Chunk(array[np.newaxis], stream.axes, np.zeros(1, np.int64))]
         self._stores.setdefault((planned.name, name), HeldStore()).add(final_version(array))

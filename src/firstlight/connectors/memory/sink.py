@@ -165,10 +165,11 @@ class Collected:
         stream = self._stream
         covered = self._filled[: self._length] >= int(np.prod(self._frame, dtype=np.int64))
         if not stream.arrival:
-            return Result(self._data[0], stream.axes, stream.unit, None if covered.all() else self._covered_first())
+            gaps = None if covered.all() else self._covered_first()
+            return Result(self._data[0], stream.axes, stream.unit, gaps, stream.marks)
         shape = (-1, *(size or 1 for size in self._shape[1:]))
         data = self._data[: self._length].reshape(*shape, *self._frame)
-        return Result(data, stream.axes, stream.unit, None if covered.all() else covered.reshape(shape))
+        return Result(data, stream.axes, stream.unit, None if covered.all() else covered.reshape(shape), stream.marks)
 
     def _covered_first(self) -> Array:
         """Of one array that came in blocks: the positions along its first axis that are whole."""
