@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from firstlight.core.errors import AxesError
+from firstlight.core.errors import AxesError, FirstlightError
 from firstlight.operators.correct.align_frames import align_frames
 from firstlight.operators.correct.crop import crop
 from firstlight.operators.correct.pad import pad
@@ -58,8 +58,13 @@ def test_radial_distortion_is_sampled_as_the_model_says(frame):
     np.testing.assert_allclose(found, wanted, atol=2e-5)
     same = undistort(frame[None], row=1.0, column=2.0, coefficients=(1.0,), interpolation="cubic")
     np.testing.assert_allclose(same[0], frame, atol=1e-6)
-    wide = undistort(frame[None], row=34.5, column=44.5, coefficients=(2.0,), fill=-7.0)[0]
+    wide = undistort(frame[None], coefficients=(2.0,), fill=-7.0)[0]
     assert wide[0, 0] == -7.0
+    np.testing.assert_array_equal(
+        wide, undistort(frame[None], row=34.5, column=44.5, coefficients=(2.0,), fill=-7.0)[0]
+    )
+    with pytest.raises(FirstlightError, match="find_distortion"):
+        undistort(frame[None])
 
 
 def test_integers_are_sampled_as_numbers():
