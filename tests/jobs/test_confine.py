@@ -87,3 +87,10 @@ def test_steps_that_run_code_are_refused_before_the_job_is_read(step):
     assert "antigravity" not in sys.modules
     for given in ({}, {"steps": 3}, {"steps": [3, {}, {"use": "no_such_step"}, {"use": "fbp"}]}, "job.yaml"):
         refuse_foreign_code(given)
+
+
+def test_snapshots_stay_inside_too(tmp_path):
+    inside = sink(tmp_path / "a.h5")
+    confine(job(sinks=inside, snapshots=[{"of": "minus_log", "path": str(tmp_path / "a.png")}]), [tmp_path])
+    with pytest.raises(JobError, match="snapshot: the path"):
+        confine(job(sinks=inside, snapshots=[{"of": "minus_log", "path": "/var/a.png"}]), [tmp_path])

@@ -151,6 +151,8 @@ def parse_only(given: Iterable[str] | None) -> dict[str, str]:
             raise FirstlightError("'--only' is not understood.", field="--only", value=text, expected=again)
         Picked.parse(positions)
         found[target] = positions.strip()
+    if "only.col" in found:
+        remark("note: columns count from the first one selected, and so does the column of a rotation axis")
     return found
 
 

@@ -232,6 +232,7 @@ class Plan:
             lines.append(f"  {planned.name} ({planned.kind}) from {port_name(planned.main)} -> {out}{needs}")
         lines += [f"sink {o.spec.sink.use}: {port_name(o.port)}" for o in self.sinks if isinstance(o.spec, SinkSpec)]
         lines += [f"view: {port_name(o.port)}" for o in self.views]
+        lines += [f"snapshot: {port_name(o.port)}" for o in self.snapshots]
         return lines if self.sizes is None else lines + self.sizes.describe()
 
 
