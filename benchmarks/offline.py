@@ -40,7 +40,7 @@ from firstlight.jobs.start import plan, start
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 1.25
-STRIPES = "remove_stripe_sorting"
+STRIPES = "remove_small_stripes"
 CONTENDERS = {"firstlight": "", "gridrec": "algotom", "tomopy": "tomopy", "algotom": "algotom"}
 FEWER = {"algotom": 4}
 """Rows of a peer that takes seconds for each; it goes one round."""

@@ -153,7 +153,7 @@ def main() -> None:
     """Answer every line of the standard input with the seconds of one run."""
     name, scan, rows, stripes, result = sys.argv[1:6]
     try:
-        warm = globals()[name](scan, 8, stripes, result)
+        warm = globals()[name](scan, 2, stripes, result)
         warm()
         run = globals()[name](scan, int(rows), stripes, result)
     except (ImportError, OSError, AttributeError) as error:

@@ -37,6 +37,7 @@ def check(
     from firstlight.core.errors import FirstlightError, JobError
     from firstlight.jobs.load import load_job
     from firstlight.jobs.start import plan
+    from firstlight.runners.describe import sizes_of
 
     try:
         found = plan(load_job(job, parse_sets(set_, runner, only) | parse_scale(memory)))
@@ -49,7 +50,11 @@ def check(
         raise typer.Exit(WRONG) from None
     steps = [{"name": planned.name, "use": planned.step.use, "outputs": _outputs(planned)} for planned in found.steps]
     if json_:
-        say(json.dumps({"ok": True, "problems": [], "steps": steps, "plan": found.describe()}, indent=1))
+        say(
+            json.dumps(
+                {"ok": True, "problems": [], "steps": steps, "plan": found.describe(), **sizes_of(found)}, indent=1
+            )
+        )
         return
     say("The job is good.")
     for line in found.describe():

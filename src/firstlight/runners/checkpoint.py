@@ -230,6 +230,8 @@ def _unfit(plan: Plan, sinks: list[Sink]) -> str | None:
     """Why a run of this job can not be resumed."""
     if not plan.job.source.pausable or not plan.scan.bounded:
         return "Only a recorded scan can be worked on again; what a detector sent is gone."
+    if job_dict(plan.job)["source"].get("in_memory"):
+        return "The source lives in memory: whether it is the same again can not be seen."
     if not sinks:
         return "The job has no sink that keeps what was finished."
     for sink in sinks:

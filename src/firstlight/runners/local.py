@@ -87,8 +87,12 @@ class LocalRun:
         threads = cores() if plan.sizes is None else plan.sizes.threads
         self._wiring = Wiring(self._context, threads, self._record, checkpoint)
         if checkpoint is not None:
-            begin(checkpoint, plan)
-            checkpoint.started(len(self._wiring.sinks))
+            try:
+                begin(checkpoint, plan)
+                checkpoint.started(len(self._wiring.sinks))
+            except BaseException:
+                self._wiring.give_back()
+                raise
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._finisher = threading.Thread(target=self._finish, name="finisher", daemon=True)
         self._over = threading.Event()

@@ -72,10 +72,10 @@ class Wiring:
         try:
             self._connect_all()
         except BaseException:
-            self._give_back()
+            self.give_back()
             raise
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
         """Close what was opened before something else could not be."""
         for sink in self.sinks:
             with suppress(Exception):
