@@ -254,6 +254,28 @@ def test_a_configuration_of_tofu(tmp_path):
     assert any("laminography" in each for each in found.remarks)
 
 
+def test_what_changes_the_result_is_never_lost_in_silence(tmp_path):
+    """Options that have no counterpart are told, those at their defaults are not."""
+    path = tmp_path / "reco.conf"
+    plain = TOFU.format(energy="None", tilt=0)
+    path.write_text(plain + "x-region = 0,-1,1\nz-parameter = z\n")
+    assert not tofu.read(path).remarks
+    path.write_text(plain + "x-region = -100,100,1\nz-parameter = axis-angle-y\nresize = 2\n")
+    text = "\n".join(tofu.read(path).remarks)
+    assert all(name in text for name in ("x-region", "z-parameter", "resize")), text
+    path.write_text(plain + "z-parameter = center-position-x\nregion = 1020,1024,1\n")
+    found = tofu.read(path)
+    assert found.job["steps"][-1]["center"] == {"sweep": [1019.5, 1020.5, 1021.5, 1022.5]}
+    assert not found.remarks
+    other = tmp_path / "tomocupyon.conf"
+    other.write_text(
+        TOMOCUPY.format(file="scan.h5", axis=31.5, auto="manual")
+        + "binning = 2\nblocked-views = [10, 20]\ndtype = float16\n"
+    )
+    text = "\n".join(tomocupy.read(other).remarks)
+    assert all(name in text for name in ("binning", "blocked-views", "dtype")), text
+
+
 TOMOCUPY = """
 [file-reading]
 file-name = {file}

@@ -48,12 +48,19 @@ class Settings:
         """True if an option is switched on."""
         return (self.text(name) or "").lower() in _TRUE
 
-    def remark_on_rest(self, builder: JobBuilder, harmless: Mapping[str, str] | frozenset[str]) -> None:
-        """Name every option that is set, was not asked for, and may matter."""
+    def remark_on_rest(self, builder: JobBuilder, harmless: frozenset[str], defaults: Mapping[str, str]) -> None:
+        """Name every option that is set, was not asked for, and may matter.
+
+        Args:
+            builder: Takes the remarks.
+            harmless: Options that change how the program works and not what comes out, or that belong to others that are off.
+            defaults: Values by which an option changes nothing.
+        """
         for section, options in self.sections.items():
             for name, value in options.items():
                 plain = value.strip().lower()
-                if name not in self.asked and name not in harmless and plain not in (*_UNSET, "false", "0", "0.0"):
+                idle = plain in (*_UNSET, "false", "0", "0.0", defaults.get(name))
+                if name not in self.asked and name not in harmless and not idle:
                     builder.remarks.append(f"[{section}] {name} = {value.strip()} is not carried over.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..imported import Imported, JobBuilder
+from ..imported import Imported, JobBuilder, stepped
 from ..settings import Settings, has_section, read_settings
 from ..tables import row
 
@@ -14,9 +14,9 @@ _FILTERS = {"ramp": "ram-lak", "ramp-fromreal": "ram-lak", "butterworth": "butte
 _HARMLESS = frozenset(
     "verbose log output output-bitdepth output-bytes-per-file output-minimum output-maximum gpus burst dry-run enable-tracing "
     "slice-memory-coeff slices-per-device data-splitting-policy num-gpu-threads compute-type result-type store-type reduction-mode "
-    "fix-nan-and-inf projection-padding-mode projection-crop-after retrieval-padding-mode pass-size config x-region y-region region "
-    "z-parameter bitdepth retries retry-timeout width input height number".split()
+    "fix-nan-and-inf projection-padding-mode projection-crop-after retrieval-padding-mode pass-size config bitdepth retries retry-timeout width input height number".split()
 )
+_DEFAULTS = {"x-region": "0,-1,1", "y-region": "0,-1,1", "region": "0,1,1", "z-parameter": "z", "overall-angle": "360"}
 _GEOMETRY = (
     "axis-angle-x",
     "axis-angle-y",
@@ -53,7 +53,7 @@ def read(path: Path) -> Imported:
     if given.flag("absorptivity") and not phase:
         builder.append({"use": "minus_log"})
     _reconstruct(builder, given)
-    given.remark_on_rest(builder, _HARMLESS)
+    given.remark_on_rest(builder, _HARMLESS, _DEFAULTS)
     return builder.finish(path.stem)
 
 
@@ -112,7 +112,10 @@ def _reconstruct(builder: JobBuilder, given: Settings) -> None:
     center = given.number("center-position-x")
     axis = given.number("axis")
     step: dict[str, Any] = {"use": "fbp"}
-    if center is not None:
+    tried = _tried(given)
+    if tried:
+        step["center"] = {"sweep": [value - 0.5 for value in tried]}
+    elif center is not None:
         step["center"] = center - 0.5  # a whole number is the edge of a pixel there, its middle here
     elif axis is not None:
         step["center"] = axis
@@ -135,3 +138,15 @@ def _reconstruct(builder: JobBuilder, given: Settings) -> None:
     elif method not in ("fbp", "dfi"):
         builder.remarks.append(f"method = {method} has no counterpart; fbp stands there instead.")
     builder.append(step)
+
+
+def _tried(given: Settings) -> list[float]:
+    """The positions of the axis that `reco` is told to try, in its own pixels."""
+    if given.sections.get("general-reconstruction", {}).get("z-parameter", "").strip() != "center-position-x":
+        return []
+    given.asked |= {"z-parameter", "region"}
+    try:
+        first, last, step = (float(part) for part in (given.text("region") or "").split(","))
+    except ValueError:
+        return []
+    return [float(value) for value in stepped(first, last, step)]

@@ -11,15 +11,22 @@ from ..tables import row
 
 _SECTIONS = ("file-reading", "remove-stripe", "reconstruction-types", "reconstruction-type")
 _HARMLESS = frozenset(
-    "config logs-home verbose config-update out-path-name file-type binning blocked-views center-search-width "
+    "config logs-home verbose config-update out-path-name center-search-width "
     "center-search-step nsino nsino-per-chunk nproj-per-chunk max-write-threads max-read-threads rotation-axis-sift-threshold "
-    "find-center-start-row find-center-end-row flat-linear bright-ratio dtype save-format zarr-compression zarr-chunk "
-    "ldchunk clear-folder reconstruction-type rotation-axis-auto rotation-axis-method fw-pad ti-beta ti-mask vo-all-dim retrieve-phase-w "
+    "find-center-start-row find-center-end-row flat-linear zarr-compression zarr-chunk "
+    "ldchunk clear-folder rotation-axis-auto rotation-axis-method fw-pad ti-beta ti-mask vo-all-dim retrieve-phase-w "
     "retrieve-phase-pad ffratio ffdim fflog ffpad rotate-proj-order lamino-search-width lamino-search-step lamino-start-row "
     "lamino-end-row pre-processing rotation-axis-pairs read-pixel-size read-scintillator e-storage-ring b-storage-ring min-e "
     "max-e step-e maximum-psi-urad fw-sigma fw-filter fw-level vo-all-snr vo-all-la-size vo-all-sm-size dezinger-threshold "
     "energy propagation-distance retrieve-phase-delta-beta retrieve-phase-alpha end-row end-column end-proj".split()
 )
+_DEFAULTS = {
+    "bright-ratio": "1",
+    "dtype": "float32",
+    "save-format": "h5",
+    "reconstruction-type": "full",
+    "file-type": "standard",
+}
 
 
 def recognises(path: Path) -> bool:
@@ -61,7 +68,7 @@ def read(path: Path) -> Imported:
         builder.center = None
         builder.remarks.append("double_fov: after the halves are joined the axis is in the middle.")
     _reconstruct(builder, given)
-    given.remark_on_rest(builder, _HARMLESS)
+    given.remark_on_rest(builder, _HARMLESS, _DEFAULTS)
     return builder.finish(path.stem)
 
 
