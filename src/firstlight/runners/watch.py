@@ -53,10 +53,14 @@ class Watch:
 
     def source(self, chunk: Chunk) -> None:
         """Look at frames as they come."""
+        if not (self.statistics or self.checks):
+            return
         self._look(f"source.{chunk.stream}", chunk, "frame", raw=True, check=chunk.stream == MAIN)
 
     def step(self, planned: Planned, output: str, chunk: Chunk, *, taken: bool) -> None:
         """Look at what a step gave; `taken`: something beyond the stage takes it, so that one more look costs little."""
+        if not (self.statistics or (self.checks and taken)):
+            return
         axes = planned.outputs[output].main.arrival_axes
         along = "frame" if self._plan.works_on_source_frames(planned.name) or not axes else axes[0]
         self._look(_name(planned, output), chunk, along, raw=False, check=taken)
