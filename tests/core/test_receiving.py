@@ -63,12 +63,13 @@ def test_frames_gaps_and_the_end(decoders):
 
 
 def test_a_frame_before_anybody_knows_what_frames_look_like_is_rejected(decoders):
-    one = receiving(decoders, layout=None, total=2)
+    one = receiving(decoders, layout=None, total=3)
     one.take(0, None, "broken")
+    one.take(1, None, "broken")
     one.learn(LAYOUT)
-    one.take(1, 1)
+    one.take(2, 2)
     items = rest(one)
-    assert (ids(items), ids(items, "rejected")) == ([1], [0])
+    assert (ids(items), ids(items, "rejected")) == ([2], [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -172,3 +173,26 @@ def test_late_double_and_impossible_numbers(decoders):
     assert (places.duplicates, places.late, places.beyond) == (3, 2, 2)
     one.finish()
     assert ids(rest(one)) == [0, 1, *range(3, 60)]
+
+
+def test_a_new_epoch_hands_on_what_was_gathered_and_a_chunk_has_an_age(decoders, monkeypatch):
+    monkeypatch.setattr("firstlight.core.receiving.OLDEST", 0.0)
+    one = receiving(decoders, announced=False, total=None)
+    for number in (500, 501, 502, 3):
+        one.take(number, number)
+    one.finish()
+    assert ids(rest(one)) == [3, 500, 501, 502]
+
+
+def test_several_batches_are_decoded_before_the_end_comes(decoders):
+    def slow(frames, out):
+        time.sleep(0.05)
+        return fill(frames, out)
+
+    one = receiving(decoders, slow)
+    for number in range(10):
+        one.take(number, number)
+        one._dispatch()
+    items = rest(one)
+    assert ids(items) == list(range(10))
+    assert isinstance(items[-1], End)
