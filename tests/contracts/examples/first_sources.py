@@ -65,7 +65,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
 LIVE = {"pva": TESTS / "connectors" / "pva" / "test_source.py"}
 """Sources that need a server of their own: where their tests are."""
 UNLIMITED = {
-    **dict.fromkeys(("hdf5", "dxfile", "nxtomo"), {"angles"}),
+    **{name: {"angles"} for name in ("hdf5", "dxfile", "nxtomo")},
     "phantom": {"start", "center"},
     "phantom4d": {"strength"},
 }

@@ -149,6 +149,7 @@ class Target:
         self._check(chunk, bounds)
         if not self.stream.arrival:
             self.data[cuts] = chunk.data[-1]
+            self.data.flush()
             self._cover_block(bounds)
             return
         places = self._places(chunk.ids)
@@ -157,6 +158,8 @@ class Target:
         rising, data = (places, chunk.data) if order is None else (places[order], chunk.data[order])
         for start, stop in runs(rising):
             self._write_run(int(rising[start]), data[start:stop], cuts)
+        # a writer that is killed now must not have marked what is not there
+        self.data.flush()
         self._cover(rising, bounds)
 
     def _write_run(self, place: int, data: Array, cuts: tuple[slice, ...]) -> None:
