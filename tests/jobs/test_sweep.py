@@ -37,6 +37,8 @@ def test_only_what_leads_to_the_pictures_is_kept(tmp_path):
     assert job["sinks"] == [{"use": "hdf5", "of": "fbp", "path": str(tmp_path / "out.h5")}]
     assert job["snapshots"][0]["path"] == str(sheet_beside(tmp_path / "out.h5"))
     assert parse_job(job).name == "sweep of fbp.center"
+    again = sweep_job(JOB, {"fbp.center": "14,15"}, tmp_path / "out.h5", overrides={"sink.overwrite": "true"})
+    assert again["sinks"][0]["overwrite"] is True
     assert JOB["steps"][4]["center"] == {"from": "find_center"}
 
 

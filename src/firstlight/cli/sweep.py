@@ -75,7 +75,7 @@ def _job(what: Path, out: Path, overrides: dict[str, str]) -> Path | dict[str, A
         raise JobError([f"There is no '{what}'. Give the path of a job file (YAML) or of a recorded scan."])
     if what.suffix.lower() in (".yaml", ".yml"):
         return what
-    found = suggest(what.absolute(), out.absolute(), source=source_values(overrides))
+    found = suggest(what.absolute(), out.absolute(), source=source_values(overrides), overrides=overrides)
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
     return found.job

@@ -50,7 +50,7 @@ def sweep_job(
     of = _shown(values, steps, swept)
     kept = _leading_to([of, *swept], steps)
     values["steps"] = [*kept, {"use": "contact_sheet", "name": SHEET, "inputs": [of], "metric": metric}]
-    values["sinks"] = [{"use": sink_of(out), "of": of, "path": str(out)}]
+    values["sinks"] = [_sink(values, of, out)]
     values["views"] = [{"of": f"{SHEET}.sheet"}]
     values["snapshots"] = [{"of": f"{SHEET}.sheet", "path": str(sheet or sheet_beside(out))}]
     values["name"] = f"sweep of {', '.join(sweeps)}"
@@ -60,6 +60,14 @@ def sweep_job(
 def sheet_beside(out: Path) -> Path:
     """Where the contact sheet of a result goes."""
     return out.with_name(f"{out.stem}_sheet.png")
+
+
+def _sink(values: Mapping[str, Any], of: str, out: Path) -> dict[str, Any]:
+    """The sink of the pictures; set like the job's own where that is of the same kind."""
+    use, found = sink_of(out), values.get("sinks")
+    own = cast("list[Any]", found)[0] if isinstance(found, list) and found else None
+    kept = dict(cast("Mapping[str, Any]", own)) if isinstance(own, Mapping) else {}
+    return {**(kept if kept.get("use") == use else {}), "use": use, "of": of, "path": str(out)}
 
 
 def _name(step: Mapping[str, Any]) -> str:
