@@ -20,4 +20,9 @@ def cxi(tmp_path: Path) -> Source:
 
 
 SOURCES: dict[str, Callable[[Path], Source]] = {"cxi": cxi}
+TESTS = Path(__file__).parents[2]
+LIVE = {
+    "panda": TESTS / "connectors" / "panda" / "test_source.py",
+    "together": TESTS / "connectors" / "test_together.py",
+}
 UNLIMITED = {"cxi": {"angles"}}

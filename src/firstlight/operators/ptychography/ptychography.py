@@ -46,6 +46,8 @@ class Reconstruction:
     engine: Engine
     probe: Array | None = None
     """Shape (mode, v, u); None before the first round."""
+    enough: int = 0
+    """Frames that tell the defocus: some, or all of a small scan."""
     focused: bool = False
     """True once the defocus is known, or nobody asks for it."""
     corner_zero: bool | None = None
@@ -161,7 +163,7 @@ class Ptychography(Solver[Reconstruction]):
         found = Reconstruction(
             Patterns((rows, cols)), Canvas((rows, cols)), self._optics(scan, (rows, cols)), unit or "px", self._engine()
         )
-        found.focused = known
+        found.focused, found.enough = known, min(ENOUGH, 3 * (scan.main.frames or ENOUGH) // 4)
         if factor(found.unit)[0] != "pixels":
             found.optics.require("pixel")
         if self.regime == "near":
@@ -198,7 +200,7 @@ class Ptychography(Solver[Reconstruction]):
         corners = state.canvas.corners(patterns.corners[order])
         frames = Frames(_in_order(patterns.amplitudes, order), corners, patterns.valid)
         with ThreadPoolExecutor(workers) as pool:
-            if not state.focused and (len(patterns) >= ENOUGH or rounds > 1):
+            if not state.focused and len(patterns) >= state.enough:
                 self._focus(state, frames, pool.map, workers)
             for _ in range(rounds):
                 number = len(state.errors)
