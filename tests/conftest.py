@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEM = ROOT / "tests" / "system"
@@ -23,6 +24,12 @@ LOOPBACK = {
     "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
 }
 os.environ.update(LOOPBACK)
+
+# The first call of a compiled loop takes seconds, and machines are shared: time says nothing about an example.
+settings.register_profile("firstlight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# CI tries the same examples each time, so that what it says is about the change; everybody else tries new ones.
+settings.register_profile("ci", settings.get_profile("firstlight"), derandomize=True)
+settings.load_profile(os.environ.get("FIRSTLIGHT_EXAMPLES", "firstlight"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
