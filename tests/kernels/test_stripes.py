@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstlight.kernels.columns import fill_gaps, interpolate_columns, sorted_columns, unsorted_columns
 from firstlight.kernels.running_median import running_median
 from firstlight.kernels.stripe_filters import (
+    remove_by_fitting,
     remove_by_fourier,
     remove_by_smoothing,
     remove_by_smoothness,
@@ -122,6 +124,15 @@ def test_titarenko_solves_its_equation(order):
     squared = differences.T @ differences
     change = np.linalg.solve(squared + alpha * np.eye(columns), -squared @ profile)
     np.testing.assert_allclose(remove_by_smoothness(SINOGRAM, alpha, 1, order), SINOGRAM + change, atol=1e-6)
+
+
+def test_fitting_is_polyfit_and_a_gaussian():
+    angles = np.arange(len(SINOGRAM))
+    fitted = np.polyfit(angles, SINOGRAM.astype(float), 2)
+    usual = scipy.ndimage.gaussian_filter1d(fitted, 3.0, axis=1)
+    powers = np.vander(angles, 3)
+    wanted = SINOGRAM * (powers @ usual) / (powers @ fitted)
+    np.testing.assert_allclose(remove_by_fitting(SINOGRAM, 2, 3.0), wanted, atol=2e-5)
 
 
 @pytest.mark.parametrize("moments", [1, 2, 5, 9, 20])

@@ -12,6 +12,7 @@ from firstlight.operators.stripes.remove_large_stripes import remove_large_strip
 from firstlight.operators.stripes.remove_rings import remove_rings
 from firstlight.operators.stripes.remove_small_stripes import remove_small_stripes
 from firstlight.operators.stripes.remove_stripes_filtering import remove_stripes_filtering
+from firstlight.operators.stripes.remove_stripes_fitting import remove_stripes_fitting
 from firstlight.operators.stripes.remove_stripes_fourier import remove_stripes_fourier
 from firstlight.operators.stripes.remove_stripes_interpolation import remove_stripes_interpolation
 from firstlight.operators.stripes.remove_stripes_smoothing import remove_stripes_smoothing
@@ -65,6 +66,7 @@ def rms(values):
     ("step", "plant", "left", "harm"),
     [
         (remove_small_stripes(size=7), small, 0.4, 0.01),
+        (remove_stripes_fitting(sigma=4), small, 0.5, 0.03),
         (remove_stripes_filtering(size=7), small, 0.4, 0.01),
         (remove_stripes_wavelet(level=2), small, 0.5, 0.01),
         (remove_stripes_fourier(cutoff=15), small, 0.5, 0.02),
@@ -103,6 +105,7 @@ STEPS = [
     remove_dead_stripes(size=21),
     remove_all_stripes(small=7, large=21),
     remove_stripes_filtering(size=7),
+    remove_stripes_fitting(),
     remove_stripes_interpolation(size=21),
     remove_stripes_wavelet(level=2),
     remove_stripes_titarenko(blocks=3),

@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 from firstlight.kernels.columns import column_means
 from firstlight.kernels.wavelets import coarser, finer, largest_level
 
-__all__ = ["remove_by_fourier", "remove_by_smoothing", "remove_by_smoothness", "remove_by_wavelets"]
+__all__ = [
+    "remove_by_fitting",
+    "remove_by_fourier",
+    "remove_by_smoothing",
+    "remove_by_smoothness",
+    "remove_by_wavelets",
+]
 
 Sinogram = NDArray[np.float32]
+_STRONGEST = 10.0
+"""Response of a column beyond which it is none."""
 _REACH = 8
 """Standard deviations of a Gaussian beyond which it is nothing to float32."""
 
@@ -63,6 +71,22 @@ def remove_by_fourier(sinogram: Sinogram, cutoff: float, order: int, rows: int) 
     back = phase[:, here].conj().T / np.float32(high)
     stripes = np.real(_times(back, removed[:, gap : gap + columns]))
     return sinogram - stripes.astype(np.float32)
+
+
+def remove_by_fitting(sinogram: Sinogram, order: int, sigma: float) -> Sinogram:
+    """Multiply each column by what its polynomial along the angles lacks to that of its neighbours (Vo 2018, algorithm 1).
+
+    The coefficients of the polynomials (in an orthonormal basis) are averaged across the columns by a Gaussian. Where
+    the two are not above 0, or too far apart for a response, the value stays.
+    """
+    angles = sinogram.shape[0]
+    place = np.linspace(-1, 1, angles) if angles > 1 else np.zeros(1)
+    basis = np.linalg.qr(np.polynomial.legendre.legvander(place, min(order, angles - 1)))[0].astype(np.float32)
+    own = np.einsum("ak,ac->kc", basis, sinogram)
+    usual = scipy.ndimage.gaussian_filter1d(own, sigma, axis=1)
+    fitted, wanted = np.einsum("ak,kc->ac", basis, own), np.einsum("ak,kc->ac", basis, usual)
+    sound = (fitted > 0) & (wanted > fitted / _STRONGEST) & (wanted < fitted * _STRONGEST)
+    return sinogram * np.divide(wanted, fitted, out=np.ones_like(fitted), where=sound)
 
 
 def remove_by_smoothness(

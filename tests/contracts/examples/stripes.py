@@ -42,6 +42,7 @@ OPERATORS: dict[str, Callable[[], OperatorExample]] = {
     "remove_dead_stripes": lambda: sinograms("remove_dead_stripes", size=11),
     "remove_all_stripes": lambda: sinograms("remove_all_stripes", small=5, large=11),
     "remove_stripes_filtering": lambda: sinograms("remove_stripes_filtering", size=5),
+    "remove_stripes_fitting": lambda: sinograms("remove_stripes_fitting", sigma=3),
     "remove_stripes_interpolation": lambda: sinograms("remove_stripes_interpolation", size=11),
     "remove_stripes_wavelet": lambda: sinograms("remove_stripes_wavelet", moments=2),
     "remove_stripes_titarenko": lambda: sinograms("remove_stripes_titarenko", blocks=2),
