@@ -53,7 +53,7 @@ def test_one_file_with_all_slices_in_any_order(tmp_path):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), VOLUME)
     assert not (tmp_path / "out.tif.covered").exists()
     source = TiffSource(path=tmp_path / "out.tif")
-    source.open()
+    assert source.open().pixel("um") == pytest.approx(0.65)
     np.testing.assert_array_equal(source.read({}), VOLUME)
     source.close()
 

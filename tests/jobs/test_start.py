@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from firstlight.connectors.memory.source import MemorySource
-from firstlight.core.errors import FirstlightError, JobError, UnknownName
+from firstlight.core import registry
+from firstlight.core.chunk import MAIN, Scan, Stream
+from firstlight.core.errors import AxesError, FirstlightError, JobError, UnknownName
 from firstlight.core.job import Job, RunnerSettings, SinkSpec
 from firstlight.core.pipeline import Reference, pipeline
 from firstlight.jobs.defaults import sink_of, source_of
@@ -55,3 +57,10 @@ def test_the_default_job_for_a_file(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("no hdf5")
     with pytest.raises(FirstlightError, match="No source recognises"):
         source_of(tmp_path / "text.h5")
+
+
+def test_frames_without_angles_are_told_so() -> None:
+    sizes = {"time": 5, "row": 4, "col": 6}
+    scan = Scan({MAIN: Stream(tuple(sizes), sizes, "uint16")})
+    with pytest.raises(AxesError, match=r"does not know the angles.*theta"):
+        registry.get("operators", "fbp").step().after(scan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
+from firstlight.core.units import Quantity
 
 from ..recorded.frames import ArrayReader, Reader
 from ..recorded.listing import listed
@@ -173,6 +175,20 @@ def _other(path: Path, page: Page, found: Page, field: str) -> SourceError:
         expected=f"{page.shape} {page.dtype}",
         next_move="Name the files of one kind, with a pattern such as 'folder/scan_*.tif'.",
     )
+
+
+def own_pixel(path: Path, pattern: str | None) -> Quantity | None:
+    """The pixel size that our own sink wrote; other programs' resolution is that of a printer as often as not."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(listed(path, ENDINGS, pattern, "path")[0]) as file:
+            first: Any = file.pages[0]
+            told = json.loads(first.description)
+            size = float(told["pixel_um"]) if told["program"] == "firstlight" else 0.0
+    except Exception:  # any other description, or none
+        return None
+    return Quantity(size, "um") if 0 < size < float("inf") else None
 
 
 def _decode(path: Path, number: int, page: Page) -> Array:

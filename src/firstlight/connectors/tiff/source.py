@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from firstlight.core.errors import SourceError
-from firstlight.core.units import Quantity
 
 from ..recorded.angles import given_angles
 from ..recorded.frames import Recording
 from ..recorded.listing import listed
 from ..recorded.source import RecordedSource
 from ..recorded.stack import Order, Stack, beside, stack_recording
-from .pages import ENDINGS, is_tiff, read_pages
+from .pages import ENDINGS, is_tiff, own_pixel, read_pages
 
 
 class TiffSource(RecordedSource):
@@ -79,7 +78,7 @@ class TiffSource(RecordedSource):
             for name, field, path in (("dark", "darks", self.darks), ("flat", "flats", self.flats))
             if path is not None
         }
-        found: dict[str, Quantity | None] = {"pixel": None}
+        found = {"pixel": own_pixel(self.path, self.pattern)}
         return stack_recording(
             Stack(reader, self.order, self._angles, images, self.path.stem, self.known(found)),
         )
