@@ -12,6 +12,7 @@ from firstlight.cli.main import app
 from firstlight.connectors.hdf5.master import Saved, write_master
 from firstlight.core.errors import SinkError
 from firstlight.jobs.master import write_master_of
+from firstlight.jobs.process import links_of
 
 JOB = """
 name: every
@@ -47,10 +48,21 @@ def test_a_run_that_saves_all_leaves_one_file_to_open(tmp_path):
         assert entry["process/02_attenuation/description"][()].decode().startswith("Take minus the natural logarithm")
 
 
-def test_without_save_all_there_is_none(tmp_path):
-    (tmp_path / "job.yaml").write_text(JOB.format(out=tmp_path / "rec.nxs"))
-    assert CliRunner().invoke(app, ["run", str(tmp_path / "job.yaml")]).exit_code == 0
-    assert [path.name for path in tmp_path.glob("*.nxs")] == ["rec.nxs"]
+def test_only_a_complete_run_that_saved_all_gets_one(tmp_path):
+    sinks = [{"use": "hdf5", "of": of, "path": str(tmp_path / f"{of}.nxs")} for of in ("minus_log", "fbp")]
+    job = {
+        "steps": [{"use": "minus_log"}, {"use": "fbp"}],
+        "sinks": sinks,
+        "runner": {"use": "local", "save_all": True},
+    }
+    for record in ({}, {"complete": False, "job": job}, {"complete": True, "job": {**job, "runner": {"use": "local"}}}):
+        assert links_of(record) == []
+    assert not list(tmp_path.iterdir())
+    assert links_of({"complete": True, "job": job}) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["minus_log_master.nxs"]
+    (tmp_path / "minus_log_master.nxs").unlink()
+    (tmp_path / "minus_log_master.nxs").mkdir()
+    assert "minus_log_master.nxs" in links_of({"complete": True, "job": job})[0], "what went wrong is told"
 
 
 def test_one_output_needs_no_links(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -160,6 +161,7 @@ def value_of(plugin: Configured, name: str) -> str:
     return _text(getattr(plugin, name), unit_of(type(plugin), name))
 
 
+@lru_cache(maxsize=1024)
 def unit_of(kind: type[Configured], name: str) -> str:
     """The unit of a parameter, or nothing."""
     described = kind.model_json_schema().get("properties", {}).get(name, {})

@@ -144,7 +144,7 @@ def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
     state = status.state if status.state in ENDED else "failed" if error is not None else "done"
     _keep_views(run, status, folder)
     record: Mapping[str, Any] = getattr(run, "record", {})
-    unwritten = write_snapshots(getattr(run, "snapshots", ()), record) + _links(record)
+    unwritten = write_snapshots(getattr(run, "snapshots", ()), record) + links_of(record)
     if unwritten:
         text, state = text or " ".join(unwritten), "failed"
     report = plain(run.report(), nan=False)
@@ -161,7 +161,7 @@ def _end(run: Run, folder: RunFolder, error: Exception | None) -> int:
     return 1 if state == "failed" else 0
 
 
-def _links(record: Mapping[str, Any]) -> list[str]:
+def links_of(record: Mapping[str, Any]) -> list[str]:
     """Write the file of links where every step was saved; what went wrong, in words."""
     job = record.get("job", {})
     if not record.get("complete") or not job.get("runner", {}).get("save_all"):
