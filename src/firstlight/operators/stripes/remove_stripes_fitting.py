@@ -22,7 +22,7 @@ def remove_stripes_fitting(
     sinograms: Array,
     *,
     order: Annotated[int, Field(ge=0, le=10)] = 2,
-    sigma: Annotated[float, Field(gt=0, le=1000)] = 10.0,
+    sigma: Annotated[float, Field(gt=0, le=1000)] = 3.0,
 ) -> Array:
     """Even out the response of the columns by polynomials along the angles (Vo et al. 2018, algorithm 1).
 
