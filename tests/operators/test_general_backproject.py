@@ -134,6 +134,11 @@ def test_bad_geometry_is_named():
         GeneralBackproject(source_distance=3.0).empty(scan(pixel=None))
     with pytest.raises(FirstlightError, match="tilt has 2 numbers"):
         folded(GeneralBackproject(tilt=(0.0, 1.0)), data)
+    early = Chunk(data[:1], ("row", "col"), np.array([3]), coords={"angle": TURN[:1]})  # the scan begins with 5
+    wobbling = GeneralBackproject(roll=tuple(np.zeros(TURN.size)))
+    empty = wobbling.empty(scan())
+    with pytest.raises(FirstlightError, match="projections -2 to -2"):
+        wobbling.add(empty, early)
     step, nameless = GeneralBackproject(), Chunk(data[:2], ("row", "col"), np.arange(5, 7))
     state = step.empty(scan())
     with pytest.raises(FirstlightError, match="angle of each projection"):

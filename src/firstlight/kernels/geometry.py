@@ -60,9 +60,10 @@ class Motion:
         found: dict[str, F64] = {}
         for field in fields(self):
             values = np.asarray(getattr(self, field.name), np.float64)
-            if values.ndim and np.max(place, initial=-1) >= values.size:
+            if values.ndim and (np.max(place, initial=-1) >= values.size or np.min(place, initial=0) < 0):
                 raise ValueError(
-                    f"{field.name} has {values.size} numbers, expected one for each of {np.max(place) + 1} projections."
+                    f"{field.name} has {values.size} numbers, one for each projection; "
+                    f"there are projections {np.min(place)} to {np.max(place)}."
                 )
             found[field.name] = np.broadcast_to(values[place] if values.ndim else values, (count,))
         return found
