@@ -104,6 +104,30 @@ def test_angles_and_lengths_of_new_axes(package: types.ModuleType) -> None:
     np.testing.assert_allclose(results(step), wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_a_center_that_another_step_finds(package: types.ModuleType) -> None:
+    source = fl.source("phantom", columns=64, rows=2, angles=90, center=29.0)
+    steps: list[Any] = [
+        {"use": "flat_field"},
+        {"use": "minus_log"},
+        {"use": "find_center"},
+        {
+            "use": "call",
+            "inputs": ["minus_log"],
+            "function": "their_tomo.recon",
+            "axes": "angle row col -> z y x",
+            "angles": "theta",
+            "lengths": {"z": "row", "y": "col", "x": "col"},
+            "center": {"from": "find_center"},
+        },
+    ]
+    found = fl.run(source, steps).finished(timeout=60)
+    volume = np.asarray(found["call"])
+    row_sums = np.asarray(fl.run(source, steps[:2]).finished(timeout=60)["minus_log"])
+    theta = np.deg2rad(np.linspace(0, 180, 90, endpoint=False))
+    wanted = package.recon(row_sums, theta, center=1.0)
+    assert volume.max() / wanted.max() == pytest.approx(29.0, abs=0.5)
+
+
 def test_data_by_name_and_several_outputs(package: types.ModuleType) -> None:
     step = {"use": "call", "function": "their_tomo.two", "data": "image", "axes": "row col -> big: row col, total: "}
     found = fl.run(MemorySource.of(FRAMES), [{**step, "factor": 3}]).finished(timeout=60)

@@ -64,6 +64,8 @@ class Call(Operator):
     """Name of the argument that takes the data; by default the first one."""
     angles: str | None = None
     """Name of the argument that takes the angle of each projection, in radian; by default none does."""
+    center: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
+    """Column of the rotation axis, for a function with an argument of that name; another step may find it."""
     lengths: dict[str, Annotated[int, Field(ge=1)] | str] = Field(default_factory=dict)
     """Lengths of axes that the function makes or changes: a number, or the name of an axis that is as long."""
     type: Annotated[str, Field(pattern=r"^(float32|float64|u?int(8|16|32|64)|complex64|bool)$")] = "float32"
@@ -162,9 +164,9 @@ class Call(Operator):
         angles = np.deg2rad(coordinates["angle"]) if self.angles and "angle" in coordinates else None
         if self.alone:
             with _ALONE:
-                found = self.loaded(own, angles)
+                found = self.loaded(own, angles, self.center)
         else:
-            found = self.loaded(own, angles)
+            found = self.loaded(own, angles, self.center)
         if self.signature.first.whole:
             return found
         return self._one((found,), 0, next(iter(self.signature.outputs)), block.shape)

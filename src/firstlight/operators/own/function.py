@@ -24,9 +24,11 @@ class Function:
     angles: str | None = None
     """Argument of the angles in radian."""
 
-    def __call__(self, block: Array, angles: Array | None) -> Any:
-        """Call it on one block."""
+    def __call__(self, block: Array, angles: Array | None, center: float | None = None) -> Any:
+        """Call it on one block; the center may be another for each version of what finds it."""
         named = dict(self.arguments)
+        if center is not None:
+            named["center"] = center
         if self.angles is not None:
             named[self.angles] = angles
         if self.data is None:
