@@ -23,6 +23,8 @@ import numpy as np
 
 import firstlight as fl
 from firstlight.connectors.dectris.detector import Detector
+from firstlight.core.buffer import BufferSettings
+from firstlight.core.job import Job
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "dectris.json"
@@ -100,7 +102,9 @@ def _ours(told: dict[str, Any], count: int, size: int) -> dict[str, Any]:
         for frames in (1024, count):
             began = time.perf_counter()
             source = detector.arm(shape=(frames // 64, 64), trigger_mode="exte")
-            run = fl.run(source, [fl.step("center_of_mass")])
+            # LiberTEM-live makes the detector wait, too, when it is behind
+            buffers = {"default": BufferSettings(policy="wait")}
+            run = fl.start(Job(source, fl.pipeline([fl.step("center_of_mass")]), collect=True, buffers=buffers))
             run.finished(600)
             seconds = time.perf_counter() - began
             lost = run.counts.expected - run.counts.done

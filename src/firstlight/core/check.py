@@ -66,9 +66,9 @@ class _Planner(Known):
     collected: list[Outlet] = field(default_factory=list[Outlet])
 
     def check_buffers(self) -> None:
-        """A detector that can not be paused must not be made to wait."""
+        """A detector that can not be paused must not be made to wait, unless it has a buffer of its own."""
         waiting = [name for name in self.scan.streams if self.job.buffer(name).policy == "wait"]
-        if not self.job.source.pausable and waiting:
+        if not self.job.source.pausable and not self.job.source.holds() and waiting:
             self.problems.append(
                 f"buffers: the source '{self.job.source.use}' can not be paused, but the buffer of"
                 f" {', '.join(map(repr, waiting))} has the policy 'wait'. Expected spill, drop_oldest or fail."

@@ -22,6 +22,13 @@ class Source(Configured):
     pausable: ClassVar[bool] = True
     """False if frames keep coming while nobody reads, as from a detector."""
 
+    def holds(self) -> bool:
+        """True if a detector that can not be paused keeps what is not read in a buffer of its own, and sends it later.
+
+        A job may then choose the policy ``wait``; what the detector does when its own buffer is full is its affair.
+        """
+        return False
+
     @abstractmethod
     def open(self) -> Scan:
         """Connect or open, and say what will come.

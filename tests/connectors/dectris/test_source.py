@@ -10,8 +10,9 @@ import pytest
 import zmq
 from detectors import Detector, Reader, at, config, picture
 
+import firstlight as fl
 from firstlight.connectors.dectris import stream1
-from firstlight.core.errors import SourceError, Stopped
+from firstlight.core.errors import JobError, SourceError, Stopped
 from firstlight.testing import SourceContract
 
 pytestmark = pytest.mark.alone
@@ -352,6 +353,23 @@ def test_a_slow_reader_loses_nothing(detector):
     sender.join()
     source.close()
     assert sorted(ids) == list(range(400))
+
+
+def test_a_job_may_make_a_detector_wait_that_pushes_but_not_a_proxy_that_publishes(detector):
+    job = {"steps": [{"use": "sum"}], "buffers": {"default": {"policy": "wait"}}}
+    source = {"use": "dectris", "data": detector.address, "timeout": "10 s"}
+    sender = threading.Thread(target=detector.series, args=(30,))
+    sender.start()
+    run = fl.start(fl.load_job({**job, "source": source}))
+    run.finished(60)
+    sender.join()
+    assert run.counts.done == 30
+    with Detector("pub") as proxy:
+        reader = threading.Thread(target=lambda: (time.sleep(0.5), proxy.begin(30)))
+        reader.start()
+        with pytest.raises(JobError, match="can not be paused"):
+            fl.start(fl.load_job({**job, "source": {**source, "data": proxy.address, "socket": "sub"}}))
+        reader.join()
 
 
 def test_the_recorded_eiger_is_rejected_frame_by_frame(detector, data_folder):

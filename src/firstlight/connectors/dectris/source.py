@@ -85,6 +85,10 @@ class DectrisSource(Source):
         """The header of the series, once the source is open."""
         return None if self._series is None else self._series.start
 
+    def holds(self) -> bool:
+        """True where the detector pushes to one reader; what is published to many is skipped for those that are slow."""
+        return self.socket == "pull"
+
     def open(self) -> Scan:
         """Connect, and wait for a series to begin.
 

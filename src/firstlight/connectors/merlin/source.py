@@ -76,6 +76,10 @@ class MerlinSource(Source):
         limits = Limits(self.window, self.idle, self.memory, frames)
         return Connection(Address(self.host, self.port, self.drain), limits, decoders=self.decoders)
 
+    def holds(self) -> bool:
+        """True: over TCP, Merlin keeps what is not read."""
+        return True
+
     def open(self) -> Scan:
         """Connect, and wait for an acquisition to begin and for its first frame.
 
