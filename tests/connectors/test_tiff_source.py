@@ -203,3 +203,17 @@ def test_damaged_bytes_end_in_a_clear_error_or_in_frames(valid, which, changes):
 def test_natural_order(numbers):
     names = [f"a{number}_b.tif" for number in numbers]
     assert sorted(names, key=natural) == [f"a{number}_b.tif" for number in sorted(numbers)]
+
+
+@pytest.mark.parametrize(("compression", "rows"), [(None, 1), ("zlib", 4)])
+def test_pages_that_must_be_decoded_say_so(tmp_path, compression, rows):
+    """A runner that reads a scan in bands of rows must know that each band would decode every page."""
+    tifffile.imwrite(tmp_path / "a.tif", FRAMES, compression=compression, photometric="minisblack")
+    (tmp_path / "folder").mkdir()
+    for number, frame in enumerate(FRAMES):
+        tifffile.imwrite(tmp_path / "folder" / f"{number}.tif", frame, compression=compression)
+    for path in (tmp_path / "a.tif", tmp_path / "folder"):
+        source = TiffSource(path=path)
+        source.open()
+        assert source.stored_together("row") == rows
+        source.close()

@@ -88,7 +88,7 @@ def _folder(files: Sequence[Path], field: str) -> Reader:
             next_move="Name one of the files, or a pattern such as 'folder/scan_*.tif'.",
         )
     shape = (first.shape[1], first.shape[2])
-    return FolderPages(tuple(files), Page(shape, first.dtype))
+    return FolderPages(tuple(files), Page(shape, first.dtype), isinstance(first, ArrayReader))
 
 
 def _page(page: Any, path: Path, field: str) -> Page:
@@ -226,6 +226,11 @@ class FilePages:
     stored: int = 1
 
     @property
+    def storage(self) -> tuple[int, ...]:
+        """A page is decoded whole, whatever part of it is asked for."""
+        return self.page.shape
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """(page, row, col)."""
         return (self.count, *self.page.shape)
@@ -252,7 +257,14 @@ class FolderPages:
 
     files: tuple[Path, ...]
     page: Page
+    mapped: bool
+    """True if the first file's page lies in one piece, so that parts of a page can be read."""
     stored: int = 1
+
+    @property
+    def storage(self) -> tuple[int, ...] | None:
+        """A page that must be decoded is decoded whole, whatever part of it is asked for."""
+        return None if self.mapped else self.page.shape
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -92,6 +92,11 @@ class _Compound:
 
     stored = 1
 
+    @property
+    def storage(self) -> tuple[int, ...]:
+        """An image is read whole, whatever part of it is asked for."""
+        return self.shape[1:]
+
     def __init__(self, path: Path) -> None:
         """Open the file and check its head.
 

@@ -48,6 +48,11 @@ class ArrayInStore:
         """Positions of one storage chunk."""
         return self.array.chunks[0]
 
+    @property
+    def storage(self) -> tuple[int, ...]:
+        """Shape of a storage chunk, which is read whole."""
+        return self.array.chunks
+
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
         """Read a block."""
         try:
