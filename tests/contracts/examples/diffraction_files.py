@@ -19,7 +19,12 @@ def cxi(tmp_path: Path) -> Source:
     return registry.get("sources", "cxi")(path=tmp_path / "scan.cxi")
 
 
-SOURCES: dict[str, Callable[[Path], Source]] = {"cxi": cxi}
+SOURCES: dict[str, Callable[[Path], Source]] = {
+    "cxi": cxi,
+    "phantom_ptychography": lambda tmp_path: registry.get("sources", "phantom_ptychography")(
+        window=16, scan_y=3, scan_x=4
+    ),
+}
 TESTS = Path(__file__).parents[2]
 LIVE = {
     "panda": TESTS / "connectors" / "panda" / "test_source.py",

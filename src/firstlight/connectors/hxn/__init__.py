@@ -1,0 +1,1 @@
+"""The Hard X-ray Nanoprobe of NSLS-II: an Eiger and a PandABox that belong to one scan."""

@@ -1,0 +1,195 @@
+"""Simulator: a nanoprobe that is not there. Replays a ptychographic scan as the streams of an Eiger and of a PandABox."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from firstlight.core import registry
+from firstlight.core.arrays import Array
+from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.core.source import RandomAccess
+from firstlight.core.step import Configured
+from firstlight.core.units import Bytes, Hertz, Second
+
+POSITIONS = "positions"
+
+
+class HxnSimulator(Configured):
+    """Replays a scan as two streams: frames as an Eiger sends them (ZeroMQ), positions as a PandABox does (JSON over ZeroMQ)."""
+
+    use: ClassVar[str] = "hxn"
+
+    file: Path | None = None
+    """A ptychographic scan (CXI, …); default: the phantom."""
+    source: str | None = None
+    """Name of the source that reads it; default: the first that knows the file, or phantom_ptychography."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of that source."""
+    rate: Annotated[Hertz, Field(ge=0)] = 0.0
+    """Frames per second of both streams; 0: as fast as they are taken."""
+    skip_frames: Annotated[int, Field(ge=0)] = 0
+    """Frames to leave out at the beginning."""
+    max_frames: Annotated[int, Field(gt=0)] | None = None
+    """Frames to play at most."""
+    nx: Annotated[int, Field(gt=0)] | None = None
+    """Columns to keep, about the middle."""
+    ny: Annotated[int, Field(gt=0)] | None = None
+    """Rows to keep, about the middle."""
+    compress: bool = True
+    """Compress frames with bitshuffle and LZ4, as an Eiger does."""
+    lose_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of frames to hold back."""
+    lose_messages: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of messages with positions to hold back."""
+    upsample: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Samples of the PandABox for each frame."""
+    eiger_port: int = Field(default=0, ge=0, le=65535)
+    """TCP port of the frames; 0: any free one."""
+    panda_port: int = Field(default=0, ge=0, le=65535)
+    """TCP port of the positions; 0: any free one."""
+    interface: str = "127.0.0.1"
+    """Address to serve on. Anything but loopback makes the streams visible to the network."""
+    linger: Annotated[Second, Field(ge=0)] = 2.0
+    """How long to stay after the last frame."""
+    memory: Annotated[Bytes, Field(gt=0)] = 4 * 2.0**30
+    """Bytes of frames to hold."""
+
+    @model_validator(mode="after")
+    def _something_to_play(self) -> HxnSimulator:
+        if self.file is not None and not self.file.is_file():
+            raise ValueError(f"file = '{self.file}' is no file")
+        return self
+
+    def run(
+        self, stop: threading.Event | None = None, on_ready: Callable[[dict[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        """Serve both streams until the scan is over, or `stop` is set.
+
+        Args:
+            stop: Set it from another thread to end.
+            on_ready: Called once both ports are open, with the addresses, the unit of the positions and the calibration.
+
+        Returns:
+            What was sent, by stream.
+
+        Raises:
+            SourceError: There is nothing to play, or a port is taken: another replay may be running there.
+        """
+        stop = stop or threading.Event()
+        frames, places, told = self._load()
+        with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
+            np.save(Path(folder) / "frames.npy", frames)
+            np.save(Path(folder) / "places.npy", places)
+            return self._play(Path(folder), told, stop, on_ready or (lambda content: None))
+
+    def _play(
+        self, folder: Path, told: dict[str, Any], stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        common = {"rate": self.rate, "interface": self.interface, "linger": self.linger}
+        itemsize = np.load(folder / "frames.npy", mmap_mode="r").dtype.itemsize
+        encoding = f"bs{8 * itemsize}-lz4<" if self.compress else "<"
+        eiger = registry.get("simulators", "dectris")(
+            file=folder / "frames.npy", port=self.eiger_port, encoding=encoding, lose_ids=self.lose_ids, **common
+        )
+        panda = registry.get("simulators", "panda")(
+            file=folder / "places.npy",
+            port=self.panda_port,
+            upsample=self.upsample,
+            lose=self.lose_messages,
+            **common,
+        )
+        ready, lock = dict(told), threading.Lock()
+
+        def noted(content: dict[str, Any]) -> None:
+            with lock:
+                ready.update(content)
+                complete = "data" in ready and "positions" in ready
+            if complete:
+                on_ready(ready)
+
+        with ThreadPoolExecutor(2, "hxn simulator") as pool:
+            both = {
+                name: pool.submit(_until_over, part, stop, noted)
+                for name, part in (("data", eiger), ("positions", panda))
+            }
+            return {name: future.result() for name, future in both.items()}
+
+    def _load(self) -> tuple[Array, Array, dict[str, Any]]:
+        """Frames (frame, row, col) of unsigned integers, positions (frame, 2), and what belongs to them."""
+        source: Any = registry.get("sources", self.source or self._source())(
+            **({} if self.file is None else {"path": self.file}), **self.parameters
+        )
+        scan = source.open()
+        try:
+            if POSITIONS not in scan.streams or not isinstance(source, RandomAccess) or scan.main.frames is None:
+                raise SourceError(
+                    "This is no ptychographic scan.",
+                    field="file",
+                    value=str(self.file),
+                    expected="frames with positions on the sample",
+                )
+            count = scan.main.frames - self.skip_frames if self.max_frames is None else self.max_frames
+            part = {"position": slice(self.skip_frames, self.skip_frames + max(count, 0))}
+            if max(count, 0) * scan.main.frame_bytes > self.memory:
+                raise SourceError(
+                    "The scan does not fit into memory.", field="memory", value=self.memory, expected="more"
+                )
+            frames, places = source.read(part), source.read(part, POSITIONS)
+        finally:
+            source.close()
+        told = {name: {"value": value.value, "unit": value.unit} for name, value in scan.calibration.items()}
+        return self._cropped(_counts(frames)), places, {"unit": scan.streams[POSITIONS].unit, "calibration": told}
+
+    def _cropped(self, frames: Array) -> Array:
+        if not len(frames):
+            raise SourceError(
+                "No frame is left to play.",
+                field="skip_frames",
+                value=self.skip_frames,
+                expected="fewer than there are",
+            )
+        cuts = [slice(None)]
+        for length, wanted in zip(frames.shape[1:], (self.ny, self.nx), strict=True):
+            start = 0 if wanted is None else max(0, (length - wanted) // 2)
+            cuts.append(slice(start, length if wanted is None else start + wanted))
+        return np.ascontiguousarray(frames[tuple(cuts)])
+
+    def _source(self) -> str:
+        if self.file is None:
+            return "phantom_ptychography"
+        for name in registry.names("sources"):
+            recognises = getattr(registry.get("sources", name), "recognises", None)
+            if recognises is not None and name != "hdf5" and recognises(self.file):
+                return name
+        raise SourceError(
+            "No source knows this file.", field="file", value=str(self.file), expected="a CXI file, or give `source`"
+        )
+
+
+def _until_over(simulator: Any, stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Run one of the two; if it fails, the other one has no sense any more."""
+    try:
+        return simulator.run(stop, on_ready)
+    except FirstlightError:
+        stop.set()
+        raise
+
+
+def _counts(frames: Array) -> Array:
+    """Frames as an Eiger gives them: unsigned, the largest value where a pixel does not measure."""
+    bad = ~np.isfinite(frames) | (frames < 0) if frames.dtype.kind in "fi" else np.zeros(frames.shape, bool)
+    good = np.where(bad, 0, frames)
+    if frames.dtype.kind == "f":
+        good = np.rint(good)
+    kind = np.uint16 if good.max(initial=0) < np.iinfo(np.uint16).max else np.uint32
+    out = good.astype(kind)
+    out[bad] = np.iinfo(kind).max
+    return out

@@ -1,0 +1,98 @@
+"""A scan replayed as an Eiger and a PandABox over real ZeroMQ, and reconstructed from the two streams."""
+
+import contextlib
+import threading
+
+import numpy as np
+import pytest
+
+import firstlight as fl
+from firstlight.connectors.hxn.sim import HxnSimulator
+from firstlight.connectors.phantom.ptychography import PhantomPtychographySource
+from firstlight.connectors.together.source import TogetherSource
+from firstlight.core.errors import SourceError
+from firstlight.testing.fields import demand_documented, demand_round_trips
+
+pytestmark = pytest.mark.alone
+SMALL = {"window": 32, "scan_y": 9, "scan_x": 9, "step": 4.0}
+
+
+@contextlib.contextmanager
+def replayed(**given):
+    """A replay in a thread: its addresses."""
+    simulator = HxnSimulator(linger=0.5, **given)
+    told, stop, ready = {}, threading.Event(), threading.Event()
+    thread = threading.Thread(target=simulator.run, args=(stop, lambda content: (told.update(content), ready.set())))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield told
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def beamline(told, **positions):
+    return TogetherSource(
+        sources={
+            "data": {"use": "dectris", "data": told["data"], "idle": 5},
+            "positions": {"use": "panda", "address": told["positions"], "unit": told["unit"], "idle": 5, **positions},
+        }
+    )
+
+
+def optics(told):
+    found = {name: f"{each['value']} {each['unit']}" for name, each in told["calibration"].items()}
+    return {"energy": found["energy"], "distance": found["distance"], "detector_pixel": found["pixel"]}
+
+
+def test_the_phantom_comes_out_of_its_own_replay():
+    truth = PhantomPtychographySource(**SMALL).truth()
+    noise = ((np.sqrt(truth.expected) - np.sqrt(truth.counts)) ** 2).sum() / truth.counts.sum()
+    with replayed(parameters=SMALL, rate=400, upsample=2) as told:
+        step = fl.step("ptychography", iterations=60, **optics(told))
+        found = fl.run(beamline(told, upsample=2), [step]).finished()
+    assert found["ptychography.error"].data[-1] < 4 * noise
+
+
+def test_a_replay_with_losses_of_both_streams_counts_them():
+    with replayed(parameters=SMALL, lose_ids=(7,), lose_messages=(1,)) as told:
+        run = fl.run(beamline(told), [fl.step("ptychography", iterations=2, **optics(told))])
+        run.finished()
+    counts = run.status().consumers["ptychography"]
+    # message 1 of the PandABox has samples 41 to 80, the last of the scan
+    assert (counts.done, counts.lost, counts.waiting) == (81 - 1 - 40, 41, 0)
+
+
+def test_a_near_field_scan_of_petra_streams(data_folder):
+    """The real frames over ZeroMQ: what a replay at the beamline gives."""
+    path = data_folder / "ptychography" / "PETRAIII_P25_Near_Field_Ptycho.cxi"
+    if not path.is_file():
+        pytest.skip(f"no real data: {path.name} is not in {path.parent}")
+    with replayed(file=path, rate=400) as told:
+        step = fl.step("ptychography", regime="near", source_distance="3.65 mm", iterations=30, **optics(told))
+        found = fl.run(beamline(told), [step]).finished()
+    assert found["ptychography.error"].data[-1] < 0.0073
+
+
+def test_a_second_replay_on_the_same_ports_is_refused():
+    with replayed(parameters=SMALL) as told:
+        second = HxnSimulator(parameters=SMALL, eiger_port=int(told["data"].rpartition(":")[2]))
+        with pytest.raises(SourceError, match="port"):
+            second.run()
+
+
+def test_parts_of_a_scan():
+    frames, places, _ = HxnSimulator(parameters=SMALL, skip_frames=10, max_frames=5, nx=20, ny=24)._load()
+    whole = PhantomPtychographySource(**SMALL)
+    assert frames.shape == (5, 24, 20)
+    np.testing.assert_array_equal(frames, whole.read({"position": slice(10, 15)})[:, 4:28, 6:26])
+    np.testing.assert_array_equal(places, whole.read({"position": slice(10, 15)}, "positions"))
+    with pytest.raises(SourceError, match="No frame is left"):
+        HxnSimulator(parameters=SMALL, skip_frames=1000)._load()
+
+
+def test_the_simulator_is_documented():
+    demand_documented(HxnSimulator)
+    demand_round_trips(HxnSimulator())
