@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError, SourceError
-from firstlight.core.source import RandomAccess
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
 
@@ -129,7 +128,7 @@ class HxnSimulator(Configured):
         )
         scan = source.open()
         try:
-            if POSITIONS not in scan.streams or not isinstance(source, RandomAccess) or scan.main.frames is None:
+            if POSITIONS not in scan.streams or not hasattr(source, "read") or scan.main.frames is None:
                 raise SourceError(
                     "This is no ptychographic scan.",
                     field="file",
