@@ -132,6 +132,14 @@ def test_background_that_is_not_0_is_subtracted(tmp_path):
     assert float(results["find_center"].data) == pytest.approx(46.0, abs=0.5)
 
 
+def test_a_volume_is_no_scan(tmp_path):
+    with h5py.File(tmp_path / "volume.nxs", "w") as file:
+        file["entry/definition"] = "NXtomoproc"
+        file["entry/data/data"] = np.zeros((3, 8, 8))
+    with pytest.raises(SourceError, match="axes z y x"):
+        suggest(tmp_path / "volume.nxs", tmp_path / "out.nxs")
+
+
 REAL = [
     ("tomography/tooth.h5", 296.0, 0.5, "dxfile", 0),
     ("tomography/neutompy_sinogram.tiff", 459.75, 0.75, "tiff", 3),
