@@ -136,7 +136,9 @@ def test_a_full_scratch_disk_is_named_and_the_run_goes_on_when_there_is_room(tmp
     run.finished(120)
     result = (tmp_path / "full.h5").stat().st_size
     (tmp_path / "full.h5").unlink()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (result + 300_000, hard))  # room for the result, not for what is regrouped
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (result + 300_000, hard)
+    )  # room for the result, not for what is regrouped
     try:
         with pytest.raises(StepFailed, match="scratch") as caught:
             finish(job(tmp_path / "full.h5", regroup="disk"))
