@@ -194,6 +194,8 @@ class Receiving(Generic[Raw]):
             self.finish("the run was stopped", stopped=True)
         if paused:
             self._last = None if self._last is None else now
+            # the reader has enough: what is gathered may grow to a whole chunk
+            self._oldest = now
         if self._batch and now >= self._oldest + QUIET:
             self._dispatch()
         if self._last is not None and now - self._last > self._limits.idle and not self.over:
