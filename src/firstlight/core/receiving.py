@@ -139,7 +139,9 @@ class Receiving(Generic[Raw]):
     def learn(self, layout: Layout) -> None:
         """Take note of what frames look like, once."""
         self._capacity = min(MOST_FRAMES, max(1, CHUNK_BYTES // layout.nbytes))
-        self._pool = Pool(self._capacity * layout.nbytes)
+        size = self._capacity * layout.nbytes
+        # what a slow pipeline holds and lets go at once is kept, or its pages would have to be made anew
+        self._pool = Pool(size, spare=max(8, min(256, int(self._limits.memory // size))))
         with self.changed:
             self.layout = layout
             self.changed.notify_all()
