@@ -1,0 +1,116 @@
+"""The environment variables of holoptycho's service."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .config import ConfigError
+
+_KEYS = ("SERVER_PUBLIC_KEY", "CLIENT_PUBLIC_KEY", "CLIENT_SECRET_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where streams come from and where things are kept."""
+
+    eiger: str
+    panda: str
+    server_key: str | None = None
+    """Public key of the streams' server (Z85), where they speak CurveZMQ."""
+    secret_key: str | None = None
+    """Name of the variable with our own secret key."""
+    tiled: str | None = None
+    tiled_catalog: str = "hxn/processed/holoptycho"
+    database: Path | None = None
+    """SQLite file of the service's settings; holoptycho's own will do."""
+    models: Path = field(default=Path("/models"))
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """Read the variables.
+
+    Raises:
+        ConfigError: The address of a stream is not set, or the keys of CurveZMQ are not complete, or none.
+    """
+    missing = [name for name in ("SERVER_STREAM_SOURCE", "PANDA_STREAM_SOURCE") if not variables.get(name)]
+    if missing:
+        raise ConfigError(
+            f"The environment of the service lacks {' and '.join(missing)}.",
+            expected="addresses such as tcp://localhost:5555",
+            next_move="Set them and start the service again.",
+        )
+    server = _curve(variables)
+    database = variables.get("HOLOPTYCHO_DB_PATH")
+    return Environment(
+        variables["SERVER_STREAM_SOURCE"],
+        variables["PANDA_STREAM_SOURCE"],
+        server,
+        None if server is None else "CLIENT_SECRET_KEY",
+        variables.get("TILED_BASE_URL") or None,
+        variables.get("TILED_CATALOG_PATH") or "hxn/processed/holoptycho",
+        Path(database) if database else None,
+        models_folder(variables),
+    )
+
+
+def models_folder(variables: Mapping[str, str]) -> Path:
+    """Where networks are kept."""
+    return Path(variables.get("ENGINE_CACHE_DIR") or "/models")
+
+
+def _curve(variables: Mapping[str, str]) -> str | None:
+    """The server's public key, if the streams speak CurveZMQ."""
+    given = [name for name in _KEYS if variables.get(name)]
+    if not given:
+        return None
+    if len(given) < len(_KEYS):
+        missing = ", ".join(name for name in _KEYS if name not in given)
+        raise ConfigError(
+            f"Incomplete ZMQ auth configuration: {', '.join(given)} set. Missing: {missing}.",
+            expected="all three variables, or none",
+        )
+    for name in _KEYS:
+        z85(variables[name], name)
+    _check_pair(variables)
+    return z85(variables["SERVER_PUBLIC_KEY"], "SERVER_PUBLIC_KEY")
+
+
+def _check_pair(variables: Mapping[str, str]) -> None:
+    """Refuse keys of two pairs: the wrong one is silent on the wire."""
+    try:
+        import zmq
+    except ModuleNotFoundError:
+        return  # the source that needs it says which extra is missing
+    public = zmq.curve_public(z85(variables["CLIENT_SECRET_KEY"], "CLIENT_SECRET_KEY").encode("ascii"))
+    if public.decode("ascii") != z85(variables["CLIENT_PUBLIC_KEY"], "CLIENT_PUBLIC_KEY"):
+        raise ConfigError("CLIENT_PUBLIC_KEY and CLIENT_SECRET_KEY are no pair.", expected="two keys made together")
+
+
+def z85(text: str, name: str) -> str:
+    """A CurveZMQ key as Z85: it is given so (40 characters), or as base64 of its 32 bytes.
+
+    Raises:
+        ConfigError: It is neither; the message does not repeat it.
+    """
+    if len(text) == 40 and text.isascii():
+        return text
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 32:
+        raise ConfigError(f"{name} is no CurveZMQ key.", expected="40 characters of Z85, or base64 of 32 bytes")
+    return _encode_z85(raw)
+
+
+_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+
+
+def _encode_z85(raw: bytes) -> str:
+    """Five characters for each four bytes (ZeroMQ RFC 32)."""
+    numbers = (int.from_bytes(raw[i : i + 4], "big") for i in range(0, len(raw), 4))
+    return "".join(_Z85[number // 85**power % 85] for number in numbers for power in (4, 3, 2, 1, 0))

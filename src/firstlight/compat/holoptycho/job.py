@@ -1,0 +1,136 @@
+"""From holoptycho's config to a job of ours."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from .config import Config
+from .environment import Environment
+from .orientation import for_rows
+
+ALGORITHMS = {
+    "epie": "epie",
+    "rpie": "rpie",
+    "dm": "dm",
+    "raar": "raar",
+    "lsqml": "lsq",
+    "ml_grad": "ml",
+    "ml": "ml",
+}
+"""`alg_flag` in small letters to our algorithm; holoptycho's streaming engine is ML_grad whatever it says."""
+QUEUE = 20_000
+"""Messages that may wait in the network layer, as in holoptycho."""
+VIEWS = ("phase", "amplitude", "probe", "error")
+
+
+def job_of(config: Config, environment: Environment, folder: Path) -> dict[str, Any]:
+    """The job as plain values: two streams joined by number, orientation, crop, reconstruction, HDF5 files.
+
+    Args:
+        config: As checked.
+        environment: Where the streams come from.
+        folder: For the results, where `working_directory` names no other.
+    """
+    steps = _frames(config)
+    reconstruction = _reconstruction(config)
+    if steps:
+        reconstruction["inputs"] = [steps[-1]["name"]]
+    target = Path(config.get("working_directory", folder))
+    name = f"scan_{config.get('scan_num')}"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return {
+        "name": name,
+        "source": {
+            "use": "together",
+            "sources": {"data": _eiger(config, environment), "positions": _panda(config, environment)},
+        },
+        "steps": [*steps, reconstruction],
+        "views": [{"of": f"ptychography.{output}", "every": "0.5 s"} for output in VIEWS],
+        "sinks": [
+            {"use": "hdf5", "of": f"ptychography.{output}", "path": str(target / f"{name}_{stamp}_{output}.h5")}
+            for output in ("object", "probe")
+        ],
+    }
+
+
+def _eiger(config: Config, environment: Environment) -> dict[str, Any]:
+    curve = {"server_key": environment.server_key, "secret_key": environment.secret_key}
+    return {
+        "use": "dectris",
+        "data": environment.eiger,
+        "socket": str(config.get("eiger_socket", "sub")).lower(),
+        "join": True,
+        "queue": QUEUE,
+        **_patience(config),
+        **(curve if environment.server_key else {}),
+    }
+
+
+def _patience(config: Config) -> dict[str, Any]:
+    return {"timeout": config.get("scan_timeout", 3600.0), "idle": config.get("scan_idle", 30.0)}
+
+
+def _panda(config: Config, environment: Environment) -> dict[str, Any]:
+    angle = config.get("angle", 0.0)
+    x_direction = config.get("x_direction_iterative", config.get("x_direction", -1))
+    y_direction = config.get("y_direction_iterative", config.get("y_direction", -1))
+    if config.get("angle_flip_flag", False) and angle <= -45:
+        x_direction = -x_direction
+    curve = {"server_key": environment.server_key, "secret_key": environment.secret_key}
+    given = {
+        "x_channel": config.get("pos_x_channel"),
+        "y_channel": config.get("pos_y_channel"),
+        "angle": angle if config.get("angle_correction_flag", True) else None,
+        **(curve if config.get("panda_curve", False) else {}),
+    }
+    return {
+        "use": "panda",
+        "address": environment.panda,
+        "x_scale": config.get("x_ratio"),
+        "y_scale": config.get("y_ratio"),
+        "x_direction": x_direction,
+        "y_direction": y_direction,
+        "swap": config.get("position_swap_xy", False),
+        "unit": "um",
+        "upsample": config.get("panda_upsample", 1),
+        **_patience(config),
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def _frames(config: Config) -> list[dict[str, Any]]:
+    """Orientation of the detector, crop, orientation of the pattern; what changes nothing is left out."""
+    before, after = (
+        config.get("detector_orientation", "fliplr"),
+        for_rows(config.get("dp_orient_iterative", "rot90_cw")),
+    )
+    top, left = config.get("batch_y0", 0), config.get("batch_x0", 0)
+    return [
+        *([{"use": "orient", "name": "mounted", "to": before}] if before != "identity" else []),
+        {
+            "use": "crop",
+            "name": "crop",
+            "rows": [top, top + config.get("ny")],
+            "columns": [left, left + config.get("nx")],
+        },
+        *([{"use": "orient", "name": "oriented", "to": after}] if after != "identity" else []),
+    ]
+
+
+def _reconstruction(config: Config) -> dict[str, Any]:
+    defocus, warm = config.get("distance"), config.get("init_prb_flag") is False
+    return {
+        "use": "ptychography",
+        "algorithm": ALGORITHMS.get(str(config.get("alg_flag", "ePIE")).lower(), "epie"),
+        "iterations": config.get("it_ends_after", 30),
+        "modes": config.get("prb_mode_num", 1),
+        "noise": str(config.get("ml_mode", "poisson")).lower(),
+        "probe_after": config.get("start_update_probe", 2),
+        "energy": config.get("xray_energy_kev"),
+        "distance": config.get("z_m"),
+        "detector_pixel": config.get("ccd_pixel_um"),
+        **({"probe_defocus": defocus} if defocus or warm else {}),
+        **({"probe": config.get("prb_path")} if warm else {}),
+    }

@@ -1,0 +1,266 @@
+"""holoptycho's flat config: every documented key, what is refused, and the job that comes out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firstlight.compat.holoptycho.config import ConfigError, read_config
+from firstlight.compat.holoptycho.environment import read_environment, z85
+from firstlight.compat.holoptycho.job import job_of
+from firstlight.compat.holoptycho.keys import KEYS, key_of
+from firstlight.compat.holoptycho.orientation import for_rows, reduced
+from firstlight.core.job import parse_job
+from firstlight.operators.correct.orient import ORIENTATIONS
+
+GOOD = {
+    "scan_num": "411993",
+    "nx": "256",
+    "ny": "256",
+    "x_range": "2",
+    "y_range": "2",
+    "x_num": "100",
+    "y_num": "100",
+    "det_roix0": "0",
+    "det_roiy0": "0",
+    "x_ratio": "-9.542e-05",
+    "y_ratio": "-1.0309e-04",
+    "xray_energy_kev": "9.04",
+    "lambda_nm": "0.137146",
+    "ccd_pixel_um": "75",
+    "distance": "0",
+    "z_m": "2.05",
+    "batch_x0": "118",
+    "batch_y0": "90",
+}
+STREAMS = {"SERVER_STREAM_SOURCE": "tcp://localhost:5555", "PANDA_STREAM_SOURCE": "tcp://localhost:5556"}
+
+# What sections 1 and 2.4 of the facts about holoptycho document, by name.
+DOCUMENTED = """
+scan_num scan_id raw_uid scan_type sign shm_name working_directory nx ny xray_energy_kev lambda_nm z_m ccd_pixel_um x_num
+y_num x_range y_range dr_x dr_y nz x_arr_size y_arr_size angle x_direction y_direction x_ratio y_ratio pos_x_channel
+pos_y_channel panda_upsample position_swap_xy simulate_positions angle_correction_flag angle_flip_flag obj_pad batch_x0
+batch_y0 batch_width batch_height det_roix0 det_roiy0 detector_orientation detectorkind auto_center_dp auto_center_headroom
+segmentation_threshold dp_orient dp_orient_iterative x_direction_iterative y_direction_iterative hot_pixel_count_threshold
+flip_image vit_normalization vit_scale patch_flip inner_crop mosaic_overshoot_factor mosaic_min_overlap mosaic_edge_trim
+mosaic_oversample mosaic_slow_gate mosaic_transpose vit_max_lead vit_batch_writes frame_write_stride allow_mid_scan_join
+recon_mode gpus gpu_batch_size precision n_iterations max_iterations it_ends_after live_num_points_max start_update_probe
+start_update_object alpha beta sigma2 ml_mode mask_obj_flag amp_max amp_min pha_max pha_min init_prb_flag prb_path distance
+clear_region_enabled prb_mode_num obj_mode_num alg_flag alg2_flag alg_percentage ml_weight init_obj_flag init_obj_dpc_flag
+mode_flag multislice_flag position_correction_flag pc_flag bragg_flag refine_data_flag display_interval nth processes use_NCCL
+use_CUDA_MPI dm_version start_ave save_tmp_pic_flag
+""".split()
+
+# A value of each key that has an effect, other than its default, and where it must show in the job.
+EFFECTS = {
+    "scan_num": ("7", lambda job: job["name"] == "scan_7"),
+    "working_directory": ("/data/x", lambda job: job["sinks"][0]["path"].startswith("/data/x/")),
+    "nx": ("128", lambda job: crop(job)["columns"] == [118, 246]),
+    "ny": ("64", lambda job: crop(job)["rows"] == [90, 154]),
+    "batch_x0": ("5", lambda job: crop(job)["columns"] == [5, 261]),
+    "batch_y0": ("6", lambda job: crop(job)["rows"] == [6, 262]),
+    "z_m": ("1.5", lambda job: solver(job)["distance"] == 1.5),
+    "ccd_pixel_um": ("55", lambda job: solver(job)["detector_pixel"] == 55),
+    "xray_energy_kev": ("9.05 keV", lambda job: solver(job)["energy"] == 9.05),
+    "angle": ("60", lambda job: panda(job)["angle"] == 60),
+    "angle_correction_flag": ("False", lambda job: "angle" not in panda(job)),
+    "x_direction": ("1", lambda job: panda(job)["x_direction"] == 1),
+    "y_direction": ("1", lambda job: panda(job)["y_direction"] == 1),
+    "x_direction_iterative": ("1", lambda job: panda(job)["x_direction"] == 1),
+    "y_direction_iterative": ("1", lambda job: panda(job)["y_direction"] == 1),
+    "x_ratio": ("0.5", lambda job: panda(job)["x_scale"] == 0.5),
+    "y_ratio": ("0.5", lambda job: panda(job)["y_scale"] == 0.5),
+    "pos_x_channel": ("/A.VAL.Value", lambda job: panda(job).get("x_channel") == "/A.VAL.Value"),
+    "pos_y_channel": ("/B.VAL.Value", lambda job: panda(job).get("y_channel") == "/B.VAL.Value"),
+    "panda_upsample": ("10", lambda job: panda(job)["upsample"] == 10),
+    "position_swap_xy": ("True", lambda job: panda(job)["swap"] is True),
+    "detector_orientation": ("rot180", lambda job: job["steps"][0]["to"] == "rot180"),
+    "dp_orient_iterative": ("identity", lambda job: job["steps"][2]["to"] == "transpose"),
+    "recon_mode": ("both", lambda job: solver(job)["use"] == "ptychography"),
+    "alg_flag": ("DM", lambda job: solver(job)["algorithm"] == "dm"),
+    "ml_mode": ("Gaussian", lambda job: solver(job)["noise"] == "gaussian"),
+    "prb_mode_num": ("3", lambda job: solver(job)["modes"] == 3),
+    "it_ends_after": ("300", lambda job: solver(job)["iterations"] == 300),
+    "start_update_probe": ("9", lambda job: solver(job)["probe_after"] == 9),
+    "distance": ("-30", lambda job: solver(job).get("probe_defocus") == -30),
+    "eiger_socket": ("pull", lambda job: eiger(job)["socket"] == "pull"),
+    "scan_timeout": ("5 min", lambda job: eiger(job)["timeout"] == 300 == panda(job)["timeout"]),
+    "scan_idle": ("2", lambda job: eiger(job)["idle"] == 2 == panda(job)["idle"]),
+}
+CHECKED_ALONE = {
+    "lambda_nm", "batch_width", "batch_height", "angle_flip_flag", "simulate_positions", "auto_center_dp",
+    "obj_mode_num", "init_prb_flag", "prb_path", "panda_curve",
+}  # fmt: skip
+METADATA = {"scan_id", "raw_uid", "x_num", "y_num", "x_range", "y_range"}
+
+
+def crop(job):
+    return next(step for step in job["steps"] if step["use"] == "crop")
+
+
+def solver(job):
+    return job["steps"][-1]
+
+
+def panda(job):
+    return job["source"]["sources"]["positions"]
+
+
+def eiger(job):
+    return job["source"]["sources"]["data"]
+
+
+def job_with(variables=STREAMS, **changes):
+    return job_of(read_config({**GOOD, **changes}), read_environment(variables), Path("/tmp"))
+
+
+@pytest.mark.parametrize("name", sorted({*DOCUMENTED, *KEYS}))
+def test_each_key_does_what_the_table_says(name):
+    key = key_of(name)
+    assert key is not None, "the table does not know it"
+    if key.treatment == "ignored":
+        found = read_config({**GOOD, name: "3"})
+        assert any(name in warning for warning in found.warnings) != key.required, "what must be given is not warned of"
+        assert name not in found.values
+        assert key.note
+    elif name in METADATA:
+        assert read_config({**GOOD, name: "3"}).values[name] in ("3", 3)
+    elif name not in CHECKED_ALONE:
+        value, shows = EFFECTS[name]
+        changes = {"lambda_nm": ""} if name == "xray_energy_kev" else {}
+        assert shows(job_with(**{name: value}, **changes))
+        if name != "recon_mode":  # its other value is refused
+            assert not shows(job_with())
+
+
+def test_the_job_is_one_that_runs():
+    job = parse_job(job_with())
+    assert [node.name for node in job.pipeline.nodes] == ["mounted", "crop", "oriented", "ptychography"]
+    # at HXN: fliplr of the detector, then rot90_cw with x first, which is flipud with y first
+    assert [step["to"] for step in job_with()["steps"] if step["use"] == "orient"] == ["fliplr", "flipud"]
+
+
+@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if key.required])
+def test_a_required_key_is_named(name):
+    with pytest.raises(ConfigError, match=f"missing: {name}"):
+        read_config({other: value for other, value in GOOD.items() if other != name})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lambda_nm": "0.2"}, "contradicts xray_energy_kev"),
+        ({"batch_width": "128"}, "batch_width = 128 contradicts nx = 256"),
+        ({"nx": "0"}, "nx = '0': expected a whole number of at least 1"),
+        ({"nx": "12.5"}, "whole number"),
+        ({"z_m": "2 keV"}, "z_m"),
+        ({"z_m": "-1"}, "more than 0 m"),
+        ({"x_ratio": "nan"}, "x_ratio"),
+        ({"xray_energy_kev": "1e400"}, "finite"),
+        ({"x_direction": "2"}, "1 or -1"),
+        ({"angle_flip_flag": "maybe"}, "True or False"),
+        ({"dp_orient_iterative": "sideways"}, "rot90_cw"),
+        ({"recon_mode": "vit"}, "expected iterative or both"),
+        ({"obj_mode_num": "2"}, "expected 1"),
+        ({"simulate_positions": "True"}, "must be measured"),
+        ({"auto_center_dp": "True"}, "give batch_x0 and batch_y0"),
+        ({"init_prb_flag": "False"}, "needs prb_path"),
+        ({"panda_upsampl": "10"}, "did you mean 'panda_upsample'"),
+        ({"batch_x0": ""}, "batch_x0 and batch_y0"),
+    ],
+)
+def test_what_can_not_be_is_refused(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        read_config({**GOOD, **changes})
+
+
+def test_every_mistake_is_told_at_once():
+    with pytest.raises(ConfigError, match=r"nx.*ny.*missing: scan_num"):
+        read_config({**GOOD, "nx": "x", "ny": "y", "scan_num": ""})
+
+
+def test_units_flip_and_warm_start():
+    assert solver(job_with(xray_energy_kev="9040 eV"))["energy"] == pytest.approx(9.04)
+    assert panda(job_with(angle="-50", angle_flip_flag="True"))["x_direction"] == 1
+    warm = solver(job_with(init_prb_flag="False", prb_path="/data/probe.npy"))
+    assert (warm["probe"], warm["probe_defocus"]) == ("/data/probe.npy", 0)
+    assert "probe_defocus" not in solver(job_with()), "found from the data"
+
+
+def test_a_secret_is_refused_and_never_repeated():
+    with pytest.raises(ConfigError, match="CLIENT_SECRET_KEY") as refused:
+        read_config({**GOOD, "tiled_api_key": "geheim-1234"})
+    assert "geheim" not in str(refused.value)
+
+
+def test_orientations_form_the_group():
+    """A list of two is what numpy makes of one after the other, for all 64 pairs."""
+    frame = np.arange(12).reshape(3, 4)
+    for first in ORIENTATIONS:
+        for second in ORIENTATIONS:
+            wanted = ORIENTATIONS[second](ORIENTATIONS[first](frame))
+            np.testing.assert_array_equal(ORIENTATIONS[reduced(f"{first},{second}")](frame), wanted)
+    assert for_rows("transpose") == "identity"
+
+
+# ---- environment -----------------------------------------------------------------------------------------------------
+
+
+def curve():
+    server, (public, secret) = zmq.curve_keypair()[0], zmq.curve_keypair()
+    return {
+        "SERVER_PUBLIC_KEY": server.decode(),
+        "CLIENT_PUBLIC_KEY": public.decode(),
+        "CLIENT_SECRET_KEY": secret.decode(),
+    }
+
+
+def test_missing_streams_are_named():
+    with pytest.raises(ConfigError, match="PANDA_STREAM_SOURCE"):
+        read_environment({"SERVER_STREAM_SOURCE": "tcp://h:1"})
+
+
+def test_the_secret_key_stays_in_the_environment():
+    keys = curve()
+    job = job_with(STREAMS | keys, panda_curve="True")
+    assert keys["CLIENT_SECRET_KEY"] not in str(job)
+    for stream in (eiger(job), panda(job)):
+        assert (stream["server_key"], stream["secret_key"]) == (keys["SERVER_PUBLIC_KEY"], "CLIENT_SECRET_KEY")
+    assert "server_key" not in panda(job_with(STREAMS | keys)), "holoptycho's positions are never encrypted"
+
+
+def test_keys_come_all_or_none_as_z85_or_base64_and_fit():
+    import base64
+
+    from zmq.utils import z85 as reference
+
+    keys = curve()
+    raw = base64.b64encode(reference.decode(keys["SERVER_PUBLIC_KEY"])).decode()
+    assert z85(raw, "SERVER_PUBLIC_KEY") == keys["SERVER_PUBLIC_KEY"]
+    with pytest.raises(ConfigError, match="Missing: CLIENT_SECRET_KEY"):
+        read_environment(STREAMS | keys | {"CLIENT_SECRET_KEY": ""})
+    with pytest.raises(ConfigError, match="no pair") as refused:
+        read_environment(STREAMS | keys | {"CLIENT_SECRET_KEY": curve()["CLIENT_SECRET_KEY"]})
+    assert keys["CLIENT_PUBLIC_KEY"] not in str(refused.value)
+    with pytest.raises(ConfigError, match="SERVER_PUBLIC_KEY is no CurveZMQ key"):
+        read_environment(STREAMS | keys | {"SERVER_PUBLIC_KEY": "short"})
+
+
+# ---- anything at all -------------------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(sorted(KEYS)) | st.text(max_size=20)
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.lists(st.integers(), max_size=3)
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=8))
+def test_any_config_is_read_or_refused(changes):
+    try:
+        found = read_config({**GOOD, **changes})
+    except ConfigError:
+        return
+    job_of(found, read_environment(STREAMS), Path("/tmp"))

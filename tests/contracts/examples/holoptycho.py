@@ -1,0 +1,11 @@
+"""Examples of what the drop-in for holoptycho brought."""
+
+from collections.abc import Callable
+
+from firstlight.testing import OperatorExample
+
+from ..scenes import per_frame
+
+OPERATORS: dict[str, Callable[[], OperatorExample]] = {
+    "orient": lambda: per_frame("orient", "uint16", parameters={"to": "rot90_cw"}),
+}
