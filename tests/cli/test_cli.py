@@ -137,7 +137,7 @@ def test_bad_usage_ends_with_2_and_a_sentence(firstlight, good, arguments, told)
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", "is empty"), (b"\x89HDF\r\n\x1a\n" + bytes(500), "can not be opened"), (None, "a folder")],
+    [(b"", "is empty"), (b"\x89HDF\r\n\x1a\n" + bytes(500), "can not be opened"), (None, "this folder")],
 )
 def test_a_file_that_nobody_can_read_is_told_apart(firstlight, tmp_path, content, told):
     path = tmp_path / "scan.h5"

@@ -110,18 +110,18 @@ def _diffraction(
     """The step for patterns with positions; None for any other scan."""
     source, scan = _opened(described)
     try:
-        if not {"angle", "row", "col"} <= {*scan.main.axes}:
-            raise SourceError(
-                "This is no scan that could be reconstructed.",
-                field="path",
-                value=described["path"],
-                expected=f"projections (angle row col); it has the axes {' '.join(scan.main.axes)}",
-                next_move="Name the raw scan, or write a job file with the steps that you want.",
-            )
         reader = readable(source)
-        if reader is None or not is_diffraction(scan):
+        if reader is not None and is_diffraction(scan):
+            return diffraction_steps(reader, scan, overrides)
+        if {"angle", "row", "col"} <= {*scan.main.axes}:
             return None
-        return diffraction_steps(reader, scan, overrides)
+        raise SourceError(
+            "This is no scan that could be reconstructed.",
+            field="path",
+            value=described["path"],
+            expected=f"projections (angle row col), or diffraction patterns with positions; it has the axes {' '.join(scan.main.axes)}",
+            next_move="Name the raw scan, or write a job file with the steps that you want.",
+        )
     finally:
         source.close()
 
