@@ -18,6 +18,7 @@ from .plan import (
     Plan,
     Planned,
     Port,
+    fold_cut,
     halo_axis,
     kind_of,
     port_name,
@@ -139,7 +140,11 @@ class _Planner(Known):
         along = halo_axis(node.step, seen, parameters) if kind == "map" else None
         waits = before_first == "hold" and any(self.origin(port) == self.origin(main) for port in waited)
         inside = along is not None and not waits and self.in_blocks(main)
-        cut = None if kind != "map" or inside else stage_cut(node.step, main, seen.main, along)
+        cut = None
+        if kind == "fold":
+            cut = fold_cut(node.step, main, seen.main)
+        elif kind == "map" and not inside:
+            cut = stage_cut(node.step, main, seen.main, along)
         cut = cut or self._held_cut(node, main, seen, waited, before_first)
         return cut, along if cut is None or cut.along == along else None
 

@@ -293,6 +293,30 @@ def stage_cut(step: Step, port: Port, stream: Stream, along: str | None = None) 
     return Cut(port, stream, free[0] if free else along, least=step.block())
 
 
+def fold_cut(step: Step, port: Port, stream: Stream) -> Cut | None:
+    """The regrouping that a fold needs: the axis that it takes in pieces is none of those along which data arrive.
+
+    Sinograms that come row by row are gathered for a fold over `[angle]`, and come again as projections.
+
+    Raises:
+        AxesError: The scan has no known end, so that it can never be complete.
+    """
+    pieces = step.signature.first.pieces
+    if "*" in pieces or not stream.arrival_axes or all(label in stream.arrival_axes for label in pieces):
+        return None
+    along = next(label for label in pieces if label not in stream.arrival_axes)
+    if along not in stream.axes:
+        return None  # what is missing is told where the step's outputs are found
+    if stream.frames is None:
+        raise AxesError(
+            f"'{step.use}' folds '{along}', but the data come along '{' '.join(stream.arrival_axes)}' without a known end.",
+            field="axes",
+            value=" ".join(stream.axes),
+            next_move=f"Say how many {stream.arrival_axes[0]}s will come (the source's 'frames').",
+        )
+    return Cut(port, stream, along)
+
+
 def with_margins(steps: Collection[Planned], origin: Callable[[Port], Port]) -> list[Planned]:
     """The steps with the margin that each leaves, and their cuts with the halo that their stages need."""
     reach: dict[Port, int] = {}

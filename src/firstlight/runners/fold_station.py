@@ -73,8 +73,8 @@ class FoldStation(Station):
         """
         super().__init__(f"fold-{planned.name}", context)
         self._planned = planned
-        if not planned.by_set:
-            context.ledger(planned.name)
+        self._ledger = context.ledger(planned.name) if planned.cut is None and not planned.by_set else None
+        """None: frames are counted where they are gathered."""
         fold: Any = planned.step
         self._fold: Fold[Any] = fold
         self._digests = type(fold).digest is not Fold.digest
@@ -188,8 +188,7 @@ class FoldStation(Station):
             if isinstance(item, Chunk):
                 self._add(item)
             elif isinstance(item, Gap):
-                self._fold.miss(self._state, item)
-                self.context.ledger(self._planned.name).miss(item)
+                self._miss(item)
             elif item is None:
                 self._use_idle_time()
             self._publish_if_due()
@@ -206,7 +205,7 @@ class FoldStation(Station):
         except Exception as error:
             raise self.context.guarded(self._planned.name, error, self._fold.model_dump(), chunk) from error
         self.context.worked(self._planned.name, time.perf_counter() - started, chunk)
-        self.context.ledger(self._planned.name).done(len(chunk))
+        self._count(len(chunk))
         self._frames += len(chunk)
         self._newest = max(self._newest, (chunk.epoch, int(chunk.ids.max())))
         self._received = max(self._received, chunk.received)
@@ -365,7 +364,16 @@ class FoldStation(Station):
 
     def skip(self, frames: int) -> None:
         """Count frames that the result is made of."""
-        self.context.ledger(self._planned.name).done(frames)
+        self._count(frames)
+
+    def _count(self, frames: int) -> None:
+        if self._ledger is not None:
+            self._ledger.done(frames)
+
+    def _miss(self, gap: Gap) -> None:
+        self._fold.miss(self._state, gap)
+        if self._ledger is not None:
+            self._ledger.miss(gap)
 
     def _refine_to_the_end(self) -> bool:
         self._answer()

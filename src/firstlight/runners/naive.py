@@ -202,16 +202,16 @@ class NaiveRun:
     def _fold(self, planned: Planned) -> None:
         fold = _as_fold(planned, valid_parameters(planned.name, planned.step, self._parameters(planned)))
         held = [known for known in self._held(planned).values() if known is not None]
-        ledger = self._ledgers.setdefault(planned.name, Ledger())
+        counted = Ledger() if planned.cut is not None else self._ledgers.setdefault(planned.name, Ledger())
         state = fold.empty(planned.scan)
         for item in self._main_items(planned):
             self._hand = item
             if isinstance(item, Chunk):
                 fold.add(state, fold.digest(item), *(known.bind(item.epoch, item.ids) for known in held))
-                ledger.done(len(item))
+                counted.done(len(item))
             elif isinstance(item, Gap):
                 fold.miss(state, item)
-                ledger.miss(item)
+                counted.miss(item)
         self._hand = None
         if isinstance(fold, Solver):
             fold.advance(state, fold.rounds)

@@ -140,7 +140,11 @@ class Wiring:
         station = FoldStation(planned, self.context, every=every, feeds=feeds)
         self.folds[planned.name] = station
         self.stations.append(station)
-        self.attach(planned.main, station)
+        if planned.cut is None:
+            self.attach(planned.main, station)
+        else:
+            key = self._behind(planned.cut)
+            self._consumers[key][self._origins[key]].append(station)
         for output in planned.outputs:
             feeds[output] = self._feeds_of((planned.name, output))
 
