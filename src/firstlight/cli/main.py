@@ -6,7 +6,24 @@ from typing import Annotated
 
 import typer
 
-from . import batch, check, cite, compare, demo, doctor, import_, init, list_, reconstruct, run, serve, show, sim, sweep
+from . import (
+    batch,
+    check,
+    cite,
+    compare,
+    demo,
+    doctor,
+    hp,
+    import_,
+    init,
+    list_,
+    reconstruct,
+    run,
+    serve,
+    show,
+    sim,
+    sweep,
+)
 from .say import settings
 
 app = typer.Typer(
@@ -55,6 +72,7 @@ app.command("compare")(compare.compare)
 app.command("init")(init.init)
 app.command("import")(import_.import_)
 app.command("doctor")(doctor.doctor)
+app.add_typer(hp.app)
 
 
 if __name__ == "__main__":

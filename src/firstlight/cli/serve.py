@@ -33,9 +33,14 @@ def serve(
     allow_origin: Annotated[
         list[str] | None, typer.Option("--allow-origin", help="Further page that may steer runs.")
     ] = None,
+    holoptycho: Annotated[
+        bool, typer.Option("--holoptycho", help="Answer holoptycho's routes too (/run, /stop, /status, …).")
+    ] = False,
 ) -> None:
     """Serve the web pages and the REST interface. Runs are processes of their own: they go on when the service ends."""
-    from .face import face
+    from firstlight.jobs.supervise import Supervisor
+
+    from .face import face, further_routes
 
     rest = face("rest")
     settings = rest.Settings(
@@ -46,6 +51,8 @@ def serve(
         allowed_hosts=tuple(allow_host or ()),
         allowed_origins=tuple(allow_origin or ()),
     )
+    supervisor = Supervisor()
+    further = [further_routes("holoptycho")(supervisor, settings.confined_to)] if holoptycho else []
     remark(f"firstlight listens on {settings.address} (Ctrl-C ends the service; runs go on)")
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
-        rest.serve(settings)
+        rest.serve(settings, supervisor, further=further)

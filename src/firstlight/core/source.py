@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+from pydantic import PrivateAttr
 
 from .arrays import Array
 from .chunk import MAIN, Chunk, End, Item, Scan, Stream
@@ -21,6 +22,20 @@ class Source(Configured):
 
     pausable: ClassVar[bool] = True
     """False if frames keep coming while nobody reads, as from a detector."""
+
+    _on_listening: Callable[[], None] | None = PrivateAttr(default=None)
+
+    def on_listening(self, call: Callable[[], None] | None) -> None:
+        """Have `call` called by `open` once nothing that is sent from now on is missed, also while it waits for a scan.
+
+        A source that has nothing to wait for need not do so: it listens when `open` has returned.
+        """
+        self._on_listening = call
+
+    def listening(self) -> None:
+        """Say that nothing that is sent from now on is missed: for `open` of a source that then waits for a scan."""
+        if self._on_listening is not None:
+            self._on_listening()
 
     def holds(self) -> bool:
         """True if a detector that can not be paused keeps what is not read in a buffer of its own, and sends it later.

@@ -60,6 +60,7 @@ def start_job(request: Mapping[str, Any], folder: RunFolder) -> Run:
     folder.write("job.json", job.to_dict())
     folder.write("steps.json", describe_steps(job))
     folder.update(name=job.name)
+    job.source.on_listening(lambda: folder.write("listening.json", {"at": time.time()}))
     return start(job)
 
 

@@ -4,7 +4,7 @@ No database: each folder has one writer (its run process), is read by whoever li
 dies; files that are written aside and renamed give just that, and a run can be copied or sent to somebody as it is.
 
 A run's folder holds ``request.json`` (what was asked for), ``process.json`` (its process; both written by who starts it),
-``job.json`` (the job as loaded), ``state.json``, ``steps.json`` (schemas of its steps), ``status.json`` (at most a second old), ``log.jsonl``, ``output.txt`` (what the process printed),
+``job.json`` (the job as loaded), ``listening.json`` (since when it hears the detector), ``state.json``, ``steps.json`` (schemas of its steps), ``status.json`` (at most a second old), ``log.jsonl``, ``output.txt`` (what the process printed),
 ``report.json``, and ``views/`` (the last picture of each view).
 """
 
@@ -121,6 +121,10 @@ class RunFolder:
             asked = (self.read("request.json") or {}).get("job")
             found = asked if isinstance(asked, dict) else {"path": asked}
         return cast("dict[str, Any]", found)
+
+    def listens(self) -> bool:
+        """True once nothing is missed that a detector sends: the run goes on, or waits for its scan to begin."""
+        return self.read("listening.json") is not None or self.entry().state in ("running", "draining", "done")
 
     def last_status(self) -> Status | None:
         """The status at the end of the run, or None if the process could not write one."""

@@ -97,6 +97,7 @@ class DectrisSource(Source):
             Stopped: `stop` was called meanwhile.
         """
         self._connection = self._lent or self.connect()
+        self.listening()
         try:
             series = self._series = self._series or self._wait_for_series(self._connection)
             sizes = self._sizes(series.start)

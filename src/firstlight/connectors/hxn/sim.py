@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -17,6 +17,9 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
+
+from .client import url_of
+from .start import config_of, start
 
 POSITIONS = "positions"
 
@@ -60,6 +63,31 @@ class HxnSimulator(Configured):
     """How long to stay after the last frame."""
     memory: Annotated[Bytes, Field(gt=0)] = 4 * 2.0**30
     """Bytes of frames to hold."""
+    socket: Literal["push", "pub"] = "push"
+    """Push frames to one reader without loss, or publish them to many, as at HXN."""
+    secret_key: str | None = None
+    """Name of the environment variable with the server's secret key (Z85): the frames then speak CurveZMQ."""
+    panda_curve: bool = False
+    """The positions speak CurveZMQ too."""
+    panda_ch1: str = "INENC2.VAL.Value"
+    """Channel of the PandABox for the fast axis, x."""
+    panda_ch2: str = "INENC3.VAL.Value"
+    """Channel of the PandABox for the slow axis, y."""
+    scan_id: str = "0"
+    """Number of the scan, for names of results."""
+    hp_start: bool = False
+    """Start the reconstruction by holoptycho's routes, and play when it listens; publishes then."""
+    hp_url: str | None = None
+    """Address of that service; default: HOLOPTYCHO_URL, or port 8000 of this machine."""
+    mode: Literal["iterative", "vit", "both"] = "iterative"
+    """What holoptycho shall reconstruct with."""
+    n_iterations: Annotated[int, Field(ge=0)] = 300
+    """Iterations after the last frame."""
+
+    eiger_endpoint: str | None = None
+    """Address of the frames, such as tcp://127.0.0.1:5555, in place of interface and eiger_port."""
+    panda_endpoint: str | None = None
+    """Address of the positions, such as tcp://127.0.0.1:5556, in place of interface and panda_port."""
 
     @model_validator(mode="after")
     def _something_to_play(self) -> HxnSimulator:
@@ -84,39 +112,69 @@ class HxnSimulator(Configured):
         """
         stop = stop or threading.Event()
         frames, places, told = self._load()
+        begin = on_ready or (lambda content: None)
+        if self.hp_start:
+            begin = self._starting(frames.shape, places, told, stop, begin)
         with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
             np.save(Path(folder) / "frames.npy", frames)
             np.save(Path(folder) / "places.npy", places)
-            return self._play(Path(folder), told, stop, on_ready or (lambda content: None))
+            return self._play(Path(folder), told, stop, begin)
+
+    def _starting(
+        self,
+        shape: tuple[int, ...],
+        places: Array,
+        told: dict[str, Any],
+        stop: threading.Event,
+        on_ready: Callable[[dict[str, Any]], None],
+    ) -> Callable[[dict[str, Any]], None]:
+        """What is done when both ports are open: start the reconstruction, then tell."""
+        count, rows, cols = shape
+        extent = places.max(axis=0) - places.min(axis=0)
+        config = config_of(told, (count, rows, cols), self.scan_id, (float(extent[0]), float(extent[1])))
+        config |= {
+            "recon_mode": self.mode,
+            "n_iterations": str(self.n_iterations),
+            "it_ends_after": str(self.n_iterations),
+            "panda_upsample": str(self.upsample),
+            "pos_x_channel": self.panda_ch1,
+            "pos_y_channel": self.panda_ch2,
+        }
+        url = url_of(self.hp_url)
+
+        def begin(content: dict[str, Any]) -> None:
+            on_ready({**content, "run": start(url, config, stop).get("run")})
+
+        return begin
 
     def _play(
         self, folder: Path, told: dict[str, Any], stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
-        common = {"rate": self.rate, "interface": self.interface, "linger": self.linger}
         itemsize = np.load(folder / "frames.npy", mmap_mode="r").dtype.itemsize
-        encoding = f"bs{8 * itemsize}-lz4<" if self.compress else "<"
+        common = {"rate": self.rate, "linger": self.linger}
         eiger = registry.get("simulators", "dectris")(
-            file=folder / "frames.npy", port=self.eiger_port, encoding=encoding, lose_ids=self.lose_ids, **common
+            file=folder / "frames.npy",
+            encoding=f"bs{8 * itemsize}-lz4<" if self.compress else "<",
+            lose_ids=self.lose_ids,
+            socket="pub" if self.hp_start else self.socket,
+            secret_key=self.secret_key,
+            **_place("eiger_endpoint", self.eiger_endpoint, self.interface, self.eiger_port),
+            **common,
         )
         panda = registry.get("simulators", "panda")(
             file=folder / "places.npy",
-            port=self.panda_port,
             upsample=self.upsample,
             lose=self.lose_messages,
+            x_channel=self.panda_ch1,
+            y_channel=self.panda_ch2,
+            secret_key=self.secret_key if self.panda_curve else None,
+            **_place("panda_endpoint", self.panda_endpoint, self.interface, self.panda_port),
             **common,
         )
-        ready, lock = dict(told), threading.Lock()
-
-        def noted(content: dict[str, Any]) -> None:
-            with lock:
-                ready.update(content)
-                complete = "data" in ready and "positions" in ready
-            if complete:
-                on_ready(ready)
-
+        both_there = _BothThere(told, on_ready, stop)
         with ThreadPoolExecutor(2, "hxn simulator") as pool:
             both = {
-                name: pool.submit(_until_over, part, stop, noted)
+                name: pool.submit(_until_over, part, stop, both_there)
                 for name, part in (("data", eiger), ("positions", panda))
             }
             return {name: future.result() for name, future in both.items()}
@@ -171,6 +229,42 @@ class HxnSimulator(Configured):
         raise SourceError(
             "No source knows this file.", field="file", value=str(self.file), expected="a CXI file, or give `source`"
         )
+
+
+class _BothThere:
+    """Called by each part when its port is open; lets none begin before both are, and the reconstruction is started."""
+
+    def __init__(self, told: dict[str, Any], on_ready: Callable[[dict[str, Any]], None], stop: threading.Event) -> None:
+        self._told, self._on_ready, self._stop = dict(told), on_ready, stop
+        self._lock, self._go = threading.Lock(), threading.Event()
+
+    def __call__(self, content: dict[str, Any]) -> None:
+        """Note the address of one part, and wait for the other one."""
+        with self._lock:
+            self._told.update(content)
+            last = "data" in self._told and "positions" in self._told
+        if last:
+            self._on_ready(self._told)
+            self._go.set()
+        while not self._go.wait(0.05) and not self._stop.is_set():
+            pass
+
+
+def _place(name: str, endpoint: str | None, interface: str, port: int) -> dict[str, Any]:
+    """Interface and port of one part.
+
+    Raises:
+        SourceError: The address is malformed.
+    """
+    if endpoint is None:
+        return {"interface": interface, "port": port}
+    kind, _, place = endpoint.partition("://")
+    host, _, number = place.rpartition(":")
+    if kind != "tcp" or not host or not number.isdigit() or int(number) > 65535:
+        raise SourceError(
+            "The address can not be used.", field=name, value=endpoint, expected="such as tcp://127.0.0.1:5555"
+        )
+    return {"interface": {"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(host, host), "port": int(number)}  # noqa: S104
 
 
 def _until_over(simulator: Any, stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -64,6 +65,8 @@ class PandaSimulator(Configured):
     """TCP port; 0: any free one."""
     interface: str = "127.0.0.1"
     """Address to serve on. Anything but loopback makes it visible to the network."""
+    secret_key: str | None = None
+    """Name of the environment variable with the server's secret key (Z85): the JSON stream then speaks CurveZMQ."""
 
     @model_validator(mode="after")
     def _something_to_play(self) -> PandaSimulator:
@@ -71,6 +74,8 @@ class PandaSimulator(Configured):
             raise ValueError(f"file = '{self.file}' is no file")
         if self.file is None and self.source is None:
             raise ValueError("give a file, or the name of a source with positions")
+        if self.secret_key is not None and not os.environ.get(self.secret_key):
+            raise ValueError(f"secret_key = '{self.secret_key}': the environment has no such variable")
         return self
 
     def run(
@@ -150,6 +155,10 @@ class PandaSimulator(Configured):
         try:
             socket = context.socket(zmq.PUB)
             socket.set_hwm(20000)
+            if self.secret_key is not None:
+                secret = os.environ[self.secret_key].encode("ascii")
+                socket.curve_server = True
+                socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
             monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
             port = self.port
             if port:

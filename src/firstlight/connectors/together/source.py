@@ -60,6 +60,8 @@ class TogetherSource(Source):
                 given = dict(self.sources[name])
                 source: Source = registry.get("sources", given.pop("use"))(**given)
                 self._opened[name] = source
+                if name == MAIN:
+                    source.on_listening(self.listening)  # all others are open by then
                 if self._stopping.is_set():
                     raise Stopped("The run was stopped before all sources were there.")
                 scans[name] = source.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +21,7 @@ from firstlight.jobs.remote import RunGone
 from firstlight.jobs.supervise import Supervisor
 
 from .describe import refusal_of
+from .desk.routes import Desk, desk_routes
 from .guard import COOKIE, Guard, token_fits
 from .models import (
     Catalogue,
@@ -49,12 +50,15 @@ Two websockets stand beside these routes, which OpenAPI has no words for; their 
 messages: u32 length of the header (little-endian), a `ViewHeader` as JSON, pixels (little-endian)."""
 
 
-def create_app(settings: Settings | None = None, supervisor: Supervisor | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, supervisor: Supervisor | None = None, *, further: Sequence[APIRouter] = ()
+) -> FastAPI:
     """Make the service.
 
     Args:
         settings: Where it listens and whom it answers.
         supervisor: Starts and finds runs.
+        further: Routes of programs that we replace. Outside ``/api/`` it is theirs to ask for the token.
 
     Returns:
         The application; `app.state.stalls` watches its loop.
@@ -62,12 +66,14 @@ def create_app(settings: Settings | None = None, supervisor: Supervisor | None =
     settings = settings or Settings()
     supervisor = supervisor or Supervisor()
     stalls = StallMonitor()
+    desk = Desk(settings)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         await stalls.start()
         yield
         stalls.stop()
+        desk.close()
         supervisor.close()
 
     app = FastAPI(
@@ -83,8 +89,11 @@ def create_app(settings: Settings | None = None, supervisor: Supervisor | None =
     router.include_router(_service_routes(settings, supervisor, stalls))
     router.include_router(run_routes(settings, supervisor))
     router.include_router(view_routes(supervisor))
+    router.include_router(desk_routes(desk))
     router.include_router(_socket_routes(settings, supervisor))
     app.include_router(router)
+    for each in further:
+        app.include_router(each)
     add_pages(app, settings.static)
     _add_refusals(app)
     app.openapi = lambda: _schema(app)

@@ -6,9 +6,10 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from firstlight.core.errors import FirstlightError
 from firstlight.jobs.supervise import Supervisor
@@ -65,20 +66,22 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, supervisor: Supervisor | None = None) -> None:
+def serve(settings: Settings, supervisor: Supervisor | None = None, *, further: Sequence[APIRouter] = ()) -> None:
     """Serve until SIGINT or SIGTERM. Runs go on after that.
 
     Raises:
         FirstlightError: The port is taken.
     """
     listener = listen(settings)
-    server(create_app(settings, supervisor), settings).run(sockets=[listener])
+    server(create_app(settings, supervisor, further=further), settings).run(sockets=[listener])
 
 
 class ServiceThread:
     """The service on a thread of this process, for the demo and for tests."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor | None = None) -> None:
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor | None = None, *, further: Sequence[APIRouter] = ()
+    ) -> None:
         """Start, and wait until it answers.
 
         Raises:
@@ -86,7 +89,7 @@ class ServiceThread:
         """
         self._listener = listen(settings)
         self.port: int = self._listener.getsockname()[1]
-        self.app = create_app(settings, supervisor)
+        self.app = create_app(settings, supervisor, further=further)
         self._server = server(self.app, settings, quiet=True)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="service", daemon=True

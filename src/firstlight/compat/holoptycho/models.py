@@ -1,0 +1,81 @@
+"""Networks in a local folder, as holoptycho's routes of models show them."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+from firstlight.core.errors import FirstlightError
+
+from .kept import Kept
+
+_FILE = re.compile(r"(?P<name>.+)_v(?P<version>\d+)\.(?:onnx|engine)")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ModelError(FirstlightError):
+    """A network that can not be chosen."""
+
+
+class Models:
+    """Files ``NAME_vVERSION.onnx`` in a folder, and which of them is chosen. Safe to call from any thread.
+
+    There is no engine here yet that runs them: the choice is kept, and `recon_mode` with a network is refused.
+
+    Args:
+        folder: The files; it need not be there.
+        kept: Where the choice is kept.
+    """
+
+    def __init__(self, folder: Path, kept: Kept) -> None:
+        """Look at nothing yet."""
+        self._folder, self._kept = folder, kept
+        self._error: str | None = None
+        self._lock = threading.Lock()
+
+    def status(self) -> dict[str, Any]:
+        """State and choice."""
+        return {
+            "model_status": "error" if self._error else "ready",
+            "model_error": self._error,
+            "current_engine_path": self._kept.get("current_engine_path"),
+            "current_model_name": self._kept.get("current_model_name"),
+            "current_model_version": self._kept.get("current_model_version"),
+        }
+
+    def files(self) -> list[dict[str, Any]]:
+        """The files of the folder: name, path, size in MB."""
+        found = sorted(self._folder.glob("*_v*.onnx")) + sorted(self._folder.glob("*_v*.engine"))
+        return [
+            {"filename": path.name, "path": str(path), "size_mb": round(path.stat().st_size / 1e6, 3)} for path in found
+        ]
+
+    def choose(self, name: str, version: str | None) -> None:
+        """Choose a network by name; without a version, its newest. `status` tells if that failed.
+
+        Raises:
+            ModelError: The name or the version is malformed.
+        """
+        if not _NAME.fullmatch(name) or (version is not None and not re.fullmatch(r"\d{1,9}", version)):
+            raise ModelError(
+                "This is no name of a network.", field="name", value=name, expected="letters, digits, '.', '_' and '-'"
+            )
+        with self._lock:
+            versions = {
+                int(match["version"]): path
+                for path in (Path(each["path"]) for each in self.files())
+                if (match := _FILE.fullmatch(path.name)) and match["name"] == name
+            }
+            wanted = max(versions, default=None) if version is None else int(version)
+            if wanted is None or wanted not in versions:
+                asked = name if version is None else f"{name}_v{version}"
+                self._error = f"There is no network '{asked}' in {self._folder}."
+                return
+            self._error = None
+            self._kept.set(
+                current_engine_path=str(versions[wanted]),
+                current_model_name=name,
+                current_model_version=str(wanted),
+            )

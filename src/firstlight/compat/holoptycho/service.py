@@ -1,0 +1,269 @@
+"""Starting, stopping and watching one run after the other, as holoptycho's service does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from firstlight.core.errors import FirstlightError, UnknownName
+from firstlight.core.run import ENDED
+from firstlight.jobs.remote import RemoteRun
+from firstlight.jobs.supervise import Supervisor
+
+from .config import ConfigError, read_config
+from .environment import models_folder, read_environment
+from .job import job_of
+from .kept import Kept
+from .models import Models
+
+KEPT_LOGS = 20
+"""Runs whose lines `logs` still shows."""
+
+
+class Refused(FirstlightError):
+    """A request that the service does not carry out, with the code that holoptycho answers.
+
+    Args:
+        status: Code of HTTP.
+        message: Why.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        """Keep the code."""
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that requests wait at most; holoptycho's own."""
+
+    ready: float = 60.0
+    previous: float = 30.0
+    stop: float = 20.0
+    kill: float = 5.0
+
+
+@dataclass
+class Service:
+    """One run at a time, from a config that is kept. Safe to call from any thread.
+
+    Args:
+        supervisor: Starts the runs.
+        variables: The environment.
+        roots: Folders that runs may read and write; results go to the first one.
+        patience: How long requests wait.
+    """
+
+    supervisor: Supervisor
+    variables: Mapping[str, str]
+    roots: Sequence[Path]
+    patience: Patience = field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        """Take over what an earlier service left: its config, and its run if that still goes on.
+
+        Raises:
+            ConfigError: The environment lacks the address of a stream, or has some keys of CurveZMQ and not all.
+        """
+        read_environment(self.variables)
+        given = self.variables.get("HOLOPTYCHO_DB_PATH")
+        self.kept = Kept(Path(given) if given else self.supervisor.store.root.parent / "holoptycho.db")
+        self.models = Models(models_folder(self.variables), self.kept)
+        self._busy = threading.Lock()
+
+    # ---- what goes on ------------------------------------------------------------------------------------------------
+
+    def _current(self) -> RemoteRun | None:
+        """The newest run, whoever started it."""
+        run = self.kept.get("current_run")
+        try:
+            return None if run is None else self.supervisor.run(run)
+        except UnknownName:
+            return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that `status` tells."""
+        run = self._current()
+        status, error, ready, since = "stopped", None, False, None
+        if run is not None:
+            entry = run.entry()
+            ready = run.folder.listens()
+            status, error = _status(entry.state, ready), entry.error if entry.state in ("failed", "crashed") else None
+            since = None if entry.over else entry.started
+        return {
+            "status": status,
+            "uptime_seconds": None if since is None else round(time.time() - since, 1),
+            "error": error,
+            "pipeline_ready": ready and status == "running",
+            "last_config": self.kept.get("last_config"),
+            **self.models.status(),
+            "log_file": None if run is None else str(run.folder.path / "log.jsonl"),
+            "run": None if run is None else run.id,
+        }
+
+    def config(self) -> dict[str, str]:
+        """The config that was run last.
+
+        Raises:
+            Refused: There is none.
+        """
+        found = self.kept.get("last_config")
+        if not isinstance(found, dict):
+            raise Refused(404, "No config has been set yet.")
+        return found
+
+    # ---- run, stop, restart --------------------------------------------------------------------------------------------
+
+    def run(self, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Start a run, and wait until it listens to its streams.
+
+        Args:
+            config: Flat config; None: the one that was run last.
+
+        Raises:
+            Refused: One runs already or is still ending, or the config is not right (400), or the run ended before it
+                listened (500), or does not listen yet (504).
+        """
+        if not self._busy.acquire(timeout=self.patience.previous):
+            raise Refused(400, "The previous run is still shutting down.")
+        try:
+            if self._runs():
+                raise Refused(400, "Pipeline is already running.")
+            return self._start(config)
+        finally:
+            self._busy.release()
+
+    def stop(self) -> None:
+        """End the run, and wait until it is over; what does not end is killed.
+
+        Raises:
+            Refused: None runs.
+        """
+        if not self._busy.acquire(timeout=self.patience.previous):
+            raise Refused(400, "The previous run is still shutting down.")
+        try:
+            if not self._runs():
+                raise Refused(400, "Pipeline is not running.")
+            self._end()
+        finally:
+            self._busy.release()
+
+    def restart(self, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """End the run if one goes on, and start another; also after `stop`, where holoptycho refuses.
+
+        Raises:
+            Refused: As `run`; nothing is stopped for a config that is not right.
+        """
+        if not self._busy.acquire(timeout=self.patience.previous):
+            raise Refused(400, "The previous run is still shutting down.")
+        try:
+            self._job(config)
+            if self._runs():
+                self._end()
+            return self._start(config)
+        finally:
+            self._busy.release()
+
+    def _runs(self) -> bool:
+        run = self._current()
+        return run is not None and not run.entry().over
+
+    def _end(self) -> None:
+        run = self._current()
+        if run is None:
+            return
+        run.stop()
+        deadline = time.monotonic() + self.patience.stop
+        while not run.entry().over and time.monotonic() < deadline:
+            time.sleep(0.05)
+        run.kill()  # harmless when it is over
+        deadline = time.monotonic() + self.patience.kill
+        while not run.entry().over and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _job(self, config: Mapping[str, Any] | None) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
+        """The config to keep, the job, and warnings.
+
+        Raises:
+            Refused: The config is not right, or there is none.
+        """
+        if config is None and self.kept.get("last_config") is None:
+            raise Refused(400, "No config: give one, or run with one first.")
+        try:
+            found = read_config(self.config() if config is None else config)
+            job = job_of(found, read_environment(self.variables), Path(self.roots[0]))
+        except ConfigError as error:
+            raise Refused(400, str(error)) from None
+        return found.given, job, found.warnings
+
+    def _start(self, config: Mapping[str, Any] | None) -> dict[str, Any]:
+        given, job, warnings = self._job(config)
+        run = self.supervisor.start(job, roots=self.roots)
+        kept = [*self._logged(), run.id][-KEPT_LOGS:]
+        self.kept.set(last_config=given, current_run=run.id, logged=kept, warnings=list(warnings))
+        deadline = time.monotonic() + self.patience.ready
+        while True:
+            entry = run.entry()
+            if entry.state in ENDED and entry.state != "done":
+                wrong = bool(entry.problems)
+                raise Refused(400 if wrong else 500, entry.error or "The run ended before it was ready.")
+            if run.folder.listens():
+                return self.snapshot()
+            if time.monotonic() > deadline:
+                raise Refused(504, f"The run is not ready after {self.patience.ready:g} s; it goes on trying.")
+            time.sleep(0.05)
+
+    # ---- logs ----------------------------------------------------------------------------------------------------------
+
+    def _logged(self) -> list[str]:
+        found = self.kept.get("logged")
+        return [str(run) for run in found] if isinstance(found, list) else []
+
+    def logs(self, lines: int) -> list[str]:
+        """The last lines of the runs since the log was cleared."""
+        found: list[str] = []
+        cleared = self.kept.get("cleared") or {}
+        for run in reversed(self._logged()):
+            if len(found) >= lines:
+                break
+            found = self._lines_of(run, int(cleared.get(run, 0))) + found
+        return found[-lines:] if lines else []
+
+    def _lines_of(self, run: str, after: int) -> list[str]:
+        try:
+            folder = self.supervisor.store.folder(run)
+        except UnknownName:
+            return []
+        texts = [_line(line) for line in folder.log(after)]
+        if run == self.kept.get("current_run") and not after:
+            texts = [_line({"level": "warning", "text": text}) for text in self.kept.get("warnings") or []] + texts
+        error = folder.entry().error
+        return (
+            texts if error is None else [*texts, _line({"at": folder.entry().ended, "level": "error", "text": error})]
+        )
+
+    def clear_logs(self) -> list[str]:
+        """Forget the lines so far; which runs' lines are gone for good."""
+        runs, current = self._logged(), self.kept.get("current_run")
+        left = [run for run in runs if run == current]
+        count = {run: len(self.supervisor.store.folder(run).log()) for run in left if self._current() is not None}
+        self.kept.set(logged=left, cleared=count, warnings=[])
+        return [run for run in runs if run != current]
+
+
+def _status(state: str, ready: bool) -> str:
+    if state == "starting":
+        return "running" if ready else "starting"
+    known = {"running": "running", "draining": "running", "done": "finished", "stopped": "stopped"}
+    return known.get(state, "error")
+
+
+def _line(line: Mapping[str, Any]) -> str:
+    at = line.get("at")
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) + " " if isinstance(at, int | float) and at else ""
+    return f"{stamp}{str(line.get('level', 'info')).upper()} {line.get('text', '')}"

@@ -1,0 +1,130 @@
+"""holoptycho's routes: codes and JSON fields, with made-up run processes."""
+
+import json
+import sqlite3
+import sys
+
+import pytest
+
+from firstlight.compat.holoptycho.routes import router_of
+from firstlight.compat.holoptycho.service import Patience, Service
+from firstlight.connectors.hxn.client import HoloptychoError, ask
+from firstlight.faces.rest.serve import ServiceThread
+from firstlight.faces.rest.settings import Settings
+from firstlight.jobs.store import Store
+from firstlight.jobs.supervise import Supervisor
+
+from .test_holoptycho_config import GOOD, STREAMS
+
+pytestmark = pytest.mark.alone
+TOKEN = "a token that is long enough"
+SLEEPS = (sys.executable, "-c", "import time; time.sleep(60)")
+DIES = (sys.executable, "-c", "raise SystemExit(4)")
+SNAPSHOT = {
+    "status", "uptime_seconds", "error", "pipeline_ready", "last_config", "model_status", "model_error",
+    "current_engine_path", "current_model_name", "current_model_version", "log_file",
+}  # fmt: skip
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Services with run processes of the test's choice; gives the address and the service."""
+    made = []
+
+    def serve(process=SLEEPS, *, patience=None, variables=None, **settings):
+        supervisor = Supervisor(Store(tmp_path / "state"), process=process)
+        given = {**STREAMS, "ENGINE_CACHE_DIR": str(tmp_path / "models"), **(variables or {})}
+        service = Service(supervisor, given, (tmp_path,), patience or Patience())
+        thread = ServiceThread(Settings(port=0, **settings), supervisor, further=[router_of(service)])
+        made.append((thread, supervisor))
+        return f"http://127.0.0.1:{thread.port}", service
+
+    yield serve
+    for thread, supervisor in made:
+        thread.stop()
+        for entry in supervisor.entries():
+            supervisor.run(entry.id).kill()
+        supervisor.close()
+
+
+def refusal(url, path, body=None, *, post=True):
+    with pytest.raises(HoloptychoError) as refused:
+        ask(url, path, body, post=post)
+    return refused.value.status, refused.value.detail
+
+
+def test_before_anything_was_run(make):
+    url, _ = make()
+    found = ask(url, "/status")
+    assert SNAPSHOT <= set(found)
+    assert (found["status"], found["pipeline_ready"], found["model_status"]) == ("stopped", False, "ready")
+    assert refusal(url, "/config", post=False) == (404, "No config has been set yet.")
+    assert refusal(url, "/run")[0] == refusal(url, "/run", {})[0] == 400
+    assert refusal(url, "/stop")[0] == 400
+    assert ask(url, "/logs?lines=5") == {"lines": []}
+    assert ask(url, "/logs/clear", post=True) == {"detail": "Logs cleared", "removed_rotated": []}
+
+
+def test_a_run_that_is_not_ready_in_time_goes_on_and_can_be_stopped(make):
+    url, service = make(patience=Patience(ready=0.3, stop=0.3))
+    assert refusal(url, "/run", {"config": GOOD})[0] == 504
+    assert ask(url, "/status")["status"] == "starting"
+    assert refusal(url, "/run")[0] == 400
+    assert ask(url, "/stop", {}, post=True) == {"detail": "Stop requested"}
+    assert ask(url, "/status")["status"] == "stopped"
+    assert not service._runs()
+
+
+def test_a_run_that_dies_before_it_is_ready(make):
+    url, _ = make(DIES)
+    code, detail = refusal(url, "/run", {"config": GOOD})
+    assert (code, "exit code 4" in detail) == (500, True)
+    assert ask(url, "/status")["status"] == "error"
+
+
+def test_a_wrong_config_stops_nothing_and_is_not_kept(make):
+    url, service = make(patience=Patience(ready=0.3, stop=0.3))
+    refusal(url, "/run", {"config": GOOD})
+    code, detail = refusal(url, "/restart", {"config": {**GOOD, "nx": "-1"}})
+    assert (code, "nx" in detail) == (400, True)
+    assert service._runs()
+    assert ask(url, "/config") == GOOD
+
+
+def test_the_config_of_holoptychos_own_database_is_taken_over(make, tmp_path):
+    database = tmp_path / "holoptycho.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT)")
+        connection.execute("INSERT INTO settings VALUES ('last_config', ?)", (json.dumps(GOOD),))
+    connection.close()
+    url, _ = make(variables={"HOLOPTYCHO_DB_PATH": str(database)})
+    assert ask(url, "/config") == GOOD
+
+
+def test_networks_of_the_local_folder(make, tmp_path):
+    url, _ = make()
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("eight_v2.onnx", "eight_v10.onnx", "other.txt"):
+        (folder / name).write_bytes(b"x" * 2000)
+    listed = ask(url, "/model/list")
+    assert [each["filename"] for each in listed["local"]] == ["eight_v10.onnx", "eight_v2.onnx"]
+    assert (listed["azure"], listed["azure_available"], listed["local"][0]["size_mb"]) == ([], False, 0.002)
+    assert ask(url, "/model", {"name": "eight"}, post=True) == {"detail": "Model swap started: eight latest"}
+    chosen = ask(url, "/model/status")
+    assert (chosen["current_model_name"], chosen["current_model_version"]) == ("eight", "10")
+    ask(url, "/model", {"name": "eight", "version": "3"}, post=True)
+    wrong = ask(url, "/model/status")
+    assert (wrong["model_status"], wrong["current_model_version"]) == ("error", "10")
+    assert "eight_v3" in wrong["model_error"]
+    assert refusal(url, "/model", {"name": "../../etc/passwd"})[0] == 422
+    assert refusal(url, "/model", {})[0] == 422
+
+
+def test_a_token_is_asked_for(make, monkeypatch):
+    url, _ = make(token=TOKEN)
+    monkeypatch.delenv("FIRSTLIGHT_TOKEN", raising=False)
+    for path, post in (("/status", False), ("/run", True), ("/logs", False), ("/model/list", False)):
+        assert refusal(url, path, post=post)[0] == 401
+    monkeypatch.setenv("FIRSTLIGHT_TOKEN", TOKEN)
+    assert ask(url, "/status")["status"] == "stopped"

@@ -1,0 +1,171 @@
+"""Streaming ptychography as at HXN: the replay starts the service's run, streams over ZeroMQ, and the image comes out."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from firstlight.cli.main import app
+from firstlight.compat.holoptycho.routes import routes
+from firstlight.connectors.hxn.client import HoloptychoError, ask
+from firstlight.connectors.hxn.sim import HxnSimulator
+from firstlight.connectors.phantom.ptychography import PhantomPtychographySource
+from firstlight.faces.rest.serve import ServiceThread
+from firstlight.faces.rest.settings import Settings
+from firstlight.jobs.store import Store
+from firstlight.jobs.supervise import Supervisor
+
+from ..compat.test_holoptycho_config import GOOD
+
+SMALL = {"window": 32, "scan_y": 9, "scan_x": 9, "step": 4.0}
+ENDED = ("stopped", "finished", "error")
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Beamline:
+    """The service with holoptycho's routes, and its command line."""
+
+    def __init__(self, folder, monkeypatch, **settings):
+        self.eiger, self.panda = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+        for name, value in {
+            "SERVER_STREAM_SOURCE": self.eiger,
+            "PANDA_STREAM_SOURCE": self.panda,
+            "ENGINE_CACHE_DIR": str(folder / "models"),
+            "FIRSTLIGHT_STATE": str(folder / "state"),
+        }.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("HOLOPTYCHO_DB_PATH", raising=False)
+        self.folder, self.settings = folder, Settings(port=0, roots=(folder,), **settings)
+        self.open()
+
+    def open(self):
+        self.supervisor = Supervisor(Store(self.folder / "state"))
+        further = [routes(self.supervisor, self.settings.confined_to)]
+        self.thread = ServiceThread(self.settings, self.supervisor, further=further)
+        self.url = f"http://127.0.0.1:{self.thread.port}"
+
+    def hp(self, *words, code=0):
+        found = CliRunner().invoke(app, ["hp", "--url", self.url, *words])
+        assert found.exit_code == code, found.output
+        return found.output
+
+    def status(self):
+        return json.loads(self.hp("status"))
+
+    def until(self, *states, timeout=90):
+        deadline = time.monotonic() + timeout
+        while (found := self.status())["status"] not in states:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
+        return found
+
+    def replay(self, **given):
+        """Play a scan to its end; the service is told to run by the replay itself."""
+        simulator = HxnSimulator(
+            parameters=SMALL,
+            hp_start=True,
+            hp_url=self.url,
+            eiger_endpoint=self.eiger,
+            panda_endpoint=self.panda,
+            linger=0.5,
+            **given,
+        )
+        told, stop = {}, threading.Event()
+        watchdog = threading.Timer(90, stop.set)
+        watchdog.start()
+        try:
+            return simulator.run(stop, told.update), told
+        finally:
+            watchdog.cancel()
+
+    def shut(self):
+        self.thread.stop()
+        for entry in self.supervisor.entries():
+            self.supervisor.run(entry.id).kill()
+        self.supervisor.close()
+
+
+@pytest.fixture
+def beamline(tmp_path, monkeypatch):
+    made = Beamline(tmp_path, monkeypatch)
+    yield made
+    made.shut()
+
+
+def test_two_scans_in_a_row_are_replayed_and_reconstructed(beamline):
+    truth = PhantomPtychographySource(**SMALL).truth()
+    noise = ((np.sqrt(truth.expected) - np.sqrt(truth.counts)) ** 2).sum() / truth.counts.sum()
+    runs = []
+    for scan, rate in (("411993", 0), ("411994", 400)):
+        sent, told = beamline.replay(scan_id=scan, rate=rate, n_iterations=60, upsample=2)
+        assert sent["data"]["sent"] == 81
+        found = beamline.until(*ENDED)
+        assert (found["status"], found["error"], found["run"]) == ("finished", None, told["run"])
+        run = beamline.supervisor.run(found["run"])
+        counts = run.status().consumers["ptychography"]
+        assert (counts.done, counts.lost, counts.waiting, counts.conserved) == (81, 0, 0, True)
+        (path,) = beamline.folder.glob(f"scan_{scan}_*_object.h5")
+        with h5py.File(path) as file:
+            assert file["entry/data/data"].dtype.kind == "c"
+        assert run.report()["values"]["ptychography.error"][-1] < 4 * noise
+        runs.append(found["run"])
+    assert runs[0] != runs[1]
+    assert json.loads(beamline.hp("config", "show"))["scan_num"] == "411994"
+    assert "running" in beamline.hp("logs", "-n", "50")
+    assert json.loads(beamline.hp("logs", "clear"))["detail"] == "Logs cleared"
+    assert beamline.hp("logs").strip() == ""
+
+
+def test_start_stop_restart_and_a_killed_run(beamline):
+    beamline.hp("stop", code=1)
+    assert "no config" in beamline.hp("start", code=1).lower()
+    started = json.loads(beamline.hp("start", json.dumps(GOOD)))
+    assert (started["status"], started["pipeline_ready"]) == ("running", True)
+    assert started["last_config"] == GOOD
+    assert "already running" in beamline.hp("start", code=1)
+    assert "Stop requested" in beamline.hp("stop")
+    assert beamline.status()["status"] == "stopped"
+
+    again = json.loads(beamline.hp("restart"))  # with the config that was kept; holoptycho refuses after a stop
+    assert again["status"] == "running"
+    third = json.loads(beamline.hp("restart"))
+    assert third["run"] != again["run"]
+    os.kill(beamline.supervisor.run(third["run"]).entry().pid, signal.SIGKILL)
+    killed = beamline.until("error")
+    assert "SIGKILL" in killed["error"]
+    assert any("SIGKILL" in line for line in ask(beamline.url, "/logs")["lines"])
+
+    beamline.thread.stop()  # the service may die and come back: it finds the run that it left
+    beamline.hp("status", code=1)
+    beamline.open()
+    assert beamline.status()["run"] == third["run"]
+    assert json.loads(beamline.hp("start"))["status"] == "running"
+
+
+def test_the_service_starts_no_run_that_can_not_be(beamline):
+    for config, code, says in (
+        ({**GOOD, "nx": "x"}, 400, "nx"),
+        ({**GOOD, "working_directory": "/etc"}, 400, "outside the folders"),
+        ({**GOOD, "client_secret_key": "geheim"}, 400, "secret"),
+    ):
+        with pytest.raises(HoloptychoError, match=says) as refused:
+            ask(beamline.url, "/run", {"config": config}, post=True)
+        assert refused.value.status == code
+        assert "geheim" not in str(refused.value)
+    with pytest.raises(HoloptychoError) as refused:
+        ask(beamline.url, "/run", {"config": 3}, post=True)
+    assert refused.value.status == 422
+    kept = b"".join(path.read_bytes() for path in (beamline.folder / "state").rglob("*") if path.is_file())
+    assert b"geheim" not in kept
