@@ -75,3 +75,27 @@ def test_a_finish_before_any_number_gives_up_nothing() -> None:
     assert sequencer.place(7) is not None
     assert sequencer.place(7) is None
     assert sequencer.finish() == []
+
+
+class Mixed(Bare):
+    """A fold whose outputs have units of their own."""
+
+    use = "mixed"  # type: ignore[misc]
+    signature = "[*] row col -> count: , share: , same: "  # type: ignore[assignment]
+
+    def unit(self, scan: Scan) -> str:
+        """Of what is not named below."""
+        return "px"
+
+    def units(self, scan: Scan) -> dict[str, str | None]:
+        """Two exceptions."""
+        return {"count": "1/cm", "share": None}
+
+
+def test_outputs_may_have_units_of_their_own() -> None:
+    scan = Scan({MAIN: Stream(("angle", "row", "col"), {"angle": 2, "row": 3, "col": 4}, "uint8", unit="counts")})
+    assert {name: stream.unit for name, stream in Mixed().after(scan).items()} == {
+        "count": "1/cm",
+        "share": None,
+        "same": "px",
+    }

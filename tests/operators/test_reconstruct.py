@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from firstlight.core import registry
+from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import FirstlightError
+from firstlight.core.units import Quantity
 from firstlight.kernels.ellipsoids import SHEPP_LOGAN, ellipsoid_table, plane_coordinates, voxels
 from firstlight.kernels.radon import direct_fbp
 from firstlight.operators.reconstruct.backproject import backproject
@@ -154,3 +156,13 @@ def test_back_projected_slices_are_in_attenuation_per_centimetre():
     inside, truth = circle(96, 0.3), truth_of(size=96)[2] / 10e-4
     assert abs(slices[2][inside].mean() / truth[inside].mean() - 1) < 0.01
     assert backproject(pixel=10.0).unit(scan_of(data)) == "1/cm"
+
+
+@pytest.mark.parametrize("use", ["sirt", "sirt_volume"])
+def test_what_is_left_is_a_share_without_a_unit(use: str) -> None:
+    scan = Scan(
+        {MAIN: Stream(("angle", "row", "col"), {"angle": 8, "row": 3, "col": 16}, "float32")},
+        calibration={"pixel": Quantity(2.0, "um")},
+    )
+    found = registry.get("operators", use)(iterations=2).after(scan)
+    assert {name: stream.unit for name, stream in found.items()} == {"volume": "1/cm", "residual": None}

@@ -75,6 +75,10 @@ class Operator(Step):
         """Unit of the values that come out."""
         return self.hooks["unit"](self, scan) if "unit" in self.hooks else None
 
+    def units(self, scan: Scan) -> Mapping[str, str | None]:
+        """Units of those outputs that have another than `unit`, by output."""
+        return self.hooks["units"](self, scan) if "units" in self.hooks else {}
+
     def halo(self) -> dict[str, int]:
         """Neighbours needed on each side, per axis."""
         return self.hooks["halo"](self) if "halo" in self.hooks else super().halo()
@@ -140,7 +144,8 @@ class OperatorFunction:
     def hook(self, name: str) -> Callable[[Body], Body]:
         """Register a function beside the body.
 
-        One of ``sizes(step, known)``, ``dtype(step, given)``, ``unit(step, scan)``, ``halo(step)``, ``prepare(step, scan)``,
+        One of ``sizes(step, known)``, ``dtype(step, given)``, ``unit(step, scan)``, ``units(step, scan)`` (of outputs
+        that have another unit), ``halo(step)``, ``prepare(step, scan)``,
         ``close(step)``, ``workspace(step, scan, frames)``, ``shared(step, scan)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
         ``calibration(step, scan)`` (what holds for the output), ``coordinates(step, coords)`` (the coordinates that change, one
         row per block, where the step changes an axis that has some).

@@ -28,9 +28,8 @@ def _name_limits(schema: dict[str, Any]) -> None:
         if isinstance(inner, dict):
             _name_limits(cast("dict[str, Any]", inner))
 
-_MISSING_ANGLES = (
-    "The source does not know the angles of its frames: give it where they are (of pva: theta, or angle_start and angle_step)."
-)
+
+_MISSING_ANGLES = "The source does not know the angles of its frames: give it where they are (of pva: theta, or angle_start and angle_step)."
 
 
 class Configured(BaseModel):
@@ -122,6 +121,10 @@ class Step(Configured):
         """Unit of the values that come out."""
         return None
 
+    def units(self, scan: Scan) -> Mapping[str, str | None]:
+        """Units of those outputs that have another than `unit`, by output."""
+        return {}
+
     def calibration(self, scan: Scan) -> Mapping[str, Quantity]:
         """The calibration of what comes out; a step that changes the pixel size says so here."""
         return scan.calibration
@@ -155,9 +158,11 @@ class Step(Configured):
     def _after(self, scan: Scan, along: str | None) -> dict[str, Stream]:
         stream = scan.main
         free = self.free_axes(stream) if along is None else (along, *self.free_axes(stream))
-        sizes = {**stream.sizes, **self.sizes(stream.sizes, scan)}
+        sizes, units = {**stream.sizes, **self.sizes(stream.sizes, scan)}, self.units(scan)
         return {
-            name: self._output(without_axis(pattern, along), stream, free, sizes, scan)
+            name: replace(
+                self._output(without_axis(pattern, along), stream, free, sizes), unit=units.get(name, self.unit(scan))
+            )
             for name, pattern in self.signature.outputs.items()
         }
 
@@ -183,15 +188,13 @@ class Step(Configured):
         return tuple(label for label in stream.axes if label not in first.whole and label not in first.pieces)
 
     def _output(
-        self, pattern: Pattern, stream: Stream, free: tuple[str, ...], sizes: Mapping[str, int | None], scan: Scan
+        self, pattern: Pattern, stream: Stream, free: tuple[str, ...], sizes: Mapping[str, int | None]
     ) -> Stream:
         axes = output_axes(pattern, free)
         renamed = {pattern.renamed.get(old, old): sizes.get(old) for old in free}
         lengths = {label: renamed[label] if label in renamed else sizes.get(label) for label in axes}
         arriving = sum(label in free for label in stream.arrival_axes)
-        return replace(
-            stream, axes=axes, sizes=lengths, dtype=self.dtype(stream.dtype), arrival=arriving, unit=self.unit(scan)
-        )
+        return replace(stream, axes=axes, sizes=lengths, dtype=self.dtype(stream.dtype), arrival=arriving)
 
     def block(self) -> int:
         """How many blocks at once this step works fastest on."""

@@ -149,6 +149,7 @@ def register_hooks(step: OperatorFunction) -> None:
     step.hook("sizes")(_sizes)
     step.hook("calibrate")(with_pixel)
     step.hook("unit")(unit_of)
+    step.hook("units")(units_of)
     step.hook("workspace")(_workspace)
     step.hook("block")(_block)
 
@@ -170,6 +171,11 @@ def unit_of(step: Operator, scan: Scan) -> str:
     """Attenuation per length."""
     known = step.parameters()["pixel"] is not None or scan.pixel("um") is not None
     return "1/cm" if known else "1/px"
+
+
+def units_of(step: Operator, scan: Scan) -> dict[str, str | None]:
+    """What is left is told as a share of the data."""
+    return {"residual": None}
 
 
 def _workspace(step: Operator, scan: Scan, frames: int) -> int:

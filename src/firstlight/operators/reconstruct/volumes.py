@@ -15,7 +15,7 @@ from firstlight.kernels.volume import VolumeProjector
 
 from ..tomography.angles import projection_angles
 from .arrangement import motion_of, rays_for, region_of
-from .slices import MICROMETRE_IN_CM, finite, unit_of, with_pixel
+from .slices import MICROMETRE_IN_CM, finite, unit_of, units_of, with_pixel
 
 OUTPUTS = "angle row col -> volume: z y x, residual: iteration"
 
@@ -66,6 +66,7 @@ def register_hooks(step: OperatorFunction) -> None:
     step.hook("sizes")(_sizes)
     step.hook("calibrate")(with_pixel)
     step.hook("unit")(unit_of)
+    step.hook("units")(units_of)
     step.hook("workspace")(_workspace)
 
 
