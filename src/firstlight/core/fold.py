@@ -12,6 +12,7 @@ from .arrays import Array
 from .chunk import Chunk, Gap, Scan
 from .errors import ChangeRefused
 from .held import Held
+from .one_pass import Sums, Wanted
 from .step import Step
 
 State = TypeVar("State")
@@ -34,6 +35,14 @@ class Fold(Step, Generic[State]):
     def digest(self, chunk: Chunk) -> Chunk:
         """The part of `add` that needs no state; worker threads do it, several chunks at once."""
         return chunk
+
+    def wanted(self, size: tuple[int, int]) -> Wanted | None:
+        """What `digest` sums of frames of a size (rows, columns), where it is a sum that other steps can share a pass with."""
+        return None
+
+    def digest_sums(self, chunk: Chunk, sums: Sums) -> Chunk:
+        """What `digest` gives, made of sums that are known; only called where `wanted` asks for some."""
+        return self.digest(chunk)
 
     def digests_like(self, other: Any) -> bool:
         """True if `digest` does the same with the parameters of `other`: what was digested with those can be added."""

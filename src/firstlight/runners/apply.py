@@ -44,6 +44,19 @@ def apply(
     return {name: join_chunks([piece[name] for piece in pieces], chunk.margin) for name in pieces[0]}
 
 
+def apply_sums(step: Operator, chunk: Chunk, sums: Any) -> dict[str, Chunk]:
+    """What a step makes of sums over the frames of a chunk, by output (`core.one_pass`).
+
+    Raises:
+        StepFailed: The step raised; the message names it, its parameters and the frames.
+    """
+    try:
+        size = (chunk.data.shape[1], chunk.data.shape[2])
+        return _outputs(step, step.hooks["finish"](step, sums, size), chunk, ())
+    except Exception as error:
+        raise step_failed(step.use, error, step.parameters(), chunk) from error
+
+
 def same_frames(outputs: dict[str, Chunk], part: Chunk) -> dict[str, Chunk]:
     """Of outputs that were made of a whole chunk, those frames that a part of it has."""
     if all(len(chunk) == len(part) for chunk in outputs.values()):

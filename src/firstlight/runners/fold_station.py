@@ -15,6 +15,7 @@ from firstlight.core.chunk import Chunk, End, Gap
 from firstlight.core.errors import ChangeRefused, FirstlightError, StepFailed, Stopped
 from firstlight.core.fold import Fold
 from firstlight.core.held import START, Version
+from firstlight.core.one_pass import Sums
 from firstlight.core.plan import Planned, Port
 from firstlight.core.run import Event
 from firstlight.core.solver import Solver
@@ -105,14 +106,24 @@ class FoldStation(Station):
         """The fold with the parameters that hold now."""
         return self._fold
 
-    def digest(self, chunk: Chunk) -> Chunk:
-        """The stateless part of the work, done by the worker that made the chunk."""
+    @property
+    def step_name(self) -> str:
+        """The name of the step."""
+        return self._planned.name
+
+    @property
+    def sums(self) -> bool:
+        """True if its digest is a sum over pixels or frames, for which it can share a pass with other steps."""
+        return type(self._fold).wanted is not Fold.wanted and not self._planned.by_set
+
+    def digest(self, chunk: Chunk, sums: Sums | None = None) -> Chunk:
+        """The stateless part of the work, done by the worker that made the chunk; of `sums`, where they are known."""
         if not self._digests or self._planned.by_set:
             return chunk
         fold = self._fold
         started = time.perf_counter()
         try:
-            done = fold.digest(chunk)
+            done = fold.digest(chunk) if sums is None else fold.digest_sums(chunk, sums)
         except Exception as error:
             raise self._named(error) from error
         self.context.worked(f"{self._planned.name} (digest)", time.perf_counter() - started, chunk)
@@ -129,6 +140,11 @@ class FoldStation(Station):
             raw=chunk,
             by=fold,
         )
+
+    def follow(self, every: float) -> None:
+        """Show all outputs from now on, at most so often (in second), or as often as before if that is more."""
+        shown = dict.fromkeys(self._planned.outputs, every)
+        self._every = shown | {name: min(every, before) for name, before in self._every.items()}
 
     def change(self, step: Step, timeout: float = 30.0) -> None:
         """Give the fold other parameters; returns when its state is converted.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from firstlight.core.arrays import Ids
 from firstlight.core.buffer import Buffer
@@ -14,10 +14,11 @@ from firstlight.core.errors import Stopped
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Planned, Port
 
-from .apply import apply, join_chunks, same_frames
+from .apply import apply, apply_sums, join_chunks, same_frames
 from .context import Context
 from .fold_station import FoldStation
 from .fusing import Fusion, fusions
+from .sharing import Sharing
 from .stations import Consumer, Narrowing, Resuming
 
 
@@ -47,6 +48,7 @@ class Stage:
         self._in_flight = 0
         apart = {(p.name, name) for p in self._maps for name in p.outputs} if context.watch.every_step else set[Port]()
         self._fusions = fusions(self._maps, apart | set(consumers))
+        self._sharing = Sharing(self._maps, consumers, context)
         name = ".".join(origin)
         self.threads = [
             threading.Thread(target=self._run, name=f"stage-{name}-{n}", daemon=True) for n in range(threads)
@@ -108,10 +110,14 @@ class Stage:
             if self.has(own.epoch, own.ids):
                 self.skip(len(own))
                 return
-            for port, result in self.results(self._narrowed(chunk)).items():
+            shared: dict[Port, dict[str, Any]] = {}
+            for port, result in self.results(self._narrowed(chunk), shared).items():
                 own = result.within(0)
                 for consumer in self._consumers.get(port, ()):
-                    consumer.put(consumer.digest(own) if isinstance(consumer, FoldStation) else own)
+                    if isinstance(consumer, FoldStation):
+                        consumer.put(consumer.digest(own, self._shared(port, own, shared).get(consumer.step_name)))
+                    else:
+                        consumer.put(own)
         finally:
             with self._idle:
                 self._in_flight -= 1
@@ -122,20 +128,36 @@ class Stage:
         found = [consumer for consumers in self._consumers.values() for consumer in consumers]
         return found[0].narrowed(chunk) if len(found) == 1 and isinstance(found[0], Narrowing) else chunk
 
-    def results(self, chunk: Chunk) -> dict[Port, Chunk]:
-        """Every output of the stage for one chunk."""
+    def _shared(self, port: Port, chunk: Chunk, known: dict[Port, dict[str, Any]]) -> dict[str, Any]:
+        """Sums over the frames at a port, taken once for all steps that need them."""
+        if port not in known and self._sharing.of(port):
+            known[port] = self._sharing.sums(port, chunk.within(0))
+        return known.get(port, {})
+
+    def results(self, chunk: Chunk, shared: dict[Port, dict[str, Any]] | None = None) -> dict[Port, Chunk]:
+        """Every output of the stage for one chunk; sums over frames that are taken on the way are left in `shared`."""
+        shared = {} if shared is None else shared
         found: dict[Port, Chunk] = {self.origin: chunk}
         for item in self._fusions:
             main = item.first.main if item.first.cut is None else self.origin
             source = (found[main] if main in found else chunk).within(item.first.reach)
             started = time.perf_counter()
-            outputs = self._outputs(item, source)
-            self._context.worked(item.name, time.perf_counter() - started, source.within(0))
+            sums = self._shared(main, source, shared).get(item.first.name) if len(item.steps) == 1 else None
+            if sums is not None:
+                outputs = self._finished(item.first, source.within(0), sums)
+            else:
+                outputs = self._outputs(item, source)
+                self._context.worked(item.name, time.perf_counter() - started, source.within(0))
             found.update({(item.last.name, name): result for name, result in outputs.items()})
             for name, result in outputs.items():
                 taken = (item.last.name, name) in self._consumers
                 self._context.watch.step(item.last, name, result.within(0), taken=taken)
         return found
+
+    def _finished(self, planned: Planned, chunk: Chunk, sums: Any) -> dict[str, Chunk]:
+        """What a step makes of the sums that one pass has found for it."""
+        _, step = next(iter(self._context.in_force(planned, chunk)))
+        return apply_sums(cast("Operator", step), chunk, sums)
 
     def _outputs(self, fusion: Fusion, chunk: Chunk) -> dict[str, Chunk]:
         fused = fusion.apply(chunk, self._context)

@@ -11,9 +11,12 @@ from firstlight.core.arrays import Array, bring_last
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
-from firstlight.kernels.masks import add_frames, sum_dtype
+from firstlight.core.one_pass import Sums, Wanted
+from firstlight.kernels.mask_products import frame_sums, sum_dtype
 
 FRAME = ("row", "col")
+SUMMED = ("part", "row_sum", "col_sum")
+"""Axes of a chunk whose frames are summed: one image, which stands for each of them."""
 
 
 @dataclass(slots=True)
@@ -34,11 +37,31 @@ class Summing(Fold[Total]):
         stream = scan.main
         return Total(np.zeros((stream.size("row"), stream.size("col")), sum_dtype(stream.dtype)))
 
-    def add(self, state: Total, chunk: Chunk, *held: Held) -> None:
-        """Add the frames of one chunk."""
+    def digest(self, chunk: Chunk) -> Chunk:
+        """The sum of the frames of one chunk."""
+        if chunk.axes == SUMMED:
+            return chunk
         frames, _ = bring_last(chunk.data, chunk.axes, FRAME)
-        add_frames(state.sum, frames)
-        state.frames += len(frames)
+        return self._summed(chunk, frame_sums(frames, image=True).image, len(frames) // max(len(chunk), 1))
+
+    def wanted(self, size: tuple[int, int]) -> Wanted | None:
+        """The sum image."""
+        return Wanted(image=True)
+
+    def digest_sums(self, chunk: Chunk, sums: Sums) -> Chunk:
+        """The sum of the frames of one chunk, which is known."""
+        return self._summed(chunk, sums.image, 1)
+
+    def _summed(self, chunk: Chunk, image: Any, repeats: int) -> Chunk:
+        # one image in memory, that stands for all frames of the chunk
+        return chunk.with_data(np.broadcast_to(image, (len(chunk), repeats, *image.shape)), SUMMED)
+
+    def add(self, state: Total, chunk: Chunk, *held: Held) -> None:
+        """Add the sum of one chunk."""
+        summed = self.digest(chunk).data
+        if len(summed):
+            state.sum += summed[0, 0]
+        state.frames += summed.shape[0] * summed.shape[1]
 
     def merge(self, state: Total, other: Total) -> Total:
         """Combine the totals of disjoint frames."""

@@ -9,9 +9,14 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
+from firstlight.core.one_pass import Sums, Wanted
 from firstlight.core.operator import Operator, operator
-from firstlight.core.units import Pixels
-from firstlight.kernels.masks import disk, sum_under_masks
+from firstlight.core.units import Degree, Pixels
+from firstlight.kernels.fields import in_scan
+from firstlight.kernels.mask_products import Masks, frame_sums
+from firstlight.kernels.masks import disk
+
+Center = tuple[float, float] | None
 
 
 @operator(
@@ -24,6 +29,8 @@ def center_of_mass(
     *,
     center: tuple[float, float] | None = None,
     radius: Annotated[Pixels, Field(gt=0)] | None = None,
+    rotation: Annotated[Degree, Field(ge=-360, le=360)] = 0.0,
+    flip: bool = False,
 ) -> tuple[Array, Array]:
     """Find how far the centre of mass of each pattern lies from the optical axis: the first moment, for field maps.
 
@@ -31,17 +38,57 @@ def center_of_mass(
         frames: shape (frame, row, col), integers or floats.
         center: Row and column of the optical axis in pixel from 0. Default: the middle of the frame.
         radius: Pixels further than this from `center` are left out. Default: none are.
+        rotation: Angle by which the detector is turned against the scan; `dpc` finds it.
+        flip: The detector's rows run against the scan's lines: the shift along rows changes its sign before it is turned.
 
     Returns:
-        Shift along rows and along columns in pixel, float64 of shape (frame,) each; 0 where the pattern is empty.
+        Shift along rows and along columns in pixel, float64 of shape (frame,) each, along scan_y and scan_x once `rotation`
+        and `flip` are given; 0 where the pattern is empty.
     """
     size = (frames.shape[1], frames.shape[2])
-    middle = ((size[0] - 1) / 2, (size[1] - 1) / 2) if center is None else center
-    inside = np.ones(size) if radius is None else disk(size, middle, radius).astype(np.float64)
-    rows, cols = np.arange(size[0])[:, None] - middle[0], np.arange(size[1])[None, :] - middle[1]
-    total, row_sum, col_sum = sum_under_masks(frames, np.stack([inside, inside * rows, inside * cols])).T
-    mass = np.where(total > 0, total, 1.0)
-    return np.where(total > 0, row_sum / mass, 0.0), np.where(total > 0, col_sum / mass, 0.0)
+    moments = frame_sums(frames, moments=Masks(inside(size, center, radius)[None])).moments
+    row, col = shifts(moments, size, center)
+    return in_scan(row, col, rotation, flip=flip)
+
+
+def inside(size: tuple[int, int], center: Center, radius: float | None) -> Array:
+    """Which pixels count, (row, col)."""
+    return np.ones(size, bool) if radius is None else disk(size, middle_of(size, center), radius)
+
+
+def middle_of(size: tuple[int, int], center: Center) -> tuple[float, float]:
+    """The optical axis: as given, or the middle of the frame."""
+    return ((size[0] - 1) / 2, (size[1] - 1) / 2) if center is None else center
+
+
+def shifts(moments: Array | None, size: tuple[int, int], center: Center) -> tuple[Array, Array]:
+    """Centres of mass in pixel from the optical axis; 0 where a pattern is empty.
+
+    Args:
+        moments: Sum, sum times row, sum times column of each frame, (frame, 3).
+        size: Rows and columns of a frame.
+        center: Row and column of the optical axis.
+    """
+    found = np.zeros((0, 3)) if moments is None else moments.astype(np.float64)
+    mass = np.where(found[:, 0] > 0, found[:, 0], 1.0)
+    row, col = (
+        np.where(found[:, 0] > 0, found[:, n + 1] / mass - middle, 0.0)
+        for n, middle in enumerate(middle_of(size, center))
+    )
+    return row, col
+
+
+@center_of_mass.hook("wanted")
+def _wanted(step: Operator, size: tuple[int, int]) -> Wanted:
+    given = step.parameters()
+    return Wanted(moments=inside(size, given["center"], given["radius"]))
+
+
+@center_of_mass.hook("finish")
+def _finish(step: Operator, sums: Sums, size: tuple[int, int]) -> tuple[Array, Array]:
+    given = step.parameters()
+    row, col = shifts(sums.moments, size, given["center"])
+    return in_scan(row, col, given["rotation"], flip=given["flip"])
 
 
 @center_of_mass.hook("dtype")
