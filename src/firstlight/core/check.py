@@ -27,6 +27,7 @@ from .plan import (
     with_margins,
 )
 from .step import Step
+from .waiting import Waiting, check_waiting, unplannable
 
 EMIT_TO_FOLDS = Emit(seconds=1.0)
 """How often a fold hands on a parameter to another fold that does not wait for it."""
@@ -99,12 +100,18 @@ class _Planner(Known):
         }
         before_first: BeforeFirst = node.before_first or ("pass" if kind == "fold" and not held else "hold")
         try:
+            check_waiting(node.step, kind, before_first)
             cut, along = self._cut(node, main, parameters, held, before_first)
             scan = seen if cut is None else seen.with_main(cut.after)
             step = node.step.calibrated(scan)
             outputs = self._outputs(step, scan, kind, along)
         except FirstlightError as error:
             self.problems.append(f"{where}: {error}")
+            return None
+        except TypeError as error:
+            if not isinstance(node.step, Waiting):
+                raise
+            self.problems.append(f"{where}: {unplannable(node.step, error)}")
             return None
         planned = Planned(
             node,

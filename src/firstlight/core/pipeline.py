@@ -14,6 +14,7 @@ from .errors import FirstlightError, JobError
 from .operator import OperatorFunction
 from .step import Step
 from .sweep import Sweeping, sweep_values, swept
+from .waiting import waiting
 
 SOURCE = "source"
 RESERVED = ("use", "name", "inputs", "emit", "before_first")
@@ -177,7 +178,7 @@ def parse_node(given: Mapping[str, Any], number: int, problems: list[str]) -> No
     sweeps = _sweeps(own, where, problems)
     own |= {name: values[0] for name, values in sweeps.items()}
     problems += [f"{where}: there is no parameter '{name}'." for name in held if name not in kind.model_fields]
-    step = build(kind, own, where, problems)
+    step = build(waiting(kind, held), own, where, problems)
     if step is not None and sweeps:
         step = _swept(step, str(given.get("name", use)), sweeps, where, problems)
     emit = _emit(given.get("emit"), where, problems)

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
-from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels.warp import Interpolation, unwarp
 
@@ -24,9 +23,9 @@ Coefficients = Annotated[tuple[float, ...], Field(min_length=1, max_length=10)]
 def undistort(
     frames: Array,
     *,
+    coefficients: Coefficients,
     row: Place | None = None,
     column: Place | None = None,
-    coefficients: Coefficients | None = None,
     interpolation: Interpolation = "linear",
     fill: Annotated[float, Field(ge=-1e30, le=1e30)] | None = None,
 ) -> Array:
@@ -37,25 +36,15 @@ def undistort(
 
     Args:
         frames: shape (frame, row, col).
+        coefficients: k0, k1, k2, ...; lengths in pixels. 1 alone changes nothing.
         row: Row of the center of distortion. Default: the middle.
         column: Column of the center of distortion. Default: the middle.
-        coefficients: k0, k1, k2, ...; lengths in pixels. 1 alone changes nothing. Needed.
         interpolation: `linear`, or `cubic`, which keeps fine detail and may overshoot by some percent.
         fill: Value of pixels that come from outside the frame. Default: the outermost pixels go on.
 
     Returns:
         float32 of the same shape and unit. A NaN spreads to the pixels that are interpolated from it.
-
-    Raises:
-        FirstlightError: there are no coefficients.
     """
-    if coefficients is None:
-        raise FirstlightError(
-            "'undistort' needs the coefficients of the distortion.",
-            field="coefficients",
-            expected="k0, k1, ..., such as [1.0, 2e-5, -1e-8]",
-            next_move="Record a dot grid and run find_distortion on it.",
-        )
     _, height, width = frames.shape
     center = ((height - 1) / 2 if row is None else float(row), (width - 1) / 2 if column is None else float(column))
     return unwarp(frames, center, tuple(float(k) for k in coefficients), interpolation=interpolation, fill=fill)
