@@ -24,6 +24,7 @@ from .models import (
     RunStep,
     RunSummary,
     RunView,
+    Stage,
 )
 
 
@@ -48,6 +49,8 @@ def detail_of(run: RemoteRun) -> RunDetail:
     return RunDetail(
         **known,
         counts=FrameCounts(**status.counts.as_dict()),
+        stages=[_stage(status, name) for name in status.consumers],
+        bound=status.bound,
         rates=Rates(
             frames_per_second=_finite(status.frames_per_second), bytes_per_second=_finite(status.bytes_per_second)
         ),
@@ -64,6 +67,13 @@ def detail_of(run: RemoteRun) -> RunDetail:
 
 def _finite(number: float) -> float:
     return plain(number, nan=False) or 0.0
+
+
+def _stage(status: Status, name: str) -> Stage:
+    counts, told = status.consumers[name], status.stages.get(name, {})
+    gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
+    rate, left = (plain(told.get(key), nan=False) for key in ("rate", "left"))
+    return Stage(name=name, done=counts.done + gone, expected=counts.expected, rate=rate, left=left)
 
 
 def _latency(status: Status) -> Latency | None:

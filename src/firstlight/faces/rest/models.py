@@ -241,11 +241,30 @@ class ParameterChange(Model):
     """Unix time in second."""
 
 
+class Stage(Model):
+    """How far one part of a run is, while it goes on."""
+
+    name: str = Field(examples=["fbp"])
+    """The step, sink or view that takes the frames."""
+    done: int = Field(examples=[812])
+    """Frames that are through."""
+    expected: int = Field(examples=[2048])
+    """Frames that should come."""
+    rate: float | None = Field(default=None, examples=[48.7])
+    """Frames a second."""
+    left: float | None = Field(default=None, examples=[25.0])
+    """Seconds left."""
+
+
 class RunDetail(RunSummary):
     """Everything about one run."""
 
     counts: FrameCounts
     """Frames."""
+    stages: list[Stage] = Field(default_factory=list)
+    """The parts of the run."""
+    bound: str | None = Field(default=None, examples=["computing fbp"])
+    """What takes longest now."""
     rates: Rates
     """How fast."""
     latency_ms: Latency | None = None

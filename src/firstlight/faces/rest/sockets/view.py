@@ -108,5 +108,10 @@ class ViewSocket:
 
 def binary_message(header: dict[str, Any], pixels: Array) -> bytes:
     """u32 length of the header (little-endian) | header as JSON | pixels (little-endian)."""
+    return framed(header, pixels.data if pixels.size else b"")
+
+
+def framed(header: dict[str, Any], pixels: bytes | memoryview) -> bytes:
+    """The same of pixels that are bytes already."""
     text = json.dumps(plain({**header, "sent": time.time()}, nan=False), separators=(",", ":")).encode()
-    return b"".join((len(text).to_bytes(4, "little"), text, pixels.data if pixels.size else b""))
+    return b"".join((len(text).to_bytes(4, "little"), text, pixels))

@@ -1,0 +1,264 @@
+"""What a recorded scan is, the job that suits it, and one slice of a job to look at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan, Stream
+from firstlight.core.errors import FirstlightError, JobError, SourceError
+from firstlight.core.job import Job
+from firstlight.core.pipeline import Node, Pipeline
+from firstlight.core.run import Result
+from firstlight.core.selection import Picked
+from firstlight.core.view import Shown
+from firstlight.jobs.confine import confine, refuse_foreign_code, refuse_foreign_profile
+from firstlight.jobs.defaults import source_of, suggest
+from firstlight.jobs.load import load_job
+from firstlight.jobs.picture import Wanted, picture
+from firstlight.jobs.start import start
+
+from .places import free_name, inside
+
+MARGIN = 24
+"""Rows on each side of the one that is looked at, for steps that see neighbours."""
+MOST_TIME = 110.0
+"""Seconds that one slice may take."""
+KEPT_BYTES = 256 << 20
+"""Results of earlier trials that are kept, so that going back to one costs nothing."""
+
+
+def describe(question: Mapping[str, Any], roots: Sequence[Path]) -> tuple[dict[str, Any], bytes]:
+    """Which source recognises a file, what it holds, and the job that suits it.
+
+    Raises:
+        UnknownName: There is no such file below the roots.
+        SourceError: No source recognises it.
+    """
+    path = inside(question["path"], roots)
+    given = dict(question.get("source") or {})
+    use = str(given.get("use") or source_of(path))
+    told: dict[str, Any] = {"path": str(path), "source": use, "assumptions": [], "job": {}, "problem": None}
+    out = question.get("out") or str(free_name(path.with_name(f"{path.stem}_rec.nxs")))
+    try:
+        found = suggest(path, out, source=given, values=question.get("values"))
+        told |= {"job": found.job, "assumptions": list(found.assumptions)}
+    except FirstlightError as error:
+        told["problem"] = str(error)
+    job = {"source": {"use": use, "path": str(path), **given}, "steps": [{"use": "mean"}], **told["job"]}
+    parsed = _parsed(job, roots)
+    try:
+        told |= _scan(parsed.source.open())
+    except SourceError as error:
+        told |= {"name": path.stem, "streams": [], "coords": [], "calibration": [], "problem": str(error)}
+    finally:
+        parsed.source.close()
+    told["steps"] = [str(step.get("name", step["use"])) for step in told["job"].get("steps", [])]
+    return told, b""
+
+
+def _scan(scan: Scan) -> dict[str, Any]:
+    streams = [
+        {
+            "name": name,
+            "axes": list(stream.axes),
+            "sizes": [stream.sizes.get(label) for label in stream.axes],
+            "dtype": str(np.dtype(stream.dtype)),
+            "unit": stream.unit,
+        }
+        for name, stream in scan.streams.items()
+    ]
+    coords = [_axis(name, np.asarray(values)) for name, values in scan.coords.items()]
+    calibration = [{"name": name, "value": found.value, "unit": found.unit} for name, found in scan.calibration.items()]
+    return {
+        "name": scan.name,
+        "streams": streams,
+        "coords": [axis for axis in coords if axis is not None],
+        "calibration": calibration,
+    }
+
+
+def _axis(name: str, values: Array) -> dict[str, Any] | None:
+    if values.ndim != 1 or not values.size or values.dtype.kind not in "iuf":
+        return None
+    unit = "deg" if name == "angle" else None
+    return {"name": name, "count": values.size, "first": float(values[0]), "last": float(values[-1]), "unit": unit}
+
+
+def _parsed(given: Mapping[str, Any], roots: Sequence[Path]) -> Job:
+    """A job from the network, held within the roots.
+
+    Raises:
+        JobError: It has mistakes, leads outside, or runs code.
+    """
+    refuse_foreign_profile(given)
+    refuse_foreign_code(given)
+    job = load_job(given)
+    confine(job, roots)
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The outcome of one trial."""
+
+    step: str
+    result: Result
+    values: Mapping[str, Any]
+    row: int
+    rows: int
+    margin: int
+    """Rows that were read on each side."""
+    seconds: float
+
+
+class Trials:
+    """Runs single slices of jobs, and keeps the newest outcomes."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._kept: OrderedDict[str, Tried] = OrderedDict()
+
+    def slice(self, question: Mapping[str, Any], roots: Sequence[Path]) -> tuple[dict[str, Any], bytes]:
+        """One slice of a job as a picture.
+
+        Raises:
+            JobError: The job has mistakes, or leads outside.
+            FirstlightError: It failed, took too long, or gives nothing that can be shown.
+        """
+        asked = {name: question.get(name) for name in ("job", "row", "of")}
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        tried = self._kept.pop(key, None) or attempt(asked, roots)
+        self._kept[key] = tried
+        while len(self._kept) > 1 and sum(each.result.data.nbytes for each in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return _pictured(tried, question)
+
+
+def attempt(asked: Mapping[str, Any], roots: Sequence[Path]) -> Tried:
+    """Run a job on one row of its scan, as far as the step that is asked for."""
+    begun = time.monotonic()
+    given = {name: part for name, part in asked["job"].items() if name not in ("sinks", "views", "snapshots", "runner")}
+    job = _parsed(given, roots)
+    wanted = str(asked.get("of") or _shown_by(asked["job"]) or job.pipeline.nodes[-1].name)
+    nodes = needed(job.pipeline, wanted)
+    row, rows, margin, only = _cut(job, nodes, asked.get("row"))
+    part = Job(job.source, Pipeline(nodes), name=job.name, collect=True, only=only)
+    run = start(part)
+    try:
+        results = run.finished(MOST_TIME)
+    except TimeoutError as error:
+        run.stop()
+        raise FirstlightError(
+            f"One slice took longer than {MOST_TIME:.0f} s.",
+            field="job",
+            next_move="Take fewer iterations or angles, bin the frames, or look at an earlier step.",
+        ) from error
+    found = next((result for name, result in results.items() if name.partition(".")[0] == wanted), None)
+    if found is None:
+        raise FirstlightError(f"The step '{wanted}' gave nothing to show.", field="of", value=wanted)
+    return Tried(wanted, found, dict(run.status().values), row, rows, margin, time.monotonic() - begun)
+
+
+def _shown_by(given: Mapping[str, Any]) -> str | None:
+    """The step whose output the job writes first."""
+    sinks = given.get("sinks")
+    first = sinks[0] if isinstance(sinks, list) and sinks and isinstance(sinks[0], Mapping) else {}
+    return None if first.get("of") is None else str(first["of"]).partition(".")[0]
+
+
+def needed(pipeline: Pipeline, wanted: str) -> tuple[Node, ...]:
+    """The steps that one step depends on, and itself, in order.
+
+    Raises:
+        JobError: There is no such step.
+    """
+    nodes = pipeline.nodes
+    places = {node.name: number for number, node in enumerate(nodes)}
+    if wanted not in places:
+        raise JobError([f"There is no step '{wanted}'. There are: {', '.join(places)}."])
+    open_, kept = [wanted], set[str]()
+    while open_:
+        name = open_.pop()
+        if name in kept or name not in places:  # streams of the source are no steps
+            continue
+        kept.add(name)
+        node, number = nodes[places[name]], places[name]
+        open_ += [reference.step for reference in (*node.inputs.values(), *node.held.values())]
+        if number and next(iter(node.step.arguments), None) not in node.inputs:
+            open_.append(nodes[number - 1].name)
+    return tuple(node for node in nodes if node.name in kept)
+
+
+def _cut(job: Job, nodes: Sequence[Node], row: int | None) -> tuple[int, int, int, dict[str, Picked]]:
+    """Which row is looked at, of how many, with how many on each side, and the selection that says so."""
+    try:
+        main = job.source.open().main
+    finally:
+        job.source.close()
+    if "row" not in main.axes or main.sizes.get("row") is None:
+        return 0, 1, 0, dict(job.only)
+    rows = main.size("row")
+    at = min(rows // 2 if row is None else row, rows - 1)
+    margin = MARGIN if any(_sees_neighbours(node) for node in nodes) else 0
+    low, high = max(0, at - margin), min(rows, at + margin + 1)
+    return at, rows, margin, {**job.only, "row": Picked.parse(f"{low}:{high}")}
+
+
+_ACROSS_ROWS = frozenset({"align_frames", "bin", "rotate", "undistort"})
+"""Steps that bring values from one row to another."""
+
+
+def _sees_neighbours(node: Node) -> bool:
+    """True for steps whose slices depend on other rows: halos, filters over whole frames, and what moves pixels."""
+    across = node.step.use in _ACROSS_ROWS or ".operators.phase." in type(node.step).__module__
+    return across or node.step.halo().get("row", 0) > 0
+
+
+def _pictured(tried: Tried, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    data, axes = _slice_of(tried)
+    stacked = [
+        {"axis": axis, "size": size, "values": [_plain(v) for v in tried.result.marks.get(axis, ())] or None}
+        for axis, size in zip(axes[:-2], data.shape[:-2], strict=True)
+    ]
+    stream = Stream(tuple(axes), dict(zip(axes, data.shape, strict=True)), data.dtype.name, unit=tried.result.unit)
+    wanted = Wanted(question["width"], question["height"], index=tuple(question.get("index") or ()))
+    header, pixels = picture(tried.step, Shown(data, stream, 1), wanted)
+    told = {
+        "values": {name: _plain(value) for name, value in tried.values.items() if np.ndim(value) == 0},
+        "row": tried.row,
+        "rows": tried.rows,
+        "margin": tried.margin,
+        "seconds": tried.seconds,
+        "stack": stacked,
+    }
+    return {**header, **told}, np.ascontiguousarray(pixels).tobytes()
+
+
+def _slice_of(tried: Tried) -> tuple[Array, list[str]]:
+    """Without the axis of the rows, and without axes of length 1 in front."""
+    data, axes = tried.result.data, list(tried.result.axes)
+    for label in ("row", "z"):
+        if label in axes and data.ndim > 2:
+            number = axes.index(label)
+            low, high = max(0, tried.row - tried.margin), min(tried.rows, tried.row + tried.margin + 1)
+            # binned rows are fewer than those that were read
+            at = (tried.row - low) * data.shape[number] // (high - low)
+            data = data.take(at, axis=number)
+            axes.pop(number)
+    while data.ndim > 2 and data.shape[0] == 1:
+        data, axes = data[0], axes[1:]
+    return data, axes
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
