@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import firstlight as fl
 from firstlight.cli.main import app
-from firstlight.core.errors import JobError, SourceError
+from firstlight.connectors.hdf5.sink import Hdf5Sink
+from firstlight.core.errors import JobError, SinkError, SourceError
 from firstlight.jobs.batch import Batch, Row, as_text, table
 from firstlight.jobs.load import load_job
 
@@ -98,6 +99,36 @@ def test_what_an_interrupted_run_left_is_written_anew(tree):
     assert batch.run(in_process, [first])[0].state == "done"
     (tree / "out/a_rec.h5").write_bytes(b"half a file")
     assert batch.run(in_process, [first])[0].state == "done"
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(tree, monkeypatch):
+    batch = Batch.of(tree / "data", tree / "out", tree / "job.yaml", overrides={"runner.memory": "1 MiB"})
+    (first, *_) = batch.scans()
+    jobs, plain = [], Hdf5Sink.write
+
+    def carry(job):
+        jobs.append(job)
+        return in_process(job)
+
+    def full_after_one_slice(sink, chunk):
+        if len(written):
+            raise SinkError("The disk is full.", field="path")
+        written.extend(chunk.ids.tolist())
+        plain(sink, chunk)
+
+    written = []
+    monkeypatch.setattr(Hdf5Sink, "write", full_after_one_slice)
+    assert batch.run(carry, [first])[0].state == "failed"
+    assert (tree / "out/a_rec.h5.resume").is_dir()
+    again = []
+    monkeypatch.setattr(Hdf5Sink, "write", lambda sink, chunk: (again.extend(chunk.ids.tolist()), plain(sink, chunk)))
+    assert batch.run(carry, [first])[0].state == "done"
+    assert [job.get("runner", {}).get("resume", False) for job in jobs] == [False, True]
+    assert sorted(written + again) == [0, 1]
+    # what another job left is no beginning of this one
+    other = Batch.of(tree / "data", tree / "out", tree / "job.yaml", overrides={"fbp.filter": "hann"})
+    assert other.run(carry, [first])[0].state == "done"
+    assert not jobs[-1].get("runner", {}).get("resume", False)
 
 
 def test_a_stop_leaves_the_summary(tree):

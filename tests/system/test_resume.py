@@ -112,6 +112,41 @@ def test_a_killed_run_goes_on_and_gives_the_same_bits(tmp_path: Path, regroup: s
     assert not (tmp_path / "killed.h5.resume").exists()
 
 
+@pytest.mark.parametrize(
+    ("sink", "doing"),
+    [
+        ({"use": "tiff", "path": "slices"}, ("firstlight.connectors.tiff.sink", "TiffSink", "write")),
+        ({"use": "tiff", "path": "volume.tif"}, ("firstlight.connectors.tiff.sink", "TiffSink", "write")),
+        ({"use": "zarr", "path": "volume.zarr"}, ("firstlight.connectors.zarr.sink", "ZarrSink", "write")),
+    ],
+    ids=["folder", "file", "zarr"],
+)
+def test_other_formats_go_on_too(tmp_path: Path, sink: dict[str, Any], doing: tuple[str, str, str]) -> None:
+    def into(name: str, **runner: Any) -> dict[str, Any]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        made = job(tmp_path / name, **runner)
+        return {**made, "sinks": [{**sink, "of": "fbp", "path": str(tmp_path / name / sink["path"])}]}
+
+    finish(into("whole"))
+    killed_after(into("killed"), 7, doing)
+    run = finish(into("killed", resume=True))
+    assert run.report()["stages"]["fbp"]["frames"] <= 40 - 6
+    assert run.status().consumers["sink fbp.data"].done == 40
+    assert read(tmp_path / "whole" / sink["path"]) == read(tmp_path / "killed" / sink["path"])
+    assert not list((tmp_path / "killed").glob("*.resume"))
+
+
+def read(path: Path) -> dict[str, bytes]:
+    """Every byte of pixels that a result holds; what tells of the run is left out."""
+    if path.is_file():
+        import tifffile
+
+        return {"volume": tifffile.imread(path).tobytes()}
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.suffix != ".json"]
+    assert len(files) >= 40
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
+
+
 def test_frames_that_lie_in_the_scratch_file_are_not_made_again(tmp_path: Path) -> None:
     def chain(name: str, **runner: Any) -> dict[str, Any]:
         values = job(tmp_path / name, regroup="disk", **runner)

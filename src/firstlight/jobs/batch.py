@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from firstlight.core import registry
 from firstlight.core.errors import FirstlightError, JobError, SourceError
 from firstlight.core.job import parse_job
+from firstlight.runners.checkpoint import interrupted
 
 from .load import job_values, override
 from .results import read_record
@@ -135,7 +136,8 @@ class Batch:
         """Carry the job out on each scan that is not done yet; the summary is written after each.
 
         A scan that fails does not stop the others. What is done is known by the record of the result: a complete run of
-        the same job on the same scan. What an interrupted run or another job left is written anew.
+        the same job on the same scan. An interrupted run of the same job goes on where it stopped; what another job left
+        is written anew.
 
         Args:
             carry: How one job is carried out.
@@ -168,7 +170,7 @@ class Batch:
                 return _filled(row, "skipped", found[0] or {})
             for path in results:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            report = carry(_anew(job, results))
+            report = carry(_going_on(job, results))
             row = _filled(row, "done" if report.get("state") == "done" else "failed", report)
             if report.get("state") == "stopped":
                 row.state = "stopped"
@@ -234,6 +236,15 @@ def _essence(job: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in job.items() if name not in ("runner", "buffers", "views")}
     sinks = [{k: v for k, v in sink.items() if k != "overwrite"} for sink in kept.get("sinks", ())]
     return {**kept, "sinks": sinks}
+
+
+def _going_on(job: dict[str, Any], results: Sequence[Path]) -> dict[str, Any]:
+    """The job, to be taken up where a run of it was interrupted; or from the beginning."""
+    anew = _anew(job, results)
+    for left in (job, anew):
+        if interrupted(parse_job(left), results[0]):
+            return {**left, "runner": {**_mapping(left.get("runner")), "resume": True}}
+    return anew
 
 
 def _anew(job: dict[str, Any], results: Sequence[Path]) -> dict[str, Any]:

@@ -204,6 +204,21 @@ def folder_of(sink: Sink) -> Path:
     return path.with_name(path.name + ENDING)
 
 
+def interrupted(job: Job, result: Path) -> bool:
+    """True if an interrupted run of this very job, on the same file, left what another run can go on with.
+
+    Args:
+        job: The job; how it is run does not count.
+        result: What its first sink writes.
+    """
+    try:
+        left = json.loads((result.with_name(result.name + ENDING) / _JOB).read_text())
+    except (OSError, ValueError):
+        return False
+    told = json.loads(json.dumps(_identity_of_job(job), default=str))
+    return isinstance(left, dict) and all(left.get(name) == value for name, value in told.items())
+
+
 def checkpoint_folder(plan: Plan) -> Path | None:
     """Where a run of this plan notes how far it has come; None where it can not be resumed."""
     sinks = sinks_of(plan)
@@ -238,7 +253,7 @@ def _unfit(plan: Plan, sinks: list[Sink]) -> str | None:
         if not sink.resumable or sink.location() is None:
             return (
                 f"The sink '{sink.use}' as it is set can not go on with what an interrupted run left."
-                " Use hdf5 without compression and without swmr."
+                " Use hdf5 without compression and without swmr, raw, tiff, or zarr in a folder."
             )
     return None
 
@@ -267,13 +282,12 @@ def _resumed(folder: Path, told: dict[str, Any]) -> Checkpoint:
 
 def identity(plan: Plan) -> dict[str, Any]:
     """What must be the same in a run that goes on: the job without its runner, the scan, the source's file, our version."""
-    job = {name: part for name, part in job_dict(plan.job).items() if name not in ("runner", "views", "buffers")}
-    return {
-        "job": job,
-        "scan": describe_scan(plan.scan),
-        "source": _file_of(plan.job),
-        "firstlight": versions().get("firstlight"),
-    }
+    return {**_identity_of_job(plan.job), "scan": describe_scan(plan.scan)}
+
+
+def _identity_of_job(job: Job) -> dict[str, Any]:
+    kept = {name: part for name, part in job_dict(job).items() if name not in ("runner", "views", "buffers")}
+    return {"job": kept, "source": _file_of(job), "firstlight": versions().get("firstlight")}
 
 
 def _file_of(job: Job) -> dict[str, Any]:

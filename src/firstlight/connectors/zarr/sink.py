@@ -66,8 +66,8 @@ class ZarrSink(Sink):
 
     @property
     def resumable(self) -> bool:
-        """Frames that were written are whole."""
-        return True
+        """True in a folder, where each frame has storage chunks of its own: none is half written over later."""
+        return not is_url(self.path) and (self.chunks is None or self.chunks[0] == 1)
 
     def resume(self, scan: Scan, record: dict[str, Any], done: Ids) -> None:
         """Go on in what an interrupted run left.
