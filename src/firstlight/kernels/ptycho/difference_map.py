@@ -14,7 +14,8 @@ import numpy as np
 
 from .frames import Estimate, Frames, Spread, shares
 from .propagate import Propagator
-from .waves import add_to_object, add_to_probe, empty_like, exit_waves, replace_modulus
+from .subpixel import collect_probe, lamps
+from .waves import add_to_object, empty_like, exit_waves, replace_modulus
 
 Array = Any
 
@@ -28,8 +29,17 @@ class Waves:
     @classmethod
     def start(cls, estimate: Estimate, frames: Frames) -> Waves:
         """The exit waves that object and probe give now."""
-        shape = (len(frames), *estimate.probe.shape)
-        return cls(exit_waves(estimate.image, estimate.probe[None], frames.corners, empty_like(estimate.probe, shape)))
+        found = cls(empty_like(estimate.probe, (len(frames), *estimate.probe.shape)))
+        found.restart(estimate, frames, np.arange(len(frames)))
+        return found
+
+    def restart(self, estimate: Estimate, frames: Frames, places: Array) -> None:
+        """The same for some positions only: those whose windows have moved."""
+        for part in shares(places, -(-len(places) // 32)) if len(places) else []:
+            light, shape = lamps(estimate.probe, frames, part), (len(part), *estimate.probe.shape)
+            self.waves[part] = exit_waves(
+                estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape)
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +49,9 @@ class DifferenceMap:
     relaxation: float = 1.0
     """β: 1 is the difference map, less is RAAR (0.75 is usual)."""
     noise: float = 0.25
-    """Variance of a measured amplitude that is believed to be noise (photon counts: 1/4; 0 for clean data): a frame that fits as well as that
-    is left as it is, one that fits worse is moved to that distance from what was measured (Giewekemeyer et al., PNAS
-    107, 529 (2010))."""
+    """Variance of a measured amplitude that is believed to be noise, where there is light at all (photon counts: 1/4; 0
+    for clean data): a frame that fits as well as that is left as it is, one that fits worse is moved to that distance
+    from what was measured (Giewekemeyer et al., PNAS 107, 529 (2010))."""
     overlap_rounds: int = 2
     """How often object and probe are solved for in turn, within a round."""
     image_inertia: float = 1e-4
@@ -78,14 +88,18 @@ class DifferenceMap:
     def _reflect(self, estimate: Estimate, frames: Frames, state: Waves, part: Array, propagator: Propagator) -> float:
         waves = state.waves[part[0] : part[-1] + 1]
         allowed = exit_waves(
-            estimate.image, estimate.probe[None], frames.corners[part], empty_like(estimate.probe, waves.shape)
+            estimate.image,
+            lamps(estimate.probe, frames, part),
+            frames.corners[part],
+            empty_like(estimate.probe, waves.shape),
         )
         error = replace_modulus(propagator.forward(allowed.copy()), frames.amplitudes[part], frames.valid)
         seen = propagator.forward(2 * allowed - waves)
         before = seen.copy() if self.noise else seen
         misfit = replace_modulus(seen, frames.amplitudes[part], frames.valid)
         if self.noise:
-            kept = (self.noise * float(frames.valid.sum()) / misfit.clip(1e-300)) ** 0.5
+            lit = ((frames.amplitudes[part] > 0) * frames.valid).sum(axis=(1, 2), dtype="float64")
+            kept = (self.noise * lit / misfit.clip(1e-300)) ** 0.5
             seen += (before - seen) * kept.clip(None, 1).astype(seen.real.dtype)[:, None, None, None]
         waves += propagator.backward(seen)
         waves -= allowed
@@ -105,13 +119,22 @@ class DifferenceMap:
     def _solve_object(self, estimate: Estimate, frames: Frames, state: Waves) -> None:
         light = 0 * estimate.image.real
         numerator = 0 * estimate.image
-        add_to_object(numerator, light, estimate.probe[None], state.waves, frames.corners)
+        for part in _parts(frames):
+            probes = lamps(estimate.probe, frames, part)
+            add_to_object(numerator, light, probes, state.waves[part[0] : part[-1] + 1], frames.corners[part])
         inertia = self.image_inertia * light.max()
         estimate.image[...] = (numerator + inertia * estimate.image) / (light + inertia)
 
     def _solve_probe(self, estimate: Estimate, frames: Frames, state: Waves) -> None:
         seen = 0 * estimate.probe[0].real
         numerator = 0 * estimate.probe
-        add_to_probe(numerator, seen, estimate.image, state.waves, frames.corners)
+        for part in _parts(frames):
+            collect_probe(numerator, seen, estimate.image, state.waves[part[0] : part[-1] + 1], frames, part)
         inertia = self.probe_inertia * seen.max()
         estimate.probe[...] = (numerator + inertia * estimate.probe) / (seen + inertia)
+
+
+def _parts(frames: Frames) -> list[Array]:
+    """All positions, or shares of them where each has a probe of its own, which takes memory."""
+    every = np.arange(len(frames))
+    return [every] if frames.shifts is None else shares(every, -(-len(frames) // 32))

@@ -41,6 +41,8 @@ class Frames:
     """Shape (position, 2), int64 on the host: first row and column of the window on the object."""
     valid: Array
     """Shape (v, u), bool: pixels that measure."""
+    shifts: Array | None = None
+    """Shape (position, 2), float on the host: what is left of the places when the corners are taken off (`subpixel`)."""
 
     def __len__(self) -> int:
         """Number of positions."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from .frames import Estimate, Frames, Spread, shares
 from .propagate import Propagator
-from .waves import add_to_object, add_to_probe, empty_like, exit_waves, likelihood_step
+from .subpixel import collect_probe, lamps
+from .waves import add_to_object, empty_like, exit_waves, likelihood_step
 
 Array = Any
 Noise = Literal["gaussian", "poisson"]
@@ -53,40 +54,44 @@ class LeastSquares:
         for start in range(0, len(order), self.batch):
             parts = shares(order[start : start + self.batch], workers)
             found = list(spread(lambda part: self._changes(estimate, frames, part, propagator), parts))
-            error += sum(float(errors.sum()) for _, errors in found)
-            self._step(estimate, frames, parts, [change for change, _ in found], spread, update_probe)
+            error += sum(float(errors.sum()) for _, _, errors in found)
+            self._step(estimate, frames, parts, [change[:2] for change in found], spread, update_probe)
         return error
 
-    def _changes(self, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator) -> tuple[Array, Array]:
+    def _changes(
+        self, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator
+    ) -> tuple[Array, Array, Array]:
+        """Change of the exit waves, the probes, and the errors, of a few positions."""
         shape = (len(part), *estimate.probe.shape)
-        waves = exit_waves(
-            estimate.image, estimate.probe[None], frames.corners[part], empty_like(estimate.probe, shape)
-        )
+        light = lamps(estimate.probe, frames, part)
+        waves = exit_waves(estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape))
         seen = propagator.forward(waves)
         errors = likelihood_step(seen, frames.amplitudes[part], frames.valid, self.noise)
-        return propagator.backward(seen), errors
+        return propagator.backward(seen), light, errors
 
     def _step(
         self,
         estimate: Estimate,
         frames: Frames,
         parts: list[Array],
-        changes: list[Array],
+        changes: list[tuple[Array, Array]],
         spread: Spread,
         update_probe: bool,
     ) -> None:
         image, probe = estimate.image, estimate.probe
         to_image, light, to_probe, seen = 0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real
-        for part, change in zip(parts, changes, strict=True):
-            add_to_object(to_image, light, probe[None], change, frames.corners[part])
+        for part, (change, probes) in zip(parts, changes, strict=True):
+            add_to_object(to_image, light, probes, change, frames.corners[part])
             if update_probe:
-                add_to_probe(to_probe, seen, image, change, frames.corners[part])
+                collect_probe(to_probe, seen, image, change, frames, part)
         to_image /= light + self.damping * light.max()
         if update_probe:
             to_probe /= seen + self.damping * seen.max()
 
-        def lengths(given: tuple[Array, Array]) -> Array:
-            return _lengths(estimate, to_image, to_probe, given[1], frames.corners[given[0]], update_probe)
+        def lengths(given: tuple[Array, tuple[Array, Array]]) -> Array:
+            part, (change, probes) = given
+            moved = lamps(to_probe, frames, part) if update_probe else None
+            return _lengths(estimate.image, to_image, probes, moved, change, frames.corners[part])
 
         steps = np.concatenate(list(spread(lengths, list(zip(parts, changes, strict=True)))))
         image_step, probe_step = (self.step * float(part) for part in np.median(steps, axis=0).clip(0, None))
@@ -96,10 +101,10 @@ class LeastSquares:
 
 
 def _lengths(
-    estimate: Estimate, to_image: Array, to_probe: Array, change: Array, corners: Array, update_probe: bool
+    image: Array, to_image: Array, probes: Array, to_probe: Array | None, change: Array, corners: Array
 ) -> Array:
     """Best step along object and probe for each position, shape (position, 2): least squares of the exit waves."""
-    by_image = exit_waves(to_image, estimate.probe[None], corners, empty_like(change, change.shape))
+    by_image = exit_waves(to_image, probes, corners, empty_like(change, change.shape))
     axes = (1, 2, 3)
 
     def dot(a: Array, b: Array) -> Array:
@@ -107,9 +112,9 @@ def _lengths(
         return found if isinstance(found, np.ndarray) else found.get()
 
     a11, b1 = dot(by_image, by_image), dot(by_image, change)
-    if not update_probe:
+    if to_probe is None:
         return np.stack([b1 / a11.clip(1e-300), np.zeros_like(b1)], axis=1)
-    by_probe = exit_waves(estimate.image, to_probe[None], corners, empty_like(change, change.shape))
+    by_probe = exit_waves(image, to_probe, corners, empty_like(change, change.shape))
     a22, b2, a12 = dot(by_probe, by_probe), dot(by_probe, change), dot(by_image, by_probe)
     # a little of the diagonal keeps the system regular where object and probe ask for the same change
     a11, a22 = a11 * 1.001 + 1e-300, a22 * 1.001 + 1e-300

@@ -7,16 +7,17 @@ amplitudes ``Σ(|Ψ| − A)²``, Poisson noise of counts ``Σ |Ψ|² − A² ln|
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from .frames import Estimate, Frames, Spread, shares
+from .noise import Noise, cost, curvature, weigh
 from .propagate import Propagator
-from .waves import add_to_object, add_to_probe, empty_like, exit_waves, namespace
+from .subpixel import collect_probe, lamps
+from .waves import add_to_object, empty_like, exit_waves
 
 Array = Any
-Noise = Literal["gaussian", "poisson"]
 
 
 @dataclass(slots=True)
@@ -99,44 +100,29 @@ class Likelihood:
         return direction
 
 
-def cost(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
-    """The cost of detector waves (position, mode, v, u), see the module's text."""
-    model = (waves.real**2 + waves.imag**2).sum(axis=1, dtype="float64")
-    counts = amplitudes.astype("float64") ** 2
-    if noise == "gaussian":
-        return float((((model**0.5 - amplitudes) ** 2) * valid).sum())
-    logarithm = namespace(model).log(model.clip(1e-30))
-    return float(((model - counts * logarithm) * valid).sum())
-
-
 def derivative(
     noise: Noise, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator
 ) -> tuple[Array, float, float]:
     """Of a few positions: derivative by the conjugate exit waves, ``Σ(|Ψ| − A)²``, and the cost."""
     waves = propagator.forward(_waves(estimate, frames, part))
     amplitudes = frames.amplitudes[part]
-    model = (waves.real**2 + waves.imag**2).sum(axis=1)
-    error = float(((((model**0.5) - amplitudes) * frames.valid).astype("float64") ** 2).sum())
     value = cost(noise, waves, amplitudes, frames.valid)
-    waves *= _weight(noise, model, amplitudes, frames.valid)[:, None]
+    error = weigh(noise, waves, amplitudes, frames.valid)
     return propagator.backward(waves), error, value
 
 
 def _derivative(
     engine: Likelihood, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator
 ) -> tuple[Array, float]:
-    return derivative(engine.noise, estimate, frames, part, propagator)[:2]
+    waves = propagator.forward(_waves(estimate, frames, part))
+    error = weigh(engine.noise, waves, frames.amplitudes[part], frames.valid)
+    return propagator.backward(waves), error
 
 
 def _waves(estimate: Estimate, frames: Frames, part: Array) -> Array:
     shape = (len(part), *estimate.probe.shape)
-    return exit_waves(estimate.image, estimate.probe[None], frames.corners[part], empty_like(estimate.probe, shape))
-
-
-def _weight(noise: Noise, model: Array, amplitudes: Array, valid: Array) -> Array:
-    """Derivative of the cost of a pixel by ``|Ψ|²``: ``1 − A/|Ψ|`` or ``1 − A²/|Ψ|²``."""
-    ratio = amplitudes / (model**0.5).clip(1e-6)
-    return (1 - (ratio if noise == "gaussian" else ratio * ratio)) * valid
+    light = lamps(estimate.probe, frames, part)
+    return exit_waves(estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape))
 
 
 def _gathered(
@@ -145,8 +131,8 @@ def _gathered(
     image, probe = estimate.image, estimate.probe
     gradient, light, seen = Gradient(0 * image, 0 * probe), 0 * image.real, 0 * probe[0].real
     for part, (change, _) in zip(parts, found, strict=True):
-        add_to_object(gradient.image, light, probe[None], change, frames.corners[part])
-        add_to_probe(gradient.probe, seen, image, change, frames.corners[part])
+        add_to_object(gradient.image, light, lamps(probe, frames, part), change, frames.corners[part])
+        collect_probe(gradient.probe, seen, image, change, frames, part)
     return gradient, light, seen
 
 
@@ -158,22 +144,9 @@ def _curve(
     part: Array,
     propagator: Propagator,
 ) -> tuple[float, float, float]:
-    """First and second derivative of the cost along a direction, and a second derivative that bounds it from above."""
+    """Slope, bend and bound along a direction, see `curvature`."""
     here = propagator.forward(_waves(estimate, frames, part))
     along = _waves(Estimate(direction.image, estimate.probe), frames, part)
     along += _waves(Estimate(estimate.image, direction.probe), frames, part)
     along = propagator.forward(along)
-    counts, valid = frames.amplitudes[part].astype("float64") ** 2, frames.valid
-    model = (here.real**2 + here.imag**2).sum(axis=1, dtype="float64").clip(1e-12)
-    first = 2 * (here.real * along.real + here.imag * along.imag).sum(axis=1, dtype="float64")
-    second = 2 * (along.real**2 + along.imag**2).sum(axis=1, dtype="float64")
-    if engine.noise == "gaussian":
-        ratio = (counts / model) ** 0.5
-        bends = ratio / (2 * model)
-    else:
-        ratio = counts / model
-        bends = ratio / model
-    slope = ((1 - ratio) * first * valid).sum()
-    bend = (((1 - ratio) * second + bends * first * first) * valid).sum()
-    bound = ((second + bends * first * first) * valid).sum()
-    return float(slope), float(bend), float(bound)
+    return curvature(engine.noise, here, along, frames.amplitudes[part], frames.valid)

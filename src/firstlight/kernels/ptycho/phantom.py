@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .propagate import FarField, Propagator
+from .subpixel import shifted
 from .waves import exit_waves
 
 Array = Any
@@ -67,6 +68,8 @@ class Truth:
     """Photons, shape (position, v, u), zero frequency at the corner."""
     expected: Array
     """Photons without noise, likewise."""
+    places: Array
+    """Where the windows really were, shape (position, 2), in pixels, not rounded if they lie between pixels."""
 
 
 def simulate(
@@ -79,6 +82,7 @@ def simulate(
     seed: int = 0,
     propagator: Propagator | None = None,
     margin: int = 4,
+    fractional: bool = False,
 ) -> Truth:
     """Photon counts of a scan over a Siemens star of 0.8…1 transmission and a phase of up to 0.9 rad.
 
@@ -91,17 +95,21 @@ def simulate(
         seed: Of the noise, the texture and the jitter.
         propagator: To the detector; the far field by default.
         margin: Pixels of the object around the windows.
+        fractional: Windows lie between pixels; otherwise on whole ones.
     """
     rng = np.random.default_rng(seed)
-    corners = np.rint(jittered_raster(scan, step, step / 4, rng)).astype(np.int64) + margin
+    places = jittered_raster(scan, step, step / 4, rng) + margin
+    corners = np.rint(places).astype(np.int64)
+    places = places if fractional else corners.astype(np.float64)
     size = int(corners.max()) + window + margin
     star = siemens_star(size)
     image = (1 - 0.2 * star * texture(size, 4, rng)) * np.exp(1j * (0.6 * star + 0.3 * texture(size, 8, rng)))
     probe = _modes(zone_plate_probe(window), modes) * np.sqrt(photons)
-    waves = exit_waves(image, probe[None], corners, np.empty((len(corners), modes, window, window), np.complex128))
+    light = shifted(probe, places - corners) if fractional else probe[None]
+    waves = exit_waves(image, light, corners, np.empty((len(corners), modes, window, window), np.complex128))
     seen = (propagator or FarField()).forward(waves)
     expected = (np.abs(seen) ** 2).sum(axis=1)
-    return Truth(image, probe, corners, rng.poisson(expected).astype(np.float32), expected)
+    return Truth(image, probe, corners, rng.poisson(expected).astype(np.float32), expected, places)
 
 
 def _modes(probe: Array, modes: int) -> Array:

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from .frames import Estimate, Frames, Spread, shares
+from .momentum import Momentum
 from .propagate import Propagator
-from .waves import add_to_object, add_to_probe, empty_like, exit_waves, replace_modulus, step_in_windows
+from .subpixel import collect_probe, lamps
+from .waves import add_to_object, empty_like, exit_waves, replace_modulus, step_in_windows
 
 Array = Any
 
@@ -40,8 +42,9 @@ class Pie:
         *,
         workers: int = 1,
         update_probe: bool = True,
+        momentum: Momentum | None = None,
     ) -> float:
-        """Visit every position once, in the given order; `estimate` is changed.
+        """Visit every position once, in the given order; `estimate` is changed, and kicked by the momentum if there is one.
 
         Returns:
             ``Σ(|Ψ| − A)²`` over valid pixels of all positions, each as it was before its own step.
@@ -52,9 +55,10 @@ class Pie:
             places = order[start : start + self.batch]
             parts = shares(places, workers)
             found = list(spread(lambda part: _changes(estimate, frames, part, propagator), parts))
-            error += sum(float(errors.sum()) for _, errors in found)
-            changes = [change for change, _ in found]
-            self._step(estimate, sums, frames, list(zip(parts, changes, strict=True)), update_probe)
+            error += sum(float(change.errors.sum()) for change in found)
+            self._step(estimate, sums, frames, found, update_probe)
+            if momentum is not None:
+                momentum.passed(estimate, len(places), probe=update_probe)
         return error
 
     def _step(
@@ -62,22 +66,21 @@ class Pie:
         estimate: Estimate,
         sums: _Sums,
         frames: Frames,
-        changes: list[tuple[Array, Array]],
+        changes: list[_Change],
         update_probe: bool,
     ) -> None:
         size = estimate.probe.shape[-2:]
         if update_probe:
             sums.probe[...], sums.seen[...] = 0, 0
-        for part, change in changes:
-            corners = frames.corners[part]
-            add_to_object(sums.image, sums.light, estimate.probe[None], change, corners)
+        for change in changes:
+            add_to_object(sums.image, sums.light, change.lamps, change.waves, frames.corners[change.part])
             if update_probe:
-                add_to_probe(sums.probe, sums.seen, estimate.image, change, corners)
+                collect_probe(sums.probe, sums.seen, estimate.image, change.waves, frames, change.part)
         step_in_windows(
             estimate.image,
             sums.image,
             sums.light,
-            np.concatenate([frames.corners[part] for part, _ in changes]),
+            np.concatenate([frames.corners[change.part] for change in changes]),
             size=size,
             step=self.object_step,
             regularization=self.regularization,
@@ -102,13 +105,24 @@ class _Sums:
         return cls(0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real)
 
 
-def _changes(estimate: Estimate, frames: Frames, part: Array, propagator: Propagator) -> tuple[Array, Array]:
-    """Change of the exit waves that the measured amplitudes ask for, and the errors, of a few positions."""
-    probe = estimate.probe[None]
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What the measured amplitudes of a few positions ask for."""
+
+    part: Array
+    lamps: Array
+    """Their probes, shape (1 or position, mode, v, u)."""
+    waves: Array
+    """Change of the exit waves, shape (position, mode, v, u)."""
+    errors: Array
+
+
+def _changes(estimate: Estimate, frames: Frames, part: Array, propagator: Propagator) -> _Change:
+    light = lamps(estimate.probe, frames, part)
     shape = (len(part), *estimate.probe.shape)
-    waves = exit_waves(estimate.image, probe, frames.corners[part], empty_like(estimate.probe, shape))
+    waves = exit_waves(estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape))
     seen = propagator.forward(waves.copy())
     errors = replace_modulus(seen, frames.amplitudes[part], frames.valid)
     change = propagator.backward(seen)
     change -= waves
-    return change, errors
+    return _Change(part, light, change, errors)
