@@ -49,6 +49,14 @@ class Canvas:
             grown[top : top + self.image.shape[0], left : left + self.image.shape[1]] = self.image
         self.image, self.origin = grown, (int(low[0]), int(low[1]))
 
+    def placed(self, places: Array) -> Array:
+        """Rows and columns on the image as it is now, not rounded."""
+        return places - np.asarray(self.origin)
+
+    def move(self, down: int, right: int) -> None:
+        """Give all windows corners that lie so much further down and right."""
+        self.origin = (self.origin[0] - down, self.origin[1] - right)
+
     def corners(self, places: Ids) -> Ids:
         """First row and column of each window on the image as it is now."""
         return np.ascontiguousarray(places - np.asarray(self.origin), dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from firstlight.kernels.ptycho.difference_map import DifferenceMap, Waves
 from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
 from firstlight.kernels.ptycho.least_squares import LeastSquares
-from firstlight.kernels.ptycho.likelihood import Likelihood, Memory, Noise
+from firstlight.kernels.ptycho.likelihood import Likelihood, Memory
+from firstlight.kernels.ptycho.momentum import Momentum
+from firstlight.kernels.ptycho.noise import Noise
 from firstlight.kernels.ptycho.pie import Pie
 from firstlight.kernels.ptycho.propagate import Propagator
 
+Array = Any
 Algorithm = Literal["epie", "rpie", "dm", "raar", "lsq", "ml"]
 
 
@@ -27,6 +31,8 @@ class Round:
     workers: int
     update_probe: bool
     random: np.random.Generator
+    only: Array | None = None
+    """Places of the frames that are visited, where the engine can do so; default: all."""
 
 
 class Engine(Protocol):
@@ -42,13 +48,19 @@ class Batched:
     """Engines that go through the positions in random order, a batch at a time."""
 
     engine: Pie | LeastSquares
+    momentum: Momentum | None = None
 
     def round(self, estimate: Estimate, given: Round) -> float:
-        """One pass over all positions."""
-        return self.engine.sweep(
+        """One pass over all positions, or some."""
+        order = given.random.permutation(len(given.frames) if given.only is None else given.only)
+        if isinstance(self.engine, LeastSquares):
+            sweep = self.engine.sweep
+        else:
+            sweep = partial(self.engine.sweep, momentum=self.momentum)
+        return sweep(
             estimate,
             given.frames,
-            given.random.permutation(len(given.frames)),
+            order,
             given.propagator,
             given.spread,
             workers=given.workers,
@@ -62,11 +74,17 @@ class Projecting:
 
     engine: DifferenceMap
     waves: Waves | None = None
+    corners: Array | None = None
 
     def round(self, estimate: Estimate, given: Round) -> float:
         """One round over all positions."""
-        if self.waves is None or len(self.waves.waves) != len(given.frames):
+        if self.waves is None or self.corners is None or len(self.corners) != len(given.frames):
             self.waves = Waves.start(estimate, given.frames)
+        else:
+            self.waves.restart(
+                estimate, given.frames, np.flatnonzero((self.corners != given.frames.corners).any(axis=1))
+            )
+        self.corners = given.frames.corners.copy()
         return self.engine.sweep(
             estimate,
             given.frames,
@@ -109,6 +127,7 @@ def engine_of(
     probe_step: float,
     batch: int | None,
     noise: Noise,
+    momentum: float = 0.0,
 ) -> Engine:
     """A new engine.
 
@@ -118,10 +137,11 @@ def engine_of(
         probe_step: Length of the steps of the probe, of PIE.
         batch: Positions whose steps are taken together; None: the engine's own.
         noise: Statistics that LSQ-ML and ML assume.
+        momentum: How much of their velocity object and probe keep (PIE); 0: none.
     """
     if algorithm in ("epie", "rpie"):
         gamma = 1.0 if algorithm == "epie" else 0.2
-        return Batched(Pie(object_step, probe_step, gamma, batch or 8))
+        return Batched(Pie(object_step, probe_step, gamma, batch or 8), Momentum(momentum) if momentum else None)
     if algorithm == "lsq":
         return Batched(LeastSquares(noise, batch or 32, step=object_step))
     if algorithm == "ml":

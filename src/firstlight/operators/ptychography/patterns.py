@@ -50,12 +50,14 @@ class Patterns:
     _places: Array = field(init=False)
     valid: Array = field(init=False)
     """Shape (v, u): pixels that measured in every frame so far."""
+    _moves: Array = field(init=False)
     _order: Ids | None = None
 
     def __post_init__(self) -> None:
         """Nothing yet."""
         self._amplitudes = np.empty((0, *self.window), np.float32)
         self._places = np.empty((0, 2), np.float64)
+        self._moves = np.empty((0, 2), np.float64)
         self.valid = np.ones(self.window, bool)
 
     def __len__(self) -> int:
@@ -73,9 +75,19 @@ class Patterns:
         return self._places[: len(self)]
 
     @property
+    def moves(self) -> Array:
+        """How far windows were found from where they were said to be, shape (position, 2), in pixels; may be written to."""
+        return self._moves[: len(self)]
+
+    @property
+    def refined(self) -> Array:
+        """Upper left corners of the windows as they were found, shape (position, 2), not rounded."""
+        return self.places + self.moves
+
+    @property
     def corners(self) -> Ids:
         """The same in whole pixels."""
-        return np.rint(self.places).astype(np.int64)
+        return np.rint(self.refined).astype(np.int64)
 
     def add(self, ids: Ids, amplitudes: Array, places: Array) -> None:
         """Take frames in; NaN in an amplitude makes its pixel invalid from now on."""
@@ -84,12 +96,14 @@ class Patterns:
             room = max(stop, 2 * len(self._amplitudes), 64)
             self._amplitudes = _longer(self._amplitudes, room, len(self))
             self._places = _longer(self._places, room, len(self))
+            self._moves = _longer(self._moves, room, len(self))
         dead = np.isnan(amplitudes)
         if dead.any():
             self.valid &= ~dead.any(axis=0)
             amplitudes = np.where(dead, np.float32(0), amplitudes)
         self._amplitudes[len(self) : stop] = amplitudes
         self._places[len(self) : stop] = places
+        self._moves[len(self) : stop] = 0
         self.keys += ids.tolist()
         self._order = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,40 +19,24 @@ from firstlight.core.held import Held
 from firstlight.core.solver import Solver
 from firstlight.core.units import KeV, Metre, Micrometre, Nanometre, Quantity, factor
 from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
+from firstlight.kernels.ptycho.modes import orthogonal
+from firstlight.kernels.ptycho.positions import at
 from firstlight.kernels.ptycho.propagate import FarField, NearField, Propagator, fresnel_transfer
 
 from .canvas import Canvas
-from .engines import Algorithm, Engine, Round, engine_of
+from .engines import Algorithm, Batched, Engine, Round, engine_of
 from .focus import curved, find_curvature
+from .known import Known
 from .optics import Optics
 from .patterns import Patterns, ZeroFrequency, amplitudes_of, has_corner_zero
-from .start import defocused, illumination_from_mean, probe_from_mean, with_modes
+from .reconstruction import Reconstruction
+from .refine import Method, Refinement
+from .start import defocused, illumination_from_mean, probe_from_mean, read_probe, with_modes
 
 FIRST_IMAGE = 16
 """Frames before the first round: fewer do not overlap enough to say anything."""
 ENOUGH = 128
 """Frames that tell the defocus of the probe."""
-
-
-@dataclass(slots=True)
-class Reconstruction:
-    """What a reconstruction has come to."""
-
-    patterns: Patterns
-    canvas: Canvas
-    optics: Optics
-    unit: str
-    """Of the positions."""
-    engine: Engine
-    probe: Array | None = None
-    """Shape (mode, v, u); None before the first round."""
-    enough: int = 0
-    """Frames that tell the defocus: some, or all of a small scan."""
-    focused: bool = False
-    """True once the defocus is known, or nobody asks for it."""
-    corner_zero: bool | None = None
-    errors: list[float] = field(default_factory=list[float])
-    """Σ(|Ψ| − √I)² / ΣI of each round."""
 
 
 class Ptychography(Solver[Reconstruction]):
@@ -63,13 +47,15 @@ class Ptychography(Solver[Reconstruction]):
     `iterations` times after the last one.
 
     Pixels that are negative, NaN or at the largest value of their type do not count. The image grows with the scan.
-    Outputs: the complex `object` and its `phase` (in radian, about zero) and `amplitude`; the `probe`; the `error` of each
-    round, Σ(|Ψ| − √I)² / ΣI.
+    Outputs: the complex `object` and its `phase` (in radian, about zero) and `amplitude`; the `probe`, as orthogonal modes,
+    strongest first, and the `shares` of the power that they have; the `positions` in the order of the frames' ids, refined if
+    asked; the `error` of each round, Σ(|Ψ| − √I)² / ΣI.
     """
 
     use: ClassVar[str] = "ptychography"
     signature: ClassVar[Any] = (
-        "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, probe: mode v u, error: iteration"
+        "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, probe: mode v u, "
+        "shares: mode, positions: point yx, error: iteration"
     )
     arguments: ClassVar[tuple[str, ...]] = ("frames", "positions")
     cites: ClassVar[tuple[str, ...]] = ("10.1016/j.ultramic.2009.05.012",)
@@ -94,6 +80,34 @@ class Ptychography(Solver[Reconstruction]):
     """Length of the steps of the probe (epie, rpie)."""
     batch: Annotated[int, Field(ge=1)] | None = None
     """Positions whose steps are taken together (epie, rpie: 8; lsq: 32)."""
+    algorithm2: Algorithm | None = None
+    """Algorithm that takes over after a part of the rounds; default: none."""
+    switch_after: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Part of `iterations` after which `algorithm2` takes over."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of their velocity that object and probe keep (epie, rpie; mPIE: 0.5); 0: no momentum."""
+    subpixel: bool = False
+    """Windows lie between pixels, not on whole ones: finer, at half the speed (far field)."""
+    refine_positions: Method = "no"
+    """Find where the probe really was: `gradient` (errors of a few pixels), `annealing` first (large errors), or `no`."""
+    refine_after: Annotated[int, Field(ge=0)] = 5
+    """Rounds before positions are refined."""
+    refine_limit: Annotated[float, Field(gt=0, le=100)] = 5.0
+    """Pixels of the object by which a position may be wrong."""
+    variation: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of the total variation, which smooths the object and keeps its edges, as a magnitude of the object; 0: off."""
+    sparsity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Deviations of the object from its mean below this become the mean, and others shrink by it (L1), each round; 0: off."""
+    least_magnitude: Annotated[float, Field(ge=0)] | None = None
+    """Magnitude of the object is clamped from below; default: not."""
+    largest_magnitude: Annotated[float, Field(gt=0)] | None = None
+    """Magnitude of the object is clamped from above; default: not."""
+    probe_radius: Annotated[float, Field(gt=0, le=1.5)] | None = None
+    """The probe is dark outside a disk of this part of half the window; default: it may be anywhere."""
+    center_probe: bool = False
+    """Keep the probe's light in the middle of its window."""
+    new_first: Annotated[int, Field(ge=0, le=100)] = 2
+    """Rounds over frames that have just come, alone, before one over all (epie, rpie, lsq)."""
     noise: Literal["gaussian", "poisson"] = "poisson"
     """What lsq and ml take for the noise: `poisson` of the counts, `gaussian` of the amplitudes."""
     zero_frequency: ZeroFrequency = "auto"
@@ -128,17 +142,17 @@ class Ptychography(Solver[Reconstruction]):
             "v": frame.get("row"),
             "u": frame.get("col"),
             "iteration": None,
+            "point": None,
+            "yx": 2,
         }
 
     def after(self, scan: Scan) -> dict[str, Stream]:
         """Object and probe are complex."""
-        complex_ones, phases = ("object", "probe"), ("phase",)
+        types = {"object": "complex64", "probe": "complex64", "phase": "float32", "amplitude": "float32"}
+        positions = scan.streams["positions"].unit if "positions" in scan.streams else None
+        units = {"phase": "rad", "positions": positions or "px"}
         return {
-            name: replace(
-                stream,
-                dtype="complex64" if name in complex_ones else "float64" if name == "error" else "float32",
-                unit="rad" if name in phases else None,
-            )
+            name: replace(stream, dtype=types.get(name, "float64"), unit=units.get(name))
             for name, stream in super().after(scan).items()
         }
 
@@ -168,6 +182,7 @@ class Ptychography(Solver[Reconstruction]):
             found.optics.require("pixel")
         if self.regime == "near":
             found.optics.require("wavelength", "distance", "pixel")
+            self._refuse_between_pixels()
         return found
 
     def digest(self, chunk: Chunk) -> Chunk:
@@ -180,11 +195,11 @@ class Ptychography(Solver[Reconstruction]):
             # the detector began again: another scan, seen through the same probe
             state.patterns = Patterns(state.patterns.window, epoch=chunk.epoch)
             state.canvas = Canvas(state.patterns.window)
-            state.engine, state.errors = self._engine(), []
+            state.engine, state.errors, state.visited = self._engine(), [], 0
         if chunk.epoch < state.patterns.epoch:
             return
         places = np.asarray(chunk.coords["positions"], np.float64)
-        state.patterns.add(chunk.ids, self._cornered(state, chunk.data), places / self._pixel(state))
+        state.patterns.add(chunk.ids, self._cornered(state, chunk.data), places / state.pixel)
         state.canvas.reach(state.patterns.corners[-len(chunk) :])
 
     def advance(self, state: Reconstruction, rounds: int) -> None:
@@ -192,22 +207,17 @@ class Ptychography(Solver[Reconstruction]):
         patterns = state.patterns
         if (len(patterns) < FIRST_IMAGE and not rounds) or not len(patterns):
             return
-        if state.probe is None:
-            state.probe = self._first_probe(state)
-        order = patterns.by_id()
-        power = float((patterns.amplitudes.astype(np.float64) ** 2).sum())
+        self._probe_of(state)
         workers = self.threads or os.cpu_count() or 1
-        corners = state.canvas.corners(patterns.corners[order])
-        frames = Frames(_in_order(patterns.amplitudes, order), corners, patterns.valid)
         with ThreadPoolExecutor(workers) as pool:
+            given = self._given(state, pool.map, workers)
             if not state.focused and len(patterns) >= state.enough:
-                self._focus(state, frames, pool.map, workers)
+                self._focus(state, given)
+            if rounds:
+                self._meet(state, given)
+            power = given.frames.power
             for _ in range(rounds):
-                number = len(state.errors)
-                random = np.random.default_rng((self.seed, number))
-                given = Round(frames, self._propagator(state), pool.map, workers, number >= self.probe_after, random)
-                estimate = Estimate(state.canvas.image, state.probe)
-                state.errors.append(state.engine.round(estimate, given) / power)
+                state.errors.append(self._round(state, given) / power)
 
     def ready(self, state: Reconstruction) -> bool:
         """True after the first round."""
@@ -216,15 +226,18 @@ class Ptychography(Solver[Reconstruction]):
     def result(self, state: Reconstruction) -> dict[str, Array]:
         """Object, phase, amplitude, probe and errors as they are now, where windows were; NaN where no light has been."""
         seen = state.canvas.covered(state.patterns.corners)
-        image, lit = state.canvas.image[seen].copy(), self._lit(state)[seen]
+        image, lit = state.canvas.image[seen].copy(), state.lit[seen]
         mean = image[lit].sum() if lit.any() else 1.0
         image *= np.exp(-1j * np.angle(mean)).astype(image.dtype)
         dark = np.float32(np.nan)
+        probe, shares = orthogonal(np.zeros((self.modes, 1, 1)) if state.probe is None else state.probe)
         return {
             "object": image,
             "phase": np.where(lit, np.angle(image), dark),
             "amplitude": np.where(lit, np.abs(image), dark),
-            "probe": np.array(state.probe),
+            "probe": probe,
+            "shares": shares,
+            "positions": state.patterns.refined[state.patterns.by_id()] * state.pixel,
             "error": np.asarray(state.errors),
         }
 
@@ -252,19 +265,87 @@ class Ptychography(Solver[Reconstruction]):
                 value=getattr(self, changed[0], None),
                 next_move="Stop the run and start it with the new values.",
             )
-        state.engine = self._engine()
+        state.engine = self._engine(self._second(len(state.errors)))
         return state
 
     # ---- parts of the above ------------------------------------------------------------------------------------------
 
-    def _engine(self) -> Engine:
+    def _engine(self, second: bool = False) -> Engine:
         return engine_of(
-            self.algorithm,
+            self.algorithm2 if second and self.algorithm2 else self.algorithm,
             object_step=self.object_step,
             probe_step=self.probe_step,
             batch=self.batch,
             noise=self.noise,
+            momentum=self.momentum,
         )
+
+    def _second(self, number: int) -> bool:
+        """True if it is the second algorithm's turn."""
+        return self.algorithm2 is not None and number >= self.switch_after * self.iterations
+
+    def _refuse_between_pixels(self) -> None:
+        for name in ("subpixel", "refine_positions"):
+            if getattr(self, name) not in (False, "no"):
+                raise StepFailed(
+                    f"{name} works in the far field only: in the near field the detector would see the shift.",
+                    field=name,
+                    value=getattr(self, name),
+                    next_move=f"Leave {name} out, or set regime to far.",
+                )
+
+    def _known(self) -> Known:
+        low, high = self.least_magnitude, self.largest_magnitude
+        limits = None if low is None and high is None else (low or 0.0, np.inf if high is None else high)
+        return Known(self.variation, self.sparsity, limits, self.probe_radius, self.center_probe)
+
+    def _given(self, state: Reconstruction, spread: Spread, workers: int) -> Round:
+        """The frames in the order of their ids, in windows on whole pixels."""
+        patterns, order = state.patterns, state.patterns.by_id()
+        corners = state.canvas.corners(patterns.corners[order])
+        frames = Frames(_in_order(patterns.amplitudes, order), corners, patterns.valid)
+        return Round(frames, self._propagator(state), spread, workers, False, np.random.default_rng(self.seed))
+
+    def _meet(self, state: Reconstruction, given: Round) -> None:
+        """Go over frames that no round has seen, alone, so that they soon look like the rest; the probe is held."""
+        patterns, new = state.patterns, len(state.patterns) - state.visited
+        if not state.errors or not 0 < new < state.visited or not isinstance(state.engine, Batched):
+            return
+        fresh = np.flatnonzero(patterns.by_id() >= state.visited)
+        estimate = Estimate(state.canvas.image, self._probe_of(state))
+        for _ in range(self.new_first):
+            state.engine.round(estimate, replace(self._placed(state, given), only=fresh))
+
+    def _placed(self, state: Reconstruction, given: Round) -> Round:
+        """The frames in the windows where they are now, between pixels if asked."""
+        patterns, order = state.patterns, state.patterns.by_id()
+        state.canvas.reach(patterns.corners)
+        places = state.canvas.placed(patterns.refined[order])
+        if self.subpixel or self.refine_positions != "no":
+            return replace(given, frames=at(places, given.frames))
+        return replace(given, frames=replace(given.frames, corners=np.rint(places).astype(np.int64)))
+
+    def _round(self, state: Reconstruction, given: Round) -> float:
+        """Go over all frames once; the error as it was before."""
+        patterns, number = state.patterns, len(state.errors)
+        if self._second(number) and not self._second(number - 1):
+            state.engine = self._engine(second=True)
+        given = replace(
+            self._placed(state, given),
+            random=np.random.default_rng((self.seed, number)),
+            update_probe=number >= self.probe_after,
+        )
+        estimate = Estimate(state.canvas.image, self._probe_of(state))
+        error = state.engine.round(estimate, given)
+        state.visited = len(patterns)
+        if self.refine_positions != "no" and number >= self.refine_after:
+            order = patterns.by_id()
+            by_id = Refinement(self.refine_positions, self.refine_limit).moves(
+                patterns.moves[order], estimate, given, number / max(self.iterations, 1)
+            )
+            patterns.moves[order] = by_id
+        state.probe = self._known().apply(state.canvas, state.canvas.covered(patterns.corners), estimate.probe)
+        return error
 
     def _optics(self, scan: Scan, window: tuple[int, int]) -> Optics:
         return Optics.of(
@@ -277,13 +358,6 @@ class Ptychography(Solver[Reconstruction]):
             detector_pixel=None if self.detector_pixel is None else self.detector_pixel * 1e-6,
             pixel=None if self.pixel is None else self.pixel * 1e-9,
         )
-
-    def _pixel(self, state: Reconstruction) -> Array:
-        """Height and width of a pixel of the object, in the unit of the positions."""
-        dimension, size = factor(state.unit)
-        if dimension == "pixels" or state.optics.pixel is None:
-            return np.ones(2)
-        return np.asarray(state.optics.pixel) / size
 
     def _propagator(self, state: Reconstruction) -> Propagator:
         if self.regime == "far":
@@ -306,7 +380,7 @@ class Ptychography(Solver[Reconstruction]):
         amplitudes = patterns.amplitudes[patterns.by_id()]
         power = float((amplitudes.astype(np.float64) ** 2).sum() / len(patterns))
         if self.probe is not None:
-            first = _read_probe(self.probe, patterns.window)
+            first = read_probe(self.probe, patterns.window)
         else:
             first = (illumination_from_mean if self.regime == "near" else probe_from_mean)(amplitudes, patterns.valid)
         if self.probe_defocus and self.probe_defocus != "auto":
@@ -316,48 +390,20 @@ class Ptychography(Solver[Reconstruction]):
             first = defocused(first, wavelength=wavelength, distance=self.probe_defocus * 1e-6, pixel=pixel)
         return with_modes(first, self.modes, power)
 
-    def _focus(self, state: Reconstruction, frames: Frames, spread: Spread, workers: int) -> None:
+    def _probe_of(self, state: Reconstruction) -> Array:
+        if state.probe is None:
+            state.probe = self._first_probe(state)
+        return state.probe
+
+    def _focus(self, state: Reconstruction, given: Round) -> None:
         """Find the defocus, and begin again with it."""
         first = self._first_probe(state)
-        found = find_curvature(first, frames, state.canvas.image.shape, spread, workers)
+        found = find_curvature(first, given.frames, state.canvas.image.shape, given.spread, given.workers)
         state.probe, state.focused = curved(first, found), True
         state.canvas.image[...] = 1
-        state.engine, state.errors = self._engine(), []
-
-    def _lit(self, state: Reconstruction) -> Array:
-        """Where the light of the probe has been: more than a hundredth of the strongest."""
-        light = np.zeros(state.canvas.image.shape, np.float32)
-        if state.probe is None:
-            return light > 0
-        power = (np.abs(state.probe) ** 2).sum(axis=0)
-        rows, cols = power.shape
-        for row, col in state.canvas.corners(state.patterns.corners):
-            light[row : row + rows, col : col + cols] += power
-        return light > 0.01 * light.max(initial=0.0)
+        state.engine, state.errors, state.visited = self._engine(), [], 0
 
 
 def _in_order(amplitudes: Array, order: Array) -> Array:
     """The frames by id; no copy if they came so."""
     return amplitudes if bool((np.diff(order) == 1).all()) else amplitudes[order]
-
-
-def _read_probe(path: Path, window: tuple[int, int]) -> Array:
-    """A probe from a file.
-
-    Raises:
-        StepFailed: It can not be read, or has another shape.
-    """
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise StepFailed(
-            f"The probe can not be read: {error}", field="probe", value=str(path), expected="an .npy file"
-        ) from error
-    if found.ndim not in (2, 3) or found.shape[-2:] != window or found.dtype.kind not in "cf":
-        raise StepFailed(
-            "The probe does not fit the frames.",
-            field="probe",
-            value=f"{found.dtype} {found.shape}",
-            expected=f"complex, shape {window} or (mode, {window[0]}, {window[1]})",
-        )
-    return found.astype(np.complex64)

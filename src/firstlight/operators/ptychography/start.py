@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from firstlight.core.arrays import Array
+from firstlight.core.errors import StepFailed
 from firstlight.kernels.ptycho.propagate import NearField, fresnel_transfer
 
 
@@ -50,3 +53,25 @@ def with_modes(probe: Array, modes: int, power: float) -> Array:
         found.append(0.22 * known[0] * np.exp(2j * np.pi * turn * axis))
     together = np.stack(found)
     return (together * np.sqrt(power / np.sum(np.abs(together) ** 2))).astype(np.complex64)
+
+
+def read_probe(path: Path, window: tuple[int, int]) -> Array:
+    """A probe from a file.
+
+    Raises:
+        StepFailed: It can not be read, or has another shape.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise StepFailed(
+            f"The probe can not be read: {error}", field="probe", value=str(path), expected="an .npy file"
+        ) from error
+    if found.ndim not in (2, 3) or found.shape[-2:] != window or found.dtype.kind not in "cf":
+        raise StepFailed(
+            "The probe does not fit the frames.",
+            field="probe",
+            value=f"{found.dtype} {found.shape}",
+            expected=f"complex, shape {window} or (mode, {window[0]}, {window[1]})",
+        )
+    return found.astype(np.complex64)
