@@ -14,6 +14,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from firstlight.compat.libertem.fold import from_libertem
     from firstlight.compat.savu.plugin import from_savu
     from firstlight.core.chunk import Chunk, Gap, Scan, Stream
     from firstlight.core.errors import FirstlightError
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
     from firstlight.core.source import Source
     from firstlight.core.step import Step
     from firstlight.core.view import View
+    from firstlight.jobs.detectors import connect
+    from firstlight.jobs.hooks import Hooks
     from firstlight.jobs.load import load_job
     from firstlight.jobs.start import run, start
 
     __version__: str
 
 _HOMES = {
+    "compat.libertem.fold": ("from_libertem",),
     "compat.savu.plugin": ("from_savu",),
     "core.chunk": ("Chunk", "Gap", "Scan", "Stream"),
     "core.errors": ("FirstlightError",),
@@ -46,6 +50,8 @@ _HOMES = {
     "core.source": ("Source",),
     "core.step": ("Step",),
     "core.view": ("View",),
+    "jobs.detectors": ("connect",),
+    "jobs.hooks": ("Hooks",),
     "jobs.load": ("load_job",),
     "jobs.start": ("run", "start"),
 }
@@ -56,6 +62,7 @@ __all__ = [
     "FirstlightError",
     "Fold",
     "Gap",
+    "Hooks",
     "Job",
     "Pipeline",
     "Reference",
@@ -71,6 +78,8 @@ __all__ = [
     "Stream",
     "View",
     "ViewSpec",
+    "connect",
+    "from_libertem",
     "from_savu",
     "load_job",
     "operator",

@@ -27,6 +27,8 @@ class Shown:
     """When that frame arrived (Unix time in second)."""
     finished: float = field(default_factory=time.time)
     coverage: float | None = None
+    covered: Array | None = None
+    """Of values that are filled in one by one: which have come; None: all, or no such values."""
     coarse: bool = False
     calibration: Mapping[str, Quantity] = field(default_factory=dict[str, Quantity])
 

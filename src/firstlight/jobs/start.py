@@ -8,9 +8,10 @@ from typing import Any
 
 from firstlight.core import registry
 from firstlight.core.check import check as check_job
+from firstlight.core.chunk import MAIN
 from firstlight.core.job import Job, SinkSpec, ViewSpec
 from firstlight.core.operator import OperatorFunction
-from firstlight.core.pipeline import Node, pipeline
+from firstlight.core.pipeline import SOURCE, Node, Pipeline, Reference, pipeline
 from firstlight.core.plan import Plan
 from firstlight.core.run import Run
 from firstlight.core.source import Source
@@ -52,6 +53,9 @@ def run(
 ) -> Run:
     """Run steps on a source from Python; outputs that nothing takes are kept as results.
 
+    A step that needs axes that the step before it takes away, such as a second virtual detector, works on the same as
+    that one, beside it.
+
     Args:
         source: Where the frames come from.
         steps: The pipeline, in order.
@@ -63,5 +67,25 @@ def run(
     Raises:
         JobError: The steps do not fit each other or the source.
     """
-    job = Job(source, pipeline(steps), tuple(sinks), tuple(views), collect=True)
+    job = Job(source, beside(pipeline(steps)), tuple(sinks), tuple(views), collect=True)
     return start(replace(job, runner=type(job.runner)(use=runner, **settings)))
+
+
+def beside(given: Pipeline) -> Pipeline:
+    """The pipeline in which steps that need what the step before takes away get what that one gets."""
+    nodes: list[Node] = []
+    for node in given.nodes:
+        first = node.step.arguments[0]
+        if nodes and first not in node.inputs and _takes_away(nodes[-1].step) & set(node.step.signature.first.whole):
+            before = nodes[-1]
+            taken = before.inputs.get(before.step.arguments[0])
+            if taken is None:
+                taken = Reference(SOURCE, MAIN) if len(nodes) == 1 else Reference(nodes[-2].name)
+            node = replace(node, inputs={first: taken, **node.inputs})
+        nodes.append(node)
+    return Pipeline(tuple(nodes))
+
+
+def _takes_away(step: Step) -> set[str]:
+    """The axes that a step needs, and that its first output lacks."""
+    return set(step.signature.first.whole) - set(step.signature.outputs[step.first_output].whole)

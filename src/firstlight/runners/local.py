@@ -26,6 +26,7 @@ from .checkpoint import Checkpoint, begin, open_checkpoint
 from .context import READING, Context
 from .describe import job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
 from .failing import part_failed
+from .following import Following
 from .inputs import inputs_of
 from .logs import EventLog
 from .progress import Progress
@@ -66,7 +67,7 @@ class LocalRunner:
         return run
 
 
-class LocalRun:
+class LocalRun(Following):
     """A job that runs on threads. Every method is safe to call from any thread."""
 
     def __init__(self, job: Job, plan: Plan, checkpoint: Checkpoint | None = None) -> None:

@@ -58,6 +58,7 @@ class ViewClock(threading.Thread):
             frame,
             each.assembled.received,
             coverage=each.assembled.coverage,
+            covered=result.covered,
             calibration=each.scan.calibration,
         )
         self._board.post(each.name, shown)

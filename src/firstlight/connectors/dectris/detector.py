@@ -61,6 +61,7 @@ class Detector:
         self,
         *,
         shape: tuple[int, int] | None = None,
+        configured: Callable[[], None] | None = None,
         ready: Callable[[DectrisSource], None] | None = None,
         **changes: Any,
     ) -> DectrisSource:
@@ -68,6 +69,7 @@ class Detector:
 
         Args:
             shape: (scan_y, scan_x); sets the number of frames where a trigger mode is given.
+            configured: Called when the detector is configured, before it is armed.
             ready: Called when the detector is armed: start the scan here.
             changes: As `Acquisition` names them: trigger_mode, frame_time, …
 
@@ -78,6 +80,8 @@ class Detector:
         if shape is not None and "trigger_mode" in changes:
             changes = {"frames": shape[0] * shape[1], **changes}
         self.api.configure(Acquisition(**changes))
+        if configured is not None:
+            configured()
         number = self.api.arm()
         source = self._source(shape, series=number).over(connection)
         if ready is not None:

@@ -67,6 +67,7 @@ class Detector:
         *,
         shape: tuple[int, int] | None = None,
         settings: Mapping[str, Any] | None = None,
+        configured: Callable[[], None] | None = None,
         ready: Callable[[MerlinSource], None] | None = None,
         timeout: float = 10.0,
     ) -> MerlinSource:
@@ -75,6 +76,7 @@ class Detector:
         Args:
             shape: (scan_y, scan_x); sets the number of frames.
             settings: Names of Merlin's parameters to values, in the order in which to set them.
+            configured: Called when the parameters are set, before the acquisition is started.
             ready: Called when the acquisition is started: start the scan, or command SOFTTRIGGER, here.
             timeout: Seconds to wait for the data port.
 
@@ -89,6 +91,8 @@ class Detector:
             self.api.set(name, value)
         if shape is not None:
             self.api.set("NUMFRAMESTOACQUIRE", shape[0] * shape[1])
+        if configured is not None:
+            configured()
         self.api.command("STARTACQUISITION")
         source = self._source(shape).over(connection)
         if ready is not None:
