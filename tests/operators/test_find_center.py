@@ -24,6 +24,16 @@ def test_center_of_a_noisy_phantom(method, center, start, span):
     assert 0.2 < found["confidence"] <= 1
 
 
+@pytest.mark.parametrize("method", ["auto", "correlation", "phase_correlation", "vo"])
+@pytest.mark.parametrize(("column", "value"), [(21, 9.0), (70, 3.5), (60, 0.4)])
+def test_a_column_that_is_dead_in_the_projections_alone(method, column, value):
+    data, theta = noisy(50.3, np.arange(181.0))
+    data[:, :, column] = value
+    fold = FindCenter(method=method)
+    found = fold.result(fold_all(fold, scan_of(data), chunks_of(data, theta)))
+    assert abs(found["center"] - 50.3) < 0.5
+
+
 @pytest.mark.parametrize(("first", "last"), [(20, 76), (4, 72)])
 def test_a_sample_wider_than_the_detector(first, last):
     data, theta = noisy(50.3, np.arange(360) * 0.5, dose=1e5)

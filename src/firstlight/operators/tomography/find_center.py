@@ -10,6 +10,7 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.kernels.center import Center, center_by_correlation, center_by_sinogram
 from firstlight.kernels.center_metric import center_by_metric
+from firstlight.kernels.dead_columns import without_dead_columns
 
 from .kept_rows import KeptRows, Sinograms
 
@@ -59,7 +60,7 @@ class FindCenter(KeptRows):
         if half_turn is None:
             return Center(float("nan"), 0.0)
         angles, slots = half_turn
-        frames = state.rows[slots]
+        frames = without_dead_columns(state.rows[slots])
         try:
             if self.method not in ("auto", "correlation", "phase_correlation"):
                 return self._by_sinograms(frames, angles)
