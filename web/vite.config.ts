@@ -24,8 +24,8 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^ndarray$/, replacement: here("src/views/ndarray.ts") },
-      // imported by @h5web/lib for its side effect alone, which is to compile functions from strings
-      { find: /^ndarray-ops$/, replacement: here("src/views/nothing.ts") },
+      // compiles functions from strings; @h5web/app uses one of them
+      { find: /^ndarray-ops$/, replacement: here("src/views/ndarray-ops.ts") },
     ],
   },
   build: {

@@ -1,6 +1,7 @@
 import { type FormEvent, type ReactElement, useCallback, useState } from "react";
 import { ApiError, api, sayError } from "./api/client";
 import { usePolled } from "./api/hooks";
+import { DeskPage } from "./desk/DeskPage";
 import { HomePage, Brand } from "./pages/HomePage";
 import { RunPage } from "./pages/RunPage";
 import { useRoute } from "./pages/route";
@@ -15,6 +16,7 @@ export function App(): ReactElement {
   return (
     <ErrorBoundary what="This page">
       {route.page === "home" && <HomePage />}
+      {route.page === "offline" && <DeskPage />}
       {route.page === "run" && <RunPage key={route.id} id={route.id} />}
       {route.page === "unknown" && <div className="run-page"><header className="top"><Brand /></header><p className="empty">There is no page {route.path}.</p></div>}
     </ErrorBoundary>

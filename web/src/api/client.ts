@@ -1,5 +1,5 @@
 /** Calls of the REST interface. Every refusal becomes an ApiError that carries the service's own words. */
-import type { Health, Json, LogLine, Problem, RunDetail, RunSummary } from "./types";
+import type { Catalogue, Description, Folder, Health, Json, LogLine, Problem, Root, RunDetail, RunSummary, Trial } from "./types";
 
 const ROOT = "/api/v1";
 
@@ -40,18 +40,22 @@ export function readProblem(status: number, body: unknown): ApiError {
   return new ApiError(status, fallback, list);
 }
 
-async function call<T>(method: string, path: string, body?: Json): Promise<T> {
-  let response: Response;
+async function fetched(method: string, path: string, body?: Json, signal?: AbortSignal): Promise<Response> {
   try {
-    const init: RequestInit = { method, credentials: "same-origin" };
+    const init: RequestInit = { method, credentials: "same-origin", ...(signal && { signal }) };
     if (body !== undefined) {
       init.body = JSON.stringify(body);
       init.headers = { "Content-Type": "application/json" };
     }
-    response = await fetch(ROOT + path, init);
-  } catch {
+    return await fetch(ROOT + path, init);
+  } catch (error) {
+    if (signal?.aborted) throw error;
     throw new ApiError(0, { field: null, message: "The service does not answer.", next: "Is `firstlight serve` running?" });
   }
+}
+
+async function call<T>(method: string, path: string, body?: Json): Promise<T> {
+  const response = await fetched(method, path, body);
   const text = await response.text();
   let value: unknown = null;
   try {
@@ -61,6 +65,13 @@ async function call<T>(method: string, path: string, body?: Json): Promise<T> {
   }
   if (!response.ok) throw readProblem(response.status, value);
   return value as T;
+}
+
+/** A binary answer: an image with its header. */
+async function image(path: string, body: Json, signal?: AbortSignal): Promise<ArrayBuffer> {
+  const response = await fetched("POST", path, body, signal);
+  if (response.ok) return response.arrayBuffer();
+  throw readProblem(response.status, await response.json().catch(() => null));
 }
 
 const run = (id: string): string => `/runs/${encodeURIComponent(id)}`;
@@ -74,8 +85,17 @@ export const api = {
   log: (id: string, after: number) => call<{ lines: LogLine[]; next: number }>("GET", `${run(id)}/log?after=${after}`),
   set: (id: string, changes: Record<string, Record<string, Json>>) =>
     call<{ epoch: number; id: number }>("PATCH", `${run(id)}/parameters`, changes),
+  catalogue: () => call<Catalogue>("GET", "/catalogue"),
+  roots: () => call<Root[]>("GET", "/files/roots"),
+  folder: (path: string) => call<Folder>("GET", `/files/list?path=${encodeURIComponent(path)}`),
+  describe: (question: { path: string; source?: { [key: string]: Json }; values?: string | null }) => call<Description>("POST", "/files/describe", question as Json),
+  trial: (trial: Trial, signal?: AbortSignal) => image("/files/trial", trial as unknown as Json, signal),
+  resultSlice: (wanted: { path: string; axis?: number; at?: number | null; width: number; height: number }, signal?: AbortSignal) => image("/files/result", wanted as Json, signal),
   session: (token: string) => call<unknown>("POST", "/session", { token }),
 };
+
+/** Where the viewer of HDF5 files asks. */
+export const h5groveAddress = (): string => `${window.location.origin}${ROOT}/files/h5grove`;
 
 export const reportAddress = (id: string): string => `${ROOT}${run(id)}/report`;
 

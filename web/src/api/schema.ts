@@ -205,10 +205,216 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/files/roots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Folders that this service may use */
+        get: operations["get_roots_api_v1_files_roots_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a folder holds */
+        get: operations["get_folder_api_v1_files_list_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/describe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A scan, and a job for it */
+        post: operations["post_describe_api_v1_files_describe_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/trial": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** One slice of a job, as an image */
+        post: operations["post_trial_api_v1_files_trial_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** One slice of a result, as an image */
+        post: operations["post_result_api_v1_files_result_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/h5grove/meta": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a path in an HDF5 file is */
+        get: operations["get_meta_api_v1_files_h5grove_meta_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/h5grove/attr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Attributes of a path in an HDF5 file */
+        get: operations["get_attr_api_v1_files_h5grove_attr_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/h5grove/data": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Values of a dataset */
+        get: operations["get_data_api_v1_files_h5grove_data_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/h5grove/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Statistics of a dataset */
+        get: operations["get_stats_api_v1_files_h5grove_stats_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/h5grove/paths": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All paths in an HDF5 file */
+        get: operations["get_paths_api_v1_files_h5grove_paths_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Axis
+         * @description A coordinate along an axis.
+         */
+        Axis: {
+            /**
+             * Name
+             * @description Its name.
+             * @example angle
+             */
+            name: string;
+            /**
+             * Count
+             * @description How many values.
+             * @example 1500
+             */
+            count: number;
+            /**
+             * First
+             * @description The first value.
+             * @example 0
+             */
+            first: number;
+            /**
+             * Last
+             * @description The last value.
+             * @example 179.88
+             */
+            last: number;
+            /**
+             * Unit
+             * @description Its unit.
+             * @example deg
+             */
+            unit?: string | null;
+        };
         /**
          * Catalogue
          * @description Everything that a job may name.
@@ -234,6 +440,160 @@ export interface components {
              * @description Where results are shown, beside the web page.
              */
             views: components["schemas"]["Plugin"][];
+        };
+        /**
+         * Description
+         * @description What is known about a recorded scan, and how to reconstruct it.
+         */
+        Description: {
+            /**
+             * Path
+             * @description The file.
+             * @example /data/visit_412/scan_0412.h5
+             */
+            path: string;
+            /**
+             * Source
+             * @description The source that recognises it.
+             * @example dxfile
+             */
+            source: string;
+            /**
+             * Name
+             * @description Name of the scan.
+             * @example scan_0412
+             */
+            name: string;
+            /**
+             * Streams
+             * @description What it holds.
+             */
+            streams: components["schemas"]["ScanStream"][];
+            /**
+             * Coords
+             * @description Coordinates, such as angles.
+             */
+            coords: components["schemas"]["Axis"][];
+            /**
+             * Calibration
+             * @description Pixel size, energy, distance.
+             */
+            calibration: components["schemas"]["Measure"][];
+            /**
+             * Assumptions
+             * @description What the file does not say and had to be assumed.
+             * @example [
+             *       "the projections cover 180° in even steps"
+             *     ]
+             */
+            assumptions: string[];
+            /**
+             * Steps
+             * @description The suggested steps, in short.
+             * @example [
+             *       "flat_field",
+             *       "minus_log",
+             *       "find_center",
+             *       "fbp"
+             *     ]
+             */
+            steps: string[];
+            /**
+             * Job
+             * @description The suggested job.
+             * @example {
+             *       "source": {
+             *         "use": "dxfile"
+             *       },
+             *       "steps": [
+             *         {
+             *           "use": "fbp"
+             *         }
+             *       ]
+             *     }
+             */
+            job: {
+                [key: string]: unknown;
+            };
+            /**
+             * Problem
+             * @description Why no job could be suggested.
+             * @example null
+             */
+            problem?: string | null;
+        };
+        /**
+         * Entry
+         * @description A folder, or a file, in a folder.
+         */
+        Entry: {
+            /**
+             * Name
+             * @description Its name.
+             * @example scan_0412.h5
+             */
+            name: string;
+            /**
+             * Path
+             * @description Its path.
+             * @example /data/visit_412/scan_0412.h5
+             */
+            path: string;
+            /**
+             * Kind
+             * @description Which of the two.
+             * @example file
+             * @enum {string}
+             */
+            kind: "folder" | "file";
+            /**
+             * Bytes
+             * @description Its size, if it is a file.
+             * @example 1073741824
+             */
+            bytes?: number | null;
+            /**
+             * Modified
+             * @description Unix time in second.
+             * @example 1784023502.1
+             */
+            modified: number;
+            /**
+             * Structure
+             * @description True for HDF5 files, whose structure can be shown.
+             * @default false
+             */
+            structure: boolean;
+        };
+        /**
+         * Folder
+         * @description What a folder holds.
+         */
+        Folder: {
+            /**
+             * Path
+             * @description Its path, with all links followed.
+             * @example /data/visit_412
+             */
+            path: string;
+            /**
+             * Parent
+             * @description The folder above, if that is also below a root.
+             * @example null
+             */
+            parent?: string | null;
+            /**
+             * Entries
+             * @description Folders, then files.
+             */
+            entries: components["schemas"]["Entry"][];
+            /**
+             * Left Out
+             * @description Entries beyond those that are listed.
+             * @default 0
+             * @example 0
+             */
+            left_out: number;
         };
         /**
          * FrameCounts
@@ -415,6 +775,36 @@ export interface components {
              * @example 3.2
              */
             max_last_minute: number;
+            /**
+             * Own Max Last Minute
+             * @description The same, without what the system did not let this process work: the part that may be the service's own fault.
+             * @example 1.4
+             */
+            own_max_last_minute: number;
+        };
+        /**
+         * Measure
+         * @description A number of the scan's calibration.
+         */
+        Measure: {
+            /**
+             * Name
+             * @description What it is.
+             * @example pixel_size
+             */
+            name: string;
+            /**
+             * Value
+             * @description The number.
+             * @example 0.65
+             */
+            value: number;
+            /**
+             * Unit
+             * @description Its unit.
+             * @example um
+             */
+            unit: string;
         };
         /**
          * NewRun
@@ -626,6 +1016,39 @@ export interface components {
             next: string;
         };
         /**
+         * Question
+         * @description Which file to look at, and what the user knows about it.
+         */
+        Question: {
+            /**
+             * Path
+             * @description The file, or a folder of images.
+             * @example /data/visit_412/scan_0412.h5
+             */
+            path: string;
+            /**
+             * Source
+             * @description Parameters of the source that the user gives.
+             * @example {
+             *       "angles": "0:180"
+             *     }
+             */
+            source?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Values
+             * @description What the numbers are; null: found from the scan.
+             */
+            values?: ("counts" | "transmission" | "attenuation") | null;
+            /**
+             * Out
+             * @description Where the result goes; null: beside the scan.
+             * @example /data/visit_412/scan_0412_rec.nxs
+             */
+            out?: string | null;
+        };
+        /**
          * Queue
          * @description Frames that wait in buffers.
          */
@@ -684,6 +1107,63 @@ export interface components {
             problems?: string[];
         };
         /**
+         * ResultSlice
+         * @description One slice of a result file.
+         */
+        ResultSlice: {
+            /**
+             * Path
+             * @description The file, or a folder of TIFF files.
+             * @example /data/visit_412/scan_0412_rec.nxs
+             */
+            path: string;
+            /**
+             * Axis
+             * @description Which axis the slice lies across.
+             * @default 0
+             * @example 0
+             */
+            axis: number;
+            /**
+             * At
+             * @description Position along it; null: the middle.
+             * @example 1024
+             */
+            at?: number | null;
+            /**
+             * Width
+             * @description Screen pixels across.
+             * @default 1024
+             * @example 1024
+             */
+            width: number;
+            /**
+             * Height
+             * @description Screen pixels down.
+             * @default 1024
+             * @example 1024
+             */
+            height: number;
+        };
+        /**
+         * Root
+         * @description A folder that the service's owner named.
+         */
+        Root: {
+            /**
+             * Name
+             * @description Its short name.
+             * @example visit_412
+             */
+            name: string;
+            /**
+             * Path
+             * @description Its path on the service's machine.
+             * @example /data/visit_412
+             */
+            path: string;
+        };
+        /**
          * RunDetail
          * @description Everything about one run.
          */
@@ -729,6 +1209,18 @@ export interface components {
             error: string | null;
             /** @description Frames. */
             counts: components["schemas"]["FrameCounts"];
+            /**
+             * Stages
+             * @description The parts of the run.
+             */
+            stages?: components["schemas"]["Stage"][];
+            /**
+             * Bound
+             * @description What takes longest now.
+             * @default null
+             * @example computing fbp
+             */
+            bound: string | null;
             /** @description How fast. */
             rates: components["schemas"]["Rates"];
             /**
@@ -977,6 +1469,50 @@ export interface components {
             };
         };
         /**
+         * ScanStream
+         * @description One stream of a scan: the projections, the dark or the flat frames.
+         */
+        ScanStream: {
+            /**
+             * Name
+             * @description Its name in a job.
+             * @example data
+             */
+            name: string;
+            /**
+             * Axes
+             * @description Labels of its dimensions.
+             * @example [
+             *       "angle",
+             *       "row",
+             *       "col"
+             *     ]
+             */
+            axes: string[];
+            /**
+             * Sizes
+             * @description Length of each.
+             * @example [
+             *       1500,
+             *       2048,
+             *       2048
+             *     ]
+             */
+            sizes: (number | null)[];
+            /**
+             * Dtype
+             * @description Type of the values.
+             * @example uint16
+             */
+            dtype: string;
+            /**
+             * Unit
+             * @description Unit of the values.
+             * @example count
+             */
+            unit?: string | null;
+        };
+        /**
          * Session
          * @description A token to be kept in a cookie.
          */
@@ -1000,6 +1536,101 @@ export interface components {
              * @example true
              */
             ok: boolean;
+        };
+        /**
+         * Stage
+         * @description How far one part of a run is, while it goes on.
+         */
+        Stage: {
+            /**
+             * Name
+             * @description The step, sink or view that takes the frames.
+             * @example fbp
+             */
+            name: string;
+            /**
+             * Done
+             * @description Frames that are through.
+             * @example 812
+             */
+            done: number;
+            /**
+             * Expected
+             * @description Frames that should come.
+             * @example 2048
+             */
+            expected: number;
+            /**
+             * Rate
+             * @description Frames a second.
+             * @default null
+             * @example 48.7
+             */
+            rate: number | null;
+            /**
+             * Left
+             * @description Seconds left.
+             * @default null
+             * @example 25
+             */
+            left: number | null;
+        };
+        /**
+         * Trial
+         * @description One slice of a job, to be looked at before all of it is run.
+         */
+        Trial: {
+            /**
+             * Job
+             * @description The job as in a job file; what it writes is left out.
+             * @example {
+             *       "source": {
+             *         "use": "dxfile"
+             *       },
+             *       "steps": [
+             *         {
+             *           "use": "fbp"
+             *         }
+             *       ]
+             *     }
+             */
+            job: {
+                [key: string]: unknown;
+            };
+            /**
+             * Row
+             * @description The detector row; null: the middle one.
+             * @example 1024
+             */
+            row?: number | null;
+            /**
+             * Of
+             * @description The step to be shown; null: what the job writes first, or its last step.
+             * @example fbp
+             */
+            of?: string | null;
+            /**
+             * Index
+             * @description Position along the axes before the last two, as of a sweep.
+             * @example [
+             *       3
+             *     ]
+             */
+            index?: number[];
+            /**
+             * Width
+             * @description Screen pixels across.
+             * @default 1024
+             * @example 1024
+             */
+            width: number;
+            /**
+             * Height
+             * @description Screen pixels down.
+             * @default 1024
+             * @example 1024
+             */
+            height: number;
         };
         /** ValidationError */
         ValidationError: {
@@ -1759,6 +2390,409 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_roots_api_v1_files_roots_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Root"][];
+                };
+            };
+        };
+    };
+    get_folder_api_v1_files_list_get: {
+        parameters: {
+            query: {
+                /** @description Path of the file. */
+                path: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Folder"];
+                };
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_describe_api_v1_files_describe_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Question"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Description"];
+                };
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_trial_api_v1_files_trial_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Trial"];
+            };
+        };
+        responses: {
+            /** @description A message as that of a view: see ViewHeader. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_result_api_v1_files_result_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResultSlice"];
+            };
+        };
+        responses: {
+            /** @description A message as that of a view: see ViewHeader. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_meta_api_v1_files_h5grove_meta_get: {
+        parameters: {
+            query: {
+                /** @description Path of the file. */
+                file: string;
+                /** @description Path inside the file. */
+                path?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_attr_api_v1_files_h5grove_attr_get: {
+        parameters: {
+            query: {
+                /** @description Path of the file. */
+                file: string;
+                /** @description Path inside the file. */
+                path?: string;
+                /** @description Which; all if none is named. */
+                attr_keys?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_data_api_v1_files_h5grove_data_get: {
+        parameters: {
+            query: {
+                /** @description Path of the file. */
+                file: string;
+                /** @description Path inside the file. */
+                path?: string;
+                /** @description The part, as in NumPy. */
+                selection?: string | null;
+                /** @description One line of values. */
+                flatten?: boolean;
+                /** @description origin, or safe for JavaScript. */
+                dtype?: string;
+                /** @description json, bin, csv, npy or tiff. */
+                format?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_stats_api_v1_files_h5grove_stats_get: {
+        parameters: {
+            query: {
+                /** @description Path of the file. */
+                file: string;
+                /** @description Path inside the file. */
+                path?: string;
+                selection?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_paths_api_v1_files_h5grove_paths_get: {
+        parameters: {
+            query: {
+                /** @description Path of the file. */
+                file: string;
+                /** @description Path inside the file. */
+                path?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such file below the roots. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Something in the request is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };

@@ -87,3 +87,29 @@ export type FrameHeader = Omit<Required<Told["ViewHeader"]>, "dtype" | "region" 
 };
 
 export const ENDED: ReadonlySet<RunState> = new Set(["done", "failed", "stopped", "crashed"]);
+
+export type Job = { [key: string]: Json };
+
+export type Plugin = Omit<Required<Told["Plugin"]>, "schema"> & { schema: Schema };
+export type Catalogue = Record<"operators" | "sources" | "sinks" | "views", Plugin[]>;
+
+export type Root = Told["Root"];
+export type Entry = Required<Told["Entry"]>;
+export type Folder = Omit<Required<Told["Folder"]>, "entries"> & { entries: Entry[] };
+export type Description = Omit<Required<Told["Description"]>, "job"> & { job: Job };
+export type Trial = Omit<Required<Told["Trial"]>, "job"> & { job: Job };
+
+/** What the header of one slice says beside that of a view. */
+export interface TrialHeader {
+  values: Record<string, Json>;
+  row: number;
+  rows: number;
+  /** Rows on each side that were read for it. */
+  margin: number;
+  seconds: number;
+  stack: { axis: string; size: number; values: Json[] | null }[];
+}
+
+export interface ResultHeader {
+  whole: { axes: string[]; shape: number[]; axis: number | null; at: number | null };
+}

@@ -28,7 +28,7 @@ function ChoiceField({ field, value, disabled, ids, onSet }: InputProps): ReactE
 }
 
 function BooleanField({ value, disabled, ids, onSet }: InputProps): ReactElement {
-  return <input type="checkbox" className="check" {...ids} checked={value === true} disabled={disabled} onChange={(e) => onSet(e.target.checked)} />;
+  return <input type="checkbox" className="check" role="switch" {...ids} checked={value === true} disabled={disabled} onChange={(e) => onSet(e.target.checked)} />;
 }
 
 const INPUTS = { number: NumberField, integer: NumberField, boolean: BooleanField, choice: ChoiceField, text: TextField, json: TextField };
@@ -41,7 +41,8 @@ interface Props {
   heldFrom: string | null;
   heldValue: Json;
   disabled: boolean;
-  set: (value: Json) => Promise<{ id: number }>;
+  /** Answers from which frame on the value holds, if there are frames. */
+  set: (value: Json) => Promise<{ id: number } | null>;
 }
 
 /** One parameter: its input, its unit, what it means, and beside it what the service said about the last change. */
@@ -53,7 +54,7 @@ export function StepField({ step, field, value, heldFrom, heldValue, disabled, s
     setMistake(null);
     try {
       const from = await set(next);
-      setNote(`holds from frame ${from.id}`);
+      setNote(from && `holds from frame ${from.id}`);
     } catch (error) {
       setNote(null);
       setMistake(error instanceof ApiError ? sayError(error) : String(error));

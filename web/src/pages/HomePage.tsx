@@ -3,10 +3,10 @@ import { api, sayError } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { Health, RunDetail, RunSummary } from "../api/types";
 import { ENDED } from "../api/types";
-import { Banner, Chip } from "../ui";
+import { Banner, Chip, Icon } from "../ui";
 import { formatCount, formatDay, formatDuration } from "../units/format";
 import { StartPanel } from "./StartPanel";
-import { follow, runPath } from "./route";
+import { OFFLINE, follow, runPath } from "./route";
 import { errorText, wordsOf } from "./states";
 
 const DETAILED = 25;
@@ -40,6 +40,7 @@ export function HomePage(): ReactElement {
     <div className="home">
       <header className="top">
         <Brand />
+        <a className="button" href={OFFLINE} onClick={follow(OFFLINE)} data-testid="to-offline"><Icon name="file" />Reconstruct a recorded scan</a>
         <span className="spacer" />
         {health && !error && <HealthLine health={health} />}
       </header>

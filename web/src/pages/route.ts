@@ -1,11 +1,12 @@
-/** Two kinds of pages: the list of runs at /, and a run at /runs/ID. */
+/** The pages: the list of runs at /, a run at /runs/ID, recorded scans at /offline. */
 import { type MouseEvent, useEffect, useState } from "react";
 
-export type Route = { page: "home" } | { page: "run"; id: string } | { page: "unknown"; path: string };
+export type Route = { page: "home" } | { page: "offline" } | { page: "run"; id: string } | { page: "unknown"; path: string };
 
 export function readRoute(path: string): Route {
   const parts = path.split("/").filter(Boolean);
   if (parts.length === 0) return { page: "home" };
+  if (parts.length === 1 && parts[0] === "offline") return { page: "offline" };
   if (parts.length === 2 && parts[0] === "runs") return { page: "run", id: safeDecode(parts[1] ?? "") };
   return { page: "unknown", path };
 }
@@ -18,6 +19,7 @@ function safeDecode(text: string): string {
   }
 }
 
+export const OFFLINE = "/offline";
 export const runPath = (id: string): string => `/runs/${encodeURIComponent(id)}`;
 
 export function go(path: string): void {

@@ -5,13 +5,13 @@ import { formatValue } from "../units/format";
 import { COLOR_MAPS, type ColorMapName, cssGradient } from "./colormaps";
 import type { Display, Levels } from "./display";
 import { useCalmFrame, useDisplay } from "./hooks";
-import type { ViewStream } from "./stream";
+import type { FrameSource } from "./stream";
 
 const LevelHistogram = lazy(() => import("./h5web"));
 
 interface Props {
   name: string;
-  stream: ViewStream | null;
+  stream: FrameSource | null;
   display: Display;
   linked: boolean;
   /** Null where the view has no brothers to be linked with. */

@@ -4,13 +4,13 @@ import { colorTable } from "./colormaps";
 import type { Display } from "./display";
 import { type ViewportControl, useDisplay } from "./hooks";
 import { Painter } from "./painter";
-import type { ViewStream } from "./stream";
+import type { FrameSource } from "./stream";
 import { type Size, toImage, wanted } from "./viewport";
 
 interface Props {
   name: string;
   label: string;
-  stream: ViewStream | null;
+  stream: FrameSource | null;
   display: Display;
   full: number[];
   /** Position along the axes before the last two. */

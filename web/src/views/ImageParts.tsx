@@ -8,7 +8,7 @@ import { cssGradient } from "./colormaps";
 import type { Display } from "./display";
 import { useCalmFrame, useDisplay, useStreamState } from "./hooks";
 import { valueAt } from "./painter";
-import type { ViewStream } from "./stream";
+import type { FrameSource } from "./stream";
 import type { Viewport } from "./viewport";
 
 /** Drawn from the same table as the image (the bar of @h5web/lib knows d3's ramps only, not our linear gray). */
@@ -42,7 +42,7 @@ export function ScaleBar({ view, width, info }: { view: Viewport; width: number;
 }
 
 interface ReadoutProps {
-  stream: ViewStream | null;
+  stream: FrameSource | null;
   at: { row: number; column: number } | null;
 }
 
@@ -82,14 +82,14 @@ export function Quality({ header, exact }: { header: FrameHeader; exact: boolean
 }
 
 /** Age of the newest frame in an image, in seconds: what the service says, and the time since it came. */
-export function ageOf(stream: Pick<ViewStream, "frame" | "drawnAt">, now: number): number | null {
+export function ageOf(stream: Pick<FrameSource, "frame" | "drawnAt">, now: number): number | null {
   if (!stream.frame) return null;
   const { sent, received } = stream.frame.header;
   const inService = Number.isFinite(sent - received) ? Math.max(0, sent - received) : 0;
   return inService + (now - stream.drawnAt) / 1000;
 }
 
-export function StreamNote({ stream, state }: { stream: ViewStream | null; state: RunState }): ReactElement | null {
+export function StreamNote({ stream, state }: { stream: FrameSource | null; state: RunState }): ReactElement | null {
   const { link, problem } = useStreamState(stream);
   const frame = useCalmFrame(stream, 200);
   const [, tick] = useState(0);

@@ -2,7 +2,7 @@
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type { Frame } from "../api/message";
 import type { Display, DisplayState } from "./display";
-import { ViewStream, type StreamState } from "./stream";
+import { type FrameSource, ViewStream, type StreamState } from "./stream";
 import { type Size, type Viewport, fit, isWhole, panBy, zoomAt } from "./viewport";
 
 export function useStream(run: string, view: string): ViewStream | null {
@@ -18,13 +18,13 @@ export function useStream(run: string, view: string): ViewStream | null {
 const IDLE: StreamState = { link: "connecting", problem: null };
 const nothing = (): (() => void) => () => undefined;
 
-export function useStreamState(stream: ViewStream | null): StreamState {
+export function useStreamState(stream: FrameSource | null): StreamState {
   const subscribe = useCallback((watch: () => void) => stream?.onState(watch) ?? nothing(), [stream]);
   return useSyncExternalStore(subscribe, () => stream?.state ?? IDLE);
 }
 
 /** The newest frame, but no more often than every `pause` ms: for text beside an image, not for the image. */
-export function useCalmFrame(stream: ViewStream | null, pause: number): Frame | null {
+export function useCalmFrame(stream: FrameSource | null, pause: number): Frame | null {
   const [frame, setFrame] = useState<Frame | null>(stream?.frame ?? null);
   useEffect(() => {
     if (!stream) return;

@@ -13,11 +13,21 @@ export interface StreamState {
   problem: string | null;
 }
 
+/** What an image on the screen is drawn from: frames of a run as they come, or one that lies still. */
+export interface FrameSource {
+  readonly frame: Frame | null;
+  readonly drawnAt: number;
+  readonly state: StreamState;
+  onFrame: (draw: (frame: Frame) => void) => () => void;
+  onState: (watch: () => void) => () => void;
+  want: (ask: Wanted) => void;
+}
+
 /**
  * Receives, decodes at most one image per screen refresh, and acknowledges it once it is drawn. The service never has
  * more than one unacknowledged image on its way, so a slow screen slows nothing but itself.
  */
-export class ViewStream {
+export class ViewStream implements FrameSource {
   frame: Frame | null = null;
   /** Local time in ms at which `frame` was drawn. */
   drawnAt = 0;

@@ -1,0 +1,66 @@
+import { type KeyboardEvent, type ReactElement, useMemo } from "react";
+import type { Job } from "../api/types";
+import { Slider } from "../ui";
+import { formatDuration } from "../units/format";
+import { StillImage } from "../views/StillImage";
+import type { Display } from "../views/display";
+import { centerOf, setCenter, stepsOf, nameOf } from "./edit";
+import { type Slice, resultOf } from "./useDesk";
+
+interface Props {
+  job: Job;
+  onJob: (job: Job) => void;
+  slice: Slice;
+  shown: string | null;
+  row: number | null;
+  onRow: (row: number) => void;
+  /** Columns of the detector. */
+  columns: number;
+  /** Centre that was found before the user took it over. */
+  found: number | null;
+  display: Display;
+}
+
+const NUDGE = 0.25;
+
+/** One slice, made again whenever something is set; rows and the centre by sliders, the centre also by arrow keys. */
+export function SlicePanel({ job, onJob, slice, shown, row, onRow, columns, found, display }: Props): ReactElement {
+  const { told, busy, mistake } = slice;
+  const given = centerOf(job);
+  const center = given?.center ?? (told && given ? resultOf(told.values, given.from) : null) ?? found;
+  const name = shown ?? nameOf(stepsOf(job).at(-1) ?? { use: "" });
+  const nudge = (event: KeyboardEvent): void => {
+    const by = { ArrowLeft: -NUDGE, ArrowDown: -NUDGE, ArrowRight: NUDGE, ArrowUp: NUDGE }[event.key];
+    if (by === undefined || center === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    onJob(setCenter(job, Number((Math.round(center / NUDGE) * NUDGE + by).toFixed(3))));
+  };
+  const rows = told?.rows ?? 1;
+  const busyText = busy ? "Reconstructing…" : told ? `made in ${told.seconds < 1 ? `${(told.seconds * 1000).toFixed(0)} ms` : formatDuration(told.seconds)}` : "";
+  const aside = useMemo(() => <span className={`tag ${busy ? "busy" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, busyText]);
+  return (
+    <div className="slice">
+      <StillImage name="slice" title={<>{name}<span className="number">{told ? `row ${told.row}` : ""}{told && told.margin > 0 && <em> ± {told.margin} rows read</em>}</span></>} still={slice.still} display={display} aside={aside}>
+        {mistake && <div className="stream-note bad slice-mistake" role="alert" data-testid="slice-mistake">{mistake.message}{mistake.problems.map((p) => <p key={p}>{p}</p>)}</div>}
+        {!told && !mistake && <div className="stream-note middle" role="status">The first slice takes a few seconds…</div>}
+      </StillImage>
+      <footer className="slice-controls number">
+        {rows > 1 && (
+          <label>Row <strong>{told?.row}</strong>
+            <Slider label="Detector row" value={row ?? told?.row ?? 0} min={0} max={rows - 1} onChange={onRow} testid="row" />
+          </label>
+        )}
+        {given && center !== null && (
+          <label onKeyDown={nudge}>Centre <strong data-testid="center-value">{center.toFixed(2)}</strong> px {given.center === null && <em>found by {given.from}</em>}
+            <Slider label="Centre of rotation, in pixels; arrow keys move it by a quarter" value={center} min={Math.max(0, center - span(columns))} max={Math.min(columns - 1, center + span(columns))} step={NUDGE}
+              color="var(--axis-x)" text={`${center.toFixed(2)} pixels`} onChange={(value) => onJob(setCenter(job, value))} testid="center" />
+            {given.center !== null && found !== null && <button type="button" className="link" onClick={() => onJob(setCenter(job, found))}>back to {found.toFixed(2)}, as found</button>}
+          </label>
+        )}
+      </footer>
+    </div>
+  );
+}
+
+/** How far the slider reaches on each side: fine steps where the eye needs them. */
+const span = (columns: number): number => Math.max(5, Math.round(columns / 40));

@@ -1,0 +1,87 @@
+import { type ReactElement, useMemo, useState } from "react";
+import { StepField } from "../forms/StepField";
+import { readFields } from "../forms/schema";
+import type { Job, Json, Plugin } from "../api/types";
+import { Button, IconButton, Panel } from "../ui";
+import { type StepValues, insertAfter, lastCorrection, move, nameOf, remove, setValue, sourceOfValue, stepsOf } from "./edit";
+import { resultOf } from "./useDesk";
+
+interface Props {
+  job: Job;
+  onJob: (job: Job) => void;
+  operators: Map<string, Plugin>;
+  /** What steps found in the slice that is shown. */
+  values: Record<string, Json>;
+  shown: string | null;
+  onShow: (step: string) => void;
+}
+
+/** The steps of the job as forms made from their schemas: change, move, remove, add, or look at what one gives. */
+export function StepList(props: Props): ReactElement {
+  const steps = stepsOf(props.job);
+  const [open, setOpen] = useState<string | null>(null);
+  return (
+    <Panel title="Steps" testid="steps">
+      <ol className="steps">
+        {steps.map((step, i) => (
+          <StepCard key={nameOf(step)} {...props} step={step} first={i === 0} last={i === steps.length - 1} open={open === nameOf(step)} onOpen={(on) => setOpen(on ? nameOf(step) : null)} />
+        ))}
+      </ol>
+      <AddStep {...props} after={open ?? lastCorrection(props.job)} />
+    </Panel>
+  );
+}
+
+interface CardProps extends Props { step: StepValues; first: boolean; last: boolean; open: boolean; onOpen: (on: boolean) => void }
+
+function StepCard({ job, onJob, operators, values, shown, onShow, step, first, last, open, onOpen }: CardProps): ReactElement {
+  const name = nameOf(step);
+  const plugin = operators.get(step.use);
+  const fields = useMemo(() => (plugin ? readFields(plugin.schema) : []), [plugin]);
+  return (
+    <li className={`step-card ${shown === name ? "shown" : ""}`} data-testid={`step-${name}`}>
+      <header>
+        <button type="button" className="step-name" aria-expanded={open} onClick={() => onOpen(!open)} title={plugin?.summary} data-testid={`open-${name}`}>
+          {name}{step.use !== name && <span className="unit">{step.use}</span>}
+        </button>
+        <IconButton icon="eye" label={`Show what ${name} gives`} pressed={shown === name} onClick={() => onShow(name)} data-testid={`show-${name}`} />
+        <IconButton icon="up" label={`Move ${name} up`} disabled={first} onClick={() => onJob(move(job, name, -1))} />
+        <IconButton icon="down" label={`Move ${name} down`} disabled={last} onClick={() => onJob(move(job, name, 1))} />
+        <IconButton icon="close" label={`Remove ${name}`} onClick={() => onJob(remove(job, name))} data-testid={`remove-${name}`} />
+      </header>
+      {open && (
+        <div className="step-fields">
+          {plugin && <p className="help">{plugin.summary}</p>}
+          {fields.map((field) => {
+            const given = step[field.name];
+            const from = sourceOfValue(given ?? null);
+            return (
+              <StepField key={field.name} step={name} field={field} value={given === undefined ? field.fallback : given} heldFrom={from} heldValue={resultOf(values, from)} disabled={false}
+                set={async (value) => { onJob(setValue(job, name, field.name, value)); return null; }} />
+            );
+          })}
+          {fields.length === 0 && <p className="quiet">{plugin ? "It has nothing to set." : "Loading…"}</p>}
+        </div>
+      )}
+    </li>
+  );
+}
+
+function AddStep({ job, onJob, operators, after }: Props & { after: string | null }): ReactElement {
+  const [chosen, setChosen] = useState("");
+  const names = useMemo(() => [...operators.values()].filter((o) => !o.missing && o.name !== "call").map((o) => o.name).sort(), [operators]);
+  const add = (): void => {
+    if (!operators.has(chosen)) return;
+    onJob(insertAfter(job, after, { use: chosen }));
+    setChosen("");
+  };
+  return (
+    <div className="add-step">
+      <select className="select" aria-label={`Step to add after ${after ?? "the source"}`} value={chosen} onChange={(e) => setChosen(e.target.value)} data-testid="add-which">
+        <option value="">Add a step after {after ?? "the source"}…</option>
+        {names.map((name) => <option key={name} value={name} title={operators.get(name)?.summary}>{name}</option>)}
+      </select>
+      <Button className="small" icon="plus" disabled={chosen === ""} onClick={add} data-testid="add-step">Add</Button>
+    </div>
+  );
+}

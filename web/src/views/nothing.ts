@@ -1,2 +1,0 @@
-/** Stands for `ndarray-ops`, which @h5web/lib imports and does not use (see vite.config.ts). */
-export {};
