@@ -221,7 +221,7 @@ def test_what_is_refused(desk, roots, tmp_path):
         assert desk.get("/files/list", params={"path": path}).status_code == 404
         assert desk.post("/files/describe", json={"path": path}).status_code == 404
         assert desk.post("/files/result", json={"path": path}).status_code == 404
-        assert desk.get(f"/files/h5grove/meta/?file={quote(path)}&path=/").status_code == 404
+        assert desk.get(f"/files/h5grove/meta?file={quote(path)}&path=/").status_code == 404
     good = {"use": "dxfile", "path": str(roots / "scan.h5")}
     for job, word in (
         ({"source": {"use": "dxfile", "path": outside}, "steps": [{"use": "fbp"}]}, "outside the folders"),
@@ -237,7 +237,7 @@ def test_what_is_refused(desk, roots, tmp_path):
     for name in ("empty.h5", "text.h5"):
         assert desk.post("/files/describe", json={"path": str(roots / name)}).status_code == 422
         assert desk.post("/files/result", json={"path": str(roots / name)}).status_code == 422
-        assert desk.get(f"/files/h5grove/meta/?file={quote(str(roots / name))}").status_code == 422
+        assert desk.get(f"/files/h5grove/meta?file={quote(str(roots / name))}").status_code == 422
 
 
 @pytest.mark.parametrize("behaviour", ["pass", "import time; time.sleep(60)"], ids=["dies", "hangs"])

@@ -81,11 +81,11 @@ def _structure_routes(desk: Desk) -> APIRouter:
         headers, body = desk.reader.ask("structure", {"what": what, "file": file, "path": path, **more})
         return Response(body, headers=headers)
 
-    @router.get("/meta/", response_class=Response, responses=_REFUSED, summary="What a path in an HDF5 file is")
+    @router.get("/meta", response_class=Response, responses=_REFUSED, summary="What a path in an HDF5 file is")
     def get_meta(file: FilePath, path: InFile = "/") -> Response:
         return tell("meta", file, path)
 
-    @router.get("/attr/", response_class=Response, responses=_REFUSED, summary="Attributes of a path in an HDF5 file")
+    @router.get("/attr", response_class=Response, responses=_REFUSED, summary="Attributes of a path in an HDF5 file")
     def get_attr(
         file: FilePath,
         path: InFile = "/",
@@ -93,7 +93,7 @@ def _structure_routes(desk: Desk) -> APIRouter:
     ) -> Response:
         return tell("attr", file, path, attr_keys=attr_keys)
 
-    @router.get("/data/", response_class=Response, responses=_REFUSED, summary="Values of a dataset")
+    @router.get("/data", response_class=Response, responses=_REFUSED, summary="Values of a dataset")
     def get_data(
         file: FilePath,
         path: InFile = "/",
@@ -104,11 +104,11 @@ def _structure_routes(desk: Desk) -> APIRouter:
     ) -> Response:
         return tell("data", file, path, selection=selection, flatten=flatten, dtype=dtype, format=format)
 
-    @router.get("/stats/", response_class=Response, responses=_REFUSED, summary="Statistics of a dataset")
+    @router.get("/stats", response_class=Response, responses=_REFUSED, summary="Statistics of a dataset")
     def get_stats(file: FilePath, path: InFile = "/", selection: str | None = None) -> Response:
         return tell("stats", file, path, selection=selection)
 
-    @router.get("/paths/", response_class=Response, responses=_REFUSED, summary="All paths in an HDF5 file")
+    @router.get("/paths", response_class=Response, responses=_REFUSED, summary="All paths in an HDF5 file")
     def get_paths(file: FilePath, path: InFile = "/") -> Response:
         return tell("paths", file, path)
 

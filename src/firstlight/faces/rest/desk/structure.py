@@ -60,7 +60,7 @@ def _answer(file: h5py.File, path: str, question: dict[str, Any], roots: Sequenc
     content, what = create_content(file, path), question["what"]
     if what == "meta":
         if isinstance(content, GroupContent):
-            children = [_child(file, posixpath.join(path, name), roots) for name in cast("h5py.Group", file[path])]
+            children = [_child(file, posixpath.join(path, name), roots) for name in cast("Any", file[path])]
             return {**content.metadata(0), "children": children}
         return content.metadata()
     if what == "paths":
