@@ -94,10 +94,12 @@ def _plane_waves(plan: FourierFBP, sinograms: NDArray[np.float32], centers: NDAr
     pixel = np.arange(plan.size) - (plan.size - 1) / 2
     result = np.zeros((len(sinograms), plan.size, plan.size))
     for index, (angle, weight) in enumerate(zip(np.deg2rad(plan.angles), plan.weights, strict=True)):
-        distance = pixel[None, :] * np.cos(angle) - pixel[:, None] * np.sin(angle)
+        turn = 2j * np.pi * k / length
+        across = np.exp(turn * pixel[:, None] * np.cos(angle))
+        down = np.exp(-turn * pixel[:, None] * np.sin(angle))
         for slice_index, center in enumerate(centers):
-            wave = np.exp(2j * np.pi * k * (distance[..., None] + center + first) / length)
-            result[slice_index] += weight / length * (wave @ spectrum[slice_index, index]).real
+            wave = spectrum[slice_index, index] * np.exp(turn * (center + first))
+            result[slice_index] += weight / length * ((down * wave) @ across.T).real
     return result
 
 

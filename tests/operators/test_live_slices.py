@@ -286,12 +286,13 @@ def test_refine_takes_short_turns():
     state = new.adapt(fold_all(old, scan_of(data), chunks_of(data, theta)), old)
     took = []
     while True:
-        started = time.perf_counter()
+        started = time.thread_time()
         more = new.refine(state)
-        took.append(time.perf_counter() - started)
+        took.append(time.thread_time() - started)
         if not more:
             break
-    assert sorted(took)[len(took) // 2] < 0.06
+    assert len(took) > 8
+    assert sorted(took)[len(took) // 2] < sum(took) / 8
 
 
 def test_a_change_while_frames_come_ends_in_the_full_picture_without_idle_time():
