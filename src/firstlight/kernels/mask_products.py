@@ -1,8 +1,9 @@
 """Everything that is a sum over pixels or over frames, in one pass over memory.
 
 Virtual detectors (sums under masks), centres of mass (first moments) and the sum image of a chunk need the same pixels:
-:func:`frame_sums` reads them once. It goes tile by tile (some rows, a few KiB), and within a tile four frames at a time, so
-that masks and the sum image stay in the fastest cache. What bounds it is memory as long as there are few masks.
+:func:`frame_sums` reads them once. It takes four frames at a time, tile by tile (some rows, a few KiB), so that
+pixels come from memory in long runs and once, and the sum image is read and written once for four frames. What bounds it is
+memory as long as there are few masks.
 
 Integers give 64-bit integers, exactly; floats give double precision.
 """
@@ -27,6 +28,8 @@ _OPTIONS: dict[str, Any] = {
 }
 _TILE = 4096
 """Pixels of a tile: four frames of it and the sum image fit into 48 KiB."""
+_BAND = 65536
+"""Pixels of the sum image that are added to at a time: 256 KiB stay in the second cache."""
 _BLOCK = 32768
 """Frames whose 16-bit values can not overflow 32 bits."""
 _SPARSE = 8
@@ -126,12 +129,14 @@ def frame_sums(
     small = values.dtype.kind == "u" and values.dtype.itemsize <= 2 and cols <= 65536
     sums, first = np.zeros((count + 3, len(under)), total), np.zeros((count + 3, 3), total)
     seen = np.zeros((rows if image else 0, cols), total)
-    scratch = np.zeros((under.tile, cols), np.uint32 if small else total)
+    # whole tiles of the sum image that stay in the second cache
+    tiles = max(1, _BAND // (under.tile * max(cols, 1))) if image else rows
+    scratch = np.zeros((tiles * under.tile if image else 1, cols), np.uint32 if small else total)
     which = 0 if moments is None else 1 if moments.whole else 2
     bits = np.zeros((rows, cols), np.uint8) if moments is None else moments.bits[0]
     for start in range(0, count, _BLOCK):
         part = values[start : start + _BLOCK]
-        _pass(part, under.bits, under.used, bits, which, scratch, sums[start:], first[start:], seen)
+        _pass(part, under.bits, under.used, bits, which, under.tile, tiles, scratch, sums[start:], first[start:], seen)
     return FrameSums(
         None if masks is None else sums[:count], None if moments is None else first[:count], seen if image else None
     )
@@ -144,6 +149,8 @@ def _pass(
     used: NDArray[np.bool_],
     inside: NDArray[np.uint8],
     which: int,
+    tile: int,
+    tiles: int,
     scratch: NDArray[Any],
     under: NDArray[Any],
     first: NDArray[Any],
@@ -151,30 +158,31 @@ def _pass(
 ) -> None:
     """One pass; `which` is 0 for no moments, 1 for those of all pixels, 2 for those inside."""
     count, rows, cols = frames.shape
-    tile = scratch.shape[0]
     nothing = np.zeros((tile, cols), frames.dtype)
-    for number in range((rows + tile - 1) // tile):
-        top, end = number * tile, min((number + 1) * tile, rows)
+    band = tile * tiles
+    for start in range(0, rows, band):
         scratch[:] = 0
-        sums = scratch[: end - top].reshape(-1)
+        stop = min(start + band, rows)
         for n in range(0, count, 4):
-            a = frames[n, top:end]
-            b = frames[n + 1, top:end] if n + 1 < count else nothing[: end - top]
-            c = frames[n + 2, top:end] if n + 2 < count else nothing[: end - top]
-            d = frames[n + 3, top:end] if n + 3 < count else nothing[: end - top]
-            for m in range(masks.shape[0]):
-                if used[m, number]:
-                    _under_one(a, b, c, d, masks[m, top:end], scratch, under, n, m)
-            if image.shape[0]:
-                _add_four(sums, a.reshape(-1), b.reshape(-1), c.reshape(-1), d.reshape(-1))
-            if which:
-                for k in range(4):
-                    if n + k < count:
-                        _moments(frames[n + k, top:end], inside, which, top, scratch, first, n + k)
+            for top in range(start, stop, tile):
+                end = min(top + tile, stop)
+                a = frames[n, top:end]
+                b = frames[n + 1, top:end] if n + 1 < count else nothing[: end - top]
+                c = frames[n + 2, top:end] if n + 2 < count else nothing[: end - top]
+                d = frames[n + 3, top:end] if n + 3 < count else nothing[: end - top]
+                if which:
+                    for k in range(n, min(n + 4, count)):
+                        _moments(frames[k, top:end], inside, which, top, scratch, first, k)
+                for m in range(masks.shape[0]):
+                    if used[m, top // tile]:
+                        _under_one(a, b, c, d, masks[m, top:end], scratch, under, n, m)
+                if image.shape[0]:
+                    sums = scratch[top - start : end - start].reshape(-1)
+                    _add_four(sums, a.reshape(-1), b.reshape(-1), c.reshape(-1), d.reshape(-1))
         if image.shape[0]:
-            for row in range(top, end):
+            for row in range(start, stop):
                 for col in range(cols):
-                    image[row, col] += image.dtype.type(scratch[row - top, col])
+                    image[row, col] += image.dtype.type(scratch[row - start, col])
 
 
 @numba.njit(**_OPTIONS)

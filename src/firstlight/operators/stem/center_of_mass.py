@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -46,7 +47,7 @@ def center_of_mass(
         and `flip` are given; 0 where the pattern is empty.
     """
     size = (frames.shape[1], frames.shape[2])
-    moments = frame_sums(frames, moments=Masks(inside(size, center, radius)[None])).moments
+    moments = frame_sums(frames, moments=prepared(size, center, radius)).moments
     row, col = shifts(moments, size, center)
     return in_scan(row, col, rotation, flip=flip)
 
@@ -54,6 +55,12 @@ def center_of_mass(
 def inside(size: tuple[int, int], center: Center, radius: float | None) -> Array:
     """Which pixels count, (row, col)."""
     return np.ones(size, bool) if radius is None else disk(size, middle_of(size, center), radius)
+
+
+@lru_cache(maxsize=16)
+def prepared(size: tuple[int, int], center: Center, radius: float | None) -> Masks:
+    """Which pixels count, ready for many chunks."""
+    return Masks(inside(size, center, radius)[None])
 
 
 def middle_of(size: tuple[int, int], center: Center) -> tuple[float, float]:

@@ -16,9 +16,9 @@ from firstlight.core.one_pass import Sums, Wanted
 from firstlight.core.units import Degree, Pixels
 from firstlight.kernels.electron_optics import wavelength
 from firstlight.kernels.fields import curl, divergence, find_rotation, in_scan, integrated
-from firstlight.kernels.mask_products import Masks, frame_sums
+from firstlight.kernels.mask_products import frame_sums
 
-from .center_of_mass import inside, shifts
+from .center_of_mass import inside, prepared, shifts
 from .scan_map import ScanMap
 
 SHIFTED = ("shift",)
@@ -87,8 +87,8 @@ class Dpc(Fold[Shifts]):
             return chunk
         frames, _ = bring_last(chunk.data, chunk.axes, ("row", "col"))
         size = (frames.shape[1], frames.shape[2])
-        mask = Masks(inside(size, self.center, self.radius)[None])
-        return self._digested(chunk, frame_sums(frames, moments=mask).moments, size)
+        moments = frame_sums(frames, moments=prepared(size, self.center, self.radius)).moments
+        return self._digested(chunk, moments, size)
 
     def digest_sums(self, chunk: Chunk, sums: Sums) -> Chunk:
         """The centres of mass, of moments that are known."""
