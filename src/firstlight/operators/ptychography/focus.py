@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
+from firstlight.kernels.ptycho.frames import Estimate, Frames
 from firstlight.kernels.ptycho.pie import Pie
-from firstlight.kernels.ptycho.propagate import FarField
+
+from .engines import Round
 
 FRAMES = 150
 """As many frames are tried, the first by their ids: neighbours overlap."""
@@ -24,34 +25,55 @@ def curved(probe: Array, curvature: float) -> Array:
         probe: Shape (mode, v, u), complex.
         curvature: Phase in radian at the middle of the detector's edge.
     """
+    if not curvature:
+        return probe
     v, u = (2 * np.fft.fftfreq(n) for n in probe.shape[-2:])
     phase = np.exp(1j * curvature * (v[:, None] ** 2 + u[None, :] ** 2))
     return np.fft.ifft2(np.fft.fft2(probe) * phase).astype(probe.dtype)
 
 
-def find_curvature(probe: Array, frames: Frames, size: tuple[int, int], spread: Spread, workers: int) -> float:
-    """The curvature with which a few passes of ePIE come closest to the data.
+def misfit(probe: Array, frames: Frames, size: tuple[int, int], given: Round, rounds: int = ROUNDS) -> float:
+    """The error ``Σ(|Ψ| − A)²`` that a few passes of ePIE from an empty object come down to.
+
+    Args:
+        probe: The probe to start from, shape (mode, v, u).
+        frames: A few frames, in the order of their ids.
+        size: Rows and columns of the object.
+        given: Propagator and threads.
+        rounds: Passes.
+    """
+    estimate = Estimate(np.ones(size, probe.dtype), probe.copy())
+    random, error = np.random.default_rng(0), 0.0
+    for number in range(rounds):
+        error = Pie(batch=16).sweep(
+            estimate,
+            frames,
+            random.permutation(len(frames)),
+            given.propagator,
+            given.spread,
+            workers=given.workers,
+            update_probe=number > 1,
+        )
+    return error
+
+
+def first_of(frames: Frames) -> Frames:
+    """As many frames as are tried."""
+    return Frames(frames.amplitudes[:FRAMES], frames.corners[:FRAMES], frames.valid)
+
+
+def find_curvature(probe: Array, frames: Frames, size: tuple[int, int], given: Round) -> tuple[float, float]:
+    """The curvature with which a few passes of ePIE come closest to the data, and how close.
 
     Args:
         probe: The probe in its focus, shape (mode, v, u).
-        frames: Far-field frames, in the order of their ids.
+        frames: A few far-field frames, in the order of their ids.
         size: Rows and columns of the object.
-        spread: Calls functions on threads.
-        workers: How many threads.
+        given: Propagator and threads.
 
     Returns:
-        Phase in radian at the middle of the detector's edge, to about a fifth of itself.
+        Phase in radian at the middle of the detector's edge, to about a fifth of itself, and ``Σ(|Ψ| − A)²``.
     """
-    few = Frames(frames.amplitudes[:FRAMES], frames.corners[:FRAMES], frames.valid)
-
-    def misfit(curvature: float) -> float:
-        estimate = Estimate(np.ones(size, probe.dtype), curved(probe, curvature))
-        random, error = np.random.default_rng(0), 0.0
-        for number in range(ROUNDS):
-            order = random.permutation(len(few))
-            error = Pie(batch=16).sweep(
-                estimate, few, order, FarField(), spread, workers=workers, update_probe=number > 1
-            )
-        return error
-
-    return min((0.0, *LADDER), key=misfit)
+    found = {curvature: misfit(curved(probe, curvature), frames, size, given) for curvature in (0.0, *LADDER)}
+    best = min(found, key=found.__getitem__)
+    return best, found[best]

@@ -107,6 +107,10 @@ class Patterns:
         self.keys += ids.tolist()
         self._order = None
 
+    def replace(self, amplitudes: Array, valid: Array) -> None:
+        """Other amplitudes for the frames there are, in the order of arrival: the same, seen another way."""
+        self._amplitudes, self.valid = amplitudes, valid
+
     def by_id(self) -> Ids:
         """Where the frames lie, in the order of their ids: arrival must not show in a result."""
         if self._order is None:

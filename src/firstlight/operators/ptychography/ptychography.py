@@ -23,11 +23,13 @@ from firstlight.kernels.ptycho.modes import orthogonal
 from firstlight.kernels.ptycho.positions import at
 from firstlight.kernels.ptycho.propagate import FarField, NearField, Propagator, fresnel_transfer
 
+from .begin import find_beginning
 from .canvas import Canvas
 from .engines import Algorithm, Batched, Engine, Round, engine_of
-from .focus import curved, find_curvature
+from .focus import curved
 from .known import Known
 from .optics import Optics
+from .orientation import NAMES, Orientation, exchanges, oriented
 from .patterns import Patterns, ZeroFrequency, amplitudes_of, has_corner_zero
 from .reconstruction import Reconstruction
 from .refine import Method, Refinement
@@ -49,13 +51,14 @@ class Ptychography(Solver[Reconstruction]):
     Pixels that are negative, NaN or at the largest value of their type do not count. The image grows with the scan.
     Outputs: the complex `object` and its `phase` (in radian, about zero) and `amplitude`; the `probe`, as orthogonal modes,
     strongest first, and the `shares` of the power that they have; the `positions` in the order of the frames' ids, refined if
-    asked; the `error` of each round, Σ(|Ψ| − √I)² / ΣI.
+    asked; the `orientation` of the frames, a number from 0: identity, fliplr, flipud, rot180, transpose, rot90_ccw, rot90_cw,
+    antitranspose; the `error` of each round, Σ(|Ψ| − √I)² / ΣI.
     """
 
     use: ClassVar[str] = "ptychography"
     signature: ClassVar[Any] = (
         "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, probe: mode v u, "
-        "shares: mode, positions: point yx, error: iteration"
+        "shares: mode, positions: point yx, orientation: , error: iteration"
     )
     arguments: ClassVar[tuple[str, ...]] = ("frames", "positions")
     cites: ClassVar[tuple[str, ...]] = ("10.1016/j.ultramic.2009.05.012",)
@@ -110,6 +113,8 @@ class Ptychography(Solver[Reconstruction]):
     """Rounds over frames that have just come, alone, before one over all (epie, rpie, lsq)."""
     noise: Literal["gaussian", "poisson"] = "poisson"
     """What lsq and ml take for the noise: `poisson` of the counts, `gaussian` of the amplitudes."""
+    orientation: Orientation | Literal["auto"] = "identity"
+    """How frames are turned and mirrored before use (names as in `orient`); `auto`: the way in which they fit the positions best."""
     zero_frequency: ZeroFrequency = "auto"
     """Where the far field's zero frequency is: `center` of the frame, its first pixel (`corner`), or found (`auto`)."""
     energy: Annotated[KeV, Field(gt=0)] | None = None
@@ -173,11 +178,21 @@ class Ptychography(Solver[Reconstruction]):
         """
         rows, cols = scan.main.size("row"), scan.main.size("col")
         unit = scan.streams["positions"].unit if "positions" in scan.streams else None
-        known = self.probe_defocus != "auto" or self.probe is not None or self.regime == "near"
+        known = not self._seeks_focus and self.orientation != "auto"
         found = Reconstruction(
             Patterns((rows, cols)), Canvas((rows, cols)), self._optics(scan, (rows, cols)), unit or "px", self._engine()
         )
         found.focused, found.enough = known, min(ENOUGH, 3 * (scan.main.frames or ENOUGH) // 4)
+        if self.orientation != "auto":
+            found.way = self.orientation
+            if exchanges(found.way) and rows != cols:
+                raise StepFailed(
+                    "Only square frames can be turned here.",
+                    field="orientation",
+                    value=self.orientation,
+                    expected=f"square frames, not {rows} × {cols}",
+                    next_move="Put the steps `orient` and `crop` before this one.",
+                )
         if factor(found.unit)[0] != "pixels":
             found.optics.require("pixel")
         if self.regime == "near":
@@ -207,12 +222,13 @@ class Ptychography(Solver[Reconstruction]):
         patterns = state.patterns
         if (len(patterns) < FIRST_IMAGE and not rounds) or not len(patterns):
             return
-        self._probe_of(state)
         workers = self.threads or os.cpu_count() or 1
         with ThreadPoolExecutor(workers) as pool:
             given = self._given(state, pool.map, workers)
+            self._probe_of(state, given)
             if not state.focused and len(patterns) >= state.enough:
                 self._focus(state, given)
+                given = self._given(state, pool.map, workers)
             if rounds:
                 self._meet(state, given)
             power = given.frames.power
@@ -238,6 +254,7 @@ class Ptychography(Solver[Reconstruction]):
             "probe": probe,
             "shares": shares,
             "positions": state.patterns.refined[state.patterns.by_id()] * state.pixel,
+            "orientation": np.array(float(NAMES.index(state.way))),
             "error": np.asarray(state.errors),
         }
 
@@ -249,6 +266,7 @@ class Ptychography(Solver[Reconstruction]):
         """
         fixed = (
             "regime",
+            "orientation",
             "modes",
             "zero_frequency",
             "energy",
@@ -312,7 +330,7 @@ class Ptychography(Solver[Reconstruction]):
         if not state.errors or not 0 < new < state.visited or not isinstance(state.engine, Batched):
             return
         fresh = np.flatnonzero(patterns.by_id() >= state.visited)
-        estimate = Estimate(state.canvas.image, self._probe_of(state))
+        estimate = Estimate(state.canvas.image, self._probe_of(state, given))
         for _ in range(self.new_first):
             state.engine.round(estimate, replace(self._placed(state, given), only=fresh))
 
@@ -335,7 +353,7 @@ class Ptychography(Solver[Reconstruction]):
             random=np.random.default_rng((self.seed, number)),
             update_probe=number >= self.probe_after,
         )
-        estimate = Estimate(state.canvas.image, self._probe_of(state))
+        estimate = Estimate(state.canvas.image, self._probe_of(state, given))
         error = state.engine.round(estimate, given)
         state.visited = len(patterns)
         if self.refine_positions != "no" and number >= self.refine_after:
@@ -369,20 +387,25 @@ class Ptychography(Solver[Reconstruction]):
     def _cornered(self, state: Reconstruction, amplitudes: Array) -> Array:
         """Amplitudes with the zero frequency at the corner, where the far field's transforms have it."""
         if self.regime == "near":
-            return amplitudes
+            return oriented(amplitudes, state.way, corner=False)
         if state.corner_zero is None:
             found = has_corner_zero(np.nan_to_num(amplitudes**2).mean(axis=0))
             state.corner_zero = found if self.zero_frequency == "auto" else self.zero_frequency == "corner"
-        return amplitudes if state.corner_zero else np.fft.ifftshift(amplitudes, axes=(-2, -1))
+        if not state.corner_zero:
+            amplitudes = np.fft.ifftshift(amplitudes, axes=(-2, -1))
+        return oriented(amplitudes, state.way, corner=True)
 
-    def _first_probe(self, state: Reconstruction) -> Array:
-        patterns = state.patterns
-        amplitudes = patterns.amplitudes[patterns.by_id()]
-        power = float((amplitudes.astype(np.float64) ** 2).sum() / len(patterns))
+    @property
+    def _seeks_focus(self) -> bool:
+        return self.probe_defocus == "auto" and self.probe is None and self.regime == "far"
+
+    def _first_probe(self, state: Reconstruction, frames: Frames) -> Array:
+        amplitudes, valid = frames.amplitudes, frames.valid
+        power = frames.power / len(frames)
         if self.probe is not None:
-            first = read_probe(self.probe, patterns.window)
+            first = read_probe(self.probe, state.patterns.window)
         else:
-            first = (illumination_from_mean if self.regime == "near" else probe_from_mean)(amplitudes, patterns.valid)
+            first = (illumination_from_mean if self.regime == "near" else probe_from_mean)(amplitudes, valid)
         if self.probe_defocus and self.probe_defocus != "auto":
             (wavelength,) = state.optics.require("wavelength")
             state.optics.require("pixel")
@@ -390,16 +413,29 @@ class Ptychography(Solver[Reconstruction]):
             first = defocused(first, wavelength=wavelength, distance=self.probe_defocus * 1e-6, pixel=pixel)
         return with_modes(first, self.modes, power)
 
-    def _probe_of(self, state: Reconstruction) -> Array:
+    def _probe_of(self, state: Reconstruction, given: Round) -> Array:
         if state.probe is None:
-            state.probe = self._first_probe(state)
+            state.probe = self._first_probe(state, given.frames)
         return state.probe
 
     def _focus(self, state: Reconstruction, given: Round) -> None:
-        """Find the defocus, and begin again with it."""
-        first = self._first_probe(state)
-        found = find_curvature(first, given.frames, state.canvas.image.shape, given.spread, given.workers)
-        state.probe, state.focused = curved(first, found), True
+        """Find orientation and defocus, whichever is asked for, and begin again with them."""
+        found = find_beginning(
+            given,
+            state.canvas.image.shape,
+            lambda frames: self._first_probe(state, frames),
+            turns=self.orientation == "auto",
+            curves=self._seeks_focus,
+            far=self.regime == "far",
+        )
+        if self.orientation == "auto":
+            state.way, patterns, corner = found.way, state.patterns, self.regime == "far"
+            patterns.replace(
+                oriented(patterns.amplitudes, found.way, corner=corner),
+                oriented(patterns.valid, found.way, corner=corner),
+            )
+        first = self._first_probe(state, self._given(state, given.spread, given.workers).frames)
+        state.probe, state.focused = curved(first, found.curvature), True
         state.canvas.image[...] = 1
         state.engine, state.errors, state.visited = self._engine(), [], 0
 

@@ -12,6 +12,7 @@ from firstlight.core.units import factor
 from .canvas import Canvas
 from .engines import Engine
 from .optics import Optics
+from .orientation import Orientation
 from .patterns import Patterns
 
 
@@ -30,7 +31,9 @@ class Reconstruction:
     enough: int = 0
     """Frames that tell the defocus: some, or all of a small scan."""
     focused: bool = False
-    """True once the defocus is known, or nobody asks for it."""
+    """True once defocus and orientation are known, or nobody asks for them."""
+    way: Orientation = "identity"
+    """How frames are turned and mirrored when they come."""
     corner_zero: bool | None = None
     errors: list[float] = field(default_factory=list[float])
     """Σ(|Ψ| − √I)² / ΣI of each round over all frames."""
