@@ -11,13 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from firstlight.kernels.center import Center, confidence_of, parabola
 from firstlight.kernels.fourier import FourierFBP
+from firstlight.kernels.picture_metrics import entropy, histogram, spread
 
 Metric = Literal["entropy", "sharpness"]
 
 _COARSE_COLUMNS = 192
 _FINE_COLUMNS = 768
 _ANGLES = 360
-_BINS = 128
+_COSTS = {
+    "entropy": lambda picture: entropy(histogram(picture)),
+    "sharpness": lambda picture: 1.0 / max(spread(picture), 1e-30),
+}
 
 
 def center_by_metric(
@@ -89,26 +93,9 @@ def _costs(
     ends = (float(place.min()), float(place.max()))
     size = width + 2 * int(np.ceil(max(abs(end - (width - 1) / 2) for end in ends)))  # the sample stays inside
     plan = FourierFBP(angles, width, center=ends, window="parzen", padding="edge", size=size)
-    inside = _disk(size)
-    values = np.concatenate(
-        [
-            plan.reconstruct(np.broadcast_to(rows, (len(part), *rows.shape)), center=part)[:, inside]
-            for part in np.array_split(place, max(1, len(place) // 8))
-        ]
+    slices = (
+        plan.reconstruct(np.broadcast_to(rows, (len(part), *rows.shape)), center=part)
+        for part in np.array_split(place, max(1, len(place) // 8))
     )
-    if metric == "sharpness":
-        return 1.0 / np.maximum(values.var(axis=1, dtype=np.float64), 1e-30)
-    limits = tuple(np.percentile(values, (0.01, 99.99)).tolist())
-    return np.array([_entropy(each, limits) for each in values])
-
-
-def _disk(size: int) -> NDArray[np.bool_]:
-    place = np.arange(size) - (size - 1) / 2
-    return place[:, None] ** 2 + place[None] ** 2 <= (size / 2 - 2) ** 2
-
-
-def _entropy(values: NDArray[np.float32], limits: tuple[float, ...]) -> float:
-    """Entropy of the histogram between fixed limits, in nat; values outside count in the outermost bins."""
-    count, _ = np.histogram(np.clip(values, limits[0], limits[1]), _BINS, (limits[0], limits[1]))
-    share = count[count > 0] / values.size
-    return float(-(share * np.log(share)).sum())
+    cost = np.array([_COSTS[metric](each) for part in slices for each in part])
+    return np.where(np.isfinite(cost), cost, 0.0)

@@ -16,7 +16,7 @@ from firstlight.core.errors import AxesError
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
 from firstlight.kernels.contact_sheet import sheet, sheet_shape, shrunk, shrunk_shape, value_text
-from firstlight.kernels.picture_metrics import Histogram, entropies, histogram, negativity, sharpness, spread
+from firstlight.kernels.picture_metrics import Histogram, entropy, histogram, negativity, sharpness, spread
 
 Combination = tuple[int, ...]
 """Which value of each swept parameter."""
@@ -57,7 +57,7 @@ class ContactSheet(Fold[Sheet]):
 
     metric: Literal["entropy", "sharpness", "negativity", "std"] = "entropy"
     """What tells the best: the least entropy of the values, the greatest sharpness, the least negative values, or the
-    greatest standard deviation."""
+    greatest standard deviation. None depends on a number by which all values of a picture are multiplied."""
     tile: Annotated[int, Field(ge=16, le=2048)] = 256
     """Rows and columns of each picture at most."""
 
@@ -127,11 +127,9 @@ class ContactSheet(Fold[Sheet]):
     def _metrics(self, state: Sheet) -> dict[str, Array]:
         shape = tuple(len(values) for values in state.stream.marks.values())
         found = {name: np.full(shape, np.nan, np.float32) for name in ("entropy", *NUMBERS)}
-        order = sorted(state.seen)
-        histograms = [h for each in order if (h := state.seen[each].histogram) is not None]
-        for each, value in zip(order, entropies(histograms) if histograms else (), strict=True):
-            found["entropy"][each] = value
-            numbers = state.seen[each].numbers
+        for each, seen in state.seen.items():
+            found["entropy"][each] = np.nan if seen.histogram is None else entropy(seen.histogram)
+            numbers = seen.numbers
             for name in NUMBERS:
                 found[name][each] = np.mean([numbers[other][name] for other in sorted(numbers)])
         return found
