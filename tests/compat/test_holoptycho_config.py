@@ -223,6 +223,19 @@ def test_missing_streams_are_named():
         read_environment({"SERVER_STREAM_SOURCE": "tcp://h:1"})
 
 
+def test_a_catalogue_gets_the_tree():
+    job = job_with(STREAMS | {"TILED_BASE_URL": "http://t", "TILED_CATALOG_PATH": "a/b"}, scan_id="9")
+    parse_job(job)
+    tiled = [sink for sink in job["sinks"] if sink["use"] == "tiled"]
+    nodes = {sink["node"]: sink["of"] for sink in tiled}
+    assert (nodes["diffraction/dp"], nodes["positions_um"]) == ("crop", "source.positions")
+    assert len({sink["container"] for sink in tiled}) == 1
+    told = tiled[0]["metadata"]
+    # scan 411993 at HXN: 9.04 keV, 2.05 m, 75 um, 256 pixels make 14.6 nm
+    assert told["x_pixel_m"] == pytest.approx(14.6e-9, rel=5e-3)
+    assert (told["scan_id"], "raw_uid" in told) == ("9", False)
+
+
 def test_the_secret_key_stays_in_the_environment():
     keys = curve()
     job = job_with(STREAMS | keys, panda_curve="True")
@@ -245,6 +258,9 @@ def test_keys_come_all_or_none_as_z85_or_base64_and_fit():
     with pytest.raises(ConfigError, match="no pair") as refused:
         read_environment(STREAMS | keys | {"CLIENT_SECRET_KEY": curve()["CLIENT_SECRET_KEY"]})
     assert keys["CLIENT_PUBLIC_KEY"] not in str(refused.value)
+    with pytest.raises(ConfigError, match="TILED_API_KEY") as told:
+        read_environment(STREAMS | {"TILED_BASE_URL": "http://t?api_key=geheim"})
+    assert "geheim" not in str(told.value)
     with pytest.raises(ConfigError, match="SERVER_PUBLIC_KEY is no CurveZMQ key"):
         read_environment(STREAMS | keys | {"SERVER_PUBLIC_KEY": "short"})
 

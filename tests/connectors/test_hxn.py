@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+import zmq
 
 import firstlight as fl
 from firstlight.connectors.hxn.sim import HxnSimulator
@@ -96,3 +97,29 @@ def test_parts_of_a_scan():
 def test_the_simulator_is_documented():
     demand_documented(HxnSimulator)
     demand_round_trips(HxnSimulator())
+
+
+def test_both_streams_speak_curve(monkeypatch):
+    """The names of variables stand in the job, the keys in the environment alone."""
+    server, (_, own) = zmq.curve_keypair(), zmq.curve_keypair()
+    monkeypatch.setenv("SIM_SECRET", server[1].decode())
+    monkeypatch.setenv("OWN_SECRET", own.decode())
+    keys = {"server_key": server[0].decode(), "secret_key": "OWN_SECRET"}
+    with replayed(parameters=SMALL, rate=400, secret_key="SIM_SECRET", panda_curve=True) as told:
+        source = beamline(told, **keys)
+        source.sources["data"] |= keys
+        run = fl.run(source, [fl.step("ptychography", iterations=1, **optics(told))])
+        run.finished()
+    assert run.status().consumers["ptychography"].done == 81
+
+
+def test_endpoints_stand_for_address_and_port():
+    with replayed(parameters=SMALL, eiger_endpoint="tcp://localhost:0", panda_endpoint="tcp://127.0.0.1:0") as told:
+        assert told["data"].startswith("tcp://127.0.0.1:")
+    with pytest.raises(SourceError, match="panda_endpoint"):
+        HxnSimulator(parameters=SMALL, panda_endpoint="5556").run()
+
+
+def test_a_replay_without_a_service_says_so_and_plays_nothing():
+    with pytest.raises(SourceError, match="firstlight serve --holoptycho"):
+        HxnSimulator(parameters=SMALL, hp_start=True, hp_url="http://127.0.0.1:9").run()

@@ -169,3 +169,58 @@ def test_the_service_starts_no_run_that_can_not_be(beamline):
     assert refused.value.status == 422
     kept = b"".join(path.read_bytes() for path in (beamline.folder / "state").rglob("*") if path.is_file())
     assert b"geheim" not in kept
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(400)
+def test_the_tree_in_a_real_tiled_server_and_a_server_that_is_gone(tmp_path, monkeypatch):
+    simple = pytest.importorskip("tiled.server.simple", reason="the extra 'tiled' is not installed")
+    from tiled.client import from_uri
+
+    with simple.SimpleTiledServer(directory=str(tmp_path / "tiled")) as server:
+        url, _, key = server.uri.partition("?api_key=")
+        monkeypatch.setenv("TILED_BASE_URL", url)
+        monkeypatch.setenv("TILED_API_KEY", key)
+        beamline = Beamline(tmp_path, monkeypatch)
+        try:
+            beamline.replay(scan_id="411993", rate=60, n_iterations=60)
+            found = beamline.until(*ENDED, timeout=150)
+            assert (found["status"], found["error"]) == ("finished", None)
+            client = from_uri(server.uri)
+            check_tree(client["hxn"]["processed"]["holoptycho"].values().first(), beamline.folder)
+            client.context.http_client.close()
+            kept = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+            assert key.encode() not in kept, "the key is in no record"
+
+            monkeypatch.setenv("TILED_BASE_URL", "http://127.0.0.1:9")
+            beamline.thread.stop()
+            beamline.open()
+            beamline.replay(scan_id="411994", n_iterations=20)
+            found = beamline.until(*ENDED, timeout=150)
+            assert (found["status"], found["error"]) == ("finished", None)
+            assert "rows of diffraction/dp" in beamline.hp("logs")
+        finally:
+            beamline.shut()
+
+
+def check_tree(run, folder):
+    """Shapes, types and content of the documented tree, beside the HDF5 files of the same run."""
+    truth = PhantomPtychographySource(**SMALL)
+    (path,) = folder.glob("scan_411993_*_object.h5")
+    with h5py.File(path) as file:
+        image = file["entry/data/data"][()]
+    assert sorted(run) == ["diffraction", "final", "live", "positions_um"]
+    np.testing.assert_allclose(run["final"]["object"].read()[0], np.abs(image).T, rtol=1e-6)
+    np.testing.assert_allclose(run["final"]["object"].read()[1], np.angle(image).T, atol=1e-5)
+    assert run["final"]["probe"].shape == (2, 32, 32)
+    assert run["live"]["object"].metadata["version"] >= 1
+    frames = truth.read({"position": slice(0, 81)})
+    np.testing.assert_array_equal(run["diffraction"]["dp"].read(), np.minimum(np.sqrt(frames), 255).astype(np.uint8))
+    places = truth.read({"position": slice(0, 81)}, "positions")
+    np.testing.assert_allclose(run["positions_um"].read(), places, rtol=1e-6, atol=1e-9)
+    told = run.metadata
+    assert (told["scan_num"], told["complete"], list(told["lacking"])) == ("411993", True, [])
+    assert {"run_uid", "started_at", "x_pixel_m", "y_pixel_m", "wavelength_m", "distance_m", "fine_tunable"} <= set(
+        told
+    )
+    assert [spec.name for spec in run.specs] == ["synaps_project"]

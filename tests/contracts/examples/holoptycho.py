@@ -2,10 +2,18 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from firstlight.testing import OperatorExample
 
 from ..scenes import per_frame
 
 OPERATORS: dict[str, Callable[[], OperatorExample]] = {
     "orient": lambda: per_frame("orient", "uint16", parameters={"to": "rot90_cw"}),
+}
+
+SINKS = {
+    "tiled": lambda: pytest.skip(
+        "needs a Tiled server, which takes long to start: tests/connectors/test_tiled.py (heavy)"
+    )
 }

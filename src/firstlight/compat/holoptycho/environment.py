@@ -44,6 +44,8 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             next_move="Set them and start the service again.",
         )
     server = _curve(variables)
+    if "?" in variables.get("TILED_BASE_URL", ""):
+        raise ConfigError("TILED_BASE_URL holds more than an address.", next_move="Put the key into TILED_API_KEY.")
     database = variables.get("HOLOPTYCHO_DB_PATH")
     return Environment(
         variables["SERVER_STREAM_SOURCE"],

@@ -9,6 +9,7 @@ from typing import Any
 from .config import Config
 from .environment import Environment
 from .orientation import for_rows
+from .tree import with_tree
 
 ALGORITHMS = {
     "epie": "epie",
@@ -40,7 +41,7 @@ def job_of(config: Config, environment: Environment, folder: Path) -> dict[str, 
     target = Path(config.get("working_directory", folder))
     name = f"scan_{config.get('scan_num')}"
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return {
+    job = {
         "name": name,
         "source": {
             "use": "together",
@@ -53,6 +54,7 @@ def job_of(config: Config, environment: Environment, folder: Path) -> dict[str, 
             for output in ("object", "probe")
         ],
     }
+    return job if environment.tiled is None else with_tree(job, config, environment)
 
 
 def _eiger(config: Config, environment: Environment) -> dict[str, Any]:

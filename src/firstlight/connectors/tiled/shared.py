@@ -1,0 +1,54 @@
+"""One tree for all sinks and views of a run that write into the same container."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .nodes import Address, Nodes
+from .tree import Tree
+
+_log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_open: dict[Address, _Shared] = {}
+
+
+@dataclass(slots=True)
+class _Shared:
+    tree: Tree
+    metadata: dict[str, Any]
+    users: int = 0
+    complete: bool = True
+
+
+def share(address: Address, metadata: Mapping[str, Any], memory: float) -> Tree:
+    """The tree of a container; every call needs a `give_back`."""
+    with _lock:
+        found = _open.get(address)
+        if found is None:
+            told = dict(metadata)
+            found = _open[address] = _Shared(Tree(lambda: Nodes(address, told), memory), told)
+        found.metadata.update(metadata)
+        found.users += 1
+        return found.tree
+
+
+def give_back(address: Address, *, complete: bool, patience: float, metadata: Mapping[str, Any]) -> list[str]:
+    """Say that one user is done; the last one waits for the server, at most `patience` second. What is lacking, in words."""
+    with _lock:
+        found = _open.get(address)
+        if found is None:
+            return []
+        found.users -= 1
+        found.complete &= complete
+        found.metadata.update(metadata)
+        if found.users:
+            return []
+        del _open[address]
+    lacking = found.tree.release({**found.metadata, "complete": found.complete}, patience)
+    if lacking:
+        _log.warning("The container %s of Tiled lacks: %s.", address.container, "; ".join(lacking))
+    return lacking
