@@ -78,6 +78,7 @@ def snapshot(page: Any, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
+@pytest.mark.parametrize("page", [False], ids=["no WebGL"], indirect=True)
 def test_from_a_file_to_its_result(page: Any, offline: str, visit: Path, tmp_path: Path) -> None:
     page.goto(offline)
     page.get_by_test_id("entry-scan_0001.h5").click()
@@ -116,6 +117,7 @@ def test_from_a_file_to_its_result(page: Any, offline: str, visit: Path, tmp_pat
         assert file["entry/data/data"].shape == (SHAPE["rows"], SHAPE["columns"], SHAPE["columns"])
 
 
+@pytest.mark.parametrize("page", [True], ids=["WebGL"], indirect=True)
 def test_the_structure_of_a_file(page: Any, offline: str, visit: Path) -> None:
     page.goto(f"{offline}?file={visit}/scan_0001.h5")
     page.get_by_test_id("tab-structure").click()

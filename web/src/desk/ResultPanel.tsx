@@ -32,7 +32,7 @@ export function ResultPanel({ path, size, display }: { path: string; size: { wid
   const at = asked.at ?? whole?.at ?? 0;
   return (
     <div className="slice">
-      <StillImage name="result" title={<span title={path}>{path.slice(path.lastIndexOf("/") + 1)}<span className="number">{label && `${label} ${at}`}</span></span>} still={still} display={display}>
+      <StillImage name="result" title={<>{path.slice(path.lastIndexOf("/") + 1)}<span className="number" title={path}>{label && `${label} ${at}`}</span></>} still={still} display={display}>
         {mistake && <div className="stream-note bad slice-mistake" role="alert" data-testid="result-mistake">{mistake.message}</div>}
       </StillImage>
       {whole && whole.axis !== null && (

@@ -11,7 +11,7 @@ import type { ViewStream } from "../views/stream";
 import { DetailsPanel } from "./DetailsPanel";
 import { LogPanel, countWarnings } from "./LogPanel";
 import type { Look } from "./RunPage";
-import type { Displays } from "./displays";
+import { type Displays, groupOf } from "./displays";
 
 interface Props {
   run: RunDetail;
@@ -27,7 +27,7 @@ interface Props {
 export function RunSide({ run, look, displays, planes, parameters, lines, stream }: Props): ReactElement {
   const { active, names, shown, tab, setTab } = look;
   const warnings = countWarnings(lines);
-  const brothers = active !== null && active.axes.length > 1 && shown.filter((v) => v.step === active.step && v.axes.length > 1).length > 1;
+  const brothers = active !== null && active.axes.length > 1 && shown.filter((v) => groupOf(v) === groupOf(active) && v.axes.length > 1).length > 1;
   const tabs = [
     { id: "parameters", label: "Parameters", content: <Forms run={run} planes={planes} parameters={parameters} /> },
     { id: "log", label: <>Log {warnings > 0 && <Chip tone="warn">{warnings}</Chip>}</>, content: <LogPanel lines={lines} /> },

@@ -1,7 +1,11 @@
-/** Which display (colours and levels) a view has: its step's while linked, else its own. */
+/** Which display (colours and levels) a view has: its group's while linked, else its own. */
 import { useCallback, useRef, useState } from "react";
 import type { ViewInfo } from "../api/types";
 import { Display } from "../views/display";
+
+/** Views that can share colours: planes through one volume. A phase and an amplitude of one step have nothing in common. */
+export const groupOf = (view: Pick<ViewInfo, "name" | "step" | "unit" | "follows">): string =>
+  `${Object.keys(view.follows).length > 0 ? view.step : view.name} in ${view.unit ?? "no unit"}`;
 
 export interface Displays {
   of: (view: ViewInfo) => Display;
@@ -14,7 +18,7 @@ export function useDisplays(): Displays {
   const [apart, setApart] = useState<ReadonlySet<string>>(new Set());
   const isLinked = useCallback((view: ViewInfo) => !apart.has(view.step), [apart]);
   const of = useCallback((view: ViewInfo): Display => {
-    const shared = `${view.step} in ${view.unit ?? "no unit"}`;
+    const shared = groupOf(view);
     const key = apart.has(view.step) ? `${view.name} alone` : shared;
     const known = made.current.get(key);
     if (known) return known;

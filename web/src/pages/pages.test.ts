@@ -1,3 +1,4 @@
+import { groupOf } from "./displays";
 import { describe, expect, it } from "vitest";
 import { readProblem, sayError, socketAddress, viewAddress } from "../api/client";
 import type { RunDetail, ViewInfo } from "../api/types";
@@ -89,4 +90,15 @@ describe("around the image", () => {
   });
   it("breaks a line where values are missing", () => expect(polylines([0, 1, NaN, 1]).parts).toEqual(["0.0,400.0 333.3,0.0", "1000.0,0.0"]));
   it("finds the first output of a step", () => expect(findResult({ "find_center.center": 3 }, "find_center")).toBe(3));
+});
+
+describe("groups of views", () => {
+  const view = (name: string, unit: string | null, follows: Record<string, string>) => ({ name, step: "s", unit, follows });
+  it("has the planes of one volume together", () => {
+    expect(groupOf(view("s.xy", "1/cm", { z: "s.z" }))).toBe(groupOf(view("s.xz", "1/cm", { y: "s.y" })));
+  });
+  it("keeps apart what has nothing in common", () => {
+    expect(groupOf(view("s.amplitude", null, {}))).not.toBe(groupOf(view("s.probe", null, {})));
+    expect(groupOf(view("s.xy", "1/cm", { z: "s.z" }))).not.toBe(groupOf(view("s.xy", "rad", { z: "s.z" })));
+  });
 });
