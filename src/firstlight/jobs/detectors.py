@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
@@ -129,6 +130,15 @@ class Connected:
         if sizes is not None:
             source = source.model_copy(update={"scan_y": sizes[0], "scan_x": sizes[1]})
         return source if hooks is None else HookedSource(source, hooks)
+
+    def listen(self, parameters: Mapping[str, Any]) -> Source:
+        """A source of the next acquisition, whoever starts it; opening it waits for that one.
+
+        Args:
+            parameters: Of the source, such as scan_y and scan_x.
+        """
+        self._pending = None
+        return self._detector.listen(parameters)
 
     def close(self) -> None:
         """Disconnect; harmless when called twice."""

@@ -19,11 +19,13 @@ from firstlight.core.fold import Fold
 from firstlight.core.held import Held
 
 from . import instance
-from .buffers import Declared, Shape
+from .buffers import BufferWrapper, Declared, Shape
 from .corrections import CorrectionSet
 from .udf import Meta
 
 _numbers = count()
+COVERED = "covered_points"
+"""Output beside the buffers: which scan points are in them."""
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ class UdfFold(Fold[State]):
     """Sizes of the scan; taken from it."""
     arrival: tuple[str, ...] = ("scan_y", "scan_x")
     """Axes of the scan; taken from it."""
-    sig: tuple[int, ...] = (1, 1)
+    sig: tuple[int, ...] = (64, 64)
     """Rows and columns of the detector; taken from the scan."""
     type: str = "float32"
     """Type of the pixels; taken from the scan."""
@@ -98,6 +100,7 @@ class UdfFold(Fold[State]):
         """All scan axes go in; buffers come out, with the axes of scan or detector and their own."""
         if self._signature is None:
             outputs = [f"{n}: {' '.join(self._labels(n, d))}" for n, d in self._declared().items()]
+            outputs.append(f"{COVERED}: {' '.join(self.arrival)}")
             self._signature = parse_signature("[*] row col -> " + ", ".join(outputs))
         return self._signature
 
@@ -112,7 +115,7 @@ class UdfFold(Fold[State]):
 
     def _meta(self) -> Meta:
         given = self.given
-        dtype = np.dtype(self.type)
+        dtype = np.dtype(self.type) if given.corrections is None else np.result_type(self.type, np.float32)
         return Meta(Shape(self.nav + self.sig), dtype, dtype, given.roi, given.corrections)
 
     def calibrated(self, scan: Scan) -> Self:
@@ -210,6 +213,16 @@ class UdfFold(Fold[State]):
         found: dict[str, Array] = {}
         for name, (declared, values, _) in instance.results(udf, state.arrays).items():
             found[name] = values.reshape(self.nav + values.shape[1:]) if declared.kind == "nav" else values.copy()
+        return {**found, COVERED: state.covered.reshape(self.nav).copy()}
+
+    def wrapped(self, values: Mapping[str, Array]) -> dict[str, BufferWrapper]:
+        """Results by name as LiberTEM gives them."""
+        covered = values[COVERED].reshape(-1).astype(bool)
+        found: dict[str, BufferWrapper] = {}
+        for name, declared in self._declared().items():
+            points = declared.kind == "nav"
+            flat = values[name].reshape(-1, *declared.extra_shape) if points else values[name]
+            found[name] = BufferWrapper(declared, flat, self.nav, self.given.roi, covered if points else True)
         return found
 
     def coverage(self, state: State) -> float:
@@ -246,3 +259,8 @@ def from_libertem(udf: Any, *, roi: Any = None, corrections: CorrectionSet | Non
     made = UdfFold(udf=name)
     _ = made.signature
     return made
+
+
+def forget(step: UdfFold) -> None:
+    """Let go what a step was made of, and with it all its copies, once no run needs them."""
+    _given.pop(step.udf, None)

@@ -81,7 +81,7 @@ class StdDevUDF(UDF):
 
     def get_result_buffers(self) -> Mapping[str, Any]:
         """Sums of values and of squared deviations, and what follows from them."""
-        image = {"kind": "sig", "dtype": "float64"}
+        image: dict[str, Any] = {"kind": "sig", "dtype": "float64"}
         made = {name: self.buffer(**image, use="result_only") for name in ("var", "std", "mean")}
         number = self.buffer("single", extra_shape=(1,), dtype="int64")
         return {"varsum": self.buffer(**image), "sum": self.buffer(**image), "num_frames": number, **made}
@@ -141,7 +141,7 @@ class ApplyMasksUDF(UDF):
 
     def __init__(self, mask_factories: Any, mask_dtype: Any = None, **more: Any) -> None:
         """Make the masks; parameters that only choose how to compute are passed over."""
-        made = [mask_factories()] if callable(mask_factories) else [make() for make in mask_factories]
+        made: list[Any] = [mask_factories()] if callable(mask_factories) else [make() for make in mask_factories]
         dense = [np.asarray(one.todense() if hasattr(one, "todense") else one) for one in made]
         masks = dense[0] if callable(mask_factories) and dense[0].ndim == 3 else np.stack(dense)
         super().__init__(masks=masks if mask_dtype is None else masks.astype(mask_dtype))
@@ -187,7 +187,7 @@ class CoMUDF(_Native):
 
     def get_result_buffers(self) -> Mapping[str, Any]:
         """The centres are found on the way, all else at the end."""
-        last = {"dtype": "float64", "use": "result_only"}
+        last: dict[str, Any] = {"dtype": "float64", "use": "result_only"}
         vectors = {name: self.buffer("nav", extra_shape=(2,), **last) for name in ("raw_com", "field")}
         scalars = {name: self.buffer("nav", **last) for name in _SCALARS}
         return {"raw_shifts": self.buffer("nav", extra_shape=(2,), dtype="float64"), **vectors, **scalars}

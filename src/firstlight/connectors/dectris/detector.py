@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,6 +56,14 @@ class Detector:
         connection = self._open()
         series = connection.wait(timeout)
         return None if series is None else self._source(shape).over(connection, series)
+
+    def listen(self, parameters: Mapping[str, Any]) -> DectrisSource:
+        """A source of the next one, whoever starts it; opening the source waits for that.
+
+        Args:
+            parameters: Of the source, such as scan_y and scan_x.
+        """
+        return DectrisSource(**{**self._parameters, **parameters}).over(self._open())
 
     def arm(
         self,

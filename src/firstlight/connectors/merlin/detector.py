@@ -62,6 +62,14 @@ class Detector:
         found = connection.wait(timeout)
         return None if found is None else self._source(shape).over(connection, found)
 
+    def listen(self, parameters: Mapping[str, Any]) -> MerlinSource:
+        """A source of the next one, whoever starts it; opening the source waits for that.
+
+        Args:
+            parameters: Of the source, such as scan_y and scan_x.
+        """
+        return MerlinSource(**{**self._parameters, **parameters}).over(self._open())
+
     def arm(
         self,
         *,
