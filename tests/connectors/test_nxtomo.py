@@ -14,7 +14,10 @@ from firstlight.connectors.nxtomo.keys import sort_frames
 from firstlight.connectors.nxtomo.source import NXtomoSource
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Scan, Stream
 from firstlight.core.errors import SourceError
+from firstlight.core.job import Job
+from firstlight.core.pipeline import pipeline
 from firstlight.core.units import Quantity
+from firstlight.jobs.start import start
 
 
 def make(path, key, *, angles=None, entry="entry", units="deg", definition="NXtomo", **more):
@@ -317,3 +320,28 @@ def test_our_own_volume_is_an_nxtomoproc(tmp_path):
     np.testing.assert_array_equal(np.concatenate([i.data for i in items if isinstance(i, Chunk)]), volume[[0, 2]])
     assert [(g.first, g.last, g.kind) for g in items if isinstance(g, Gap)] == [(1, 1, "lost")]
     source.close()
+
+
+@pytest.mark.parametrize("path", [None, "entry/sample/current"])
+def test_frames_are_normalised_by_the_monitor_of_the_file(tmp_path, path):
+    key = [2, 1, 0, 0, 3, 0]
+    counts = np.array([9.0, 10.0, 20.0, 5.0, 1.0, 0.0])
+    where = {"control__data": counts} if path is None else {"sample__current": counts, "control__data": counts + 7}
+    file = make(tmp_path / "scan.nxs", key, **where)
+    source = NXtomoSource(path=file, monitor=path)
+    assert source.open().coords["monitor"].tolist() == [20.0, 5.0, 1.0, 0.0]
+    source.close()
+    job = Job(source, pipeline([{"use": "normalize_by_monitor", "reference": 10.0}]), collect=True)
+    found = start(job).finished(60)["normalize_by_monitor.data"].data
+    assert found[0] == pytest.approx(np.full((3, 4), 2 * 10.0 / 20.0))
+    assert found[1] == pytest.approx(np.full((3, 4), 3 * 10.0 / 5.0))
+    assert np.isnan(found[3]).all(), "the monitor saw no beam"
+
+
+def test_a_monitor_that_does_not_fit(tmp_path):
+    file = make(tmp_path / "scan.nxs", [0, 0, 0], control__data=np.ones(2))
+    assert "monitor" not in NXtomoSource(path=file).open().coords
+    with pytest.raises(SourceError, match="3 numbers"):
+        NXtomoSource(path=file, monitor="entry/control/data").open()
+    with pytest.raises(SourceError, match="nowhere"):
+        NXtomoSource(path=file, monitor="entry/nowhere").open()

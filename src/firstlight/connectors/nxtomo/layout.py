@@ -27,6 +27,7 @@ _ANGLE = (
     "instrument/detector/rotation_angle",
     "sample/transformations/rotation_angle",
 )
+_MONITOR = ("control/data", "monitor/data")
 _ANGLE_WORDS = ("rotation_angle", "theta", "angle", "rotation", "omega")
 
 
@@ -187,6 +188,15 @@ def _rank(path: str) -> tuple[int, int]:
     name = path.rpartition("/")[2].lower()
     order = next((n for n, word in enumerate(_ANGLE_WORDS) if word in path.lower()), len(_ANGLE_WORDS))
     return (name.endswith(("set", "max", "min")), order)
+
+
+def monitor_of(file: File, base: str, frames: int) -> str | None:
+    """The dataset with what a monitor of the beam (NXmonitor) counted during each frame."""
+    for path in _MONITOR:
+        found: Any = lookup(file, f"{base}/{path}")
+        if is_dataset(found) and found.dtype.kind in "iuf" and found.size == frames:
+            return f"{base}/{path}"
+    return None
 
 
 def broken_angles(file: File, base: str) -> list[str]:

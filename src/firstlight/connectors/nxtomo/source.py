@@ -18,7 +18,7 @@ from ..hdf5.handles import Dataset, File
 from ..recorded.frames import Frames, Recording, image_stream
 from ..recorded.source import RecordedSource
 from .keys import ALIGNMENT, FrameSet, check_key, sort_frames, sort_noted
-from .layout import PROCESSED, Layout, broken_angles, find_layout
+from .layout import PROCESSED, Layout, broken_angles, find_layout, monitor_of
 
 _PIXEL = ("sample/x_pixel_size", "instrument/detector/x_pixel_size")
 _OWN_PIXEL = ("calibration/pixel",)
@@ -58,6 +58,8 @@ class NXtomoSource(RecordedSource):
     """Dark frames elsewhere: a dataset of this file, or ``FILE:PATH``; default: what the key marks, or ``darkfield``."""
     flats: str | None = None
     """Flat frames elsewhere, likewise; default: what the key marks, or ``flatfield``."""
+    monitor: str | None = None
+    """Path of what a monitor of the beam counted during each frame; default: ``control/data``, where it is there."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -118,7 +120,7 @@ class NXtomoSource(RecordedSource):
                     ("frame", "row", "col"), {"frame": count, **detector}, _dtype(frames), unit=unit, first=first
                 )
                 parts += _set_frames(frames, name, sets)
-        coords = {"angle": angle}
+        coords = {"angle": angle, **self._monitored(file, layout, len(frames), kinds.rows)}
         keep = None if kinds.valid.all() else kinds.valid
         parts.append(
             Frames(
@@ -157,6 +159,22 @@ class NXtomoSource(RecordedSource):
                 + (", or copy the file that the link names." if broken else "."),
             )
         return chosen(layout.angles, file, frames, unit=self.angle_unit, trust=True)
+
+    def _monitored(self, file: File, layout: Layout, frames: int, rows: Array) -> dict[str, Array]:
+        """The coordinate `monitor` of the projections, if the file has one."""
+        path = self.monitor or monitor_of(file, layout.entry, frames)
+        if path is None:
+            return {}
+        found = dataset(file, path, "monitor")
+        if found.dtype.kind not in "iuf" or found.size != frames:
+            raise SourceError(
+                "The monitor does not have one number for each frame.",
+                field="monitor",
+                value=f"{path}: {found.shape} {found.dtype}",
+                expected=f"{frames} numbers, of projections, darks and flats",
+                next_move="Name another dataset in 'monitor'.",
+            )
+        return {"monitor": np.asarray(found[()], np.float64).ravel()[rows]}
 
     def _describe(self, file: File, layout: Layout, streams: dict[str, Stream], coords: dict[str, Array]) -> Scan:
         entry = lookup(file, layout.entry or "/")
