@@ -7,7 +7,7 @@ import numpy as np
 from firstlight.core import registry
 from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.kernels.ptycho.phantom import simulate
-from firstlight.testing import FoldExample, cut
+from firstlight.testing import ArrangeExample, FoldExample, cut
 
 
 def ptychography() -> FoldExample:
@@ -25,4 +25,16 @@ def ptychography() -> FoldExample:
     return FoldExample(step, scan, chunks, unlimited=frozenset({"probe_defocus"}))
 
 
+def excluding() -> ArrangeExample:
+    step = registry.get("operators", "exclude_outside")(low=(0.2, 0.0), high=(1.0, 0.9))
+    rng = np.random.default_rng(0)
+    sizes = {"position": 20, "yx": 2}
+    scan = Scan({MAIN: Stream(tuple(sizes), sizes, "float64")})
+    chunks = cut(rng.random((20, 2)), ("yx",), size=4)
+    return ArrangeExample(
+        step, scan, [(step.arguments[0], chunk) for chunk in chunks], unlimited=frozenset({"low", "high"})
+    )
+
+
+ARRANGEMENTS: dict[str, Callable[[], ArrangeExample]] = {"exclude_outside": excluding}
 FOLDS: dict[str, Callable[[], FoldExample]] = {"ptychography": ptychography}
