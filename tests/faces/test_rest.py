@@ -33,6 +33,8 @@ def test_a_run_from_start_to_stop(service):
     assert detail["steps"][0]["title"] == "Live slices"
     assert detail["values"] == {"find_center.center": 234.5, "odd.value": None}
     assert detail["latency_ms"] == {"p50": 1, "p95": 2, "p99": 3}
+    assert detail["statistics"] == {"slices": {"min": -1.0, "max": None}}
+    assert detail["faults"] == {"slices": {"nan": {"frames": 3, "first": 17}}}
     assert detail["job"]["name"] == "made up"
     stopped = service.http.post(f"/runs/{run}/stop")
     assert stopped.status_code == 200

@@ -87,6 +87,7 @@ class FakeRun:
             skipped={}, views=self.views, steps=(StepInfo("slices", "live_slices", {"z": self.z}, {}, True),),
             values={"find_center.center": np.float64(234.5), "odd.value": float("nan")}, changes=self.changes, error=self.error,
             result=None, progress=self.done / self.frames if self.frames else None,
+            statistics={"slices": {"min": np.float32(-1.0), "max": float("inf")}}, faults={"slices": {"nan": {"frames": 3, "first": 17}}},
         )  # fmt: skip
 
     def view(self, name, *, after=-1, timeout=0.0):

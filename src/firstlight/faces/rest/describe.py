@@ -51,6 +51,8 @@ def detail_of(run: RemoteRun) -> RunDetail:
         counts=FrameCounts(**status.counts.as_dict()),
         stages=[_stage(status, name) for name in status.consumers],
         bound=status.bound,
+        statistics=plain(dict(status.statistics), nan=False),
+        faults=plain(dict(status.faults), nan=False),
         rates=Rates(
             frames_per_second=_finite(status.frames_per_second), bytes_per_second=_finite(status.bytes_per_second)
         ),

@@ -265,6 +265,14 @@ class RunDetail(RunSummary):
     """The parts of the run."""
     bound: str | None = Field(default=None, examples=["computing fbp"])
     """What takes longest now."""
+    statistics: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, examples=[{"fbp.data": {"min": -0.1, "max": 2.3, "mean": 0.4, "std": 0.2, "nan": 0}}]
+    )
+    """By step, if the job asks for them: min, max, mean, std and how many values are no numbers."""
+    faults: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, examples=[{"minus_log": {"nan": {"frames": 3, "first": 17}}}]
+    )
+    """By step and kind (nan, infinite, zero, saturated): how many frames can not be right, and the first."""
     rates: Rates
     """How fast."""
     latency_ms: Latency | None = None
