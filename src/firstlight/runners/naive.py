@@ -7,7 +7,7 @@ recorded data that fit into memory; it can not be steered while it works.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from firstlight.core.counts import Intake, Ledger, worst
 from firstlight.core.errors import ChangeRefused
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held, HeldStore, Place
-from firstlight.core.job import Job, SinkSpec
+from firstlight.core.job import Job
 from firstlight.core.operator import Operator
-from firstlight.core.plan import Outlet, Plan, Planned, Port, port_name, source_port
+from firstlight.core.plan import Plan, Planned, Port, port_name, source_port
 from firstlight.core.record import end_record, start_record
 from firstlight.core.run import Change, Counts, Event, Result, Results, Status, ViewInfo
 from firstlight.core.sink import Sink
@@ -36,8 +36,7 @@ from .folding import SetFold, final_version, versions_of
 from .gather import Gathered, surplus_of
 from .held_inputs import as_parameter, first_versions, valid_parameters
 from .inputs import inputs_of
-from .placeholders import filled
-from .positions import expanded
+from .naive_sinks import closed, consumer_of, opened, write_items
 from .snapshot import Snapped, Snapshot
 
 
@@ -271,43 +270,17 @@ class NaiveRun:
     def _write(self) -> None:
         inputs = inputs_of(self.job.source)
         begun = start_record(job_dict(self.job), self.plan.scan, self.job.pipeline.cites, self.started, inputs)
-        opened: list[tuple[Sink, Outlet]] = []
         complete = False
         try:
             for outlet in self.plan.sinks:
-                if isinstance(outlet.spec, SinkSpec):
-                    sink = filled(outlet.spec.sink, self.plan.scan.name)
-                    self._guard_sink(sink, lambda s=sink, o=outlet: s.open(o.scan, begun))
-                    opened.append((sink, outlet))
-            for sink, outlet in opened:
-                self._guard_sink(sink, lambda s=sink, o=outlet: self._write_items(s, o))
+                self._sinks += opened(outlet, self.plan.scan.name, begun)
+            for sink, outlet in zip(self._sinks, self.plan.sinks, strict=True):
+                write_items(sink, outlet, self._items, self._ledgers.setdefault(consumer_of(outlet), Ledger()))
             complete = True
         finally:
-            self._sinks = [sink for sink, _ in opened]
             record = self.record = self._final_record(begun, complete=complete)
             for sink in self._sinks:
-                self._guard_sink(sink, lambda s=sink: s.close(record, complete=complete))
-
-    def _guard_sink(self, sink: Sink, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:
-            raise part_failed(f"sink '{sink.use}'", error) from error
-
-    def _write_items(self, sink: Sink, outlet: Outlet) -> None:
-        port, scan = outlet.port, outlet.scan
-        ledger = self._ledgers.setdefault(f"sink {port_name(port)}", Ledger())
-        for item in self._items[port]:
-            if isinstance(item, Chunk):
-                sink.write(expanded(item, scan.main))
-                ledger.done(len(item))
-            elif isinstance(item, Gap):
-                sink.miss(item)
-                ledger.miss(item)
-        for other in outlet.beside:
-            for item in self._items[other]:
-                if isinstance(item, Chunk):
-                    sink.write(item)
+                closed(sink, record, complete=complete)
 
     def _final_record(self, begun: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
         return end_record(
