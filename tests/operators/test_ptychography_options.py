@@ -56,6 +56,21 @@ def test_positions_are_refined_and_given_out():
     assert found["error"][-1] < 0.3 * plain["error"][-1]
 
 
+def test_positions_are_refined_while_frames_arrive():
+    off = np.random.default_rng(2).uniform(-1, 1, PLACES.shape)
+    off -= off.mean(axis=0)
+    step = Ptychography(algorithm="rpie", iterations=0, refine_positions="gradient")
+    _, state = solved(step, frames=FRAMES[:27], places=(PLACES + off)[:27])
+    for start in range(27, 81, 9):
+        some = np.arange(start, start + 9)
+        chunk = Chunk(FRAMES[some], ("row", "col"), some, coords={"positions": (PLACES + off)[some]})
+        step.add(state, step.digest(chunk))
+        step.advance(state, 10)
+    step.advance(state, 30)
+    left = step.result(state)["positions"] - PLACES
+    assert np.sqrt(((left - left.mean(axis=0)) ** 2).sum(axis=1).mean()) < 0.15
+
+
 def test_annealing_depends_on_the_seed_alone():
     step = Ptychography(iterations=8, refine_positions="annealing", refine_after=2, **FOCUS)
     one, _ = solved(step)

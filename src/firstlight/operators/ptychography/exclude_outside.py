@@ -53,9 +53,9 @@ class ExcludeOutside(Arrange[None]):
         if isinstance(item, Gap):
             return [item]
         places = np.asarray(item.data, np.float64)
-        numbers: Array = np.isfinite(places).all(axis=1)
+        numbers: Array = np.asarray(np.isfinite(places).all(axis=1), bool)
         with np.errstate(invalid="ignore"):
-            inside: Array = ((places >= self.low) & (places <= self.high)).all(axis=1)
+            inside: Array = np.asarray(((places >= self.low) & (places <= self.high)).all(axis=1), bool)
         wanted = numbers & inside
         if wanted.all():
             return [item]

@@ -90,7 +90,7 @@ class Ptychography(Solver[Reconstruction]):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of their velocity that object and probe keep (epie, rpie; mPIE: 0.5); 0: no momentum."""
     subpixel: bool = False
-    """Windows lie between pixels, not on whole ones: finer, at half the speed (far field)."""
+    """Windows lie between pixels, not on whole ones: finer and slower (far field)."""
     refine_positions: Method = "no"
     """Find where the probe really was: `gradient` (errors of a few pixels), `annealing` first (large errors), or `no`."""
     refine_after: Annotated[int, Field(ge=0)] = 5
