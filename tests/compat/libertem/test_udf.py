@@ -131,10 +131,10 @@ def test_shipped_centre_of_mass():
     rows, cols = (np.tensordot(FRAMES, np.indices((8, 9))[n], 2) / FRAMES.sum((2, 3)) for n in (0, 1))
     assert np.allclose(found["raw_com"], np.stack([rows, cols], -1))
     assert np.allclose(found["raw_shifts"], np.stack([rows - 3, cols - 4], -1))
-    assert np.allclose(found["field_y"], -(cols - 4))
-    assert np.allclose(found["field_x"], rows - 3)
+    assert np.allclose(found["field_y"], cols - 4)
+    assert np.allclose(found["field_x"], -(rows - 3))
     assert np.allclose(found["magnitude"], np.hypot(rows - 3, cols - 4))
-    assert np.allclose(found["divergence"], np.gradient(-(cols - 4), axis=0) + np.gradient(rows - 3, axis=1))
+    assert np.allclose(found["divergence"], np.gradient(cols - 4, axis=0) - np.gradient(rows - 3, axis=1))
 
 
 def test_a_function_of_a_frame():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -100,9 +100,21 @@ def read_declared(found: Any) -> dict[str, Declared]:
 class Views:
     """Buffers by attribute or by key, as UDFs reach them; assigning to one writes into it."""
 
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
-        """Views of arrays, which stay the same memory."""
+    def __init__(self, arrays: Mapping[str, Array], wrap: Callable[[str], BufferWrapper] | None = None) -> None:
+        """Views of arrays, which stay the same memory; `wrap` makes buffers as a whole of them."""
         object.__setattr__(self, "_arrays", dict(arrays))
+        object.__setattr__(self, "_wrap", wrap)
+
+    def get_buffer(self, name: str) -> BufferWrapper:
+        """One buffer as a whole, with its shape and mask; at the end, for `get_results`.
+
+        Raises:
+            AttributeError: It is not the end.
+        """
+        if self._wrap is None:
+            raise AttributeError("buffers can only be had as a whole in get_results")
+        found: BufferWrapper = self._wrap(name)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         """One buffer."""

@@ -12,7 +12,7 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
 
-from .buffers import Declared, Views, read_declared
+from .buffers import BufferWrapper, Declared, Views, read_declared
 from .udf import Meta, Plumbing, merge_scan_points
 
 _LABEL = re.compile(r"[a-z][a-z0-9_]*")
@@ -32,8 +32,10 @@ def at_work(udf: Any, meta: Meta, parameters: Mapping[str, Any]) -> Any:
     kind = type(udf)
     made: Any = object.__new__(kind if isinstance(udf, Plumbing) else type(kind.__name__, (Plumbing, kind), {}))
     given = {**cast("dict[str, Any]", getattr(udf, "_kwargs", {})), **parameters}
-    made.__dict__.update({name: value for name, value in vars(udf).items() if not name.startswith("_")})
+    made.__dict__.update(vars(udf))
     made._kwargs, made.params, made.meta = given, SimpleNamespace(**given), meta
+    made.results = made.task_data = None
+    meta.input_dtype = input_dtype(made, meta.dataset_dtype)
     made.declared = read_declared(made.get_result_buffers())
     for name, one in made.declared.items():
         if not _LABEL.fullmatch(name) or one.dtype.kind not in "biufc":
@@ -124,10 +126,17 @@ def results(udf: Any, arrays: dict[str, Array]) -> dict[str, tuple[Declared, Arr
     frames, sig = meta.dataset_shape.nav.size, tuple(meta.dataset_shape.sig)
     roi = None if meta.roi is None else meta.roi.reshape(-1)
     seen = {n: a if roi is None or udf.declared[n].kind != "nav" else a[roi] for n, a in arrays.items()}
-    udf.results = Views({name: values.copy() for name, values in seen.items()})
+    covered = np.ones(frames, bool) if meta.covered is None else meta.covered
+
+    def whole(name: str) -> BufferWrapper:
+        declared: Declared = udf.declared[name]
+        nav = tuple(meta.dataset_shape.nav)
+        return BufferWrapper(declared, arrays[name], nav, roi, covered if declared.kind == "nav" else True)
+
+    udf.results = Views({name: values.copy() for name, values in seen.items()}, whole)
     made: Any = {n: a for n, a in seen.items() if udf.declared[n].use is None}
     if own(udf, "get_results") is not None:
-        made = udf.get_results()
+        made |= dict(udf.get_results())
     found: dict[str, tuple[Declared, Array, Array | bool]] = {}
     for name, given in made.items():
         declared = udf.declared.get(name)
@@ -138,7 +147,7 @@ def results(udf: Any, arrays: dict[str, Array]) -> dict[str, tuple[Declared, Arr
         mask: Array | bool = given.mask if masked else True
         if declared.kind == "nav":
             values = _spread(values, declared.shape(frames, sig), roi)
-            mask = np.ones(frames, bool) if meta.covered is None else meta.covered
+            mask = covered
         found[name] = declared, values.reshape(declared.shape(frames, sig)), mask
     return found
 

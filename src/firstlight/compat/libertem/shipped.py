@@ -208,7 +208,7 @@ class CoMUDF(_Native):
         shifts = self.results.raw_shifts
         turned = np.deg2rad(self.params.scan_rotation)
         y, x = (-shifts[:, 0] if self.params.flip_y else shifts[:, 0]), shifts[:, 1]
-        field = np.stack([np.cos(turned) * y - np.sin(turned) * x, np.sin(turned) * y + np.cos(turned) * x], axis=-1)
+        field = np.stack([np.cos(turned) * y + np.sin(turned) * x, np.cos(turned) * x - np.sin(turned) * y], axis=-1)
         made = {"raw_shifts": shifts, "raw_com": shifts + self._center(), "field": field}
         made |= {"field_y": field[:, 0], "field_x": field[:, 1], "magnitude": np.hypot(field[:, 0], field[:, 1])}
         return {**made, **self._derivatives(field)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -43,8 +45,11 @@ class Meta:
     @property
     def sig_slice(self) -> Any:
         """The part of the detector at hand: all of it."""
-        sig = self.dataset_shape.sig
-        return SimpleNamespace(origin=(0,) * len(sig), shape=sig, get=lambda *a, **k: tuple(slice(0, n) for n in sig))
+        sig = tuple(self.dataset_shape.sig)
+        if "libertem" in sys.modules:  # its own UDFs want its own kind of slice
+            common: Any = import_module("libertem.common")
+            return common.Slice((0,) * len(sig), common.Shape(sig, len(sig)))
+        return tuple(slice(0, size) for size in sig)
 
     @property
     def coordinates(self) -> Array:
