@@ -86,13 +86,15 @@ EFFECTS = {
     "it_ends_after": ("300", lambda job: solver(job)["iterations"] == 300),
     "start_update_probe": ("9", lambda job: solver(job)["probe_after"] == 9),
     "distance": ("-30", lambda job: solver(job).get("probe_defocus") == -30),
+    "alg2_flag": ("ML_grad", lambda job: solver(job).get("algorithm2") == "ml"),
+    "position_correction_flag": ("True", lambda job: solver(job).get("refine_positions") == "gradient"),
     "eiger_socket": ("pull", lambda job: eiger(job)["socket"] == "pull"),
     "scan_timeout": ("5 min", lambda job: eiger(job)["timeout"] == 300 == panda(job)["timeout"]),
     "scan_idle": ("2", lambda job: eiger(job)["idle"] == 2 == panda(job)["idle"]),
 }
 CHECKED_ALONE = {
     "lambda_nm", "batch_width", "batch_height", "angle_flip_flag", "simulate_positions", "auto_center_dp",
-    "obj_mode_num", "init_prb_flag", "prb_path", "panda_curve",
+    "obj_mode_num", "init_prb_flag", "prb_path", "panda_curve", "alg_percentage", "mask_obj_flag", "amp_max", "amp_min",
 }  # fmt: skip
 METADATA = {"scan_id", "raw_uid", "x_num", "y_num", "x_range", "y_range"}
 
@@ -169,6 +171,9 @@ def test_a_required_key_is_named(name):
         ({"auto_center_dp": "True"}, "give batch_x0 and batch_y0"),
         ({"init_prb_flag": "False"}, "needs prb_path"),
         ({"panda_upsampl": "10"}, "did you mean 'panda_upsample'"),
+        ({"alg_percentage": "1.5"}, "0 to 1"),
+        ({"amp_min": "1", "amp_max": "0.5"}, "less than amp_max"),
+        ({"detector_orientation": "auto"}, "rot90_cw"),
         ({"batch_x0": ""}, "batch_x0 and batch_y0"),
     ],
 )
@@ -188,6 +193,20 @@ def test_units_flip_and_warm_start():
     warm = solver(job_with(init_prb_flag="False", prb_path="/data/probe.npy"))
     assert (warm["probe"], warm["probe_defocus"]) == ("/data/probe.npy", 0)
     assert "probe_defocus" not in solver(job_with()), "found from the data"
+
+
+def test_switch_clamp_and_orientation_that_is_found():
+    switched = solver(job_with(alg_flag="DM", alg2_flag="ePIE", alg_percentage="0.5"))
+    assert (switched["algorithm"], switched["algorithm2"], switched["switch_after"]) == ("dm", "epie", 0.5)
+    limits = {"amp_min": "0.5", "amp_max": "1.1"}
+    clamped = solver(job_with(mask_obj_flag="True", **limits))
+    assert (clamped["least_magnitude"], clamped["largest_magnitude"]) == (0.5, 1.1)
+    assert "least_magnitude" not in solver(job_with(mask_obj_flag="False", **limits))
+    found = job_with(dp_orient_iterative="auto", detector_orientation="identity")
+    assert [step["use"] for step in found["steps"]] == ["crop", "ptychography"]
+    assert solver(found)["orientation"] == "auto"
+    parse_job(found)
+    assert "alg_flag = PM" in " ".join(read_config({**GOOD, "alg_flag": "PM"}).warnings)
 
 
 def test_a_secret_is_refused_and_never_repeated():

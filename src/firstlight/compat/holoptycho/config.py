@@ -12,7 +12,7 @@ from typing import Any
 from firstlight.core.errors import FirstlightError, UnitError
 from firstlight.core.units import parse_quantity
 
-from .keys import KEYS, SECRET, Key, key_of
+from .keys import ALGORITHMS, KEYS, SECRET, Key, key_of
 from .orientation import reduced
 
 HC_KEV_NM = 1.239841984
@@ -121,7 +121,7 @@ def _value(key: Key, text: str) -> Any:
             raise ValueError("expected True or False")
         return text.lower() in ("true", "1")
     if key.kind == "orientation":
-        return reduced(text)
+        return text if text == "auto" and key.treatment == "mapped" else reduced(text)
     return text
 
 
@@ -171,6 +171,10 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         found.append(f"obj_mode_num = {values['obj_mode_num']}: expected 1")
     if values.get("init_prb_flag") is False and "prb_path" not in values:
         found.append("init_prb_flag = False needs prb_path")
+    if not 0 <= values.get("alg_percentage", 0) <= 1:
+        found.append(f"alg_percentage = {values['alg_percentage']:g}: expected 0 to 1")
+    if not 0 <= values.get("amp_min", 0) < values.get("amp_max", math.inf):
+        found.append(f"amp_min = {values.get('amp_min', 0):g}: expected at least 0, and less than amp_max")
     return found + _choices(values)
 
 
@@ -191,6 +195,11 @@ def _warnings(passed_over: list[str], values: Mapping[str, Any]) -> tuple[str, .
     found: list[str] = []
     if passed_over:
         found.append(f"These keys have no effect here: {', '.join(sorted(passed_over))}.")
+    found += [
+        f"{name} = {values[name]}: not known here; known are {', '.join(ALGORITHMS)}."
+        for name in ("alg_flag", "alg2_flag")
+        if name in values and values[name].lower() not in ALGORITHMS
+    ]
     if str(values.get("recon_mode", "")).lower() == "both":
         found.append("recon_mode = both: there is no network here; the iterative engine runs alone.")
     return tuple(found)

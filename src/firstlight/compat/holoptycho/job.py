@@ -8,19 +8,10 @@ from typing import Any
 
 from .config import Config
 from .environment import Environment
+from .keys import ALGORITHMS
 from .orientation import for_rows
 from .tree import with_tree
 
-ALGORITHMS = {
-    "epie": "epie",
-    "rpie": "rpie",
-    "dm": "dm",
-    "raar": "raar",
-    "lsqml": "lsq",
-    "ml_grad": "ml",
-    "ml": "ml",
-}
-"""`alg_flag` in small letters to our algorithm; holoptycho's streaming engine is ML_grad whatever it says."""
 QUEUE = 20_000
 """Messages that may wait in the network layer, as in holoptycho."""
 VIEWS = ("phase", "amplitude", "probe", "error")
@@ -106,7 +97,7 @@ def _frames(config: Config) -> list[dict[str, Any]]:
     """Orientation of the detector, crop, orientation of the pattern; what changes nothing is left out."""
     before, after = (
         config.get("detector_orientation", "fliplr"),
-        for_rows(config.get("dp_orient_iterative", "rot90_cw")),
+        _orientation(config),
     )
     top, left = config.get("batch_y0", 0), config.get("batch_x0", 0)
     return [
@@ -119,6 +110,12 @@ def _frames(config: Config) -> list[dict[str, Any]]:
         },
         *([{"use": "orient", "name": "oriented", "to": after}] if after != "identity" else []),
     ]
+
+
+def _orientation(config: Config) -> str:
+    """What is done to patterns before the solver, which looks for it itself where it shall be found."""
+    given = config.get("dp_orient_iterative", "rot90_cw")
+    return "identity" if given == "auto" else for_rows(given)
 
 
 def _reconstruction(config: Config) -> dict[str, Any]:
@@ -135,4 +132,20 @@ def _reconstruction(config: Config) -> dict[str, Any]:
         "detector_pixel": config.get("ccd_pixel_um"),
         **({"probe_defocus": defocus} if defocus or warm else {}),
         **({"probe": config.get("prb_path")} if warm else {}),
+        **_choices(config),
     }
+
+
+def _choices(config: Config) -> dict[str, Any]:
+    """What is set only where the config asks for it."""
+    second = ALGORITHMS.get(str(config.get("alg2_flag", "")).lower())
+    clamped = config.get("mask_obj_flag", False)
+    found = {
+        "algorithm2": second,
+        "switch_after": config.get("alg_percentage") if second else None,
+        "refine_positions": "gradient" if config.get("position_correction_flag") else None,
+        "least_magnitude": config.get("amp_min") if clamped else None,
+        "largest_magnitude": config.get("amp_max") if clamped else None,
+        "orientation": "auto" if config.get("dp_orient_iterative") == "auto" else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}

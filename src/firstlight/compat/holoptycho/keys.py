@@ -22,6 +22,17 @@ class Key:
     positive: bool = False
 
 
+ALGORITHMS = {
+    "epie": "epie",
+    "rpie": "rpie",
+    "dm": "dm",
+    "raar": "raar",
+    "lsqml": "lsq",
+    "ml_grad": "ml",
+    "ml": "ml",
+}
+"""`alg_flag` in small letters to our algorithm; holoptycho's streaming engine is ML_grad whatever it says."""
+
 REQUIRED = "required, as by holoptycho, and not needed"
 
 KEYS: dict[str, Key] = {
@@ -77,7 +88,9 @@ KEYS: dict[str, Key] = {
     "auto_center_headroom": Key("ignored", note="no automatic crop"),
     "segmentation_threshold": Key("ignored", note="no automatic crop"),
     "dp_orient": Key("ignored", note="of the network, which is not there"),
-    "dp_orient_iterative": Key("mapped", "orientation", "of the pattern, before a transposition; default rot90_cw"),
+    "dp_orient_iterative": Key(
+        "mapped", "orientation", "of the pattern, before a transposition, or `auto`: found; default rot90_cw"
+    ),
     "hot_pixel_count_threshold": Key("ignored", note="pixels at the largest value of their type do not count"),
     "flip_image": Key("ignored", note="deprecated there"),
     # ---- reconstruction
@@ -102,8 +115,13 @@ KEYS: dict[str, Key] = {
     "gpu_batch_size": Key("ignored", note="chosen by the algorithm"),
     "precision": Key("ignored", note="single"),
     "clear_region_enabled": Key("ignored", note="not needed"),
-    "mask_obj_flag": Key("ignored", note="the object is not clipped"),
-    **{name: Key("ignored", note="the object is not clipped") for name in ("amp_max", "amp_min", "pha_max", "pha_min")},
+    "mask_obj_flag": Key("mapped", "flag", "the object's magnitude is clamped to amp_min and amp_max"),
+    "amp_max": Key("mapped", "number", "of the object, where mask_obj_flag is true", positive=True),
+    "amp_min": Key("mapped", "number", "of the object, where mask_obj_flag is true"),
+    **{name: Key("ignored", note="phases are not clamped") for name in ("pha_max", "pha_min")},
+    "alg2_flag": Key("mapped", "text", "algorithm that takes over after alg_percentage of the iterations"),
+    "alg_percentage": Key("mapped", "number", "part of it_ends_after, 0 to 1; default 0.8"),
+    "position_correction_flag": Key("mapped", "flag", "positions are refined by their gradient"),
     **{
         name: Key("ignored", note="not a parameter of our engines") for name in ("alpha", "beta", "sigma2", "ml_weight")
     },
@@ -115,7 +133,7 @@ KEYS: dict[str, Key] = {
     # ---- carried along for the offline program, and ignored by holoptycho too
     **{
         name: Key("ignored", note="ignored by holoptycho too")
-        for name in ("alg2_flag", "alg_percentage", "init_obj_flag", "init_obj_dpc_flag", "mode_flag", "nth")
+        for name in ("init_obj_flag", "init_obj_dpc_flag", "mode_flag", "nth")
     },
     **{
         name: Key("ignored", note="ignored by holoptycho too")
