@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import h5py
@@ -247,3 +248,16 @@ def test_a_process_that_gives_no_answer_is_ended(tmp_path, behaviour):
         clerk.ask("describe", {"path": os.fspath(tmp_path)})
     assert clerk._process is None
     clerk.close()
+
+
+def test_the_service_ends_while_a_question_is_open(tmp_path):
+    clerk = Clerk([tmp_path], (sys.executable, "-c", "import time; time.sleep(60)"), patience=50)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(clerk.ask, "describe", {"path": os.fspath(tmp_path)})
+        while clerk._process is None:
+            time.sleep(0.01)
+        clerk.close()
+        with pytest.raises(FirstlightError, match=r"without an answer|is ending"):
+            asked.result(20)
+    with pytest.raises(FirstlightError, match="is ending"):
+        clerk.ask("describe", {"path": os.fspath(tmp_path)})

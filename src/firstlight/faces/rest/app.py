@@ -73,7 +73,7 @@ def create_app(
         await stalls.start()
         yield
         stalls.stop()
-        desk.close()
+        desk.close()  # harmless twice: other servers than ours end it here
         supervisor.close()
 
     app = FastAPI(
@@ -85,6 +85,7 @@ def create_app(
         openapi_url=f"{API}/openapi.json",
     )
     app.state.stalls = stalls
+    app.state.desk = desk
     router = APIRouter(prefix=API)
     router.include_router(_service_routes(settings, supervisor, stalls))
     router.include_router(run_routes(settings, supervisor))

@@ -35,6 +35,7 @@ class Clerk:
         self._command, self._patience = tuple(command), patience
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
 
     def ask(self, ask: str, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """The answer to a question: a head, and bytes.
@@ -88,6 +89,8 @@ class Clerk:
         raise TimeoutError
 
     def _ready(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise FirstlightError("The service is ending.", next_move="Ask again when it has been started again.")
         if self._process is None or self._process.poll() is not None:
             # a session of its own: Ctrl-C in the terminal ends the service, which then ends this
             self._process = subprocess.Popen(  # noqa: S603
@@ -110,8 +113,10 @@ class Clerk:
 
     def close(self) -> None:
         """End the process; a question that is being answered is given up."""
-        if self._process is not None:
-            self._process.kill()
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.kill()
         with self._lock:
             self._end()
 

@@ -105,7 +105,11 @@ def _structure_routes(desk: Desk) -> APIRouter:
         return tell("data", file, path, selection=selection, flatten=flatten, dtype=dtype, format=format)
 
     @router.get("/stats", response_class=Response, responses=_REFUSED, summary="Statistics of a dataset")
-    def get_stats(file: FilePath, path: InFile = "/", selection: str | None = None) -> Response:
+    def get_stats(
+        file: FilePath,
+        path: InFile = "/",
+        selection: Annotated[str | None, Query(description="The part, as in NumPy.", examples=["3,:,:"])] = None,
+    ) -> Response:
         return tell("stats", file, path, selection=selection)
 
     @router.get("/paths", response_class=Response, responses=_REFUSED, summary="All paths in an HDF5 file")
