@@ -233,17 +233,21 @@ class _Planner(Known):
         return ports, held
 
     def _one_image(self, port: Port, axes: tuple[str, ...], where: str) -> Port:
-        """The port itself, or its default fold (mean), put in front where frames come and one image is asked for."""
+        """The port itself, or a fold put in front where more comes than one image is asked for.
+
+        That is the mean of frames, and all slices together where their axis is asked for too.
+        """
         stream = self.known[port].main
-        if stream.arrival == 0 or stream.frame_axes != axes:
+        slices = stream.arrival == 1 and stream.axes == axes == ("z", "y", "x")
+        if not slices and (stream.arrival == 0 or stream.frame_axes != axes):
             if stream.arrival:
                 self.problems.append(
                     f"{where}: '{port_name(port)}' has the axes {' '.join(stream.axes)}. Expected frames of {' '.join(axes)}."
                 )
             return port
-        name = f"mean_of_{port[1] if port[0] == SOURCE else port[0]}"
+        name = f"{'all' if slices else 'mean'}_of_{port[1] if port[0] == SOURCE else port[0]}"
         if (name, "data") not in self.known:
-            fold: Fold[object] = registry.get("operators", "mean")()
+            fold: Fold[object] = registry.get("operators", "assemble" if slices else "mean")()
             seen = self.known[port]
             node = Node(fold, name, emit=Emit())
             by_set = port[0] == SOURCE and port[1] != MAIN

@@ -19,6 +19,7 @@ from firstlight.core.units import Bytes, Degree, Hertz, Micrometre, Millimetre, 
 if TYPE_CHECKING:
     from .scene import Scene
 
+TRUTH = "truth"
 LONGEST_CHUNK = 0.05
 """Seconds that a chunk may take to come when a rate is given: a live picture must not wait for a full one."""
 
@@ -85,6 +86,9 @@ class PhantomSource(Source):
     chunk: Annotated[Bytes, Field(gt=0)] = 2 * 2.0**20
     """Size of a chunk: as many whole frames as fit, at least one."""
 
+    with_truth: bool = False
+    """Play what the reconstruction should give as the stream ``truth`` (z, y, x) too, for `compare_with_truth`."""
+
     _scene: Any = PrivateAttr(None)
     _left: Scan | None = PrivateAttr(None)
     """What is left of the scan, if only a part of it is played."""
@@ -127,7 +131,10 @@ class PhantomSource(Source):
                 streams[name] = Stream(("frame", "row", "col"), sizes, "uint16", unit="counts", first=-count)
         angle = self.start + self.range * np.arange(self.angles) / self.angles
         calibration = {"pixel": Quantity(self.pixel, "um")} if self.pixel else {}
-        order = (*(name for name in ("dark", "flat") if name in streams), MAIN)
+        if self.with_truth:
+            sizes = {"z": self.rows, "y": self.columns, "x": self.columns}
+            streams[TRUTH] = Stream(("z", "y", "x"), sizes, "float32", unit="1/cm" if self.pixel else "1/px")
+        order = (*(name for name in ("dark", "flat", TRUTH) if name in streams), MAIN)
         told = {
             "simulated": "yes: ellipsoid phantom of firstlight, no measured data",
             "sample": f"Shepp-Logan {self.sample}",
@@ -173,6 +180,8 @@ class PhantomSource(Source):
                 yield End(name, set_)
             if number:
                 yield End(name)
+        if self.with_truth:
+            yield from self._play_truth()
         frames = self._all_ids(MAIN)
         ids = frames if keeps_ids(whole, self._chosen) else np.arange(len(frames), dtype=np.int64)
         yield from self._play(MAIN, frames, ids, 0)
@@ -194,6 +203,16 @@ class PhantomSource(Source):
                 return
             coords = {"angle": self.start + self.range * part / self.angles} if stream == MAIN else {}
             yield Chunk(data, ("row", "col"), ids[start : start + step], coords=coords, stream=stream, set=set_)
+
+    def _play_truth(self) -> Iterator[Item]:
+        step = max(1, int(self.chunk // (4 * self.columns**2)))
+        for start in range(0, self.rows, step):
+            if self._stopped:
+                return
+            ids = np.arange(start, min(start + step, self.rows), dtype=np.int64)
+            yield Chunk(self.truth(ids), ("y", "x"), ids, stream=TRUTH)
+        yield End(TRUTH, 0)
+        yield End(TRUTH)
 
     def _wait(self, until: float) -> None:
         while not self._stopped and (left := until - time.monotonic()) > 0:
@@ -231,6 +250,9 @@ class PhantomSource(Source):
                 value=sorted(where),
                 expected=expected,
             )
+        if stream == TRUTH:
+            planes = np.arange(self.rows)[where.get("z", slice(None))]
+            return self.truth(planes)[:, where.get("y", slice(None)), where.get("x", slice(None))]
         frames = self._all_ids(stream)[where.get(described.axes[0], slice(None))]
         rows = self._chosen.get("row", range(self.rows))[where.get("row", slice(None))]
         return self._frames(stream, frames, rows, where.get("col", slice(None)))
