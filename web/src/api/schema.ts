@@ -562,6 +562,7 @@ export interface components {
              * Structure
              * @description True for HDF5 files, whose structure can be shown.
              * @default false
+             * @example true
              */
             structure: boolean;
         };
@@ -1039,6 +1040,7 @@ export interface components {
             /**
              * Values
              * @description What the numbers are; null: found from the scan.
+             * @example attenuation
              */
             values?: ("counts" | "transmission" | "attenuation") | null;
             /**
@@ -1221,6 +1223,41 @@ export interface components {
              * @example computing fbp
              */
             bound: string | null;
+            /**
+             * Statistics
+             * @description By step, if the job asks for them: min, max, mean, std and how many values are no numbers.
+             * @example {
+             *       "fbp.data": {
+             *         "max": 2.3,
+             *         "mean": 0.4,
+             *         "min": -0.1,
+             *         "nan": 0,
+             *         "std": 0.2
+             *       }
+             *     }
+             */
+            statistics?: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /**
+             * Faults
+             * @description By step and kind (nan, infinite, zero, saturated): how many frames can not be right, and the first.
+             * @example {
+             *       "minus_log": {
+             *         "nan": {
+             *           "first": 17,
+             *           "frames": 3
+             *         }
+             *       }
+             *     }
+             */
+            faults?: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
             /** @description How fast. */
             rates: components["schemas"]["Rates"];
             /**
@@ -2721,6 +2758,7 @@ export interface operations {
                 file: string;
                 /** @description Path inside the file. */
                 path?: string;
+                /** @description The part, as in NumPy. */
                 selection?: string | null;
             };
             header?: never;

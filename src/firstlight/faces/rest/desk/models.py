@@ -31,7 +31,7 @@ class Entry(Model):
     """Its size, if it is a file."""
     modified: float = Field(examples=[1784023502.1])
     """Unix time in second."""
-    structure: bool = False
+    structure: bool = Field(default=False, examples=[True])
     """True for HDF5 files, whose structure can be shown."""
 
 
@@ -96,7 +96,7 @@ class Question(Model):
     """The file, or a folder of images."""
     source: dict[str, Any] = Field(default_factory=dict, examples=[{"angles": "0:180"}])
     """Parameters of the source that the user gives."""
-    values: Literal["counts", "transmission", "attenuation"] | None = None
+    values: Literal["counts", "transmission", "attenuation"] | None = Field(default=None, examples=["attenuation"])
     """What the numbers are; null: found from the scan."""
     out: str | None = Field(default=None, examples=["/data/visit_412/scan_0412_rec.nxs"])
     """Where the result goes; null: beside the scan."""
