@@ -170,13 +170,15 @@ def _pass(
                 b = frames[n + 1, top:end] if n + 1 < count else nothing[: end - top]
                 c = frames[n + 2, top:end] if n + 2 < count else nothing[: end - top]
                 d = frames[n + 3, top:end] if n + 3 < count else nothing[: end - top]
-                if which:
+                if which == 1 and image.shape[0]:
+                    _moments_and_image(a, b, c, d, scratch[top - start : end - start], top, first, n)
+                elif which:
                     for k in range(n, min(n + 4, count)):
                         _moments(frames[k, top:end], inside, which, top, scratch, first, k)
                 for m in range(masks.shape[0]):
                     if used[m, top // tile]:
                         _under_one(a, b, c, d, masks[m, top:end], scratch, under, n, m)
-                if image.shape[0]:
+                if image.shape[0] and which != 1:
                     sums = scratch[top - start : end - start].reshape(-1)
                     _add_four(sums, a.reshape(-1), b.reshape(-1), c.reshape(-1), d.reshape(-1))
         if image.shape[0]:
@@ -254,6 +256,45 @@ def _moments(
     for i in range(columns.size):
         across += long(columns[i]) * long(i)
     first[n, 2] += across
+
+
+@numba.njit(**_OPTIONS)
+def _moments_and_image(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    c: NDArray[Any],
+    d: NDArray[Any],
+    sums: NDArray[Any],
+    top: int,
+    first: NDArray[Any],
+    n: int,
+) -> None:
+    """Sums and first moments of a tile of four frames, which are added to the sum image: each pixel is read once."""
+    kind, long, cols = sums.dtype.type, first.dtype.type, a.shape[1]
+    # made here, so that the compiler knows that they overlap with nothing
+    e, f, g, h = (
+        np.zeros(cols, sums.dtype),
+        np.zeros(cols, sums.dtype),
+        np.zeros(cols, sums.dtype),
+        np.zeros(cols, sums.dtype),
+    )
+    for row in range(a.shape[0]):
+        w, x, y, z, line = a[row], b[row], c[row], d[row], sums[row]
+        s, t, u, v = kind(0), kind(0), kind(0), kind(0)
+        for i in range(cols):
+            p, q, r, o = kind(w[i]), kind(x[i]), kind(y[i]), kind(z[i])
+            s, t, u, v = kind(s + p), kind(t + q), kind(u + r), kind(v + o)
+            e[i], f[i], g[i], h[i] = kind(e[i] + p), kind(f[i] + q), kind(g[i] + r), kind(h[i] + o)
+            line[i] = kind(line[i] + kind(kind(p + q) + kind(r + o)))
+        place = long(top + row)
+        for k, total in enumerate((s, t, u, v)):
+            first[n + k, 0] += long(total)
+            first[n + k, 1] += long(total) * place
+    for i in range(cols):
+        first[n, 2] += long(e[i]) * long(i)
+        first[n + 1, 2] += long(f[i]) * long(i)
+        first[n + 2, 2] += long(g[i]) * long(i)
+        first[n + 3, 2] += long(h[i]) * long(i)
 
 
 def weighted_sums(frames: ArrayLike, weights: ArrayLike) -> NDArray[Any]:
