@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from firstlight.core.solver import Solver
 from firstlight.core.step import Step
 from firstlight.core.view import Shown
 
+from .change_request import ChangeRequest, refuse_all
 from .context import Context
 from .describe import view_name
 from .folding import SetFold, final_version
@@ -38,24 +39,6 @@ class Digested(Chunk):
 
     raw: Chunk | None = None
     by: Step | None = None
-
-
-@dataclass(slots=True)
-class _Request:
-    """A change of parameters, and the answer to it."""
-
-    step: Step
-    answered: threading.Event = field(default_factory=threading.Event)
-    error: Exception | None = None
-    _taken: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self) -> bool:
-        """True for the one who answers; False if it was withdrawn."""
-        return self._taken.acquire(blocking=False)
-
-    def withdraw(self) -> bool:
-        """True if nobody will answer any more; False if somebody does just now."""
-        return self._taken.acquire(blocking=False)
 
 
 class FoldStation(Station):
@@ -81,7 +64,7 @@ class FoldStation(Station):
         self._digests = type(fold).digest is not Fold.digest
         self._every = every
         self._feeds = feeds
-        self._requests: deque[_Request] = deque()
+        self._requests: deque[ChangeRequest] = deque()
         self._state: Any = None
         self._dirty = False
         self._urgent = False
@@ -153,7 +136,7 @@ class FoldStation(Station):
             ChangeRefused: The fold can not take them.
         """
         name = self._planned.name
-        request = _Request(step)
+        request = ChangeRequest(step)
         self._requests.append(request)
         if self._ended.is_set():
             raise ChangeRefused(f"'{name}' has ended.", field="step", value=name)
@@ -171,12 +154,7 @@ class FoldStation(Station):
             super().run()
         finally:
             self._ended.set()
-            while self._requests:
-                request = self._requests.popleft()
-                if request.take():
-                    name = self._planned.name
-                    request.error = ChangeRefused(f"'{name}' has ended.", field="step", value=name)
-                    request.answered.set()
+            refuse_all(self._requests, self._planned.name)
 
     def _named(self, error: Exception) -> StepFailed:
         return self.context.guarded(self._planned.name, error, self._fold.model_dump())
