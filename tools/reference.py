@@ -97,7 +97,9 @@ def plugin_section(name: str, plugin: Any) -> str:
     model = getattr(plugin, "step", plugin)
     parts = [f"## {name}\n", f"{description(model)}\n"]
     signature = getattr(model, "signature", None)
-    if signature is not None:
+    if isinstance(signature, property):
+        parts.append("Axes: what its parameters say.\n")
+    elif signature is not None:
         parts.append(f"Axes: `{signature.text}`\n")
     schema = model.model_json_schema() if hasattr(model, "model_json_schema") else {}
     properties = schema.get("properties", {})
