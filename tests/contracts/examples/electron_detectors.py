@@ -25,5 +25,6 @@ SOURCES: dict[str, Callable[[Path], Source]] = {"mib": mib}
 LIVE = {
     "dectris": TESTS / "connectors" / "dectris" / "test_source.py",
     "merlin": TESTS / "connectors" / "merlin" / "test_live.py",
+    "tpx3": TESTS / "connectors" / "tpx3" / "test_tpx3.py",
 }
 UNLIMITED = {"mib": {"sync_offset"}}

@@ -1,0 +1,212 @@
+"""Source: sparse frames of a Timepix3 detector, from Accos over TCP."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+from scipy import sparse
+
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
+from firstlight.core.errors import SourceError, Stopped
+from firstlight.core.source import Source
+from firstlight.core.units import Second
+
+from . import wire
+
+_log = logging.getLogger(__name__)
+_PIECE = 4 * 2**20
+"""A chunk of about this size, dense, is handed on at once."""
+
+
+class Tpx3Source(Source):
+    """Receives one scan of a Timepix3 detector from Accos, and gives its sparse frames as dense ones.
+
+    Frames are placed in the order in which they come, as they bear no numbers. Frames with indices that make no sense are rejected;
+    those that do not come before the scan's end are lost. While nobody reads, Accos waits.
+    """
+
+    use: ClassVar[str] = "tpx3"
+    pausable: ClassVar[bool] = False
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """The computer that Accos runs on."""
+    port: int = Field(default=8283, ge=1, le=65535)
+    """Its port."""
+    dtype: Annotated[str, Field(pattern=r"^uint(8|16|32|64)$")] = "uint32"
+    """Type of the dense frames; values that are too large for it end the run."""
+    timeout: Annotated[Second, Field(gt=0)] = 300.0
+    """How long to wait for Accos, and for the scan to begin."""
+    idle: Annotated[Second, Field(gt=0)] = 30.0
+    """The scan is over after this time without a byte, once it began."""
+
+    _link: socket.socket | None = PrivateAttr(default=None)
+    _start: wire.AcquisitionStart | None = PrivateAttr(default=None)
+    _stopped: bool = PrivateAttr(default=False)
+
+    def holds(self) -> bool:
+        """True: Accos waits for its reader."""
+        return True
+
+    def open(self) -> Scan:
+        """Connect, and wait for a scan to begin.
+
+        Raises:
+            SourceError: Nobody answers, or what comes is no scan.
+            Stopped: `stop` was called meanwhile.
+        """
+        end = time.monotonic() + self.timeout
+        self._link = self._connected(end)
+        self.listening()
+        try:
+            start = wire.read_header(self._receive(wire.HEADER, end))
+            if not isinstance(start, wire.AcquisitionStart):
+                raise self._strange(start)
+            self._start = start
+            begun = wire.read_header(self._receive(wire.HEADER, end))
+            if not isinstance(begun, wire.ScanStart):
+                raise self._strange(begun)
+            told = wire.read_metadata(self._receive(begun.metadata, end))
+        except wire.BadMessage as error:
+            self.close()
+            raise SourceError(f"What came is no scan: {error}", field="host", value=self._where) from error
+        except BaseException:
+            self.close()
+            raise
+        sizes: dict[str, int | None] = dict(
+            zip(("scan_y", "scan_x", "row", "col"), (*start.nav, *start.sig), strict=True)
+        )
+        metadata = {str(name): str(value) for name, value in told.items()}
+        return Scan({MAIN: Stream(tuple(sizes), sizes, self.dtype, 2, unit="counts")}, "tpx3", metadata=metadata)
+
+    def items(self) -> Iterator[Item]:
+        """Chunks of dense frames, gaps and the end, as they come.
+
+        Raises:
+            SourceError: The source is not open, or what comes makes no sense any more.
+        """
+        start = self._start
+        if start is None:
+            raise SourceError(
+                "The source is not open.", field="host", value=self._where, next_move="Call open() first."
+            )
+        total, at, why = start.nav[0] * start.nav[1], 0, ""
+        while at < total and not why:
+            try:
+                message = wire.read_header(self._receive(wire.HEADER, time.monotonic() + self.idle))
+                if not isinstance(message, wire.ArrayChunk):
+                    why = "the scan ended before its last frame"
+                    break
+                payload = self._receive(message.nbytes, time.monotonic() + self.idle)
+            except Stopped:
+                break
+            except wire.BadMessage as error:
+                raise SourceError(
+                    f"The stream makes no sense any more: {error}", field="host", value=self._where
+                ) from error
+            except SourceError as error:
+                why = error.message
+                break
+            if message.frames > total - at:
+                raise SourceError("More frames come than the scan has.", field="nframes", value=at + message.frames)
+            yield from self._placed(start, message, payload, at)
+            at += message.frames
+        if why:
+            _log.warning("The scan is not complete: %s", why)
+            yield Gap(0, at, total - 1, why)
+        yield End(MAIN)
+
+    def stop(self) -> None:
+        """End the scan; what has arrived is delivered."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Disconnect; harmless when called twice."""
+        link, self._link, self._start, self._stopped = self._link, None, None, False
+        if link is not None:
+            link.close()
+
+    # ---- within -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _where(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def _placed(
+        self, start: wire.AcquisitionStart, message: wire.ArrayChunk, payload: memoryview, at: int
+    ) -> Iterator[Item]:
+        if not message.frames:
+            return
+        try:
+            found = wire.read_frames(start, message, payload)
+        except wire.BadMessage as error:
+            _log.warning("Frames from %d on are rejected: %s", at, error)
+            yield Gap(0, at, at + message.frames - 1, str(error), "rejected")
+            return
+        several = max(1, _PIECE // (found.shape[1] * np.dtype(self.dtype).itemsize))
+        for first in range(0, message.frames, several):
+            yield self._dense(start, found[first : first + several], at + first)
+
+    def _dense(self, start: wire.AcquisitionStart, part: sparse.csr_array[Any], first: int) -> Chunk:
+        """Dense frames; several events in one pixel are added up."""
+        most = np.iinfo(self.dtype).max
+        part = part.astype(np.uint64)
+        part.sum_duplicates()
+        if part.nnz and int(part.data.max()) > most:
+            raise SourceError(
+                "A value is too large.", field="dtype", value=self.dtype, expected=f"room for {part.data.max()}"
+            )
+        data = part.astype(self.dtype).toarray().reshape(-1, *start.sig)
+        return Chunk(data, ("row", "col"), np.arange(first, first + len(data)))
+
+    def _connected(self, end: float) -> socket.socket:
+        while not self._stopped:
+            try:
+                link = socket.create_connection((self.host, self.port), timeout=1.0)
+            except OSError as error:
+                if time.monotonic() > end:
+                    raise SourceError(
+                        f"Nobody answers: {error}.", field="host", value=self._where, next_move="See that Accos runs."
+                    ) from error
+                time.sleep(0.1)
+                continue
+            link.settimeout(0.1)
+            return link
+        raise Stopped("The run was stopped before a scan began.")
+
+    def _receive(self, size: int, end: float) -> memoryview:
+        """So many bytes; memory is taken as they come, not before.
+
+        Raises:
+            SourceError: They do not come in time, or the connection ends.
+            Stopped: `stop` was called.
+        """
+        found = bytearray()
+        while len(found) < size:
+            if self._stopped:
+                raise Stopped("The run was stopped.")
+            try:
+                part = b"" if self._link is None else self._link.recv(min(size - len(found), 2**20))
+            except TimeoutError:
+                if time.monotonic() > end:
+                    raise SourceError("Nothing came in time.", field="host", value=self._where) from None
+                continue
+            except OSError as error:
+                raise SourceError(f"The connection broke: {error}.", field="host", value=self._where) from error
+            if not part:
+                raise SourceError("Accos closed the connection.", field="host", value=self._where)
+            found += part
+        return memoryview(found)
+
+    def _strange(self, message: wire.Message) -> SourceError:
+        return SourceError(
+            "Something else came than the start of a scan.",
+            field="host",
+            value=type(message).__name__,
+            next_move="Connect before the scan is started.",
+        )
