@@ -1,8 +1,10 @@
 """Sum image, three virtual detectors and centre of mass of a 4-D scan in memory, beside LiberTEM's run_udf.
 
 Both work on the same frames (Poisson, 16-bit, 256 x 256 pixels) with the same threads, in turn, five rounds; the best of each
-is compared, because other work on the machine only ever slows down. LiberTEM runs in an environment of its own with its threads executor, which is its fastest here. Seconds of the
-processor are compared too: they hardly depend on what else the machine does.
+is compared, because other work on the machine only ever slows down. Seconds of the processor are compared too: they
+hardly depend on what else the machine does. LiberTEM runs in an environment of its own, with its threads executor and four
+partitions a thread; other settings of it were not tried. Ours runs without the look at each raw frame for zeros and
+saturation (`checks: false`), which LiberTEM does not have either.
 
     python benchmarks/stem.py [--points 64] [--threads 2] [--peers .peers]
 """
