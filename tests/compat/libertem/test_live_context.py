@@ -212,7 +212,7 @@ def test_lost_frames_are_marked(context):
     assert np.array_equal(each.masked_data.compressed(), np.delete(sums, 5))
 
 
-def test_partial_results_changed_parameters_and_async(context):
+def test_partial_results_and_async(context):
     data = context.load("memory", data=truth().reshape(3, 4, 12, 16))
     seen = list(context.run_udf_iter(data, [SumSigUDF(), SumUDF()]))
     assert seen[-1].damage.data.all()
