@@ -148,7 +148,8 @@ class OperatorFunction:
         that have another unit), ``halo(step)``, ``prepare(step, scan)``,
         ``close(step)``, ``workspace(step, scan, frames)``, ``shared(step, scan)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
         ``calibration(step, scan)`` (what holds for the output), ``coordinates(step, coords)`` (the coordinates that change, one
-        row per block, where the step changes an axis that has some).
+        row per block, where the step changes an axis that has some); ``wanted(step, size)`` and ``finish(step, sums, size)``
+        for a step that sums pixels (`core.one_pass`).
         """
         return self._hook(name)
 
