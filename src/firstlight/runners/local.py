@@ -81,9 +81,7 @@ class LocalRun(Following):
         self._last_frame = 0.0
         self._state: RunState = "starting"
         self._context = Context(plan, Intake(plan.scan.main))
-        self._record = start_record(
-            job_dict(job), plan.scan, job.pipeline.cites, self._started, inputs_of(job.source)
-        )
+        self._record = start_record(job_dict(job), plan.scan, job.pipeline.cites, self._started, inputs_of(job.source))
         self._context.checkpoint = checkpoint
         threads = cores() if plan.sizes is None else plan.sizes.threads
         self._wiring = Wiring(self._context, threads, self._record, checkpoint)
