@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ LOOPBACK = {
     "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
 }
 os.environ.update(LOOPBACK)
+
+# A shell that starts the tests in the background tells them, and all that they start, to ignore Ctrl-C: some test that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first call of a compiled loop takes seconds, and machines are shared: time says nothing about an example.
 settings.register_profile("firstlight", deadline=None, suppress_health_check=[HealthCheck.too_slow])

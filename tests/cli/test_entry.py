@@ -34,8 +34,6 @@ def test_in_a_verb(capsys):
 
 
 def test_what_must_be_whole_is_not_interrupted_in_between():
-    # whoever starts the tests in the background may have told them to ignore Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     done = []
 
     def work():
