@@ -94,3 +94,40 @@ def test_snapshots_stay_inside_too(tmp_path):
     confine(job(sinks=inside, snapshots=[{"of": "minus_log", "path": str(tmp_path / "a.png")}]), [tmp_path])
     with pytest.raises(JobError, match="snapshot: the path"):
         confine(job(sinks=inside, snapshots=[{"of": "minus_log", "path": "/var/a.png"}]), [tmp_path])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"use": "dxfile", "path": "IN/scan.h5", "angles": "OUT/secret.txt"},
+        {"use": "dxfile", "path": "IN/scan.h5", "angles": "../out/secret.txt"},
+        {"use": "nxtomo", "path": "IN/scan.h5", "darks": "OUT/secret.txt:/entry/data"},
+        {"use": "together", "sources": {"data": {"use": "tiff", "path": "IN"}, "dark": {"use": "tiff", "path": "OUT"}}},
+        {
+            "use": "together",
+            "sources": {
+                "data": {"use": "tiff", "path": "IN", "darks": "OUT/secret.txt"},
+                "more": {"use": "tiff", "path": "IN"},
+            },
+        },
+    ],
+)
+def test_files_under_other_names_and_in_sources_of_sources(tmp_path, source):
+    """Angles may be a text file, darks another file, and a source may be made of others."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "secret.txt").write_text("1\n2\n")
+
+    def placed(value):
+        if isinstance(value, dict):
+            return {key: placed(each) for key, each in value.items()}
+        return value.replace("IN", str(tmp_path / "in")).replace("OUT", str(tmp_path / "out"))
+
+    wild = job(source=placed(source), sinks=sink(tmp_path / "in" / "out.h5"))
+    with pytest.raises(JobError, match="outside the folders"):
+        confine(wild, [tmp_path / "in"])
+
+
+def test_datasets_and_addresses_are_no_files(tmp_path):
+    source = {"use": "dxfile", "path": str(tmp_path / "scan.h5"), "angles": "/exchange/theta", "data": "/tmp"}
+    confine(job(source=source, sinks=sink(tmp_path / "a.h5")), [tmp_path])

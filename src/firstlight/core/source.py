@@ -44,6 +44,10 @@ class Source(Configured):
         """
         return False
 
+    def parts(self) -> Mapping[str, Source]:
+        """The sources that this one reads from, by stream, if it is made of others."""
+        return {}
+
     @abstractmethod
     def open(self) -> Scan:
         """Connect or open, and say what will come.

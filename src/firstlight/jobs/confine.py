@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from firstlight.core import registry
 from firstlight.core.errors import FirstlightError, JobError
 from firstlight.core.job import Job
+from firstlight.core.source import Source
 
 _PATH_NAME = re.compile(r"(?:^|_)(?:path|file|filename|folder|directory|dir|scratch)$")
 _BRACES = re.compile(r"\{[^{}]*\}")
@@ -86,7 +87,7 @@ def _refuse_code(steps: Sequence[str]) -> None:
 
 def paths(job: Job) -> Iterator[tuple[str, str]]:
     """Every path in a job, with the place where it stands."""
-    yield from _paths_of("source", job.source)
+    yield from _paths_of_source("source", job.source)
     for node in job.pipeline.nodes:
         yield from _paths_of(f"step '{node.name}'", node.step)
     for number, sink in enumerate(job.sinks, 1):
@@ -98,6 +99,32 @@ def paths(job: Job) -> Iterator[tuple[str, str]]:
     yield from _paths_of("runner", job.runner)
     for name, settings in job.buffers.items():
         yield from _paths_of(f"buffers '{name}'", settings)
+
+
+def _paths_of_source(where: str, source: Source) -> Iterator[tuple[str, str]]:
+    """What a source and the sources that it is made of may read, whatever the names of their parameters."""
+    yield from _paths_of(where, source)
+    parent = Path(str(getattr(source, "path", "."))).parent
+    for name in type(source).model_fields:
+        value: Any = getattr(source, name)
+        if isinstance(value, str) and not _PATH_NAME.search(name):
+            yield from ((f"{where}: {name}", found) for found in _files_named(value, parent))
+    for name, part in source.parts().items():
+        yield from _paths_of_source(f"{where}: {name}", part)
+
+
+def _files_named(text: str, parent: Path) -> Iterator[str]:
+    """Files that a text may mean, such as one with angles, or ``FILE:PATH``; beside the scan, or from where we are."""
+    if "://" in text:
+        return
+    for name in {text, text.rpartition(":")[0]} - {""}:
+        for place in (Path(name).expanduser(), parent / name):
+            try:
+                found = place.is_file()
+            except (OSError, ValueError):  # longer than a name may be, or a NUL in it: no file
+                found = False
+            if found:
+                yield str(place)
 
 
 def _paths_of(where: str, model: BaseModel) -> Iterator[tuple[str, str]]:

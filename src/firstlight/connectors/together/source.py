@@ -46,6 +46,14 @@ class TogetherSource(Source):
                 raise ValueError(f"the source of '{name}' has no 'use'")
         return given
 
+    def parts(self) -> dict[str, Source]:
+        """The sources, by stream; not open."""
+        return {name: self._part(name) for name in self.sources}
+
+    def _part(self, name: str) -> Source:
+        given = dict(self.sources[name])
+        return registry.get("sources", given.pop("use"))(**given)
+
     def open(self) -> Scan:
         """Open all; the main one last, because a detector is armed when everybody listens.
 
@@ -57,8 +65,7 @@ class TogetherSource(Source):
         scans: dict[str, Scan] = {}
         try:
             for name in sorted(self.sources, key=lambda name: name == MAIN):
-                given = dict(self.sources[name])
-                source: Source = registry.get("sources", given.pop("use"))(**given)
+                source = self._part(name)
                 self._opened[name] = source
                 if name == MAIN:
                     source.on_listening(self.listening)  # all others are open by then
