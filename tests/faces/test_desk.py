@@ -17,10 +17,11 @@ import pytest
 from firstlight.core.errors import FirstlightError, UnknownName
 from firstlight.faces.rest.desk.clerk import Clerk
 from firstlight.faces.rest.desk.places import free_name, inside, listing
-from firstlight.faces.rest.desk.structure import leads_outside, structure
+from firstlight.faces.rest.desk.structure import structure
 from firstlight.faces.rest.desk.trial import needed
 from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
+from firstlight.jobs.links import leads_outside
 from firstlight.jobs.load import load_job
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor

@@ -2,6 +2,8 @@
 
 import sys
 
+import h5py
+import numpy as np
 import pytest
 
 from firstlight.core.errors import JobError
@@ -131,3 +133,33 @@ def test_files_under_other_names_and_in_sources_of_sources(tmp_path, source):
 def test_datasets_and_addresses_are_no_files(tmp_path):
     source = {"use": "dxfile", "path": str(tmp_path / "scan.h5"), "angles": "/exchange/theta", "data": "/tmp"}
     confine(job(source=source, sinks=sink(tmp_path / "a.h5")), [tmp_path])
+
+
+@pytest.mark.parametrize("way", ["external link", "virtual dataset", "raw data elsewhere"])
+def test_a_scan_that_leads_outside_is_refused(tmp_path, way):
+    inner, outer = tmp_path / "in", tmp_path / "out"
+    inner.mkdir()
+    outer.mkdir()
+    with h5py.File(outer / "secret.h5", "w") as file:
+        file["data"] = np.ones((4, 2, 3))
+    (outer / "secret.raw").write_bytes(bytes(8 * 24))
+    for folder, inside in ((outer, False), (inner, True)):
+        if inside:
+            for name in ("secret.h5", "secret.raw"):
+                (inner / name).write_bytes((outer / name).read_bytes())
+        with h5py.File(inner / "scan.h5", "w") as file:
+            exchange = file.create_group("exchange")
+            if way == "external link":
+                exchange["data"] = h5py.ExternalLink(str(folder / "secret.h5"), "/data")
+            elif way == "virtual dataset":
+                layout = h5py.VirtualLayout((4, 2, 3), "f8")
+                layout[...] = h5py.VirtualSource(folder / "secret.h5", "data", (4, 2, 3))
+                exchange.create_virtual_dataset("data", layout)
+            else:
+                exchange.create_dataset("data", (4, 2, 3), "f8", external=str(folder / "secret.raw"))
+        wanted = job(source={"use": "dxfile", "path": str(inner / "scan.h5")}, sinks=sink(inner / "a.h5"))
+        if inside:
+            confine(wanted, [inner])
+        else:
+            with pytest.raises(JobError, match=r"/exchange/data.*leads to a file outside"):
+                confine(wanted, [inner])

@@ -14,6 +14,8 @@ from firstlight.core.errors import FirstlightError, JobError
 from firstlight.core.job import Job
 from firstlight.core.source import Source
 
+from .links import lies_in, ways_out
+
 _PATH_NAME = re.compile(r"(?:^|_)(?:path|file|filename|folder|directory|dir|scratch)$")
 _BRACES = re.compile(r"\{[^{}]*\}")
 
@@ -26,7 +28,7 @@ def confine(job: Job, roots: Sequence[Path]) -> None:
     """
     _refuse_code([node.name for node in job.pipeline.nodes if node.step.runs_code])
     allowed = [root.expanduser().resolve() for root in roots]
-    outside = [(where, path) for where, path in paths(job) if not _within(path, allowed)]
+    outside = [(where, path) for where, path in paths(job) if not lies_in(_resolved(path), allowed)]
     if outside:
         folders = ", ".join(str(root) for root in allowed) or "none"
         raise JobError(
@@ -34,6 +36,22 @@ def confine(job: Job, roots: Sequence[Path]) -> None:
                 f"{where}: the path {path} is outside the folders that jobs from the network may use ({folders})."
                 " Choose one inside, or start the service with '--root FOLDER'."
                 for where, path in outside
+            ]
+        )
+    _refuse_ways_out(job, allowed)
+
+
+def _refuse_ways_out(job: Job, roots: Sequence[Path]) -> None:
+    """Refuse a scan whose file leads to other files outside of the roots."""
+    leading = [
+        (path, names) for _, path in _paths_of_source("source", job.source) if (names := ways_out(Path(path), roots))
+    ]
+    if leading:
+        raise JobError(
+            [
+                f"source: '{names[0]}' in {path} leads to a file outside the folders that jobs from the network may use."
+                " Start the service with '--root' for the folder of that file as well."
+                for path, names in leading
             ]
         )
 
@@ -145,7 +163,6 @@ def _paths_in(where: str, name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _paths_in(where, name, item)
 
 
-def _within(path: str, roots: Sequence[Path]) -> bool:
+def _resolved(path: str) -> Path:
     # what is put into braces later is a name without separators; links are followed as far as they exist
-    place = Path(_BRACES.sub("x", path)).expanduser().resolve()
-    return any(place.is_relative_to(root) for root in roots)
+    return Path(_BRACES.sub("x", path)).expanduser().resolve()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from firstlight.core.errors import FirstlightError, UnknownName
+from firstlight.jobs.links import lies_in
 
 from .models import Entry, Folder, Root
 
@@ -46,11 +47,6 @@ def inside(path: str | Path, roots: Sequence[Path]) -> Path:
             next_move="Choose one that is listed, or start the service with '--root FOLDER'.",
         )
     return found
-
-
-def lies_in(place: Path, roots: Sequence[Path]) -> bool:
-    """True if a resolved path lies below one of the roots."""
-    return any(place.is_relative_to(root.expanduser().resolve()) for root in roots)
 
 
 def listing(path: str | Path, roots: Sequence[Path]) -> Folder:
