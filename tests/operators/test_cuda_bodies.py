@@ -14,7 +14,7 @@ from firstlight.operators.reconstruct.sirt import sirt
 
 SCRIPT = """
     import numpy as np
-    from firstlight.kernels.project_cuda import CudaProjector, dots, on_device, present
+    from firstlight.kernels.cuda.project import CudaProjector, dots, on_device, present
     from firstlight.operators.reconstruct.backproject import backproject
     from firstlight.operators.reconstruct.cgls import cgls
     from firstlight.operators.reconstruct.sirt import sirt
@@ -74,7 +74,7 @@ def test_bodies_keep_the_contract_in_the_simulator():
 
 
 def test_without_a_device_the_error_says_so():
-    from firstlight.kernels.project_cuda import present
+    from firstlight.kernels.cuda.project import present
 
     if present():
         pytest.skip("there is a CUDA device")

@@ -22,7 +22,7 @@ def _device_of(step: str) -> Any:
     Raises:
         FirstlightError: there is no device.
     """
-    from firstlight.kernels import project_cuda
+    from firstlight.kernels.cuda import project as project_cuda
 
     if not project_cuda.present():
         raise FirstlightError(
@@ -32,7 +32,7 @@ def _device_of(step: str) -> Any:
 
 
 def iterated(step: str, method: str, sinograms: Array, given: dict[str, Any]) -> tuple[Array, Array]:
-    """Reconstruct slices with a method of `kernels.project_cuda`.
+    """Reconstruct slices with a method of `kernels.cuda.project`.
 
     Args:
         step: which step asks, for messages.
