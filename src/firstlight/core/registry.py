@@ -80,6 +80,9 @@ EXTRAS = {
     "tiled": "tiled",
     "distributed": "cluster",
     "matplotlib": "notebook",
+    "xarray": "notebook",
+    "libertem": "libertem",
+    "napari": "napari",
 }
 """Import name of an optional library to the extra that installs it."""
 

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from .arrays import Array
+from .coordinates import Coordinate
 from .held import Place
+from .labelled import data_array, data_tree
 from .view import Shown
 
 RunState = Literal["starting", "running", "draining", "done", "failed", "stopped", "crashed"]
@@ -200,6 +202,16 @@ class Result:
     """Which positions along the first axes were filled; None: all of them."""
     marks: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, "tuple[Any, ...]"])
     """By axis that stands for a swept parameter: its value at each position."""
+    coordinates: Mapping[str, Coordinate] = field(default_factory=dict[str, Coordinate])
+    """By axis of which the scan knows it: where its positions lie (`core.coordinates`)."""
+
+    def xarray(self) -> Any:
+        """As an `xarray.DataArray` with calibrated axes; ``covered`` is a coordinate where not all has come.
+
+        Raises:
+            MissingExtra: xarray is not installed (extra notebook).
+        """
+        return data_array(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The array itself."""
@@ -208,6 +220,14 @@ class Result:
 
 class Results(dict[str, Result]):
     """Results by ``step.output``; a bare step name means its first output."""
+
+    def xarray(self) -> Any:
+        """As an `xarray.DataTree`: ``results.xarray()["center_of_mass"]["row_shift"]``.
+
+        Raises:
+            MissingExtra: xarray is not installed (extra notebook).
+        """
+        return data_tree(self)
 
     def __missing__(self, key: str) -> Result:
         """Find the first output of a step by the step's name."""

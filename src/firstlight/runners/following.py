@@ -10,6 +10,7 @@ from typing import Any
 from firstlight.core.arrays import Array
 from firstlight.core.run import Result, Results
 
+from .calibrated import calibrated
 from .context import Context
 from .describe import view_name
 from .plotting import LivePlot
@@ -123,4 +124,4 @@ class Following:
         if last:
             found.update(self._context.results)
         found.last = last
-        return found
+        return calibrated(found, self._context.plan)

@@ -21,6 +21,7 @@ from firstlight.core.run import Counts, Event, Results, RunState, Status, ViewIn
 from firstlight.core.step import Step
 from firstlight.core.view import Shown
 
+from .calibrated import calibrated
 from .changes import apply_changes
 from .checkpoint import Checkpoint, begin, open_checkpoint
 from .context import READING, Context
@@ -391,7 +392,7 @@ class LocalRun(Following):
             raise error
         if error is not None:
             raise StepFailed(f"{type(error).__name__}: {error}") from error
-        return self._context.results
+        return calibrated(self._context.results, self.plan)
 
     def report(self) -> dict[str, Any]:
         """The machine-readable report."""

@@ -30,6 +30,7 @@ from firstlight.core.view import Shown
 
 from .apply import apply
 from .assemble import Assembled
+from .calibrated import calibrated
 from .describe import job_dict, small_values, step_infos, view_infos, view_name
 from .failing import part_failed, step_failed
 from .folding import SetFold, final_version, versions_of
@@ -390,7 +391,7 @@ class NaiveRun:
 
     def finished(self, timeout: float | None = None) -> Results:
         """The results."""
-        return self._results
+        return calibrated(self._results, self.plan)
 
     def report(self) -> dict[str, Any]:
         """The machine-readable report."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -90,7 +90,6 @@ def _unit(step: Operator, scan: Scan) -> str | None:
 @bin.hook("calibration")
 def _calibration(step: Operator, scan: Scan) -> Mapping[str, Quantity]:
     """Pixels are larger afterwards; reconstruction goes by their width."""
-    pixel: Any = scan.calibration.get("pixel")
-    if pixel is None:
-        return scan.calibration
-    return {**scan.calibration, "pixel": Quantity(pixel.value * step.parameters()["columns"], pixel.unit)}
+    columns = step.parameters()["columns"]
+    sizes = {name: scan.calibration[name] for name in ("pixel", "detector_angle") if name in scan.calibration}
+    return {**scan.calibration, **{name: Quantity(size.value * columns, size.unit) for name, size in sizes.items()}}
