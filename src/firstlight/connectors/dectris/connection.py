@@ -15,6 +15,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.receiving import Limits
+from firstlight.core.tap import Tap
 
 from . import stream2
 from .series import Series, missed
@@ -82,6 +83,8 @@ class Connection:
         """Frames of other series, or of one that nobody waits for."""
         self.strays = 0
         """Messages that make no sense."""
+        self.tap: Tap | None = None
+        """Is given every message as it came, to be recorded."""
         self.changed = threading.Condition()
         """Notified when a series begins, and when `connected` changes."""
         self._decoders = ThreadPoolExecutor(decoders, "dectris decoder")
@@ -188,6 +191,8 @@ class Connection:
             else:
                 for found in self._parts.feed(parts):
                     self._handle(found)
+            if self.tap is not None:
+                self.tap(self._current, parts)
             if time.monotonic() > end or (self._current is not None and self._current.full):
                 return
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.handover import Pool
 from firstlight.core.receiving import Limits
+from firstlight.core.tap import Tap
 
 from .acquisition import Acquisition
 from .wire import PREFIX, BadMessage, Start, read_frame, read_start, split
@@ -54,6 +55,8 @@ class Connection:
         self.connected = False
         self.strays = 0
         """Frames without an acquisition, and bytes without meaning."""
+        self.tap: Tap | None = None
+        """Is given every header and frame as it came, to be recorded."""
         self.changed = threading.Condition()
         """Notified when an acquisition begins, and when `connected` changes."""
         self._decoders = ThreadPoolExecutor(decoders, "merlin decoder")
@@ -176,6 +179,8 @@ class Connection:
             if found.payload is None:
                 return begin, found.needed
             self._handle(found.payload)
+            if self.tap is not None:
+                self.tap(self._current, (found.payload,))
 
     def _handle(self, payload: memoryview) -> None:
         try:
