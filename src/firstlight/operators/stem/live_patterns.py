@@ -1,0 +1,272 @@
+"""Looking into a 4-D scan while it is taken: the pattern of any point, and the image of any virtual detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from firstlight.core.arrays import Array, bring_last
+from firstlight.core.chunk import Chunk, Scan
+from firstlight.core.errors import ChangeRefused, FirstlightError
+from firstlight.core.fold import Fold
+from firstlight.core.held import Held
+from firstlight.core.units import Bytes, Pixels
+from firstlight.kernels.mask_products import frame_sums
+from firstlight.kernels.masks import annulus, sum_under_masks
+
+from .pattern_store import PatternStore, binned, block_sizes, kept_type
+from .scan_map import ScanMap
+
+KEPT = ("kept_row", "kept_col")
+"""Axes of a chunk whose patterns are ready to be kept."""
+IMAGE, VALUE = "live_patterns.image", "live_patterns.value"
+"""Coordinates of such a chunk: the sum of its frames, and what the virtual detector saw of each."""
+BINNINGS = (1, 2, 4, 8)
+
+
+@dataclass(slots=True)
+class Seen:
+    """Patterns and values so far."""
+
+    store: PatternStore
+    map: ScanMap
+    total: Array
+    """Sum of all frames (row, col)."""
+    frames: int = 0
+    newest: int = -1
+    """The last point that has come."""
+    epoch: int = 0
+
+
+def seen_by(patterns: Array, weights: Array) -> Array:
+    """What a detector sees of each pattern.
+
+    Args:
+        patterns: (pattern, row, col).
+        weights: Part of each pixel that lies in it, 0 to 1: (row, col). Few are neither 0 nor 1.
+
+    Returns:
+        float64, (pattern,).
+    """
+    sums = sum_under_masks(patterns, weights[None] == 1)[:, 0].astype(np.float64)
+    edge = np.flatnonzero((weights > 0) & (weights < 1))
+    return sums + patterns.reshape(len(patterns), -1)[:, edge] @ weights.ravel()[edge]
+
+
+class LivePatterns(Fold[Seen]):
+    """Keep the patterns of a scan, to look at any of them and to draw any virtual detector while it is scanned.
+
+    All three outputs belong together: `image` is the scan as one virtual detector sees it, `pattern` the diffraction
+    pattern of one point, `mean` that of all. When the detector is moved, the image of every point whose pattern is held is
+    made anew; the others become NaN, as are points that have not come, so that an image is always of one detector.
+
+    Where all patterns do not fit into `memory`, they are kept with their pixels summed in blocks (`binning`); a detector's
+    edge then counts pixels by the part of a block that it covers. Where that is not enough, the newest ones are held.
+    """
+
+    use: ClassVar[str] = "live_patterns"
+    signature: ClassVar[Any] = "[*] row col -> image: scan_y scan_x, pattern: row col, mean: row col"
+    tolerance: ClassVar[float] = 1e-9
+    sentence: ClassVar[str] = "During the scan, each pattern was summed under a virtual detector ({shape})."
+    follows: ClassVar[dict[str, dict[str, str]]] = {"image": {"scan_y": "scan_y", "scan_x": "scan_x"}}
+
+    shape: Literal["disk", "annulus"] = "disk"
+    """Of the virtual detector: `disk` sums inside `outer`, `annulus` between `inner` and `outer`."""
+    center: tuple[float, float] | None = None
+    """Row and column of its middle, in pixel from 0. Default: the middle of the frame."""
+    inner: Annotated[Pixels, Field(ge=0)] = 0.0
+    """Inner radius of the annulus in pixel, included."""
+    outer: Annotated[Pixels, Field(ge=0)] | None = None
+    """Outer radius in pixel, included. Default: a quarter of the smaller side."""
+    scan_y: Annotated[int, Field(ge=0)] | None = None
+    """Line of the point whose pattern is shown, from 0. Default: the newest."""
+    scan_x: Annotated[int, Field(ge=0)] | None = None
+    """Point of that line, from 0. Default: the newest."""
+    memory: Annotated[Bytes, Field(ge=2**20)] = 2.0**30
+    """Memory for patterns."""
+    binning: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Rows and columns that are summed before patterns are kept. Default: 1, 2, 4 or 8, so that all fit into `memory`."""
+
+    def unit(self, scan: Scan) -> str | None:
+        """That of the frames."""
+        return scan.main.unit
+
+    def dtype(self, given: str) -> str:
+        """Double precision: exact for the sums of integers, with NaN where nothing is."""
+        return "float64"
+
+    def calibrated(self, scan: Scan) -> Self:
+        """With the binning that lets all patterns fit, and the reach of the detector."""
+        rows, cols = scan.main.sizes.get("row"), scan.main.sizes.get("col")
+        if rows is None or cols is None:
+            return self
+        found: dict[str, Any] = {}
+        if self.binning is None:
+            fits = (n for n in BINNINGS if (scan.main.frames or 1) * self._bytes(scan, n) <= self.memory)
+            found["binning"] = next(fits, BINNINGS[-1])
+        if self.center is None:
+            found["center"] = ((rows - 1) / 2, (cols - 1) / 2)
+        if self.outer is None:
+            found["outer"] = min(rows, cols) / 4
+        return self.model_copy(update=found)
+
+    def _bytes(self, scan: Scan, binning: int) -> int:
+        """Bytes of a pattern that is kept."""
+        rows, cols = (-(-scan.main.size(label) // binning) for label in ("row", "col"))
+        return rows * cols * kept_type(scan.main.dtype, binning).itemsize
+
+    def workspace(self, scan: Scan, frames: int) -> int:
+        """The patterns kept, at most `memory`."""
+        made = self.calibrated(scan)
+        return int(min(made.memory, (scan.main.frames or 1) * made._bytes(scan, made.binning or 1)))
+
+    def empty(self, scan: Scan) -> Seen:
+        """The state before the first frame.
+
+        Raises:
+            AxesError: The scan has no grid of known size.
+            FirstlightError: The point lies outside the scan, or the radii are no annulus.
+        """
+        made = self.calibrated(scan)
+        grid = ScanMap.empty(scan, (), self.use)
+        size = (scan.main.size("row"), scan.main.size("col"))
+        store = PatternStore.empty(len(grid.covered), size, scan.main.dtype, made.binning or 1, made.memory)
+        self._check(grid, size)
+        return Seen(store, grid, np.zeros(size))
+
+    def _check(self, grid: ScanMap, size: tuple[int, int]) -> None:
+        for name, value, length in (("scan_y", self.scan_y, grid.lines), ("scan_x", self.scan_x, grid.points)):
+            if value is not None and value >= length:
+                raise FirstlightError(
+                    "The point lies outside the scan.", field=name, value=value, expected=f"0 to {length - 1}"
+                )
+        self._weights(size)
+
+    def _weights(self, size: tuple[int, int]) -> Array:
+        """The part of each block of pixels that lies in the detector, (row, col)."""
+        center = self.center or ((size[0] - 1) / 2, (size[1] - 1) / 2)
+        reach = min(size) / 4 if self.outer is None else self.outer
+        within = 0.0 if self.shape == "disk" else self.inner
+        if within > reach:
+            raise FirstlightError(
+                "The inner radius is larger than the outer one.",
+                field="inner",
+                value=within,
+                expected=f"at most {reach} pixel",
+            )
+        mask = annulus(size, center, within, reach)[None].astype(np.float64)
+        return (binned(mask, self.binning or 1) / block_sizes(size, self.binning or 1))[0]
+
+    def digest(self, chunk: Chunk) -> Chunk:
+        """Patterns as they are kept, what the detector sees of each, and their sum."""
+        if chunk.axes == KEPT:
+            return chunk
+        frames, _ = bring_last(chunk.data, chunk.axes, ("row", "col"))
+        size = (frames.shape[1], frames.shape[2])
+        kept = binned(frames, self.binning or 1)
+        total = np.asarray(frame_sums(frames, image=True).image)
+        values = seen_by(kept, self._weights(size))
+        # one image in memory, that stands for all frames of the chunk
+        told = {IMAGE: np.broadcast_to(total, (len(chunk), *size)), VALUE: values}
+        return Chunk(
+            kept, KEPT, chunk.ids, chunk.epoch, chunk.where, told, chunk.stream, chunk.set, received=chunk.received
+        )
+
+    def digests_like(self, other: Any) -> bool:
+        """True if the same detector was used."""
+        mine, theirs = ((step.shape, step.center, step.inner, step.outer, step.binning) for step in (self, other))
+        return mine == theirs
+
+    def add(self, state: Seen, chunk: Chunk, *held: Held) -> None:
+        """Keep the patterns, and put what the detector saw to its place. A detector that began anew begins anew here."""
+        if not len(chunk) or chunk.epoch < state.epoch:
+            return
+        if chunk.epoch > state.epoch:
+            state.store.clear()
+            state.map.covered[:] = False
+            state.total[:], state.frames, state.newest, state.epoch = 0.0, 0, -1, chunk.epoch
+        ready = self.digest(chunk)
+        inside = state.map.take(ready.ids, np.asarray(ready.coords[VALUE]))
+        places = ready.ids[inside] - state.map.first
+        state.store.take(places, ready.data[inside])
+        state.total += ready.coords[IMAGE][0]
+        state.frames += len(ready)
+        state.newest = max(state.newest, int(places.max(initial=-1)))
+
+    def ready(self, state: Seen) -> bool:
+        """True once a frame has come."""
+        return state.frames > 0
+
+    def coverage(self, state: Seen) -> float:
+        """The share of the scan that the image shows."""
+        return state.map.share
+
+    def result(self, state: Seen) -> dict[str, Array]:
+        """`image` (scan_y, scan_x), `pattern` and `mean` (row, col); NaN where nothing is, and for a pattern that is not held."""
+        image = np.where(state.map.covered, state.map.values, np.nan).reshape(state.map.shape)
+        return {"image": image, "pattern": state.store.pattern(self._point(state)), "mean": state.total / state.frames}
+
+    def _point(self, state: Seen) -> int:
+        if self.scan_y is None and self.scan_x is None:
+            return state.newest
+        return (self.scan_y or 0) * state.map.points + (self.scan_x or 0)
+
+    def adapt(self, state: Seen, old: Self) -> Seen:
+        """Show another point; move the detector: every point whose pattern is held is summed anew.
+
+        Raises:
+            ChangeRefused: The parameter decides how patterns are kept.
+        """
+        for name in ("memory", "binning"):
+            if getattr(self, name) != getattr(old, name):
+                raise ChangeRefused(
+                    f"'{name}' decides how patterns are kept and can not change while the scan runs.",
+                    field=name,
+                    value=getattr(self, name),
+                    expected=str(getattr(old, name)),
+                    next_move="Stop the run and start it with the new value.",
+                )
+        self._check(state.map, state.store.size)
+        if not self.digests_like(old):
+            places, patterns = state.store.held()
+            state.map.covered[:] = False
+            state.map.values[places] = seen_by(patterns, self._weights(state.store.size))
+            state.map.covered[places] = True
+        return state
+
+    def merge(self, state: Seen, other: Seen) -> Seen:
+        """Both together; of two epochs the later."""
+        if state.epoch != other.epoch:
+            return max(state, other, key=lambda each: each.epoch)
+        places, patterns = other.store.held()
+        state.store.take(places, patterns)
+        state.map = state.map.merged(other.map)
+        state.total += other.total
+        state.frames += other.frames
+        state.newest = max(state.newest, other.newest)
+        return state
+
+    def save(self, state: Seen) -> dict[str, Any]:
+        """The patterns held, and the sums."""
+        places, patterns = state.store.held()
+        return {
+            "places": places.copy(),
+            "patterns": patterns.copy(),
+            "values": state.map.values.copy(),
+            "covered": state.map.covered.copy(),
+            "total": state.total.copy(),
+            "counts": np.array([state.frames, state.newest, state.epoch]),
+        }
+
+    def load(self, saved: Mapping[str, Any], scan: Scan) -> Seen:
+        """The state that `save` wrote."""
+        state = self.empty(scan)
+        state.store.take(np.asarray(saved["places"]), np.asarray(saved["patterns"]))
+        state.map.values[:], state.map.covered[:] = saved["values"], saved["covered"]
+        state.total[:] = saved["total"]
+        state.frames, state.newest, state.epoch = (int(value) for value in saved["counts"])
+        return state
