@@ -10,7 +10,7 @@ import numpy as np
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
-from firstlight.core.held import Held, Version
+from firstlight.core.held import START, Held, Version
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels.elementwise import ScalarBody, fuse
 from firstlight.kernels.flat_field import DRIFTING_TRANSMISSION, TRANSMISSION
@@ -50,6 +50,14 @@ def flat_field(frames: Array, dark: Array | Held, flat: Array | Held) -> Array:
         AxesError: an image is not as large as a frame.
     """
     darks, flats = Held.of(dark), Held.of(flat)
+    _demand_size(frames, darks, flats)
+    out = np.empty(frames.shape, np.float32)
+    for part in parts(len(frames), darks, flats):
+        fuse([part.body])(frames[part.frames], part.images, part.numbers, out[part.frames])
+    return out
+
+
+def _demand_size(frames: Array, darks: Held, flats: Held) -> None:
     for name, held in (("dark", darks), ("flat", flats)):
         for version in held.versions:
             if version.value.shape != frames.shape[1:]:
@@ -60,10 +68,6 @@ def flat_field(frames: Array, dark: Array | Held, flat: Array | Held) -> Array:
                     expected=f"(row, col) = {frames.shape[1:]}",
                     next_move="Take dark and flat frames with the region and binning of the projections.",
                 )
-    out = np.empty(frames.shape, np.float32)
-    for part in parts(len(frames), darks, flats):
-        fuse([part.body])(frames[part.frames], part.images, part.numbers, out[part.frames])
-    return out
 
 
 def parts(count: int, dark: Held, flat: Held) -> list[Part]:
@@ -112,3 +116,16 @@ def _unit(step: Operator, scan: Scan) -> None:
 
 
 flat_field.pixelwise(TRANSMISSION)
+
+
+@flat_field.device("cuda")
+def _on_cuda(frames: Any, dark: Any, flat: Any) -> Any:
+    from firstlight.kernels.cuda.arrays import empty
+    from firstlight.kernels.cuda.elementwise import fuse as fuse_on_device
+
+    darks, flats = (each if isinstance(each, Held) else Held((Version(each, START, 0.0),)) for each in (dark, flat))
+    _demand_size(frames, darks, flats)
+    out = empty(frames.shape)
+    for part in parts(frames.shape[0], darks, flats):
+        fuse_on_device([part.body])(frames[part.frames], part.images, part.numbers, out[part.frames])
+    return out

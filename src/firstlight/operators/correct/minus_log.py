@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -29,3 +29,10 @@ def minus_log(values: Array, *, floor: Annotated[float, Field(gt=1e-30, le=1.0)]
 
 
 minus_log.pixelwise(MINUS_LOG)
+
+
+@minus_log.device("cuda")
+def _on_cuda(values: Any, *, floor: float) -> Any:
+    from firstlight.kernels.cuda.elementwise import fuse
+
+    return fuse([MINUS_LOG])(values, [], [floor])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -57,3 +57,10 @@ def _dtype(step: Operator, given: str) -> str:
 @remove_outliers.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+@remove_outliers.device("cuda")
+def _on_cuda(frames: Any, *, threshold: float, size: int = 3, kind: Outliers = "bright") -> Any:
+    from firstlight.kernels.cuda import outliers
+
+    return outliers.remove_outliers(frames, threshold=threshold, size=size, kind=kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -62,3 +62,10 @@ def _workspace(step: Operator, scan: Scan, frames: int) -> int:
     """The block in float32 with its rim."""
     rim = step.parameters()["size"] - 1
     return 4 * (frames + rim) * (scan.main.size("row") + rim) * (scan.main.size("col") + rim)
+
+
+@remove_outliers_3d.device("cuda")
+def _on_cuda(projections: Any, *, threshold: float, size: int = 3, kind: Outliers = "bright") -> Any:
+    from firstlight.kernels.cuda import outliers
+
+    return outliers.remove_outliers_3d(projections, threshold=threshold, size=size, kind=kind)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.elementwise import SCALAR_BODY, ScalarBody
+
+
+@numba.njit(**SCALAR_BODY)
+def _difference(value: np.float32, dark: np.float32) -> np.float32:
+    return value - dark
+
+
+DIFFERENCE = ScalarBody("subtract_dark", _difference, images=1)
+"""A value without its dark signal: image dark."""
 
 
 @operator("row col, row col -> row col", sentence="The mean dark image was subtracted.")
@@ -26,6 +39,16 @@ def subtract_dark(frames: Array, dark: Array) -> Array:
     Raises:
         AxesError: the image is not as large as a frame.
     """
+    _demand_size(frames, dark)
+    return np.subtract(frames, dark.astype(np.float32), dtype=np.float32, casting="unsafe")
+
+
+@subtract_dark.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str | None:
+    return scan.main.unit
+
+
+def _demand_size(frames: Array, dark: Array) -> None:
     if dark.shape != frames.shape[1:]:
         raise AxesError(
             "The dark image is not as large as a frame.",
@@ -34,9 +57,11 @@ def subtract_dark(frames: Array, dark: Array) -> Array:
             expected=f"(row, col) = {frames.shape[1:]}",
             next_move="Take dark frames with the region and binning of the projections.",
         )
-    return np.subtract(frames, dark.astype(np.float32), dtype=np.float32, casting="unsafe")
 
 
-@subtract_dark.hook("unit")
-def _unit(step: Operator, scan: Scan) -> str | None:
-    return scan.main.unit
+@subtract_dark.device("cuda")
+def _on_cuda(frames: Any, dark: Any) -> Any:
+    from firstlight.kernels.cuda.elementwise import fuse
+
+    _demand_size(frames, dark)
+    return fuse([DIFFERENCE])(frames, [dark])

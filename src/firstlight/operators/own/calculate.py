@@ -50,3 +50,10 @@ def _body(step: Any) -> ScalarBody:
 
 # which function of one pixel it is depends on the expression
 calculate.pixelwise(property(_body))
+
+
+@calculate.device("cuda")
+def _on_cuda(values: Any, *, expression: str) -> Any:
+    from firstlight.kernels.cuda.elementwise import fuse as fuse_on_device
+
+    return fuse_on_device([compile_expression(expression)])(values)

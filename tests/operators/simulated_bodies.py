@@ -1,0 +1,80 @@
+"""Bodies for CUDA beside the CPU's, in numba's simulator: run as a program by test_cuda_steps, not collected by pytest."""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from firstlight.core import registry
+from firstlight.core.held import Held, Version
+from firstlight.kernels.cuda.arrays import on_device, to_host
+
+RNG = np.random.default_rng(7)
+CASES: dict[str, Any] = {}
+
+
+def agree(use: str, frames: Any, *further: Any, exact: bool = False, at: Any = None, **parameters: Any) -> None:
+    """The two bodies give the same, to 1e-5 of the largest value, or exactly."""
+    step = registry.get("operators", use).step(**parameters)
+    wanted = step.run(frames.copy(), *further, **(at or {}))
+    moved = [held_on_device(each) if isinstance(each, Held) else on_device(each) for each in further]
+    data = on_device(frames)
+    found = step.bodies["cuda"](data, *moved, **step.parameters(), **(at or {}))
+    np.testing.assert_array_equal(to_host(data), frames, err_msg=f"{use} wrote to its input")
+    several = [(wanted, found)] if not isinstance(wanted, tuple) else zip(wanted, found, strict=True)
+    for cpu, cuda in several:
+        host = to_host(cuda)
+        assert (host.shape, host.dtype) == (cpu.shape, cpu.dtype), (use, host.shape, host.dtype, cpu.shape, cpu.dtype)
+        if exact:
+            np.testing.assert_array_equal(host, cpu, err_msg=f"{use} {parameters}")
+        else:
+            most = float(np.max(np.abs(cpu[np.isfinite(cpu)]), initial=0.0))
+            np.testing.assert_allclose(host, cpu, rtol=0, atol=1e-5 * most, err_msg=f"{use} {parameters}")
+
+
+def held_on_device(known: Held) -> Held:
+    versions = tuple(Version(on_device(each.value), each.since, each.at) for each in known.versions)
+    return Held(versions, known.epoch, known.ids)
+
+
+def family(function: Any) -> Any:
+    CASES[function.__name__] = function
+    return function
+
+
+@family
+def correct() -> None:
+    counts = RNG.integers(0, 65535, (3, 5, 7), dtype=np.uint16)
+    dark, flat = RNG.random((5, 7)).astype(np.float32), (500 + 100 * RNG.random((5, 7))).astype(np.float32)
+    flat[1, 2], flat[3, 3] = dark[1, 2], np.nan  # no light, no number
+    agree("flat_field", counts, dark, flat)
+    later = Version(flat * 1.5, (0, 9), 9.0)
+    sets = Held((Version(flat, (0, 0), 0.0), later), 0, np.array([2, 4, 12]))
+    agree("flat_field", counts, Held.of(dark).bind(0, np.array([2, 4, 12])), sets)
+    agree("subtract_dark", counts, dark)
+    light = (counts / 60000).astype(np.float32)
+    light[0, 0, :3] = np.nan, -1, np.inf
+    agree("minus_log", light, floor=1e-3)
+    agree("minus_log", light[0])
+    agree("calculate", light, expression="where(v > 0.5, -log(v), exp(v) * 2)")
+    agree("calculate", counts[:, :1], expression="sqrt(v) - hypot(v, 3)")
+
+
+@family
+def outliers() -> None:
+    counts = RNG.integers(0, 900, (2, 5, 7), dtype=np.uint16)
+    counts[0, 2, 3], counts[1, 0, 0] = 60000, 50000
+    values = RNG.random((2, 6, 5)).astype(np.float32)
+    values[0, 1:4, 1:4], values[1, 0, 0] = np.nan, np.nan
+    for kind in ("bright", "dark", "both"):
+        agree("remove_outliers", counts, threshold=200, kind=kind, exact=True)
+    agree("remove_outliers", values, threshold=0.2, size=5, kind="both")
+    agree("remove_outliers", counts[:, :1], threshold=10, kind="both", exact=True)
+    agree("remove_outliers_3d", counts[None], threshold=200, kind="both", exact=True)
+    agree("remove_outliers_3d", np.stack([values, values[::-1]])[:, :1], threshold=0.2, kind="both")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or CASES:
+        CASES[name]()
+        print(name, "agreed")
