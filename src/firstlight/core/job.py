@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError
 
 from . import registry
 from .buffer import BufferSettings
+from .devices import DeviceChoice
 from .errors import FirstlightError, JobError
 from .pipeline import Emit, Pipeline, Reference, build, parse_node
 from .selected import Selected
@@ -36,6 +37,8 @@ class RunnerSettings(BaseModel):
     """Name of the runner: local or naive."""
     threads: int = Field(default=0, ge=0, le=1024)
     """Worker threads; 0 takes one per core."""
+    device: str = "auto"
+    """Where steps run that can: auto (a GPU where there is one, by bodies that were tried on one), cpu, cuda, or cuda:0,1 for some GPUs."""
     memory: Bytes = Field(default=0, ge=0)
     """Memory of the whole process; 0 takes 70 % of what is free. What does not fit is read again in bands, or goes through disk."""
     scratch: str | None = None
@@ -50,6 +53,12 @@ class RunnerSettings(BaseModel):
     """Least and greatest value, mean, standard deviation and NaNs of what each step gives."""
     checks: bool | None = None
     """Look for frames that are NaN, infinite, zero or saturated; default: in recorded scans, where it costs nearly nothing."""
+
+    @field_validator("device")
+    @classmethod
+    def _understood(cls, value: str) -> str:
+        DeviceChoice.parse(value)
+        return value
 
     @field_validator("memory", mode="before")
     @classmethod

@@ -37,6 +37,8 @@ class Operator(Step):
 
     bodies: ClassVar[Mapping[str, Body]] = {}
     """One function per device; ``cpu`` is always there."""
+    proven: ClassVar[frozenset[str]] = frozenset()
+    """Devices whose body has been tried on a real one, not only in a simulator: a job that leaves the choice to us uses these."""
     scalar: ClassVar[Any] = None
     """A function of one pixel (``kernels.elementwise.ScalarBody``), by which chains of element-wise steps are fused."""
     wants_held: ClassVar[frozenset[str]] = frozenset()
@@ -90,6 +92,10 @@ class Operator(Step):
     def workspace(self, scan: Scan, frames: int) -> int:
         """Extra memory in byte for a block of so many frames."""
         return self.hooks["workspace"](self, scan, frames) if "workspace" in self.hooks else 0
+
+    def device_workspace(self, scan: Scan, frames: int) -> int | None:
+        """Extra memory in byte on a device for a block of so many frames; None where the step does not say."""
+        return self.hooks["device_workspace"](self, scan, frames) if "device_workspace" in self.hooks else None
 
     def shared(self, scan: Scan) -> int:
         """Memory in byte of what all threads use together, such as tables."""
@@ -145,19 +151,26 @@ class OperatorFunction:
         """Register a function beside the body.
 
         One of ``sizes(step, known)``, ``dtype(step, given)``, ``unit(step, scan)``, ``units(step, scan)`` (of outputs
-        that have another unit), ``halo(step)``, ``prepare(step, scan)``,
-        ``close(step)``, ``workspace(step, scan, frames)``, ``shared(step, scan)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
+        that have another unit), ``halo(step)``, ``prepare(step, scan)``, ``close(step)``,
+        ``workspace(step, scan, frames)``, ``device_workspace(step, scan, frames)`` (byte beyond input and output on a device),
+        ``shared(step, scan)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
         ``calibration(step, scan)`` (what holds for the output), ``coordinates(step, coords)`` (the coordinates that change, one
         row per block, where the step changes an axis that has some); ``wanted(step, size)`` and ``finish(step, sums, size)``
-        for a step that sums pixels (`core.one_pass`).
+        for a step that sums pixels (`core.one_pass`), ``sparse(step, frames)`` for its body of sparse frames.
         """
         return self._hook(name)
 
-    def device(self, name: str) -> Callable[[Body], Body]:
-        """Register a body for another device; the contract tests compare it with the CPU's."""
+    def device(self, name: str, *, proven: bool = False) -> Callable[[Body], Body]:
+        """Register a body for another device; the contract tests compare it with the CPU's.
+
+        Args:
+            name: Of the kind of device: ``cuda``.
+            proven: It has been compared with the CPU's on a real device, not only in a simulator: jobs use it unasked.
+        """
 
         def register(function: Body) -> Body:
             self.step.bodies = {**self.step.bodies, name: function}
+            self.step.proven = self.step.proven | ({name} if proven else set[str]())
             return function
 
         return register

@@ -24,6 +24,7 @@ from .pipeline import SOURCE, BeforeFirst, Node
 from .step import Step
 
 if TYPE_CHECKING:
+    from .devices import Device
     from .sizes import Regrouping, Sizes
 
 Port = tuple[str, str]
@@ -104,6 +105,8 @@ class Planned:
     """Neighbours along that axis that it needs on each side."""
     margin: int = 0
     """Neighbours on each side that the steps behind it in the same stage need of its output."""
+    device: str = "cpu"
+    """Which of its bodies works (`core.devices.placed`)."""
 
     @property
     def reach(self) -> int:
@@ -150,6 +153,8 @@ class Plan:
     sizes: Sizes | None = None
     """What it takes, once the budget is known (`core.sizing.sized`)."""
     snapshots: tuple[Outlet, ...] = ()
+    devices: tuple[Device, ...] = ()
+    """Those that share the blocks of the steps that are placed there."""
 
     def __getitem__(self, name: str) -> Planned:
         """A step by name."""
