@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstlight.kernels import decompress
+from firstlight.kernels.bit_planes import join_planes
 
 SIZES = (1, 7, 8, 9, 4095, 4096, 4097, 70_001)
 
@@ -31,7 +32,7 @@ def decoded(decoder, stream, pixels, *more):
     return out[: pixels.nbytes].view(pixels.dtype)
 
 
-@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8"])
 @pytest.mark.parametrize("items", SIZES)
 def test_bslz4_as_bitshuffle_wrote_it(items, dtype, way):
     pixels = frame(items, dtype)
@@ -40,6 +41,15 @@ def test_bslz4_as_bitshuffle_wrote_it(items, dtype, way):
     header = struct.pack(">QI", pixels.nbytes, decompress.default_block(size) * size)
     for stream in (bare, header + bare, bytes(12) + bare, memoryview(header + bare)):
         assert np.array_equal(decoded(decompress.decode_bslz4, stream, pixels, size), pixels)
+
+
+@given(width=st.sampled_from([1, 2, 4, 8]), eights=st.integers(1, 40), most=st.integers(0, 63), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_bits_are_put_together_as_bitshuffle_took_them_apart(width, eights, most, seed):
+    items = np.random.default_rng(seed).integers(0, 2**most, 8 * eights, np.uint64, endpoint=True).astype(f"u{width}")
+    planes, out, scratch = bitshuffle.bitshuffle(items).view(np.uint8), *np.empty((2, items.nbytes), np.uint8)
+    join_planes(planes, out, width, scratch)
+    assert np.array_equal(out.view(items.dtype), items)
 
 
 def test_bslz4_with_one_block_as_holoptycho_replays_it(way):
