@@ -251,3 +251,44 @@ def test_a_bucket_of_an_s3_server(bucket):
         ZarrSink(path="s3://nowhere/out.zarr", endpoint=bucket).open(scan(), {})
     with pytest.raises(SourceError, match="can not be read as Zarr"):
         ZarrSource(path="s3://scans/other.zarr", endpoint=bucket).open()
+
+
+@pytest.mark.slow
+def test_a_run_into_a_bucket_goes_on_after_an_error(bucket, tmp_path, monkeypatch):
+    from firstlight.core.errors import FirstlightError
+    from firstlight.jobs.load import load_job
+    from firstlight.jobs.start import start
+
+    def job(name, **runner):
+        source = {"use": "phantom", "columns": 32, "rows": 12, "angles": 24}
+        steps = [{"use": "flat_field"}, {"use": "minus_log"}, {"use": "fbp", "center": 15.5}]
+        sink = {"use": "zarr", "of": "fbp", "path": f"s3://scans/{name}.zarr", "endpoint": bucket}
+        runner = {"use": "local", "threads": 2, "memory": 1, **runner}
+        return load_job({"name": "x", "source": source, "steps": steps, "sinks": [sink], "runner": runner})
+
+    monkeypatch.setenv("FIRSTLIGHT_STATE", str(tmp_path))
+    start(job("whole")).finished(60)
+    plain, written_ = ZarrSink.write, []
+
+    def failing(self, chunk):
+        if len(written_) == 2:
+            raise OSError("the network is gone")
+        written_.append(chunk)
+        plain(self, chunk)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrSink, "write", failing)
+        with pytest.raises(FirstlightError, match="network is gone"):
+            start(job("cut")).finished(60)
+    assert [each.name for each in (tmp_path / "interrupted").iterdir()]
+    run = start(job("cut", resume=True))
+    run.finished(60)
+    assert run.report()["stages"]["fbp"]["frames"] < 12
+    found = {}
+    for name in ("whole", "cut"):
+        source = ZarrSource(path=f"s3://scans/{name}.zarr", endpoint=bucket)
+        source.open()
+        found[name] = source.read({})
+        source.close()
+    np.testing.assert_array_equal(found["whole"], found["cut"])
+    assert not list((tmp_path / "interrupted").iterdir())

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 import yaml
 
-from firstlight.core.errors import StepFailed
+from firstlight.core.errors import JobError, StepFailed
 from firstlight.jobs.load import load_job
 from firstlight.jobs.start import start
 
@@ -136,6 +137,79 @@ def test_other_formats_go_on_too(tmp_path: Path, sink: dict[str, Any], doing: tu
     assert not list((tmp_path / "killed").glob("*.resume"))
 
 
+HALTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "memory": ({}, {"regroup": "memory"}),
+    "bands": ({}, {"regroup": "bands"}),
+    "disk": ({}, {"regroup": "disk"}),
+    "packed": ({"compression": "gzip"}, {}),
+    "zarr": ({"use": "zarr", "path": "rec.zarr", "chunks": (8, 32, 32)}, {}),
+}
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param(n, marks=pytest.mark.slow) if n in ("memory", "disk") else n for n in HALTED]
+)
+def test_a_run_that_was_stopped_in_order_goes_on_and_gives_the_same_bits(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more, runner = HALTED[way]
+
+    def into(name: str, **again: Any) -> dict[str, Any]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        values = job(tmp_path / name / "rec.h5", **runner, **again)
+        sink = {**values["sinks"][0], **more}
+        return {**values, "sinks": [{**sink, "path": str(tmp_path / name / more.get("path", "rec.h5"))}]}
+
+    finish(into("whole"))
+    stopped_after_some_blocks(into("halted"), monkeypatch)
+    assert (tmp_path / "halted" / f"{more.get('path', 'rec.h5')}.resume").is_dir()
+    run = finish(into("halted", resume=True))
+    assert run.report()["stages"]["fbp"]["frames"] < 40
+    assert run.status().state == "done"
+    whole, resumed = (tmp_path / name / more.get("path", "rec.h5") for name in ("whole", "halted"))
+    if way == "zarr":
+        assert read(whole) == read(resumed)
+    else:
+        assert np.array_equal(volume(whole)[0], volume(resumed)[0])
+        assert volume(resumed)[2]
+    assert not list(tmp_path.glob("**/*.resume"))
+
+
+def stopped_after_some_blocks(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a job here, and stop it when its sink has written three blocks: it ends without doing the others."""
+    sink = type(load_job(values).sinks[0].sink)
+    plain, blocks, go_on = sink.write, [], threading.Event()
+
+    def slowly(self: Any, chunk: Any) -> None:
+        plain(self, chunk)
+        blocks.append(chunk)
+        if len(blocks) == 3:
+            go_on.wait(60)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sink, "write", slowly)
+        run = start(load_job(values))
+        while len(blocks) < 3:
+            time.sleep(0.01)
+        run.stop()
+        go_on.set()
+        run.finished(60)
+    assert run.status().state == "stopped"
+    assert len(blocks) < 40
+    assert run.counts.conserved
+    assert run.status().consumers["sink fbp.data"].waiting > 0
+
+
+def test_a_packed_file_that_was_killed_is_refused_with_the_reason(tmp_path: Path) -> None:
+    values = job(tmp_path / "rec.h5")
+    values["sinks"][0]["compression"] = "gzip"
+    killed_after(values, blocks=3)
+    values["runner"]["resume"] = True
+    with pytest.raises(JobError, match="may be torn") as caught:
+        start(load_job(values))
+    assert "overwrite" in str(caught.value)
+
+
 def read(path: Path) -> dict[str, bytes]:
     """Every byte of pixels that a result holds; what tells of the run is left out."""
     if path.is_file():
@@ -206,9 +280,35 @@ def test_there_may_be_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="nothing to go on with"):
         start(load_job(job(tmp_path / "done.h5", resume=True)))
     packed = job(tmp_path / "packed.h5", resume=True)
-    packed["sinks"][0]["compression"] = "gzip"
-    with pytest.raises(Exception, match="compression"):
+    packed["sinks"][0]["swmr"] = True
+    with pytest.raises(Exception, match="without swmr"):
         start(load_job(packed))
+
+
+def test_ctrl_c_leaves_what_resume_goes_on_with(tmp_path: Path) -> None:
+    values = job(tmp_path / "rec.h5")
+    values["source"] |= {"rate": 40.0}  # three seconds of reading
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump(values))
+    environment = {**os.environ, "FIRSTLIGHT_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "firstlight.cli.main", "run", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        wait_for(tmp_path / "rec.h5.resume" / "sink-0.log")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume goes on there" in said
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert volume(tmp_path / "rec.h5")[2]
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(str(path))
 
 
 def test_the_command_line_resumes_and_saves_all(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from firstlight.core.errors import JobError, UnknownName
 from firstlight.core.run import Status
 from firstlight.jobs.remote import RemoteRun
 from firstlight.jobs.store import RunEntry
+from firstlight.runners.checkpoint import can_go_on
 
+from .entry import INTERRUPTED
 from .say import DONE, FAILED, WRONG, complain, remark
 
 _LOOK = 0.1
@@ -56,7 +58,7 @@ def follow(run: RemoteRun, *, quiet: bool = False) -> int:
                 remark("The run was ended at once; its files say what is missing.")
                 return FAILED
             stopping = True
-            remark("Stopping: what has arrived is worked on to the end. Ctrl-C again ends it at once.")
+            remark("Stopping in order: what is in hand is finished and written. Ctrl-C again ends it at once.")
             run.stop()
     return tell_end(run, quiet=quiet)
 
@@ -82,17 +84,22 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
                 " To write there again: --resume, or --set sink.overwrite=true."
             )
         return FAILED
+    status = run.status()
+    halted = entry.state == "stopped" and status.result is not None and can_go_on(status.result)
     if not quiet:
-        status = run.status()
         remark(f"{entry.state}: {counts_line(status)}")
         for name, value in status.values.items():
             if isinstance(value, (int, float)):
                 remark(f"  {name} = {value:.6g}")
         for line in (*faults_lines(status), *statistics_lines(status)):
             remark(line)
-        if status.result:
+        if status.result and not halted:
             remark(f"result: {status.result}")
-    return DONE
+    if halted:
+        remark(
+            f"unfinished: {status.result} holds what was written before. The same command with --resume goes on there."
+        )
+    return INTERRUPTED if halted else DONE
 
 
 def _quietly(run: RemoteRun) -> None:

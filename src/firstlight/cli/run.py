@@ -52,7 +52,8 @@ def run(
 ) -> None:
     """Carry out a job, in a process of its own.
 
-    Ctrl-C ends it in order: what has arrived is worked on and written. With --json the report is printed.
+    Ctrl-C ends it in order: a recorded scan stops where it is, and --resume goes on there; what a detector sent is worked
+    on and written. With --json the report is printed.
     """
     overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=resume, save_all=save_all)
     overrides |= parse_watch(snapshot, Path(), statistics=statistics)

@@ -27,8 +27,13 @@ class Sink(Configured):
 
     @property
     def resumable(self) -> bool:
-        """True if it can go on with what an interrupted run left."""
+        """True if it can go on with what a run left that was ended in order (Ctrl-C, a full disk)."""
         return False
+
+    @property
+    def survives_a_kill(self) -> bool:
+        """True if it can go on with what a killed run left, too: nothing that was written is harmed by the kill."""
+        return self.resumable
 
     def resume(self, scan: Scan, record: dict[str, Any], done: Ids) -> None:
         """Open what an interrupted run left, and go on in it.

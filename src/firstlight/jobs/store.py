@@ -24,22 +24,13 @@ from typing import Any, cast
 from firstlight.core.errors import UnknownName
 from firstlight.core.run import ENDED, RunState, Status
 from firstlight.core.view import Shown
+from firstlight.runners.state_folder import state_folder
 
 from .messages import shown_message, shown_of, status_fields, status_of
 from .protocol import Decoder, ProtocolError, encode, plain
 
 KEPT_RUNS = 200
 """Folders of ended runs that are kept; the oldest go first."""
-
-
-def state_folder() -> Path:
-    """Where runs are kept: ``FIRSTLIGHT_STATE``, or the place that the platform has for such things."""
-    named = os.environ.get("FIRSTLIGHT_STATE")
-    if named:
-        return Path(named).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "firstlight"
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "firstlight"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What an interrupted run leaves beside its output, so that another one can go on where it stopped.
 
 A folder ``OUTPUT.resume`` holds the identity of the run (job, scan, source file, sizes), for each sink the ids of the
-frames that are written and flushed, and the final values of folds. It goes when the run has come to its end.
+frames that are written and flushed, and the final values of folds. It goes when the run has come to its end. For an output
+that is no file of this machine (``s3://…``) it lies in our state folder, so that the same machine can go on.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ from firstlight.core.sink import Sink
 from .describe import job_dict
 from .placed import PlacedLog
 from .placeholders import filled
+from .state_folder import state_folder
 
 ENDING = ".resume"
 _JOB = "run.json"
+_CLOSED = "closed"
+"""Stands in the folder once every sink was closed in order."""
 
 
 class DoneLog:
@@ -139,8 +143,16 @@ class Checkpoint:
     def _value(self, step: str) -> Path:
         return self.folder / f"value-{step}.npz"
 
-    def end(self, *, keep: bool) -> None:
-        """The run is over; keep what a later run could go on with."""
+    def end(self, *, keep: bool, closed: bool = False) -> None:
+        """The run is over; keep what a later run could go on with.
+
+        Args:
+            keep: There is something to go on with.
+            closed: Every sink was closed in order.
+        """
+        if keep and closed:
+            with suppress(OSError):  # then it counts as killed
+                (self.folder / _CLOSED).touch()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
             for file in self._scratch:
@@ -192,16 +204,30 @@ def open_checkpoint(plan: Plan, budget: float, threads: int) -> Checkpoint | Non
     folder = folder_of(sinks[0])
     told = identity(plan)
     if wanted:
-        return _resumed(folder, told)
-    if not folder.parent.is_dir() or not os.access(folder.parent, os.W_OK):
+        return _resumed(folder, told, sinks)
+    local = "://" not in str(sinks[0].location())
+    if local and (not folder.parent.is_dir() or not os.access(folder.parent, os.W_OK)):
         return None  # the sink will say what is wrong
     return Checkpoint(folder, resumed=False, budget=budget, threads=threads)
 
 
 def folder_of(sink: Sink) -> Path:
     """The folder beside what a sink writes."""
-    path = Path(str(sink.location())).expanduser()
+    return _folder_at(str(sink.location()))
+
+
+def _folder_at(place: str) -> Path:
+    """The folder of what goes to a path, or to an address."""
+    if "://" in place:
+        own = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
+        return state_folder() / "interrupted" / f"{place.rstrip('/').rpartition('/')[2]}-{own}{ENDING}"
+    path = Path(place).expanduser()
     return path.with_name(path.name + ENDING)
+
+
+def can_go_on(result: str) -> bool:
+    """True if an interrupted run left, for this output, what another run can go on with."""
+    return (_folder_at(result) / _JOB).is_file()
 
 
 def interrupted(job: Job, result: Path) -> bool:
@@ -212,7 +238,7 @@ def interrupted(job: Job, result: Path) -> bool:
         result: What its first sink writes.
     """
     try:
-        left = json.loads((result.with_name(result.name + ENDING) / _JOB).read_text())
+        left = json.loads((_folder_at(str(result)) / _JOB).read_text())
     except (OSError, ValueError):
         return False
     told = json.loads(json.dumps(_identity_of_job(job), default=str))
@@ -232,12 +258,13 @@ def begin(checkpoint: Checkpoint, plan: Plan) -> None:
         StepFailed: The disk is full.
     """
     if checkpoint.resumed:
+        (checkpoint.folder / _CLOSED).unlink(missing_ok=True)
         return
     folder = checkpoint.folder
     shutil.rmtree(folder, ignore_errors=True)
     told = {**identity(plan), "sizes": {"budget": checkpoint.budget, "threads": checkpoint.threads}}
     with _guarded(folder):
-        folder.mkdir()
+        folder.mkdir(parents=True)
         (folder / _JOB).write_text(json.dumps(told, indent=1, default=str))
 
 
@@ -253,12 +280,12 @@ def _unfit(plan: Plan, sinks: list[Sink]) -> str | None:
         if not sink.resumable or sink.location() is None:
             return (
                 f"The sink '{sink.use}' as it is set can not go on with what an interrupted run left."
-                " Use hdf5 without compression and without swmr, raw, tiff, or zarr in a folder."
+                " Use hdf5 without swmr, raw, tiff or zarr; what was written there till now must be made again."
             )
     return None
 
 
-def _resumed(folder: Path, told: dict[str, Any]) -> Checkpoint:
+def _resumed(folder: Path, told: dict[str, Any], sinks: list[Sink]) -> Checkpoint:
     try:
         left = json.loads((folder / _JOB).read_text())
         sizes = left.pop("sizes")
@@ -277,6 +304,15 @@ def _resumed(folder: Path, told: dict[str, Any]) -> Checkpoint:
         lines = [f"--resume: {text}" for text in differences[:8]]
         lines.append("--resume: what was finished belongs to another run. Give the same job, or run without --resume.")
         raise JobError(lines)
+    harmed = [sink for sink in sinks if not (sink.survives_a_kill or (folder / _CLOSED).exists())]
+    if harmed:
+        problem = (
+            f"--resume: the run was killed while '{harmed[0].location()}' was open. In a file with compression, or with"
+            " storage chunks of several frames, the block that was being written may be torn, and so may its index: what is"
+            " there can not be trusted. Run without --resume, and with 'overwrite: true' in that sink. (A run that ends in"
+            " order, as by Ctrl-C, can go on there; one that writes without compression also after a kill.)"
+        )
+        raise JobError([problem])
     return Checkpoint(folder, resumed=True, budget=budget, threads=threads)
 
 

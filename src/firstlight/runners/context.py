@@ -77,6 +77,8 @@ class Context:
     error: Exception | None = None
     stopping: bool = False
     """The user asked for the end."""
+    halted: bool = False
+    """What is finished was kept and the rest left undone, for a run that goes on later."""
     checkpoint: Checkpoint | None = None
     """Where a run that may be interrupted notes what it has found."""
 
@@ -86,8 +88,9 @@ class Context:
         self.changing = threading.Lock()
         """Held while one set of changes is put in force."""
         self.failed = threading.Event()
+        """Nobody need go on: something raised, or the run was halted."""
         self.failing: list[Any] = []
-        """Callables that wake everybody who waits, called once at the first failure."""
+        """Callables that wake everybody who waits, called at the first failure or when the run is halted."""
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._told = 0
         """Events so far, those that were forgotten included."""
@@ -157,6 +160,16 @@ class Context:
             self.error = error
             self.failed.set()
         self.tell(Event("log", str(error), "error"))
+        self._wake()
+
+    def halt(self) -> None:
+        """Leave what is not finished undone, and wake everybody who waits for it."""
+        with self.lock:
+            self.halted = True
+            self.failed.set()
+        self._wake()
+
+    def _wake(self) -> None:
         for store in self.stores.values():
             store.stop()
         for wake in self.failing:

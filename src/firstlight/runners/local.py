@@ -18,6 +18,7 @@ from firstlight.core.pipeline import SOURCE
 from firstlight.core.plan import Plan
 from firstlight.core.record import end_record, start_record
 from firstlight.core.run import Counts, Event, Results, RunState, Status, ViewInfo
+from firstlight.core.solver import Solver
 from firstlight.core.step import Step
 from firstlight.core.view import Shown
 
@@ -180,7 +181,7 @@ class LocalRun(Following):
         buffer = self._wiring.input(stream)
         if buffer is None:
             return
-        if stream == MAIN:
+        if stream == MAIN and not self._context.halted:
             for gap in self._context.intake.missing(stopped=self._context.stopping):
                 self._miss(gap)
             self._become("draining")
@@ -232,7 +233,7 @@ class LocalRun(Following):
         self._close_sinks()
         failed, stopped = self._context.error is not None, self._context.stopping
         if self._checkpoint is not None:
-            self._checkpoint.end(keep=failed and not stopped)
+            self._checkpoint.end(keep=self._left_undone or (failed and not stopped), closed=not failed)
         self._become("failed" if failed else "stopped" if stopped and self.plan.scan.bounded else "done")
         self._log.detach()
         self._context.close_events()
@@ -240,9 +241,8 @@ class LocalRun(Following):
 
     def _close_sinks(self) -> None:
         counts = self.counts
-        complete = (
-            self._context.error is None and counts.waiting == 0 and not (self._context.stopping and counts.excluded)
-        )
+        cut_short = self._left_undone or (self._context.stopping and counts.excluded > 0)
+        complete = self._context.error is None and counts.waiting == 0 and not cut_short
         record = end_record(
             self._record,
             counts=counts,
@@ -259,6 +259,11 @@ class LocalRun(Following):
                 sink.close(record, complete=complete)
             except Exception as error:
                 self._context.fail(part_failed(f"sink '{sink.use}'", error))
+
+    @property
+    def _left_undone(self) -> bool:
+        """True if the run was halted before everything was written."""
+        return self._context.halted and any(counts.waiting for counts in self._consumers().values())
 
     # ---- the handle --------------------------------------------------------------------------------------------------
 
@@ -374,8 +379,14 @@ class LocalRun(Following):
         return apply_changes(self._context, self._wiring.folds, changes)
 
     def stop(self) -> None:
-        """Ask the run to end: what has arrived is drained, sinks are closed."""
+        """Ask the run to end; sinks are closed.
+
+        A recorded scan can be worked on again: what is finished is kept, and the rest left for ``--resume``. Otherwise,
+        and where a solver improves on what it has (its state is a result), what has arrived is drained.
+        """
         self._context.stopping = True
+        if self._checkpoint is not None and not any(isinstance(each.step, Solver) for each in self.plan.steps):
+            self._context.halt()
         self.job.played.stop()
 
     def finished(self, timeout: float | None = None) -> Results:

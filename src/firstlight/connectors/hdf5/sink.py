@@ -37,8 +37,13 @@ class Hdf5Sink(FileSink):
 
     @property
     def resumable(self) -> bool:
+        """True but in SWMR mode, where a file can not be opened for writing again as it was."""
+        return not self.swmr
+
+    @property
+    def survives_a_kill(self) -> bool:
         """True where every block has its place from the start: a killed writer can not harm such a file."""
-        return not self.swmr and self.compression == "none" and self.chunks is None
+        return self.resumable and self.compression == "none" and self.chunks is None
 
     def reopened(self, path: Path, file: File, scan: Scan, done: Ids) -> Writing:
         """The file of an interrupted run.

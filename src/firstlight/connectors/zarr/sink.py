@@ -66,8 +66,13 @@ class ZarrSink(Sink):
 
     @property
     def resumable(self) -> bool:
-        """True in a folder, where each frame has storage chunks of its own: none is half written over later."""
-        return not is_url(self.path) and (self.chunks is None or self.chunks[0] == 1)
+        """True: a storage chunk is a file or an object of its own, which is written whole or not at all."""
+        return True
+
+    @property
+    def survives_a_kill(self) -> bool:
+        """True where each frame has storage chunks of its own: none is half written over later."""
+        return self.chunks is None or self.chunks[0] == 1
 
     def resume(self, scan: Scan, record: dict[str, Any], done: Ids) -> None:
         """Go on in what an interrupted run left.
