@@ -3,9 +3,11 @@ import time
 import numpy as np
 import pytest
 
+from firstlight.core.chunk import Stream
 from firstlight.core.errors import ChangeRefused, FirstlightError, JobError, MissingExtra, StepFailed, UnknownName
 from firstlight.core.run import Event
 from firstlight.core.units import Quantity
+from firstlight.core.view import Shown
 from firstlight.jobs.messages import (
     error_fields,
     error_of,
@@ -49,6 +51,20 @@ def test_a_broken_status_is_refused(run, part):
         status_of(broken)
     with pytest.raises(ProtocolError):
         status_of({**broken, part: 3, "counts": {"no": 1}})
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (4, 8), (3,)])
+def test_a_picture_brings_what_has_come(shape):
+    data = np.arange(float(np.prod(shape))).reshape(shape)
+    axes = ("scan_y", "scan_x")[: len(shape)]
+    sent = Shown(data, Stream(axes, {}, "float64"), 3, covered=data % 3 > 0)
+    back = shown_of(through_the_wire(shown_message(sent)))
+    np.testing.assert_array_equal(back.data, data)
+    np.testing.assert_array_equal(back.covered, sent.covered)
+    broken = shown_message(sent)
+    broken.head["shown"]["covered"] = [1_000_000]
+    with pytest.raises(ProtocolError):
+        shown_of(broken)
 
 
 def test_a_picture_comes_back_whole(run):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -134,3 +136,37 @@ def test_a_screen_comes_back_from_its_fields():
     wanted = Wanted(3, 4, (0, 1, 2, 3), (1,), True)
     assert Wanted.of(wanted.fields()) == wanted
     assert Wanted.of({"width": 640.0}).width == 640
+
+
+def test_complex_values_are_sent_as_they_are_or_as_magnitude():
+    data = (np.arange(24).reshape(4, 6) * np.exp(1j * np.linspace(-3, 3, 24).reshape(4, 6))).astype(np.complex64)
+    header, pixels = picture("v", shown(data), Wanted(100, 100, phase=True))
+    assert header["dtype"] == "complex64"
+    np.testing.assert_array_equal(pixels, data)
+    np.testing.assert_allclose(header["range"], [0, 23], rtol=1e-6)
+    _, half = picture("v", shown(data), Wanted(3, 2, phase=True))
+    np.testing.assert_allclose(half, data.reshape(2, 2, 3, 2).mean(axis=(1, 3)), rtol=1e-5)
+    _, magnitude = picture("v", shown(data), Wanted(100, 100))
+    np.testing.assert_allclose(magnitude, np.abs(data))
+
+
+def test_planes_lie_side_by_side():
+    data = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    header, pixels = picture("v", shown(data, ("mode", "v", "u")), Wanted(100, 100, beside=True))
+    np.testing.assert_array_equal(pixels, np.concatenate(list(data), axis=1))
+    assert (header["axes"], header["full_shape"]) == (["v", "u"], [4, 15])
+
+
+def test_what_has_not_come_is_nan():
+    covered = np.arange(12).reshape(3, 4) < 7
+    filling = replace(shown(np.arange(12).reshape(3, 4), ("scan_y", "scan_x")), covered=covered)
+    header, pixels = picture("v", filling, Wanted(100, 100))
+    np.testing.assert_array_equal(np.isnan(pixels), ~covered)
+    assert header["range"] == [0, 6]
+
+
+def test_places_are_thinned_not_averaged():
+    places = np.random.default_rng(0).normal(size=(50_000, 2))
+    header, sent = picture("v", shown(places, ("point", "yx")), Wanted(100, 100))
+    np.testing.assert_allclose(sent, places[::3].astype(np.float32))
+    assert header["full_shape"] == [50_000, 2]

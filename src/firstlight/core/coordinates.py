@@ -12,8 +12,10 @@ from .chunk import Scan
 from .units import Quantity
 
 DETECTOR = frozenset({"row", "col"})
-SPACE = frozenset({"row", "col", "x", "y", "z"})
-"""Axes that the pixel at the sample measures, where it measures all of a result."""
+SPACE = frozenset({"row", "col", "x", "y", "z", "v", "u"})
+"""Axes that the pixel at the sample measures, where it measures all of a result; ``v u`` are those of a probe."""
+COUNTED = frozenset({"mode"})
+"""Axes that only count, beside which others may be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,23 @@ def _carried(scan: Scan, axis: str, length: int) -> Coordinate | None:
 
 
 def _measured(scan: Scan, axis: str, length: int, axes: frozenset[str]) -> Coordinate | None:
-    steps = np.arange(length)
+    steps, angles = np.arange(length), axis in DETECTOR and "detector_angle" in scan.calibration
+    return _times(steps - (length - 1) / 2 if angles else steps, spacing(scan, axis, axes))
+
+
+def spacing(scan: Scan, axis: str, axes: frozenset[str]) -> Quantity | None:
+    """From one position along an axis to the next, where the calibration of the scan tells it.
+
+    Args:
+        scan: As it is behind the step: its main stream is the result.
+        axis: The axis.
+        axes: All axes of the result.
+    """
     if axis.startswith("scan_"):
-        return _times(steps, scan.calibration.get("step_" + axis.removeprefix("scan_")))
+        return scan.calibration.get("step_" + axis.removeprefix("scan_"))
     if axis in DETECTOR and "detector_angle" in scan.calibration:
-        return _times(steps - (length - 1) / 2, scan.calibration["detector_angle"])
-    return _times(steps, scan.calibration.get("pixel")) if axes <= SPACE else None
+        return scan.calibration["detector_angle"]
+    return scan.calibration.get("pixel") if axis in SPACE and axes - COUNTED <= SPACE else None
 
 
 def _times(steps: Array, size: Quantity | None) -> Coordinate | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+import numpy as np
+
 from firstlight.core import errors
+from firstlight.core.arrays import Array
 from firstlight.core.chunk import Stream
 from firstlight.core.errors import FirstlightError, JobError, StepFailed
 from firstlight.core.run import Change, Counts, Event, Status, StepInfo, ViewInfo
@@ -70,8 +74,11 @@ def view_info_of(given: Mapping[str, Any]) -> ViewInfo:
 def shown_message(shown: Shown, **more: Any) -> Message:
     """A picture as a message, with further fields of its head."""
     described, payload = array_fields(shown.data)
+    if shown.covered is not None:
+        payload = memoryview(b"".join((payload, np.packbits(shown.covered).tobytes())))
     head = {
         "array": described,
+        "covered": None if shown.covered is None else list(shown.covered.shape),
         "stream": asdict(shown.stream),
         "calibration": {name: [quantity.value, quantity.unit] for name, quantity in shown.calibration.items()},
         **{
@@ -90,19 +97,28 @@ def shown_of(message: Message) -> Shown:
     """
     try:
         given = dict(message.head["shown"])
-        data = array_of(given.pop("array"), message.payload)
+        array, shape = given.pop("array"), given.pop("covered", None)
+        packed = 0 if shape is None else -(-math.prod(map(int, shape)) // 8)
+        end = len(message.payload) - packed
+        data = array_of(array, message.payload[:end] if packed else message.payload)
+        covered = None if shape is None else _unpacked(message.payload[end:], tuple(map(int, shape)))
         stream = given.pop("stream")
         calibration = {name: Quantity(*pair) for name, pair in given.pop("calibration").items()}
         marks = {label: tuple(values) for label, values in (stream.get("marks") or {}).items()}
         described = Stream(**{**stream, "axes": tuple(stream["axes"]), "marks": marks})
-        return Shown(data=data, stream=described, calibration=calibration, **given)
-    except (KeyError, TypeError, AttributeError) as error:
+        return Shown(data=data, stream=described, calibration=calibration, covered=covered, **given)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ProtocolError(
             "A picture has the wrong form.",
             field="shown",
             expected="the fields of core.view.Shown",
             next_move=str(error),
         ) from None
+
+
+def _unpacked(packed: bytes | bytearray | memoryview, shape: tuple[int, ...]) -> Array:
+    """A mask of which each byte holds eight values."""
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=math.prod(shape)).reshape(shape).astype(bool)
 
 
 def event_fields(event: Event) -> dict[str, Any]:

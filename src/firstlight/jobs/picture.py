@@ -23,6 +23,12 @@ LOWEST, HIGHEST = 0.5, 99.5
 SAMPLE = 1 << 17
 """Pixels that histogram and levels are taken from: enough for 0.5 % tails to 1 part in 600."""
 LARGEST_SCREEN = 16384
+MOST_POINTS = 20_000
+"""Places of a scatter plot, at most: every so many of more."""
+MOST_BESIDE = 16
+"""Planes that are put side by side, at most."""
+PLACE = "yx"
+"""Last axis of a list of places in a plane: rows are points, not pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,10 @@ class Wanted:
     """Position along the axes before the last two; the middle where none is given."""
     half: bool = False
     """Send float16: half the bytes, three digits."""
+    phase: bool = False
+    """Send complex values as they are (complex64); otherwise their magnitude."""
+    beside: bool = False
+    """Put the planes of the last axis before the image side by side, from left to right, in place of one of them."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Wanted:
@@ -54,9 +64,8 @@ class Wanted:
             raise FirstlightError(
                 "The index is not a list.", field="index", value=index, expected="whole numbers, one per leading axis"
             )
-        return cls(
-            width, height, edges, tuple(_whole("index", at, 0, 2**31) for at in index), bool(given.get("half", False))
-        )
+        flags = {name: bool(given.get(name, False)) for name in ("half", "phase", "beside")}
+        return cls(width, height, edges, tuple(_whole("index", at, 0, 2**31) for at in index), **flags)
 
     def fields(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -67,6 +76,8 @@ class Wanted:
             "region": region,
             "index": list(self.index),
             "half": self.half,
+            "phase": self.phase,
+            "beside": self.beside,
         }
 
 
@@ -100,13 +111,15 @@ def picture(name: str, shown: Shown, wanted: Wanted, info: ViewInfo | None = Non
         info: Unit and pixel size of the view.
 
     Returns:
-        A header as REST describes it (without ``sent``), and pixels of shape (h, w), or (n,) for a line.
+        A header as REST describes it (without ``sent``), and pixels of shape (h, w), (n,) for a line, or (n, 2) for places;
+        levels and histogram of complex values are those of their magnitude.
     """
-    plane, axes = _plane(shown, wanted.index)
-    region = _clip(wanted.region, plane.shape) if plane.ndim == 2 else None
+    plane, axes = _plane(shown, wanted)
+    image = plane.ndim == 2 and axes[-1] != PLACE
+    region = _clip(wanted.region, plane.shape) if image else None
     part = plane if region is None else plane[region[0] : region[1], region[2] : region[3]]
-    pixels = _scaled(part, wanted) if plane.ndim == 2 else _as_sendable(part)
-    low, high, levels, histogram = _levels(pixels, part)
+    pixels = _scaled(part, wanted) if image else _as_sendable(part[:: -(-len(part) // MOST_POINTS)])
+    low, high, levels, histogram = _levels(*(_magnitude(values) for values in (pixels, part)))
     if wanted.half and pixels.dtype == np.float32 and max(abs(low), abs(high)) < 6e4:
         pixels = pixels.astype(np.float16)
     header = {
@@ -132,13 +145,34 @@ def picture(name: str, shown: Shown, wanted: Wanted, info: ViewInfo | None = Non
     return header, pixels
 
 
-def _plane(shown: Shown, index: tuple[int, ...]) -> tuple[Array, tuple[str, ...]]:
+def _plane(shown: Shown, wanted: Wanted) -> tuple[Array, tuple[str, ...]]:
+    """One plane with all that is known of it; what has not come is NaN."""
     data = shown.data if shown.data.ndim else shown.data.reshape(1)
-    if np.iscomplexobj(data):
-        data = np.abs(data)
+    axes = tuple(shown.stream.axes[-data.ndim :])
     leading = data.shape[:-2] if data.ndim > 2 else ()
+    index = wanted.index
     at = tuple(min(index[axis], size - 1) if axis < len(index) else size // 2 for axis, size in enumerate(leading))
-    return (data[at] if leading else data), tuple(shown.stream.axes[-(data.ndim - len(leading)) :])
+    covered = shown.covered
+    if leading and wanted.beside:
+        at = at[:-1]
+        plane = np.concatenate(list((data[at] if at else data)[:MOST_BESIDE]), axis=-1)
+        covered = None
+    else:
+        plane = data[at] if leading else data
+    if np.iscomplexobj(plane) and not wanted.phase:
+        plane = np.abs(plane)
+    return _with_holes(plane, covered), axes[len(leading) :]
+
+
+def _with_holes(plane: Array, covered: Array | None) -> Array:
+    """NaN where nothing has come, in a result that is filled in value by value."""
+    if covered is None or covered.shape != plane.shape or covered.all():
+        return plane
+    return np.where(covered, plane, plane.dtype.type(np.nan) if plane.dtype.kind in "fc" else np.nan)
+
+
+def _magnitude(values: Array) -> Array:
+    return np.abs(values) if np.iscomplexobj(values) else values
 
 
 def _clip(region: tuple[int, int, int, int] | None, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -154,6 +188,9 @@ def _scaled(part: Array, wanted: Wanted) -> Array:
     ]
     if factors == [1, 1]:
         return _as_sendable(part)
+    if np.iscomplexobj(part):
+        mean = area_mean(np.real(part), factors[0], factors[1]) + 1j * area_mean(np.imag(part), factors[0], factors[1])
+        return mean.astype(np.complex64)
     return area_mean(part, factors[0], factors[1])
 
 
@@ -161,6 +198,8 @@ def _as_sendable(part: Array) -> Array:
     """The same in a type that the message knows; not copied where it has one already."""
     if part.dtype.name in ("uint8", "uint16"):
         return np.ascontiguousarray(part)
+    if np.iscomplexobj(part):
+        return np.ascontiguousarray(part, dtype=np.complex64)
     return np.ascontiguousarray(part, dtype=np.uint8 if part.dtype == bool else np.float32)
 
 
@@ -205,7 +244,7 @@ def _levels(pixels: Array, part: Array) -> tuple[float, float, list[float], dict
     """Range of the part at full resolution; levels and histogram from a sample of what is sent."""
     sample = pixels.reshape(-1)[:: max(1, pixels.size // SAMPLE)].astype(np.float32)
     sample = sample[np.isfinite(sample)]
-    if not sample.size:
+    if not sample.size:  # nothing has come
         return 0.0, 1.0, [0.0, 1.0], {"low": 0.0, "high": 1.0, "counts": [0] * BINS}
     low, high = _range(part)
     tails = [round(share / 100 * (sample.size - 1)) for share in (LOWEST, HIGHEST)]

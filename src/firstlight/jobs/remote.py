@@ -210,7 +210,7 @@ class RemoteRun:
         shown = self.view(info.name)
         if shown is None:
             raise UnknownName(f"The run kept no picture of '{info.name}'.", field="view", value=info.name)
-        return Result(shown.data, shown.stream.axes, shown.stream.unit, marks=shown.stream.marks)
+        return Result(shown.data, shown.stream.axes, shown.stream.unit, shown.covered, shown.stream.marks)
 
     def report(self) -> dict[str, Any]:
         """The machine-readable report; of a crashed run, what its last status says."""

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
+from firstlight.core.coordinates import COUNTED, SPACE, spacing
 from firstlight.core.errors import FirstlightError
 from firstlight.core.fold import Fold
 from firstlight.core.job import Job
@@ -19,6 +21,7 @@ from firstlight.core.plan import Outlet, Plan, Port, port_name
 from firstlight.core.record import versions
 from firstlight.core.run import Change, Status, StepInfo, ViewInfo
 from firstlight.core.step import Step
+from firstlight.core.units import factor
 
 SMALL = 4096
 """Arrays with at most so many numbers are reported as values."""
@@ -58,9 +61,7 @@ def _view_info(outlet: Outlet, plan: Plan) -> ViewInfo:
     follows: dict[str, str] = {}
     if isinstance(made_by, Fold):
         follows = {axis: f"{step}.{parameter}" for axis, parameter in made_by.follows.get(output, {}).items()}
-    pixel = outlet.scan.pixel("um")
-    lengths = {"row", "col", "x", "y", "z"}
-    spatial = pixel is not None and set(stream.axes) <= lengths
+    pixels, pixel_unit = _pixels(outlet.scan)
     return ViewInfo(
         name=view_name(outlet.port, plan),
         step=step,
@@ -68,10 +69,25 @@ def _view_info(outlet: Outlet, plan: Plan) -> ViewInfo:
         axes=stream.axes,
         shape=tuple(stream.sizes.get(label) for label in stream.axes),
         unit=stream.unit,
-        pixel_size=(pixel,) * len(stream.axes) if spatial and pixel is not None else None,
-        pixel_unit="um" if spatial else None,
+        pixel_size=pixels,
+        pixel_unit=pixel_unit,
         follows=follows,
     )
+
+
+def _pixels(scan: Scan) -> tuple[tuple[float, ...] | None, str | None]:
+    """Size of a pixel along each axis (1 along one that only counts) and its unit; None if one is not known."""
+    axes = scan.main.axes
+    found = {axis: spacing(scan, axis, frozenset(axes)) for axis in axes if axis not in COUNTED}
+    known = [size for size in found.values() if size is not None]
+    if not known or len(known) < len(found):
+        return None, None
+    dimension = factor(known[0].unit)[0]
+    if any(factor(size.unit)[0] != dimension for size in known):
+        return None, None
+    unit = "um" if axes[-1] in SPACE and dimension == "length" else known[0].unit
+    sizes = {axis: size.to(unit) for axis, size in found.items() if size is not None}
+    return tuple(sizes.get(axis, 1.0) for axis in axes), unit
 
 
 def step_infos(plan: Plan, current: Mapping[str, Step]) -> tuple[StepInfo, ...]:

@@ -1733,6 +1733,20 @@ export interface components {
              * @example false
              */
             half: boolean;
+            /**
+             * Phase
+             * @description Send complex values as they are (complex64); otherwise their magnitude.
+             * @default false
+             * @example false
+             */
+            phase: boolean;
+            /**
+             * Beside
+             * @description Put the planes of the last axis before the image side by side, in place of one of them.
+             * @default false
+             * @example false
+             */
+            beside: boolean;
         };
         /**
          * Histogram
@@ -1781,7 +1795,7 @@ export interface components {
             version: number;
             /**
              * Shape
-             * @description Rows and columns that are sent, or the length of a line.
+             * @description Rows and columns that are sent, the length of a line, or (points, 2) for places.
              * @example [
              *       683,
              *       683
@@ -1790,7 +1804,7 @@ export interface components {
             shape: number[];
             /**
              * Dtype
-             * @description float32, float16, uint16 or uint8.
+             * @description float32, float16, uint16, uint8, or complex64 (real and imaginary part, both float32).
              * @example float32
              */
             dtype: string;
@@ -1850,7 +1864,7 @@ export interface components {
             pixel_unit: string | null;
             /**
              * Range
-             * @description Smallest and largest value of the region at full resolution.
+             * @description Smallest and largest value of the region at full resolution; of complex values the magnitude.
              * @example [
              *       -0.02,
              *       1.31

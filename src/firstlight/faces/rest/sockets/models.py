@@ -33,6 +33,10 @@ class ViewRequest(Model):
     """Position along the axes before the last two; the middle where not given."""
     half: bool = Field(default=False, examples=[False])
     """Send float16: half the bytes, three digits."""
+    phase: bool = Field(default=False, examples=[False])
+    """Send complex values as they are (complex64); otherwise their magnitude."""
+    beside: bool = Field(default=False, examples=[False])
+    """Put the planes of the last axis before the image side by side, in place of one of them."""
 
 
 class ViewHeader(Model):
@@ -43,9 +47,9 @@ class ViewHeader(Model):
     version: int = Field(examples=[17])
     """Counts the versions; acknowledge it with ``{"ack": version}``."""
     shape: list[int] = Field(examples=[[683, 683]])
-    """Rows and columns that are sent, or the length of a line."""
+    """Rows and columns that are sent, the length of a line, or (points, 2) for places."""
     dtype: str = Field(examples=["float32"])
-    """float32, float16, uint16 or uint8."""
+    """float32, float16, uint16, uint8, or complex64 (real and imaginary part, both float32)."""
     full_shape: list[int] = Field(examples=[[2048, 2048]])
     """Size of the whole result."""
     region: list[int] | None = Field(default=None, examples=[[0, 2048, 0, 2048]])
@@ -59,7 +63,7 @@ class ViewHeader(Model):
     pixel_unit: str | None = Field(default=None, examples=["um"])
     """Unit of the pixel size."""
     range: list[float] = Field(examples=[[-0.02, 1.31]])
-    """Smallest and largest value of the region at full resolution."""
+    """Smallest and largest value of the region at full resolution; of complex values the magnitude."""
     levels: list[float] = Field(examples=[[0.0, 1.1]])
     """0.5 and 99.5 percentile."""
     histogram: Histogram
