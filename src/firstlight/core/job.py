@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticSerializationError
@@ -19,7 +19,7 @@ from .selected import Selected
 from .selection import Picked
 from .sink import Sink
 from .source import Source
-from .units import Bytes
+from .units import Bytes, Second
 from .view import View
 
 WEB = "web"
@@ -51,6 +51,8 @@ class RunnerSettings(BaseModel):
     """Write what each step gives beside the output."""
     statistics: bool = False
     """Least and greatest value, mean, standard deviation and NaNs of what each step gives."""
+    linger: Annotated[Second, Field(ge=0)] = 0
+    """After the last frame, stay open for changes of steps that are watched so long, or until the run is told to stop."""
     checks: bool | None = None
     """Look for frames that are NaN, infinite, zero or saturated; default: in recorded scans, where it costs nearly nothing."""
 

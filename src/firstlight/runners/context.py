@@ -100,6 +100,10 @@ class Context:
         self.settings: dict[str, tuple[Setting, ...]] = {
             planned.name: (Setting((0, -(2**62)), planned.step),) for planned in self.plan.steps
         }
+        self.lingering: set[str] = set()
+        """Steps that have all their frames and stay open for somebody who looks."""
+        self.seen_enough = threading.Event()
+        """Nobody looks any more: they may end."""
         self.begun: set[str] = set()
         """Steps behind a regrouping that have begun: all their blocks must have the same parameters."""
         self.overridden: dict[tuple[str, str], Place] = {}

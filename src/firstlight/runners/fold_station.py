@@ -186,6 +186,7 @@ class FoldStation(Station):
             elif item is None:
                 self._use_idle_time()
             self._publish_if_due()
+        self._linger()
         self._finish()
 
     def _add(self, chunk: Chunk) -> None:
@@ -332,6 +333,21 @@ class FoldStation(Station):
                     data = np.asarray(outputs[name])[np.newaxis]
                     consumer.put(Chunk(data, stream.axes, np.zeros(1, np.int64), received=self._received))
                 consumer.put(End())
+
+    def _linger(self) -> None:
+        """Stay open for whoever looks, as long as the job says, or until the run is told to stop."""
+        context = self.context
+        until = time.monotonic() + context.plan.job.runner.linger
+        watched = bool(self._every) and self._frames > 0 and type(self._fold).adapt is not Fold.adapt
+        if not watched or isinstance(self._fold, Solver) or until <= time.monotonic():
+            return
+        context.lingering.add(self._planned.name)
+        while time.monotonic() < until and not (context.stopping or context.failed.is_set()):
+            if context.seen_enough.wait(0.0 if self._refining else IDLE):
+                return
+            self._answer()
+            self._use_idle_time()
+            self._publish_if_due()
 
     def _solve_to_the_end(self) -> None:
         """The rounds after the last frame, shown on the way; a user who stops the run gets what there is."""

@@ -382,8 +382,12 @@ class LocalRun(Following):
         """Ask the run to end; sinks are closed.
 
         A recorded scan can be worked on again: what is finished is kept, and the rest left for ``--resume``. Otherwise,
-        and where a solver improves on what it has (its state is a result), what has arrived is drained.
+        and where a solver improves on what it has (its state is a result), what has arrived is drained. A run that has
+        all its frames and only stays open for somebody who looks is done.
         """
+        if self._context.lingering and not self.counts.waiting:
+            self._context.seen_enough.set()
+            return
         self._context.stopping = True
         if self._checkpoint is not None and not any(isinstance(each.step, Solver) for each in self.plan.steps):
             self._context.halt()
