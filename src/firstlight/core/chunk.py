@@ -27,7 +27,8 @@ class Chunk:
     """
 
     data: Array
-    """Shape (frames, *sizes of the frame axes)."""
+    """Shape (frames, *sizes of the frame axes). Of a detector that counts events: sparse frames
+    (`kernels.sparse_frames.SparseFrames`), which a stage hands on to steps that have a body for them (see `dense`)."""
     axes: tuple[str, ...]
     """Labels of the frame axes: of every dimension of `data` but the first."""
     ids: Ids
@@ -74,6 +75,15 @@ class Chunk:
     def nbytes(self) -> int:
         """Size of the frames in byte."""
         return self.data.nbytes
+
+    @property
+    def sparse(self) -> bool:
+        """True if `data` are lists of events, not pixels."""
+        return hasattr(self.data, "indptr")
+
+    def dense(self) -> Chunk:
+        """The same frames as pixels; itself if they are."""
+        return replace(self, data=np.asarray(self.data)) if self.sparse else self
 
     def take(self, index: Ids | slice | Sequence[int] | Array) -> Chunk:
         """The frames at some positions of this chunk (a view if `index` is a slice); none of them is margin."""

@@ -101,7 +101,10 @@ class Selected(Source):
             ids = moved_set(chunk.ids, self._opened().main, self._chosen, self._last.get(chunk.stream, BEFORE))
             self._last[chunk.stream] = int(ids[-1])
             chunk = replace(chunk, ids=ids)
-        return replace(chunk, data=cut_frames(chunk.data, chunk.axes, self._chosen))
+        if set(self._chosen) & set(chunk.axes):
+            chunk = chunk.dense()
+            return replace(chunk, data=cut_frames(chunk.data, chunk.axes, self._chosen))
+        return chunk
 
     def _places(self, ids: Ids) -> Ids:
         """The ids of frames in the selection; -1 for those that are not in it."""

@@ -47,7 +47,7 @@ class Hooks:
         """The source is open: it is known what frames look like."""
 
     def on_chunk(self, chunk: Chunk) -> None:
-        """Frames have come; their memory is used again later, so copy what is to be kept."""
+        """Frames have come; their memory is used again later, so copy what is to be kept. `chunk.dense()` has pixels, always."""
 
     def on_done(self) -> None:
         """All frames have come, or the run was stopped."""

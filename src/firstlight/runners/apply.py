@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from firstlight.core.arrays import Array, bring_last
+from firstlight.core.arrays import Array
 from firstlight.core.axes import output_axes, without_axis
 from firstlight.core.chunk import Chunk
 from firstlight.core.held import Held
 from firstlight.core.operator import Operator
 
+from .array_moves import as_array, bring_last, joined, to_front
 from .failing import step_failed
 
 
@@ -24,8 +25,8 @@ def apply(
 
     Args:
         step: The step.
-        chunk: What it works on.
-        held: Its further data arguments.
+        chunk: What it works on: on the device of the body.
+        held: Its further data arguments, likewise.
         device: Which body.
         along: Label of the leading axis, where the step needs that with a halo: the chunk is one array for its body then.
 
@@ -57,11 +58,30 @@ def apply_sums(step: Operator, chunk: Chunk, sums: Any) -> dict[str, Chunk]:
         raise step_failed(step.use, error, step.parameters(), chunk) from error
 
 
+def apply_sparse(step: Operator, chunk: Chunk) -> dict[str, Chunk]:
+    """What the body of a step for sparse frames makes of a chunk of such, by output.
+
+    Raises:
+        StepFailed: The step raised; the message names it, its parameters and the frames.
+    """
+    try:
+        return _outputs(step, step.hooks["sparse"](step, chunk.data), chunk, ())
+    except Exception as error:
+        raise step_failed(step.use, error, step.parameters(), chunk) from error
+
+
 def same_frames(outputs: dict[str, Chunk], part: Chunk) -> dict[str, Chunk]:
     """Of outputs that were made of a whole chunk, those frames that a part of it has."""
     if all(len(chunk) == len(part) for chunk in outputs.values()):
         return outputs
-    return {name: chunk.take(np.flatnonzero(np.isin(chunk.ids, part.ids))) for name, chunk in outputs.items()}
+    return {name: chunk.take(_places(chunk, part)) for name, chunk in outputs.items()}
+
+
+def _places(chunk: Chunk, part: Chunk) -> Any:
+    """Where the frames of a part stand in a chunk: a slice where they follow each other."""
+    places = np.flatnonzero(np.isin(chunk.ids, part.ids))
+    together = len(places) and places[-1] - places[0] == len(places) - 1
+    return slice(int(places[0]), int(places[-1]) + 1) if together else places
 
 
 def split_by_version(step: Operator, chunk: Chunk, held: Mapping[str, Held]) -> Iterator[Chunk]:
@@ -82,7 +102,7 @@ def join_chunks(parts: list[Chunk], margin: tuple[int, int] = (0, 0)) -> Chunk:
     """Parts of one chunk, put together again; `margin` is that of the whole."""
     first = parts[0]
     coords = {name: np.concatenate([part.coords[name] for part in parts]) for name in first.coords}
-    data = np.concatenate([part.data for part in parts])
+    data = joined([part.data for part in parts])
     ids = np.concatenate([part.ids for part in parts])
     place = (first.epoch, first.where, coords, first.stream, first.set, first.received)
     return Chunk(data, first.axes, ids, *place, margin)
@@ -105,7 +125,8 @@ def _apply_along(
 ) -> dict[str, Chunk]:
     """The chunk as one array whose axis `along` is its leading one; `since` is the frame that chooses held inputs."""
     labels = (along, *chunk.axes)
-    data, free = bring_last(chunk.data[np.newaxis], labels, step.signature.first.whole)
+    whole = chunk.data.reshape((1, *chunk.data.shape))
+    data, free = bring_last(whole, labels, step.signature.first.whole)
     coordinates = {name: np.asarray(chunk.coords[name]) for name in step.coordinates if name in chunk.coords}
     shared = {name: values[0] if values.ndim > 1 else values for name, values in coordinates.items()}
     try:
@@ -114,8 +135,8 @@ def _apply_along(
         lead = tuple(chunk.data.shape[labels.index(label)] for label in free)
         outputs: dict[str, Chunk] = {}
         for (name, pattern), array in zip(step.signature.outputs.items(), by_output(step, result), strict=True):
-            grid = array.reshape(*lead, *array.shape[1:])
-            front = np.moveaxis(grid, len(free) + pattern.whole.index(along), 0)
+            grid = array.reshape((*lead, *array.shape[1:]))
+            front = to_front(grid, len(free) + pattern.whole.index(along))
             outputs[name] = chunk.with_data(front, output_axes(without_axis(pattern, along), free))
         return outputs
     except Exception as error:
@@ -128,7 +149,7 @@ def _outputs(step: Operator, result: Any, chunk: Chunk, free: tuple[str, ...]) -
     if "coordinates" in step.hooks:
         chunk = replace(chunk, coords={**chunk.coords, **step.hooks["coordinates"](step, chunk.coords)})
     for (name, pattern), array in zip(step.signature.outputs.items(), by_output(step, result), strict=True):
-        outputs[name] = chunk.with_data(array.reshape(*lead, *array.shape[1:]), output_axes(pattern, free))
+        outputs[name] = chunk.with_data(array.reshape((*lead, *array.shape[1:])), output_axes(pattern, free))
     return outputs
 
 
@@ -136,10 +157,10 @@ def by_output(step: Operator, result: Any) -> list[Array]:
     """The arrays that a body returned, in the order of the signature's outputs."""
     names = list(step.signature.outputs)
     if isinstance(result, Mapping):
-        return [np.asarray(result[name]) for name in names]
+        return [as_array(result[name]) for name in names]
     if isinstance(result, tuple):
-        return [np.asarray(array) for array in result]
-    return [np.asarray(result)]
+        return [as_array(array) for array in result]
+    return [as_array(result)]
 
 
 def _argument(step: Operator, name: str, known: Held, chunk: Chunk, repeats: int) -> Array | Held:
@@ -163,4 +184,4 @@ def _run(step: Operator, data: Array, arguments: list[Any], chunk: Chunk, repeat
         part = slice(place * repeats, (place + 1) * repeats)
         coordinates = {**{n: v[part] for n, v in per_frame.items()}, **{n: v[place] for n, v in along.items()}}
         results.append(by_output(step, step.run(data[part], *arguments, device=device, **coordinates)))
-    return tuple(np.concatenate(arrays) for arrays in zip(*results, strict=True))
+    return tuple(joined(arrays) for arrays in zip(*results, strict=True))

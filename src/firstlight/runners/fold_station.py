@@ -102,11 +102,11 @@ class FoldStation(Station):
     def digest(self, chunk: Chunk, sums: Sums | None = None) -> Chunk:
         """The stateless part of the work, done by the worker that made the chunk; of `sums`, where they are known."""
         if not self._digests or self._planned.by_set:
-            return chunk
+            return chunk.dense()
         fold = self._fold
         started = time.perf_counter()
         try:
-            done = fold.digest(chunk) if sums is None else fold.digest_sums(chunk, sums)
+            done = fold.digest(chunk.dense()) if sums is None else fold.digest_sums(chunk, sums)
         except Exception as error:
             raise self._named(error) from error
         self.context.worked(f"{self._planned.name} (digest)", time.perf_counter() - started, chunk)

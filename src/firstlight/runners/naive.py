@@ -100,6 +100,7 @@ class NaiveRun:
         for name in self.plan.scan.streams:
             self._items[source_port(name)] = []
         for item in self.job.played.items():
+            item = item.dense() if isinstance(item, Chunk) else item
             if isinstance(item, Chunk) and item.stream == MAIN:
                 fresh = self._intake.take(item)
                 if fresh is not None:

@@ -17,6 +17,7 @@ from firstlight.core.one_pass import Wanted
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Planned, Port
 from firstlight.kernels.mask_products import FrameSums, Masks, frame_sums
+from firstlight.kernels.sparse_frames import SparseFrames, sparse_sums
 
 from .context import Context
 from .failing import step_failed
@@ -39,7 +40,11 @@ class _Request:
 
     def sums(self, chunk: Chunk) -> dict[str, FrameSums]:
         """One pass over a chunk; the share of each step."""
-        found = frame_sums(chunk.data, self.masks, moments=self.moments, image=self.image)
+        data: Any = chunk.data
+        if isinstance(data, SparseFrames):
+            found = sparse_sums(data, self.masks, moments=self.moments, image=self.image)
+        else:
+            found = frame_sums(chunk.data, self.masks, moments=self.moments, image=self.image)
         return {
             name: FrameSums(
                 None if wanted.masks is None or found.masks is None else found.masks[:, part],
@@ -54,7 +59,7 @@ class Sharing:
     """Which steps of a stage are sums over the same frames."""
 
     def __init__(self, maps: Sequence[Planned], consumers: Mapping[Port, Sequence[Consumer]], context: Context) -> None:
-        """Find them; a step that shares with nobody is left alone."""
+        """Find them; a step that shares with nobody is left alone, unless frames are sparse."""
         self._context = context
         self._lock = Lock()
         self._requests: dict[Port, _Request | None] = {}
@@ -67,7 +72,7 @@ class Sharing:
             for station in behind:
                 if isinstance(station, FoldStation) and station.sums:
                     found[port][station.step_name] = station
-        self._members = {port: members for port, members in found.items() if len(members) > 1}
+        self._members = found
 
     def of(self, port: Port) -> Mapping[str, Any]:
         """The steps behind a port that share, by name."""
@@ -76,7 +81,7 @@ class Sharing:
     def sums(self, port: Port, chunk: Chunk) -> dict[str, FrameSums]:
         """What each of them gets of one chunk; nothing where they must be done one by one."""
         members = self._members.get(port)
-        if not members or chunk.axes != FRAME or chunk.where:
+        if not members or chunk.axes != FRAME or chunk.where or (len(members) == 1 and not chunk.sparse):
             return {}
         steps: list[Any] = []
         for member in members.values():

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from firstlight.core.arrays import Ids
 from firstlight.core.buffer import Buffer
 from firstlight.core.chunk import Chunk, End, Item
@@ -14,12 +16,19 @@ from firstlight.core.errors import Stopped
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Planned, Port
 
-from .apply import apply, apply_sums, join_chunks, same_frames
+from .apply import apply, apply_sparse, apply_sums, join_chunks, same_frames
 from .context import Context
 from .fold_station import FoldStation
 from .fusing import Fusion, fusions
 from .sharing import Sharing
 from .stations import Consumer, Narrowing, Resuming
+
+_DENSE = 4 * 2**20
+"""Bytes of dense frames that are made of sparse ones at a time."""
+
+
+def _hooks(planned: Planned) -> Mapping[str, Any]:
+    return planned.step.hooks if isinstance(planned.step, Operator) else {}
 
 
 class Stage:
@@ -110,18 +119,39 @@ class Stage:
             if self.has(own.epoch, own.ids):
                 self.skip(len(own))
                 return
-            shared: dict[Port, dict[str, Any]] = {}
-            for port, result in self.results(self._narrowed(chunk), shared).items():
-                own = result.within(0)
-                for consumer in self._consumers.get(port, ()):
-                    if isinstance(consumer, FoldStation):
-                        consumer.put(consumer.digest(own, self._shared(port, own, shared).get(consumer.step_name)))
-                    else:
-                        consumer.put(own)
+            for part in self._parts(chunk):
+                self._work_on(part)
         finally:
             with self._idle:
                 self._in_flight -= 1
                 self._idle.notify_all()
+
+    def _work_on(self, chunk: Chunk) -> None:
+        shared: dict[Port, dict[str, Any]] = {}
+        for port, result in self.results(self._narrowed(chunk), shared).items():
+            own = result.within(0)
+            for consumer in self._consumers.get(port, ()):
+                if isinstance(consumer, FoldStation):
+                    consumer.put(consumer.digest(own, self._shared(port, own, shared).get(consumer.step_name)))
+                else:
+                    consumer.put(own.dense())
+
+    def _parts(self, chunk: Chunk) -> list[Chunk]:
+        """A chunk of sparse frames in parts that have room as dense ones, if anything here needs them dense."""
+        if not chunk.sparse or self._takes_sparse():
+            return [chunk]
+        frame = int(np.prod(chunk.data.shape[1:], dtype=np.int64)) * chunk.data.dtype.itemsize
+        step = max(1, _DENSE // max(frame, 1))
+        return [chunk.take(slice(first, first + step)) for first in range(0, len(chunk), step)]
+
+    def _takes_sparse(self) -> bool:
+        """True if all that works on the frames of this stage has a way to work on events."""
+        known = self._sharing.of(self.origin)
+        heads = [item for item in self._fusions if item.first.main == self.origin or item.first.cut is not None]
+        if any(len(item.steps) > 1 or not (item.name in known or "sparse" in _hooks(item.first)) for item in heads):
+            return False
+        folds = self._consumers.get(self.origin, ())
+        return all(isinstance(each, FoldStation) and each.step_name in known for each in folds)
 
     def _narrowed(self, chunk: Chunk) -> Chunk:
         """What the only consumer wants of a chunk."""
@@ -146,7 +176,7 @@ class Stage:
             if sums is not None:
                 outputs = self._finished(item.first, source.within(0), sums)
             else:
-                outputs = self._outputs(item, source)
+                outputs = self._of_events(item, source) or self._outputs(item, source.dense())
                 self._context.worked(item.name, time.perf_counter() - started, source.within(0))
             found.update({(item.last.name, name): result for name, result in outputs.items()})
             for name, result in outputs.items():
@@ -158,6 +188,15 @@ class Stage:
         """What a step makes of the sums that one pass has found for it."""
         _, step = next(iter(self._context.in_force(planned, chunk)))
         return apply_sums(cast("Operator", step), chunk, sums)
+
+    def _of_events(self, fusion: Fusion, chunk: Chunk) -> dict[str, Chunk] | None:
+        """What the body of a step for sparse frames makes of such."""
+        if not chunk.sparse or len(fusion.steps) > 1 or "sparse" not in _hooks(fusion.first) or fusion.first.held:
+            return None
+        pieces = [
+            apply_sparse(cast("Operator", step), part) for part, step in self._context.in_force(fusion.first, chunk)
+        ]
+        return {name: join_chunks([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _outputs(self, fusion: Fusion, chunk: Chunk) -> dict[str, Chunk]:
         fused = fusion.apply(chunk, self._context)

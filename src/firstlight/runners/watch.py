@@ -53,8 +53,9 @@ class Watch:
 
     def source(self, chunk: Chunk) -> None:
         """Look at frames as they come."""
-        if not (self.statistics or self.checks):
-            return
+        if not (self.statistics or (self.checks and not chunk.sparse)):
+            return  # frames of events alone are often empty, and never saturated
+        chunk = chunk.dense()
         self._look(f"source.{chunk.stream}", chunk, "frame", raw=True, check=chunk.stream == MAIN)
 
     def step(self, planned: Planned, output: str, chunk: Chunk, *, taken: bool) -> None:

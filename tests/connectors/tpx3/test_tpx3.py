@@ -21,6 +21,7 @@ from firstlight.connectors.tpx3.source import Tpx3Source
 from firstlight.core import registry
 from firstlight.core.chunk import End
 from firstlight.core.errors import SourceError, Stopped
+from firstlight.kernels.sparse_frames import SparseFrames
 from firstlight.testing import SourceContract
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
@@ -90,7 +91,7 @@ def test_frames_come_back(frames, padding):
     message = wire.read_header(data)
     assert len(data) == wire.HEADER + message.nbytes
     found = wire.read_frames(START, message, data[wire.HEADER :])
-    assert np.array_equal(found.toarray().reshape(frames.shape), frames)
+    assert np.array_equal(np.asarray(found), frames)
 
 
 def test_headers_come_back():
@@ -128,7 +129,7 @@ def test_damaged_payloads_are_frames_or_refused(data):
         found = wire.read_frames(START, message, bytes(whole[wire.HEADER : cut]))
     except wire.BadMessage:
         return
-    assert found.shape == (message.frames, 30)
+    assert found.shape == (message.frames, 5, 6)
     assert found.indices.size == 0 or found.indices.max() < 30
 
 
@@ -153,6 +154,67 @@ def test_a_run_gives_the_sums_of_the_recording():
         found = run.finished(60)
     assert np.array_equal(found["virtual_detector"].data, truth().sum((1, 2)).reshape(3, 4))
     assert np.array_equal(found["sum"].data, truth().sum(0))
+
+
+STEPS = (
+    {"use": "virtual_detector", "shape": "annulus", "name": "bright"},
+    {"use": "virtual_detector", "shape": "pixels", "pixels": ((3, 4, 0.5), (5, 6, 2.0)), "name": "weighted"},
+    {"use": "virtual_detectors", "edges": (0, 3, 6), "sectors": 4},
+    {"use": "center_of_mass", "radius": 5.0},
+    {"use": "radial_profile", "bins": 6},
+    {"use": "sum"},
+    {"use": "mean"},
+)
+
+
+def results_of(source, steps):
+    return {name: each.data for name, each in fl.run(source, [dict(step) for step in steps]).finished(60).items()}
+
+
+class Recorded(fl.Source):
+    """The same frames, dense."""
+
+    use = "recorded_dense"
+    pausable = True
+
+    def open(self):
+        sizes = {"scan_y": 3, "scan_x": 4, "row": 12, "col": 16}
+        return fl.Scan({"data": fl.Stream(tuple(sizes), sizes, "uint32", 2, unit="counts")})
+
+    def items(self):
+        yield fl.Chunk(truth().astype(np.uint32), ("row", "col"), np.arange(12))
+
+    def stop(self):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("steps", [STEPS, *((step,) for step in STEPS)], ids=lambda steps: steps[-1]["use"])
+def test_steps_work_on_events_and_find_what_they_find_in_frames(steps, monkeypatch):
+    def refuse(self):
+        raise AssertionError("somebody made dense frames")
+
+    expected = results_of(Recorded(), steps)
+    monkeypatch.setattr(SparseFrames, "_filled", refuse)
+    with simulated() as where:
+        found = results_of(Tpx3Source(**where), steps)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        compare = np.array_equal if array.dtype.kind in "ui" else np.allclose
+        assert compare(found[name], array), name
+
+
+def test_steps_without_a_way_for_events_get_frames_beside_the_others(monkeypatch):
+    monkeypatch.setattr("firstlight.runners.stage._DENSE", 2 * 12 * 16 * 4)  # two frames at a time
+    dense = ({"use": "fluctuation", "inner": 2, "outer": 5}, {"use": "max"}, {"use": "pick", "scan_y": 1, "scan_x": 2})
+    steps = (*dense, *STEPS, {"use": "log_sum"})
+    expected = results_of(Recorded(), steps)
+    with simulated() as where:
+        found = results_of(Tpx3Source(**where), steps)
+    assert all(np.allclose(found[name], array) for name, array in expected.items())
+    assert np.array_equal(found["pick.data"], truth()[6])
 
 
 def test_a_cancelled_scan_keeps_what_came():

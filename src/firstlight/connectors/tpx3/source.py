@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr
-from scipy import sparse
 
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
 from firstlight.core.errors import SourceError, Stopped
@@ -20,14 +19,15 @@ from firstlight.core.units import Second
 from . import wire
 
 _log = logging.getLogger(__name__)
-_PIECE = 4 * 2**20
-"""A chunk of about this size, dense, is handed on at once."""
+_PIECE = 4096
+"""So many frames are handed on at once, at most."""
 
 
 class Tpx3Source(Source):
-    """Receives one scan of a Timepix3 detector from Accos, and gives its sparse frames as dense ones.
+    """Receives one scan of a Timepix3 detector from Accos, and gives its sparse frames as they are.
 
-    Frames are placed in the order in which they come, as they bear no numbers. Frames with indices that make no sense are rejected;
+    Steps that have a body for sparse frames (virtual detectors, centre of mass, sum, mean, radial profile) work on their events; the
+    others get dense ones. Frames are placed in the order in which they come, as they bear no numbers. Frames with indices that make no sense are rejected;
     those that do not come before the scan's end are lost. While nobody reads, Accos waits.
     """
 
@@ -85,7 +85,7 @@ class Tpx3Source(Source):
         return Scan({MAIN: Stream(tuple(sizes), sizes, self.dtype, 2, unit="counts")}, "tpx3", metadata=metadata)
 
     def items(self) -> Iterator[Item]:
-        """Chunks of dense frames, gaps and the end, as they come.
+        """Chunks of sparse frames, gaps and the end, as they come.
 
         Raises:
             SourceError: The source is not open, or what comes makes no sense any more.
@@ -143,26 +143,18 @@ class Tpx3Source(Source):
         if not message.frames:
             return
         try:
-            found = wire.read_frames(start, message, payload)
+            found: Any = wire.read_frames(start, message, payload, self.dtype)
         except wire.BadMessage as error:
             _log.warning("Frames from %d on are rejected: %s", at, error)
             yield Gap(0, at, at + message.frames - 1, str(error), "rejected")
             return
-        several = max(1, _PIECE // (found.shape[1] * np.dtype(self.dtype).itemsize))
-        for first in range(0, message.frames, several):
-            yield self._dense(start, found[first : first + several], at + first)
-
-    def _dense(self, start: wire.AcquisitionStart, part: sparse.csr_array[Any], first: int) -> Chunk:
-        """Dense frames; several events in one pixel are added up."""
-        most = np.iinfo(self.dtype).max
-        part = part.astype(np.uint64)
-        part.sum_duplicates()
-        if part.nnz and int(part.data.max()) > most:
+        if len(found.values) and int(found.values.max()) > np.iinfo(self.dtype).max:
             raise SourceError(
-                "A value is too large.", field="dtype", value=self.dtype, expected=f"room for {part.data.max()}"
+                "A value is too large.", field="dtype", value=self.dtype, expected=f"room for {found.values.max()}"
             )
-        data = part.astype(self.dtype).toarray().reshape(-1, *start.sig)
-        return Chunk(data, ("row", "col"), np.arange(first, first + len(data)))
+        for first in range(0, message.frames, _PIECE):
+            part = found[first : first + _PIECE]
+            yield Chunk(part, ("row", "col"), np.arange(at + first, at + first + len(part)))
 
     def _connected(self, end: float) -> socket.socket:
         while not self._stopped:

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
+from firstlight.kernels.sparse_frames import SparseFrames
 
 HEADER = 32
 MOST_METADATA = 2**24
@@ -146,8 +147,10 @@ def read_metadata(data: bytes | memoryview) -> dict[str, Any]:
     )
 
 
-def read_frames(start: AcquisitionStart, chunk: ArrayChunk, payload: bytes | memoryview) -> sparse.csr_array[Any]:
-    """Sparse frames of shape (frame, pixels).
+def read_frames(
+    start: AcquisitionStart, chunk: ArrayChunk, payload: bytes | memoryview, dtype: str | None = None
+) -> SparseFrames:
+    """Sparse frames, whose dense ones are of a type (default: that of the values).
 
     Raises:
         BadMessage: The payload is cut off, or its indices make no sense.
@@ -160,17 +163,17 @@ def read_frames(start: AcquisitionStart, chunk: ArrayChunk, payload: bytes | mem
     indptr = np.frombuffer(payload, start.indptr, chunk.frames + 1)
     indices = np.frombuffer(payload, start.indices, chunk.events, chunk.indices_at)
     values = np.frombuffer(payload, chunk.dtype, chunk.events, chunk.values_at)
-    pixels = start.sig[0] * start.sig[1]
     if indptr[0] != 0 or indptr[-1] != chunk.events or (indptr[1:] < indptr[:-1]).any():
         raise BadMessage(
             "The beginnings of frames make no sense.", field="indptr", expected=f"rising from 0 to {chunk.events}"
         )
+    pixels = start.sig[0] * start.sig[1]
     if chunk.events and int(indices.max()) >= pixels:
         raise BadMessage(
             "An event lies outside the detector.", field="indices", value=int(indices.max()), expected=f"< {pixels}"
         )
-    made = (values.astype(chunk.dtype.newbyteorder("=")), indices.astype(np.int64), indptr.astype(np.int64))
-    return sparse.csr_array(made, shape=(chunk.frames, pixels))
+    narrow = indices.astype(np.uint32)
+    return SparseFrames(indptr, narrow, values.astype(chunk.dtype.newbyteorder("=")), start.sig, dtype)
 
 
 # ---- the other way ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels.mask_products import weighted_sums
+from firstlight.kernels.sparse_frames import SparseFrames, sparse_labelled_sums
 
 from .polar import Radius, reach, ring_numbers, stacked
 
@@ -40,10 +41,23 @@ def radial_profile(
         FirstlightError: The radii are no annulus.
     """
     size = (frames.shape[1], frames.shape[2])
-    numbers = ring_numbers(size, center, inner, reach(size, outer), bins)
-    pixels = np.bincount(numbers[numbers >= 0], minlength=bins)
+    rings = stacked(ring_numbers(size, center, inner, reach(size, outer), bins), bins, np.float64)
+    return _means(weighted_sums(frames, rings), rings)
+
+
+def _means(sums: Array, rings: Array) -> Array:
+    """Sums under rings, divided by their pixels."""
+    pixels = rings.sum((1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return weighted_sums(frames, stacked(numbers, bins, np.float64)) / np.where(pixels > 0, pixels, np.nan)
+        return sums / np.where(pixels > 0, pixels, np.nan)
+
+
+@radial_profile.hook("sparse")
+def _sparse_body(step: Operator, frames: SparseFrames) -> Array:
+    given, size = step.parameters(), frames.size_of_frame
+    numbers = ring_numbers(size, given["center"], given["inner"], reach(size, given["outer"]), given["bins"])
+    sums = sparse_labelled_sums(frames, numbers, given["bins"])
+    return _means(sums, stacked(numbers, given["bins"], np.float64))
 
 
 @radial_profile.hook("sizes")

@@ -14,7 +14,9 @@ from firstlight.core.errors import FirstlightError
 from firstlight.core.one_pass import Sums, Wanted
 from firstlight.core.operator import Operator, operator
 from firstlight.core.units import Pixels
+from firstlight.kernels.mask_products import Masks
 from firstlight.kernels.masks import annulus, sum_dtype, sum_under_masks
+from firstlight.kernels.sparse_frames import SparseFrames, sparse_sums, sparse_weighted_sums
 
 Radius = Annotated[Pixels, Field(ge=0)]
 Weights = tuple[tuple[float, ...], ...]
@@ -134,6 +136,14 @@ def _wanted(step: Operator, size: tuple[int, int]) -> Wanted | None:
 @virtual_detector.hook("finish")
 def _finish(step: Operator, sums: Sums, size: tuple[int, int]) -> Array:
     return np.zeros(0) if sums.masks is None else sums.masks[:, 0]
+
+
+@virtual_detector.hook("sparse")
+def _sparse_body(step: Operator, frames: SparseFrames) -> Array:
+    weights = _weights(frames.size_of_frame, *step.parameters().values())
+    if weights.dtype.kind == "b":
+        return _finish(step, sparse_sums(frames, Masks(weights)), frames.size_of_frame)
+    return sparse_weighted_sums(frames, weights)[:, 0]
 
 
 @virtual_detector.hook("dtype")
