@@ -53,8 +53,8 @@ def run(
 ) -> Run:
     """Run steps on a source from Python; outputs that nothing takes are kept as results.
 
-    A step that needs axes that the step before it takes away, such as a second virtual detector, works on the same as
-    that one, beside it.
+    A step that needs axes that the step before it takes away, such as a second virtual detector, or a mean over frames
+    behind their sum, works on the same as that one, beside it.
 
     Args:
         source: Where the frames come from.
@@ -76,7 +76,7 @@ def beside(given: Pipeline) -> Pipeline:
     nodes: list[Node] = []
     for node in given.nodes:
         first = node.step.arguments[0]
-        if nodes and first not in node.inputs and _takes_away(nodes[-1].step) & set(node.step.signature.first.whole):
+        if nodes and first not in node.inputs and _takes_away(nodes[-1].step) & _needed(node.step):
             before = nodes[-1]
             taken = before.inputs.get(before.step.arguments[0])
             if taken is None:
@@ -86,6 +86,11 @@ def beside(given: Pipeline) -> Pipeline:
     return Pipeline(tuple(nodes))
 
 
+def _needed(step: Step) -> set[str]:
+    """The axes that a step works along; ``*`` stands for all that it does not name."""
+    return {*step.signature.first.whole, *step.signature.first.pieces}
+
+
 def _takes_away(step: Step) -> set[str]:
-    """The axes that a step needs, and that its first output lacks."""
-    return set(step.signature.first.whole) - set(step.signature.outputs[step.first_output].whole)
+    """The axes that a step works along, and that its first output lacks."""
+    return _needed(step) - set(step.signature.outputs[step.first_output].whole)
