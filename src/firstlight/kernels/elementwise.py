@@ -146,7 +146,8 @@ def vector_exp(x: np.float32) -> np.float32:
 
     Relative error below 1e-6; below -87.3 the result is 0, above 88.37 infinity; NaN stays NaN.
     """
-    inside = min(max(x, _EXP_LOWEST), _EXP_HIGHEST)
+    inside = x if x > _EXP_LOWEST else _EXP_LOWEST  # no min or max: numba's CUDA target lacks them
+    inside = inside if inside < _EXP_HIGHEST else _EXP_HIGHEST
     n = (inside * _LOG2_E + _ROUND) - _ROUND
     r = inside - n * _LN2_HIGH
     r = r - n * _LN2_LOW

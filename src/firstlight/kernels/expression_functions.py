@@ -10,6 +10,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 from firstlight.kernels.elementwise import SCALAR_BODY, vector_exp, vector_log
 
@@ -21,7 +24,26 @@ _NAN, _INFINITY = _F(np.nan), _F(np.inf)
 _TWO_24, _LOG_TWO_24 = _F(2.0**24), _F(24 * math.log(2.0))
 _LOG10_E, _LOG2_E = _F(math.log10(math.e)), _F(math.log2(math.e))
 
+# from 2^23 on every float32 is a whole number: adding and subtracting it rounds smaller ones, half to even
+_ALL_WHOLE = _F(8388608.0)
+
 _scalar: Any = numba.njit(**SCALAR_BODY)
+
+
+def _of_llvm(name: str) -> Any:
+    """A function that LLVM has itself: vector instructions here, and known to the compiler for CUDA, unlike numpy's."""
+
+    @intrinsic
+    def function(typingctx: Any, x: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [ir.FloatType()]), args)
+
+        return types.float32(types.float32), codegen
+
+    return function
+
+
+_sqrt_of, _floor_of, _ceil_of = (_of_llvm(name) for name in ("sqrt", "floor", "ceil"))
 
 
 @_scalar
@@ -65,7 +87,7 @@ def _expm1(x: np.float32) -> np.float32:
 
 @_scalar
 def _sqrt(x: np.float32) -> np.float32:
-    return _F(np.sqrt(x))
+    return _sqrt_of(x)
 
 
 @_scalar
@@ -110,17 +132,19 @@ def _abs(x: np.float32) -> np.float32:
 
 @_scalar
 def _floor(x: np.float32) -> np.float32:
-    return _F(np.floor(x))
+    return _floor_of(x)
 
 
 @_scalar
 def _ceil(x: np.float32) -> np.float32:
-    return _F(np.ceil(x))
+    return _ceil_of(x)
 
 
 @_scalar
 def _round(x: np.float32) -> np.float32:
-    return _F(np.rint(x))
+    far = _ALL_WHOLE if x >= _F(0) else -_ALL_WHOLE
+    whole = (x + far) - far
+    return whole if abs(x) < _ALL_WHOLE else x
 
 
 @_scalar

@@ -98,7 +98,20 @@ def _stride(count: int) -> int:
 
 @cuda.jit(device=True, inline=True)
 def _inside(place: Any, size: Any) -> Any:
-    return min(max(place, 0), size - 1)
+    """The nearest place of an axis."""
+    if place < 0:
+        return 0
+    return size - 1 if place >= size else place
+
+
+@cuda.jit(device=True, inline=True)
+def _above(place: Any) -> Any:
+    return place if place > 0 else 0
+
+
+@cuda.jit(device=True, inline=True)
+def _below(place: Any, size: Any) -> Any:
+    return place if place < size else size
 
 
 @lru_cache(maxsize=16)
@@ -183,8 +196,8 @@ def _reach(bad: Any, row: Any, col: Any, half: Any) -> Any:
     """Half the side of the smallest window around a pixel that holds a good one."""
     reach = half
     while True:
-        for i in range(max(row - reach, 0), min(row + reach + 1, bad.shape[0])):
-            for j in range(max(col - reach, 0), min(col + reach + 1, bad.shape[1])):
+        for i in range(_above(row - reach), _below(row + reach + 1, bad.shape[0])):
+            for j in range(_above(col - reach), _below(col + reach + 1, bad.shape[1])):
                 if not bad[i, j]:
                     return reach
         reach += 1
@@ -229,8 +242,8 @@ def _replace(frames: Any, bad: Any, places: Any, half: Any, whole: Any, out: Any
         return
     row, col = places[p, 0], places[p, 1]
     reach = _reach(bad, row, col, half)
-    top, bottom = max(row - reach, 0), min(row + reach + 1, bad.shape[0])
-    left, right = max(col - reach, 0), min(col + reach + 1, bad.shape[1])
+    top, bottom = _above(row - reach), _below(row + reach + 1, bad.shape[0])
+    left, right = _above(col - reach), _below(col + reach + 1, bad.shape[1])
     middle, numbers = _good_median(frames[n], bad, (top, bottom, left, right), frames[n, row, col])
     if numbers:
         out[n, row, col] = round(middle) if whole else middle
