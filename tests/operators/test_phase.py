@@ -10,6 +10,7 @@ from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import FirstlightError
 from firstlight.core.units import Quantity
 from firstlight.kernels.phase import wavelength
+from firstlight.kernels.ramp import ramp_filter
 from firstlight.operators.phase.bronnikov import bronnikov
 from firstlight.operators.phase.ctf import ctf
 from firstlight.operators.phase.ctf_multidistance import ctf_multidistance
@@ -17,6 +18,7 @@ from firstlight.operators.phase.paganin import paganin
 from firstlight.operators.phase.paganin_generalised import paganin_generalised
 from firstlight.operators.phase.quasi_particle import quasi_particle
 from firstlight.operators.phase.tie import tie
+from firstlight.operators.reconstruct.backproject_volume import backproject_volume
 
 from .propagation import ENERGY, PIXEL, WAVELENGTH, error, image, pixels, thickness
 
@@ -215,3 +217,28 @@ def test_the_workspace_is_that_of_padded_frames():
     assert 1.0 < whole / (3 * 8 * 3000 * 2000 + 4 * 1000 * 4000) < 1.05
     near = paganin(**OPTICS, distance=30.0, delta_beta=100.0).workspace(scan, 1)  # reaches 56 pixels
     assert 1.0 < near / (3 * 8 * 1056 * 1028 + 4 * 1000 * 2056) < 1.1
+
+
+@pytest.mark.parametrize("step", [ctf, tie, quasi_particle])
+def test_the_ramp_filter_in_the_same_transform(step):
+    """As phase retrieval and then the ramp filter, but at the rim, where one cuts off what the other goes on with."""
+    seen = image(FINE, 1e-7, 1e-10, 50.0)
+    given = {**OPTICS, "distance": 50.0, "delta_beta": 1e3}
+    apart = ramp_filter(step(seen, **given), "hann")
+    fused = step(seen, **given, ramp="hann")
+    assert error(fused[..., 30:-30], apart[..., 30:-30]) < 1e-5
+    assert np.abs(fused - apart).max() < 5e-3 * np.abs(apart).max()
+    assert step(**given, ramp="hann").unit(None) == "rad/px"
+    with pytest.raises(FirstlightError, match="would wrap"):
+        step(seen, **given, ramp="hann", gap=10)
+
+
+def test_fused_filters_in_front_of_a_laminography():
+    seen = image(FINE, 1e-7, 1e-10, 50.0).repeat(6, 0)
+    given = {**OPTICS, "distance": 50.0, "delta_beta": 1e3}
+    place = {"angle": np.arange(6) * 60.0, "tilt": 30.0, "region_z": (90, 98, 4)}
+    apart = backproject_volume(ctf(seen, **given)[None], **place, filter="hann")
+    fused = backproject_volume(ctf(seen, **given, ramp="hann")[None], **place, filter="applied")
+    assert error(fused[..., 60:-60, 60:-60], apart[..., 60:-60, 60:-60]) < 1e-3
+    with pytest.raises(FirstlightError, match="weighted before"):
+        backproject_volume(seen[None], **place, filter="applied", source_distance=10.0, pixel=1.0)

@@ -1,5 +1,6 @@
 """Filter whole frames in the Fourier plane: pad without a step, multiply the spectrum, cut the frame out again."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -62,6 +63,16 @@ class FrameFilter:
             spectrum *= self.values
             self.image(spectrum, out)
         return result
+
+    def times(self, along: F32) -> "FrameFilter":
+        """This filter and another one in one.
+
+        Args:
+            along: spectrum of the other, shape (half of the padded columns,): it works along columns.
+        """
+        made = copy.copy(self)
+        made.values = self.values * along
+        return made
 
     def spectrum(self, frame: NDArray[np.floating]) -> NDArray[np.complex64]:
         """Fourier transform of one padded frame, (padded row, half of the padded columns)."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstlight.kernels.frame_filter import FrameFilter, Transfer
+from firstlight.kernels.ramp import Window, ramp_response
 
 F64 = NDArray[np.float64]
 
@@ -217,6 +218,27 @@ def quasi_particle_filter(
         return inverse if fill else np.where(first | (np.abs(sine) > threshold), inverse, 0.0)
 
     return FrameFilter(shape, transfer, gap_of(shape, gap))
+
+
+@lru_cache(maxsize=_FILTERS)
+def ramped(chosen: FrameFilter, window: Window) -> FrameFilter:
+    """A filter of phase retrieval and the ramp filter of the back-projection behind it, in one.
+
+    Both are linear, and the ramp works along columns, one of the two axes that a frame is transformed along anyway: one
+    product of their spectra saves the transforms of a ramp filter by itself. What lies outside the detector is what the
+    padding of the phase retrieval makes of it, while the ramp filter by itself takes it as zero.
+
+    Args:
+        chosen: the filter; its gap is as wide as the frame at least, so that the ramp does not wrap.
+        window: of the ramp.
+
+    Raises:
+        ValueError: the gap is narrower.
+    """
+    if chosen.columns < 2 * chosen.shape[1]:
+        raise ValueError(f"the gap is {chosen.columns - chosen.shape[1]} pixels, expected {chosen.shape[1]} or more.")
+    along = ramp_response(chosen.columns, window)[: chosen.columns // 2 + 1]
+    return chosen.times(along.astype(np.float32))
 
 
 def gap_of(shape: tuple[int, int], given: int | None, reach: int | None = None) -> int:

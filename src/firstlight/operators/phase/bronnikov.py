@@ -11,8 +11,10 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
+from firstlight.kernels.ramp import Window
 
 from .optics import MICROMETRE_IN_CM, MICROMETRE_IN_MM, Distance, Gap, PixelSize, add_optics, finite, known
+from .transparent import with_ramp
 
 
 @operator(
@@ -27,6 +29,7 @@ def bronnikov(
     pixel: PixelSize | None = None,
     alpha: Annotated[float, Field(gt=0, le=1e3)] = 1e-5,
     gap: Gap | None = None,
+    ramp: Window | None = None,
 ) -> Array:
     """Retrieve the integral of delta along the beam from one distance, whatever the energy (Bronnikov 2002).
 
@@ -40,6 +43,9 @@ def bronnikov(
         alpha: Added to the square of the frequency, in 1/um^2; beta / (delta x pi x wavelength x distance) where delta /
             beta is the same everywhere. Larger values suppress clouds, and slow variations with them.
         gap: Pixels of padding. Default: the longer side of the frame.
+        ramp: Apply the ramp filter of the back-projection too, with this window, in the same transform. For a step behind it
+            that adds projections up as they come: `general_backproject` with `filter: applied`, or `backproject` with
+            `filter: none`; never `fbp`, which would filter again.
 
     Returns:
         float32 of the same shape, in cm.
@@ -51,7 +57,7 @@ def bronnikov(
     chosen = phase.bronnikov_filter(
         frames.shape[1:], pixel=micrometre, distance=millimetre / MICROMETRE_IN_MM, alpha=alpha, gap=gap
     )
-    return chosen(finite(frames) - np.float32(1)) * np.float32(MICROMETRE_IN_CM)
+    return with_ramp(chosen, ramp)(finite(frames) - np.float32(1)) * np.float32(MICROMETRE_IN_CM)
 
 
 add_optics(bronnikov, "distance", "pixel")
@@ -59,4 +65,4 @@ add_optics(bronnikov, "distance", "pixel")
 
 @bronnikov.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str:
-    return "cm"
+    return "cm/px" if step.parameters()["ramp"] else "cm"

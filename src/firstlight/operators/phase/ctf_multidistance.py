@@ -12,9 +12,10 @@ from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
+from firstlight.kernels.ramp import Window
 
 from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, finite, known
-from .transparent import PhaseOutput, phase_as, unit_of
+from .transparent import PhaseOutput, phase_as, unit_of, with_ramp
 
 
 @operator(
@@ -32,6 +33,7 @@ def ctf_multidistance(
     regularisation: Annotated[float, Field(gt=0, le=10)] | None = None,
     output: PhaseOutput = "phase",
     gap: Gap | None = None,
+    ramp: Window | None = None,
 ) -> Array:
     """Retrieve the phase of a weak object from several distances, whose contrasts fill each other's zeros.
 
@@ -50,6 +52,9 @@ def ctf_multidistance(
         output: `phase` in radian, negative in matter, or `projected_delta`, the integral of delta along the beam in cm
             (fbp then gives delta).
         gap: Pixels of padding. Default: the longer side of the frame.
+        ramp: Apply the ramp filter of the back-projection too, with this window, in the same transform. For a step behind it
+            that adds projections up as they come: `general_backproject` with `filter: applied`, or `backproject` with
+            `filter: none`; never `fbp`, which would filter again.
 
     Returns:
         float32 of shape (frame, row, col).
@@ -70,7 +75,7 @@ def ctf_multidistance(
     )
     total = np.zeros((frames.shape[0], *frames.shape[2:]), np.float32)
     for place, chosen in enumerate(filters):
-        total += chosen(finite(frames[:, place]) - np.float32(1))
+        total += with_ramp(chosen, ramp)(finite(frames[:, place]) - np.float32(1))
     return phase_as(total, output, kev)
 
 

@@ -8,9 +8,10 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
+from firstlight.kernels.ramp import Window
 
 from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, finite, known
-from .transparent import PhaseOutput, phase_as, unit_of
+from .transparent import PhaseOutput, phase_as, unit_of, with_ramp
 
 
 @operator(
@@ -27,6 +28,7 @@ def tie(
     delta_beta: Ratio = 10_000.0,
     output: PhaseOutput = "phase",
     gap: Gap | None = None,
+    ramp: Window | None = None,
 ) -> Array:
     """Retrieve the phase of a transparent sample from one distance, by the transport of intensity (Teague 1983).
 
@@ -43,6 +45,9 @@ def tie(
         output: `phase` in radian, negative in matter, or `projected_delta`, the integral of delta along the beam in cm
             (fbp then gives delta).
         gap: Pixels of padding. Default: the longer side of the frame.
+        ramp: Apply the ramp filter of the back-projection too, with this window, in the same transform. For a step behind it
+            that adds projections up as they come: `general_backproject` with `filter: applied`, or `backproject` with
+            `filter: none`; never `fbp`, which would filter again.
 
     Returns:
         float32 of the same shape.
@@ -59,7 +64,7 @@ def tie(
         delta_beta=delta_beta,
         gap=gap,
     )
-    return phase_as(chosen(finite(frames) - np.float32(1)), output, kev)
+    return phase_as(with_ramp(chosen, ramp)(finite(frames) - np.float32(1)), output, kev)
 
 
 add_optics(tie, "energy", "distance", "pixel")

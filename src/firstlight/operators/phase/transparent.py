@@ -8,12 +8,34 @@ from typing import Literal
 import numpy as np
 
 from firstlight.core.arrays import Array
+from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator
-from firstlight.kernels.phase import wavelength
+from firstlight.kernels.frame_filter import FrameFilter
+from firstlight.kernels.phase import ramped, wavelength
+from firstlight.kernels.ramp import Window
 
 from .optics import MICROMETRE_IN_CM
 
 PhaseOutput = Literal["phase", "projected_delta"]
+
+
+def with_ramp(chosen: FrameFilter, ramp: Window | None) -> FrameFilter:
+    """A filter, and the ramp filter in the same transform where the user wants it.
+
+    Raises:
+        FirstlightError: the padding is too narrow for the ramp.
+    """
+    if ramp is None:
+        return chosen
+    try:
+        return ramped(chosen, ramp)
+    except ValueError as error:
+        raise FirstlightError(
+            f"The ramp filter would wrap: {error}",
+            field="gap",
+            expected="nothing, or a gap as wide as the frames",
+            next_move="Leave 'gap' out, or filter in the back-projection.",
+        ) from error
 
 
 def phase_as(phase: Array, output: PhaseOutput, energy: float) -> Array:
@@ -25,4 +47,5 @@ def phase_as(phase: Array, output: PhaseOutput, energy: float) -> Array:
 
 def unit_of(step: Operator) -> str:
     """Unit of the chosen output."""
-    return "rad" if step.parameters()["output"] == "phase" else "cm"
+    given = step.parameters()
+    return ("rad" if given["output"] == "phase" else "cm") + ("/px" if given["ramp"] else "")

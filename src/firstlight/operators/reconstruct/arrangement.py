@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +12,7 @@ from firstlight.core.errors import FirstlightError
 from firstlight.core.units import Degree, Millimetre
 from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.geometry import Motion, Rays, Region, rays_of
+from firstlight.kernels.ramp import Padding, RampFilter, Window
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
 Each = Number | tuple[Number, ...]
@@ -23,6 +24,8 @@ EachDistance = Distance | tuple[Distance, ...]
 Span = tuple[Number, Number, Annotated[float, Field(gt=0, le=1e6)]]
 """First voxel, end (left out) and step along one axis."""
 
+Filter = Window | Literal["none", "applied"]
+"""Window of the ramp filter; or nothing to be filtered; or filtered by a step before."""
 Extent = Annotated[int, Field(ge=1)] | None
 
 MOTION = ("tilt", "roll", "detector_roll", "detector_pitch", "detector_yaw", "source_x", "source_z")
@@ -41,6 +44,25 @@ PLACED = (
     "size",
     "pixel",
 )
+
+
+def ramp_of(filter: Filter, columns: int, cutoff: float, padding: Padding, source_distance: Any) -> RampFilter | None:
+    """What filters the projections; None where nothing does, or something did.
+
+    Raises:
+        FirstlightError: filtered projections in cone beam, whose weights come before the filter.
+    """
+    if filter == "applied" and source_distance is not None:
+        raise FirstlightError(
+            "Projections of a cone beam are weighted before they are filtered: a step before can not have filtered them.",
+            field="filter",
+            value=filter,
+            expected="a window, such as ram-lak",
+            next_move="Leave out 'ramp' in the step before, and 'filter' here.",
+        )
+    if filter in ("none", "applied"):
+        return None
+    return RampFilter(columns, filter, cutoff=cutoff, padding=padding)
 
 
 def given_to(parameters: dict[str, Any]) -> dict[str, Any]:

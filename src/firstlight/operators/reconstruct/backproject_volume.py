@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
-from firstlight.kernels.ramp import Padding, RampFilter, Window
+from firstlight.kernels.ramp import Padding
 from firstlight.kernels.volume import backproject_voxels
 
 from ..tomography.angles import projection_angles
@@ -18,9 +18,11 @@ from .arrangement import (
     EachDistance,
     EachTurn,
     Extent,
+    Filter,
     Span,
     given_to,
     motion_of,
+    ramp_of,
     rays_for,
     region_of,
     share_of,
@@ -40,7 +42,7 @@ _TOGETHER = 16
 def backproject_volume(
     projections: Array,
     *,
-    filter: Window | Literal["none"] = "ram-lak",  # the word of the field
+    filter: Filter = "ram-lak",  # the word of the field
     cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0,
     padding: Padding = "zero",
     center: Each | None = None,
@@ -67,7 +69,8 @@ def backproject_volume(
 
     Args:
         projections: shape (block, angle, row, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        filter: Window of the ramp filter; `none` adds the projections up as they are.
+        filter: Window of the ramp filter; `none` adds the projections up as they are; `applied`: a step before has filtered
+            them (`ramp` of `ctf`, `tie` …), which parallel beam allows.
         cutoff: Where the window ends, as a fraction of the highest frequency.
         padding: What lies outside the detector: `zero`, or `edge` for a sample wider than the detector.
         center: Column onto which the middle of the rotation axis projects, from 0. Default: the middle of the detector.
@@ -100,9 +103,9 @@ def backproject_volume(
     motion = motion_of(given, rows, columns, "backproject_volume")
     region = region_of((region_z, region_y, region_x), height, size, rows, columns)
     rays = rays_for(theta, motion, np.arange(angles), "backproject_volume")
-    ramp = None if filter == "none" else RampFilter(columns, filter, cutoff=cutoff, padding=padding)
+    ramp = ramp_of(filter, columns, cutoff, padding, source_distance)
     weights = share_of(theta, tilt)
-    if ramp is not None:  # with a tilted axis, the ramp is as steep as the axis is upright
+    if filter != "none":  # with a tilted axis, the ramp is as steep as the axis is upright
         weights = weights * np.cos(np.deg2rad(motion.of(np.arange(angles), angles)["tilt"]))
     volumes = np.zeros((count, *region.shape), np.float32)
     for volume, scan in zip(volumes, finite(projections), strict=True):

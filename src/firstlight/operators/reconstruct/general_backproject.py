@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -15,11 +15,11 @@ from firstlight.core.fold import Fold
 from firstlight.core.held import Held
 from firstlight.core.units import Micrometre
 from firstlight.kernels.geometry import Motion, Region
-from firstlight.kernels.ramp import Padding, RampFilter, Window
+from firstlight.kernels.ramp import Padding, RampFilter
 from firstlight.kernels.volume import backproject_voxels
 
 from ..tomography.angles import projection_angles
-from .arrangement import Each, EachDistance, EachTurn, Span, motion_of, rays_for, region_of, share_of
+from .arrangement import Each, EachDistance, EachTurn, Filter, Span, motion_of, ramp_of, rays_for, region_of, share_of
 from .slices import MICROMETRE_IN_CM, finite
 
 
@@ -78,8 +78,9 @@ class GeneralBackproject(Fold[Slab]):
     """Angle by which the top of the detector leans away from the source."""
     detector_yaw: EachTurn = 0.0
     """Angle by which the detector turns about the vertical, its right side towards the source."""
-    filter: Window | Literal["none"] = "ram-lak"
-    """Window of the ramp filter; `none` adds the projections up as they are."""
+    filter: Filter = "ram-lak"
+    """Window of the ramp filter; `none` adds the projections up as they are; `applied`: a step before has filtered them
+    (`ramp` of `ctf`, `tie` …), which parallel beam allows."""
     cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Where the window ends, as a fraction of the highest frequency."""
     padding: Padding = "zero"
@@ -131,11 +132,7 @@ class GeneralBackproject(Fold[Slab]):
         known = scan.coords.get("angle")
         angles = None if known is None or not len(known) else projection_angles(known, self.use)
         share = None if angles is None else share_of(angles, self.tilt)
-        ramp = (
-            None
-            if self.filter == "none"
-            else RampFilter(columns, self.filter, cutoff=self.cutoff, padding=self.padding)
-        )
+        ramp = ramp_of(self.filter, columns, self.cutoff, self.padding, self.source_distance)
         volume = np.zeros(region.shape, np.float32)
         return Slab(volume, motion, region, ramp, angles, share, scan.main.first, scan.main.frames)
 
@@ -152,7 +149,7 @@ class GeneralBackproject(Fold[Slab]):
         if state.known is not None and state.share is not None:
             nearest = np.abs(state.known[:, None] - angles).argmin(axis=0)
             weights = state.share[nearest]
-        if state.ramp is not None:  # with a tilted axis, the ramp is as steep as the axis is upright
+        if self.filter != "none":  # with a tilted axis, the ramp is as steep as the axis is upright
             weights = weights * np.cos(np.deg2rad(state.motion.of(chunk.ids - state.first, len(chunk))["tilt"]))
         backproject_voxels(values.astype(np.float32, copy=False), rays, state.region, weights, state.volume)
         state.count += len(chunk)
