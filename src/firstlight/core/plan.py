@@ -193,6 +193,12 @@ class Plan:
         planned = self[consumer]
         return not planned.by_set and self._of_source(planned.main)
 
+    def consumer_of(self, outlet: Outlet) -> str:
+        """Under which name a sink counts: of several that write the same output, each has a name of its own."""
+        alike = [each for each in self.sinks if each.port == outlet.port and isinstance(each.spec, SinkSpec)]
+        at = next((at for at, each in enumerate(alike) if each is outlet), 0)
+        return f"sink {at + 1} {port_name(outlet.port)}" if at else f"sink {port_name(outlet.port)}"
+
     def works_on_source_frames(self, step: str) -> bool:
         """True if a step gets the source's own frames, under their own ids; False behind a regrouping, its own included."""
         planned = self[step]

@@ -37,7 +37,7 @@ from .folding import SetFold, final_version, versions_of
 from .gather import Gathered, surplus_of
 from .held_inputs import as_parameter, first_versions, valid_parameters
 from .inputs import inputs_of
-from .naive_sinks import closed, consumer_of, opened, write_items
+from .naive_sinks import closed, opened, write_items
 from .snapshot import Snapped, Snapshot
 
 
@@ -277,7 +277,7 @@ class NaiveRun:
             for outlet in self.plan.sinks:
                 self._sinks += opened(outlet, self.plan.scan.name, begun)
             for sink, outlet in zip(self._sinks, self.plan.sinks, strict=True):
-                write_items(sink, outlet, self._items, self._ledgers.setdefault(consumer_of(outlet), Ledger()))
+                write_items(sink, outlet, self._items, self._ledgers.setdefault(self.plan.consumer_of(outlet), Ledger()))
             complete = True
         finally:
             record = self.record = self._final_record(begun, complete=complete)

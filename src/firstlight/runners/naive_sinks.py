@@ -9,17 +9,12 @@ from typing import Any
 from firstlight.core.chunk import Chunk, Gap, Item
 from firstlight.core.counts import Ledger
 from firstlight.core.job import SinkSpec
-from firstlight.core.plan import Outlet, Port, port_name
+from firstlight.core.plan import Outlet, Port
 from firstlight.core.sink import Sink
 
 from .failing import part_failed
 from .placeholders import filled
 from .positions import expanded
-
-
-def consumer_of(outlet: Outlet) -> str:
-    """Under which name a sink counts."""
-    return f"sink {port_name(outlet.port)}"
 
 
 def opened(outlet: Outlet, scan_name: str, record: Mapping[str, Any]) -> list[Sink]:

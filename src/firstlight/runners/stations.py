@@ -125,7 +125,7 @@ class SinkStation(Station):
             try:
                 self._take(item)
             except Exception as error:
-                raise part_failed(f"sink '{self._sink.use}' of {self._consumer.partition(' ')[2]}", error) from error
+                raise part_failed(f"sink '{self._sink.use}' of {self._consumer.rpartition(' ')[2]}", error) from error
             if self._streams > 1 and item.stream != MAIN:
                 continue
             if isinstance(item, Chunk):

@@ -255,7 +255,7 @@ class Wiring:
         self.sinks.append(sink)
         beside = outlet.beside
         station = SinkStation(
-            sink, scan.main, f"sink {port_name(port)}", self.context, streams=1 + len(beside), log=log
+            sink, scan.main, self._plan.consumer_of(outlet), self.context, streams=1 + len(beside), log=log
         )
         self.stations.append(station)
         for each in (port, *beside):
