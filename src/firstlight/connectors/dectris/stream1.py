@@ -17,6 +17,7 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.kernels import decompress
 
+from .usual import description_of, image_of
 from .wire import (
     BadMessage,
     Frame,
@@ -36,6 +37,7 @@ LONGEST_JSON = 4 * 2**20
 _HEADER_PARTS = {"none": 1, "basic": 2, "all": 8}
 _TABLES = {"dflatfield-1.0": "flatfield", "dpixelmask-1.0": "pixel_mask", "dcountrate_table-1.0": "countrate_table"}
 _FRAME_PARTS = 3
+_MOST_NUMBERS = 2**32
 _BEGINNINGS = ("dheader-1.0", "dimage-1.0", "dseries_end-1.0")
 
 
@@ -48,12 +50,16 @@ class Parts:
         self._first: dict[str, Any] = {}
         self._look: tuple[Any, Any, Any] = (None, None, None)
         self._like: Payload | None = None
+        self._description: bytes | None = None
 
     def feed(self, parts: Sequence[memoryview]) -> list[Message]:
         """Take one ZeroMQ message; what is complete now."""
         found: list[Message] = []
         if not parts:
             return found
+        image = None if self._open or len(parts) < _FRAME_PARTS else image_of(parts[0])
+        if image is not None and image[1] < _MOST_NUMBERS:
+            return [self._frame(*image, parts)]
         beginning = _beginning(parts[0])
         if beginning is not None:
             found += self._give_up()
@@ -90,7 +96,7 @@ class Parts:
         first = self._first
         try:
             if "frame" in first:
-                return self._frame(first, parts)
+                return self._frame(_series(first), _number(first), parts)
             series = number(first.get("series"), "series")
             if first.get("htype") == "dseries_end-1.0":
                 return SeriesEnd(series)
@@ -98,24 +104,27 @@ class Parts:
         except BadMessage as error:
             return Stray(str(error))
 
-    def _frame(self, first: Mapping[str, Any], parts: list[memoryview]) -> Message:
+    def _frame(self, series: int, at: int, parts: Sequence[memoryview]) -> Message:
         try:
             payload = self._payload(parts[1], parts[2])
         except BadMessage as error:
-            return _broken(first, str(error))
+            return Frame(series, at, reason=str(error))
         times = partial(_times, parts[3]) if len(parts) > 3 else None
         user = bytes(parts[4][:LONGEST_JSON]) if len(parts) > 4 else None
-        return Frame(_series(first), number(first.get("frame"), "frame", 2**32), (payload,), (), times, user)
+        return Frame(series, at, (payload,), (), times, user)
 
     def _payload(self, description: memoryview, blob: memoryview) -> Payload:
         """The pixels of a frame; what was checked once is not checked again for the next frame."""
-        told = _json(description)
-        look = (told.get("shape"), told.get("type"), told.get("encoding"))
-        if self._like is None or look != self._look:
-            found = bounded(payload_of(blob, *look))
-            self._look, self._like = look, found._replace(data=memoryview(b""))
-            return found
-        found = self._like._replace(data=blob)
+        usual = description_of(description)
+        if self._like is None or usual is None or usual != self._description:
+            told = _json(description)
+            look = (told.get("shape"), told.get("type"), told.get("encoding"))
+            if self._like is None or look != self._look:
+                found = bounded(payload_of(blob, *look))
+                self._look, self._like = look, found._replace(data=memoryview(b""))
+            self._description = usual
+        like = self._like
+        found = Payload(like.shape, like.dtype, like.codec, like.shuffled, blob)
         return found if found.codec else bounded(found)
 
 
@@ -123,8 +132,12 @@ def _series(first: Mapping[str, Any]) -> int:
     return number(first.get("series", 0), "series")
 
 
+def _number(first: Mapping[str, Any]) -> int:
+    return number(first.get("frame"), "frame", _MOST_NUMBERS)
+
+
 def _broken(first: Mapping[str, Any], reason: str) -> Frame:
-    return Frame(_series(first), number(first.get("frame"), "frame", 2**32), reason=reason)
+    return Frame(_series(first), _number(first), reason=reason)
 
 
 def _beginning(part: memoryview) -> dict[str, Any] | None:
