@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .plan import Cut, Planned, Port, port_name
+
+if TYPE_CHECKING:
+    from .device_sizing import DeviceShare, DeviceSize
 
 MIB = 2.0**20
 
@@ -35,6 +38,8 @@ class StageSize:
     """What all threads use together: tables, states of folds."""
     threads: int
     seconds: Mapping[Bound, float] = field(default_factory=dict[Bound, float])
+    device: DeviceShare | None = None
+    """What a block takes on a device; None where the processor does everything."""
 
     @property
     def bytes(self) -> float:
@@ -75,6 +80,8 @@ class Sizes:
     """Of results and views that are assembled in memory."""
     peak: float
     """The most memory of the process that is expected."""
+    devices: DeviceSize | None = None
+    """What it takes of every device beside the processor."""
 
     @property
     def disk(self) -> float:
@@ -91,6 +98,7 @@ class Sizes:
             f"memory: {shown(self.peak)} of {shown(self.budget)} expected at most, scratch disk: {shown(self.disk)},"
             f" {self.threads} threads"
         ]
+        lines += [] if self.devices is None else describe_devices(self.devices)
         for number, stage in enumerate(self.stages, 1):
             steps = ", ".join(planned.name for planned in stage.steps) or "(nothing but reading)"
             lines.append(
@@ -98,7 +106,28 @@ class Sizes:
                 f" ({shown(stage.block_bytes)}), {shown(stage.bytes)} with {stage.threads} at work,"
                 f" expected bound: {stage.bound}"
             )
+            lines += [f"    {describe_share(stage, self.devices)}"] if self.devices is not None else []
         return lines + [f"  {describe_regrouping(each)}" for each in self.regroupings]
+
+
+def describe_devices(found: DeviceSize) -> list[str]:
+    """A line for each device."""
+    return [
+        f"device {each.name} ({each.title}): {shown(found.bytes)} of {shown(each.free)} held at most,"
+        f" {found.in_flight} blocks at once"
+        for each in found.devices
+    ]
+
+
+def describe_share(stage: StageSize, devices: DeviceSize) -> str:
+    """Where the steps of a stage run."""
+    share = stage.device
+    if share is None:
+        return "on the processor"
+    left = [each.name for each in stage.steps if each.name not in share.steps]
+    others = f"; on the processor: {', '.join(left)}" if left else ""
+    names = ", ".join(each.name for each in devices.devices)
+    return f"on {names}: {', '.join(share.steps)}, {shown(share.bytes)} there for each block{others}"
 
 
 def describe_regrouping(each: Regrouping) -> str:
@@ -115,4 +144,6 @@ def describe_regrouping(each: Regrouping) -> str:
 
 def shown(count: float) -> str:
     """A number of byte, for people."""
+    if count == float("inf"):
+        return "unlimited memory"
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / MIB:.1f} MiB"

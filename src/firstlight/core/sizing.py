@@ -15,6 +15,8 @@ from math import prod
 import numpy as np
 
 from .chunk import MAIN, Stream
+from .device_sizing import IN_FLIGHT, TARGET, DeviceSize, device_size, held_on_device, room_on, share_of
+from .devices import PROCESSOR
 from .errors import AxesError, JobError
 from .pipeline import SOURCE
 from .plan import Cut, Plan, Planned, Port, block_length
@@ -83,8 +85,10 @@ class _Sizing:
                 left = max(left - regroupings[-1].memory, 0.0)
         ways: dict[Key, Way] = {each.cut.key: each.way for each in regroupings}
         peak = PROGRAM + self._kept() + self._work(first, behind, ways) + sum(each.memory for each in regroupings)
-        self._check(peak, (*first, *behind))
         stages = (*first, *behind)
+        on_device = device_size(self.plan, [stage.device for stage in stages])
+        self._check_device(on_device, stages)
+        self._check(peak, stages)
         sizes = Sizes(
             self.budget,
             self.threads,
@@ -94,6 +98,7 @@ class _Sizing:
             tuple(regroupings),
             self._kept(),
             peak,
+            on_device,
         )
         return replace(self._with_blocks(behind), sizes=sizes)
 
@@ -137,6 +142,12 @@ class _Sizing:
             sum(_shared(planned) for planned in steps),
             min(self.threads, count),
             self._seconds(cut, maps, stream),
+            share_of(
+                maps,
+                lambda planned: _part(planned.scan.main, stream, length + 2 * halo),
+                lambda planned: _made(planned, stream, length + 2 * halo),
+                length + 2 * halo,
+            ),
         )
 
     def _result(self, planned: Planned, maps: list[Planned], stream: Stream, length: int) -> float:
@@ -144,13 +155,7 @@ class _Sizing:
         takers = [other for other in maps if other.main[0] == planned.name]
         if len(takers) == 1 and is_pixelwise(planned) and is_pixelwise(takers[0]):
             return 0.0
-        share = length / (stream.frames or length) if stream.arrival else 1.0
-        total = 0.0
-        for scan in planned.outputs.values():
-            out = scan.main
-            known = all(out.sizes.get(label) for label in out.axes)
-            total += _bytes(out) * share if known else _bytes(out) * length
-        return total
+        return _made(planned, stream, length)
 
     def _seconds(self, cut: Cut | None, maps: list[Planned], stream: Stream) -> dict[Bound, float]:
         size = _bytes(stream)
@@ -170,13 +175,24 @@ class _Sizing:
 
         Half as much again goes to blocks that are as long as a step works fastest on.
         """
-        length = block_length(cut)
+        length = self._longest(cut, steps)
+        room = room_on(self.plan.devices) - held_on_device(self.plan)
         while length > 1:
             allowed = share if length > cut.least else 1.5 * share
-            if self._at_work(self._stage(cut, steps, length), "disk") <= allowed:
+            stage = self._stage(cut, steps, length)
+            on_device = 0.0 if stage.device is None else IN_FLIGHT * stage.device.bytes
+            if self._at_work(stage, "disk") <= allowed and on_device <= room:
                 break
             length = max(length // 2, 1)
         return self._stage(cut, steps, length)
+
+    def _longest(self, cut: Cut, steps: list[Planned]) -> int:
+        """The length that a block should have: longer ones for a device, but enough of them for all that are in flight."""
+        usual = block_length(cut)
+        if cut.along is None or all(planned.device == PROCESSOR for planned in steps):
+            return usual
+        apiece = cut.stream.size(cut.along) // (IN_FLIGHT * len(self.plan.devices))
+        return max(min(block_length(cut, TARGET), apiece), 1)
 
     def _at_work(self, stage: StageSize, way: Way) -> float:
         """With the results that wait to be written.
@@ -246,6 +262,24 @@ class _Sizing:
 
     # ---- refusing ----------------------------------------------------------------------------------------------------
 
+    def _check_device(self, found: DeviceSize | None, stages: tuple[StageSize, ...]) -> None:
+        """A device that has no room for one block.
+
+        Raises:
+            DeviceTooSmall: The numbers, and what to do.
+        """
+        if found is None or found.in_flight:
+            return
+        worst = max((s.device for s in stages if s.device is not None), key=lambda share: share.bytes)
+        least = min(found.devices, key=lambda device: device.free)
+        raise DeviceTooSmall(
+            [
+                f"runner.device: the smallest block of {', '.join(worst.steps)} takes {shown(worst.bytes)} on a device"
+                f" (and {shown(found.held)} for images that are kept there), and {least.name} has {shown(least.free)}"
+                " free. End what else uses it, name a larger one, or set runner.device to 'cpu'."
+            ]
+        )
+
     def _check(self, peak: float, stages: tuple[StageSize, ...]) -> None:
         """What can not be made to fit.
 
@@ -276,6 +310,22 @@ class _Sizing:
                 f" {worst.threads} threads. {more}{fewer}."
             )
         raise JobError(problems)
+
+
+class DeviceTooSmall(JobError):
+    """A device has no room for the smallest block."""
+
+
+def _part(given: Stream, stream: Stream, length: int) -> float:
+    """What a block of `length` positions of the stage's stream has of another one."""
+    known = all(given.sizes.get(label) for label in given.axes)
+    share = length / (stream.frames or length) if stream.arrival else 1.0
+    return _bytes(given) * (share if known else length)
+
+
+def _made(planned: Planned, stream: Stream, length: int) -> float:
+    """What a step makes of a block."""
+    return sum(_part(scan.main, stream, length) for scan in planned.outputs.values())
 
 
 def _shared(planned: Planned) -> float:

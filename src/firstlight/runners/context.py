@@ -28,6 +28,7 @@ from .checkpoint import Checkpoint
 from .describe import small_values
 from .failing import step_failed
 from .held_inputs import as_parameter, first_versions, part_of, valid_parameters
+from .on_device import DeviceWork
 from .watch import Watch
 
 STATION_MEMORY = 64 * MIB
@@ -97,6 +98,7 @@ class Context:
         self._news = threading.Condition()
         self._closed = False
         self.watch = Watch(self.plan, self.tell)
+        self.devices = DeviceWork(self.plan)
         self.settings: dict[str, tuple[Setting, ...]] = {
             planned.name: (Setting((0, -(2**62)), planned.step),) for planned in self.plan.steps
         }

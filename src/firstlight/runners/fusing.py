@@ -1,4 +1,4 @@
-"""Chains of element-wise steps as one pass over memory."""
+"""Chains of steps that are done in one go: element-wise ones as one pass over memory, those of a device without coming back."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 
 from firstlight.core.chunk import Chunk
+from firstlight.core.devices import PROCESSOR
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Planned, Port
 from firstlight.kernels.elementwise import fuse
 
 from .context import Context
+from .on_device import Link
 
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """Consecutive map steps, which one generated loop can do if there are several."""
+    """Consecutive map steps: one generated loop can do them if there are several, or they are done on a device."""
 
     steps: tuple[Planned, ...]
 
@@ -39,6 +41,9 @@ class Fusion:
 
     def apply(self, chunk: Chunk, context: Context) -> dict[str, Chunk] | None:
         """The chunk after the whole chain; None if its steps must be done one by one."""
+        if self.first.device != PROCESSOR:
+            links = self._links(chunk, context)
+            return None if links is None else context.devices.through(links, chunk)
         if len(self.steps) < 2 or chunk.data.ndim != 3:
             return None
         operators: list[Any] = []
@@ -58,6 +63,17 @@ class Fusion:
             fuse(bodies)(chunk.data[frames], images, values, out[frames])
         return {name: chunk.with_data(out, chunk.axes) for name in self.last.outputs}
 
+    def _links(self, chunk: Chunk, context: Context) -> list[Link] | None:
+        """The steps with all that they wait for; None where parameters change within the chunk, or frames pass without."""
+        found: list[Link] = []
+        for planned in self.steps:
+            held = context.held(planned, chunk.where) if planned.held else {}
+            pieces: list[Any] = [step for _, step in context.in_force(planned, chunk)]
+            if held is None or len(pieces) != 1:
+                return None
+            found.append(Link(planned, pieces[0], held))
+        return found
+
     def _heads(self, step: Any, chunk: Chunk, held: dict[str, Any]) -> list[tuple[slice, Any, list[Any], list[Any]]]:
         """Runs of frames for the first step: which body, with which images and numbers."""
         if "fuse" in step.hooks:
@@ -68,7 +84,7 @@ class Fusion:
 
 
 def fusions(maps: Sequence[Planned], consumed: set[Port]) -> list[Fusion]:
-    """Group the map steps of a stage: those that can be one loop, and each other step by itself."""
+    """Group the map steps of a stage: those that can be done in one go, and each other step by itself."""
     groups: list[list[Planned]] = []
     for planned in maps:
         if groups and _continues(groups[-1][-1], planned, maps, consumed):
@@ -79,12 +95,15 @@ def fusions(maps: Sequence[Planned], consumed: set[Port]) -> list[Fusion]:
 
 
 def _continues(before: Planned, planned: Planned, maps: Sequence[Planned], consumed: set[Port]) -> bool:
-    """True if `planned` is the only taker of `before`, and both work on one pixel at a time."""
+    """True if `planned` is the only taker of `before`, and both work on a device, or here on one pixel at a time."""
     port = (before.name, before.step.first_output)
-    if planned.main != port or planned.cut is not None or port in consumed or planned.held:
+    if planned.main != port or planned.cut is not None or before.device != planned.device:
         return False
-    takers = [other for other in maps if other.main == port]
-    return len(takers) == 1 and _elementwise(before) and _elementwise(planned)
+    if any((before.name, output) in consumed for output in before.outputs):
+        return False
+    if len([other for other in maps if other.main[0] == before.name]) != 1:
+        return False
+    return before.device != PROCESSOR or (_elementwise(before) and _elementwise(planned) and not planned.held)
 
 
 def _elementwise(planned: Planned) -> bool:

@@ -8,12 +8,15 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from firstlight.core.devices import DeviceChoice
 from firstlight.core.errors import JobError
 from firstlight.core.job import Job
+from firstlight.core.placing import could_use, placed
 from firstlight.core.plan import Plan
-from firstlight.core.sizing import sized
+from firstlight.core.sizing import DeviceTooSmall, sized
 
 from .checkpoint import checkpoint_folder
+from .on_device import found_devices
 
 SHARE = 0.7
 """Part of the free memory that a run takes if nobody says how much."""
@@ -45,14 +48,28 @@ def budget_of(job: Job) -> tuple[float, int]:
 
 
 def with_sizes(plan: Plan, budget: float, threads: int) -> Plan:
-    """The plan with its sizes, checked against the memory and the scratch disk.
+    """The plan with the device of each step and its sizes, checked against memory and scratch disk.
 
     Raises:
-        JobError: It does not fit.
+        JobError: It does not fit, or asks for a device that is not there.
     """
-    found = sized(plan, budget, threads)
+    found = _on_devices(plan, budget, threads)
     _check_scratch(found)
     return found
+
+
+def _on_devices(plan: Plan, budget: float, threads: int) -> Plan:
+    """Steps go to the devices that there are; where the choice is ours and a device is too small, to the processor."""
+    choice = DeviceChoice.parse(plan.job.runner.device)
+    if choice.kind == "auto" and not could_use(plan, choice):
+        return sized(plan, budget, threads)  # and no driver is asked
+    there = placed(plan, choice, found_devices(choice))
+    try:
+        return sized(there, budget, threads)
+    except DeviceTooSmall:
+        if choice.kind != "auto":
+            raise
+        return sized(plan, budget, threads)
 
 
 def scratch_folder(plan: Plan) -> Path:

@@ -12,7 +12,9 @@ import numpy as np
 from firstlight.core.arrays import Ids
 from firstlight.core.buffer import Buffer
 from firstlight.core.chunk import Chunk, End, Item
+from firstlight.core.devices import PROCESSOR
 from firstlight.core.errors import Stopped
+from firstlight.core.held import Held
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Planned, Port
 
@@ -217,12 +219,18 @@ class Stage:
         for part, step in self._context.in_force(planned, chunk):
             operator: Any = step
             if planned.along is None:
-                pieces.append(apply(operator, part, held))
+                pieces.append(self._with_body(planned, operator, part, held))
             else:  # its neighbours belong to what a step with a halo needs
-                pieces.append(same_frames(apply(operator, chunk, held, along=planned.along), part))
+                pieces.append(same_frames(self._with_body(planned, operator, chunk, held), part))
         if len(pieces) == 1:
             return pieces[0]
         return {name: join_chunks([piece[name] for piece in pieces], chunk.margin) for name in pieces[0]}
+
+    def _with_body(self, planned: Planned, step: Operator, chunk: Chunk, held: Mapping[str, Held]) -> dict[str, Chunk]:
+        """What the body that was chosen for a step makes of a chunk."""
+        if planned.device == PROCESSOR:
+            return apply(step, chunk, held, along=planned.along)
+        return self._context.devices.alone(planned, step, chunk, held)
 
     def _end(self, end: End) -> None:
         """Wait for the chunks in work, then hand the end on."""
