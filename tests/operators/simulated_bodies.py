@@ -74,6 +74,21 @@ def outliers() -> None:
     agree("remove_outliers_3d", np.stack([values, values[::-1]])[:, :1], threshold=0.2, kind="both")
 
 
+@family
+def phase() -> None:
+    light = (1 + 0.1 * RNG.standard_normal((3, 5, 8))).astype(np.float32)
+    light[1, 2, 3] = np.nan
+    optics: dict[str, Any] = {"energy": 25.0, "distance": 30.0, "pixel": 0.65}
+    agree("paganin", light, delta_beta=100.0, gap=4, **optics)
+    agree("paganin", (light[:1, :1] * 100).astype(np.uint16), delta_beta=100.0, gap=0, **optics)
+    agree("paganin_generalised", light, delta=1e-7, beta=1e-9, output="thickness", gap=5, **optics)
+    for use in ("tie", "ctf", "quasi_particle"):
+        agree(use, light, output="projected_delta", gap=4, **optics)
+    agree("bronnikov", light[..., :7], distance=30.0, pixel=0.65, gap=3)
+    two = np.stack([light, 1 / light], axis=1)
+    agree("ctf_multidistance", two, distances=(10.0, 30.0), energy=25.0, pixel=0.65, gap=2)
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:] or CASES:
         CASES[name]()

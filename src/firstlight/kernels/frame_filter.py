@@ -36,12 +36,12 @@ class FrameFilter:
         if min(shape) < 1 or gap < 0:
             raise ValueError(f"a frame of {shape} pixels with a gap of {gap}; expected at least 1 x 1 and 0.")
         self.shape = shape
-        self.rows = scipy.fft.next_fast_len(shape[0] + gap)
-        self.columns = scipy.fft.next_fast_len(shape[1] + gap, real=True)
+        self.rows, self.columns = padded_shape(shape, gap)
         values = transfer(scipy.fft.fftfreq(self.rows)[:, None], scipy.fft.rfftfreq(self.columns)[None])
         self.values: F32 = np.ascontiguousarray(np.broadcast_to(values, (self.rows, self.columns // 2 + 1)), np.float32)
-        self._across = _blend(self.columns - shape[1])
-        self._down = _blend(self.rows - shape[0])[:, None]
+        # weights of the first value of a line, and of the first line, in the gap behind the last one
+        self.across = _blend(self.columns - shape[1])
+        self.down = _blend(self.rows - shape[0])[:, None]
 
     def __call__(self, frames: NDArray[np.floating]) -> F32:
         """Filter every frame.
@@ -80,11 +80,11 @@ class FrameFilter:
         lines = np.empty((height, self.columns), np.float32)
         lines[:, :width] = frame
         left, right = lines[:, :1], lines[:, width - 1 : width]
-        lines[:, width:] = right + (left - right) * self._across
+        lines[:, width:] = right + (left - right) * self.across
         found = np.empty(self.values.shape, np.complex64)
         found[:height] = scipy.fft.rfft(lines, axis=1, workers=1)
         first, last = found[0], found[height - 1]
-        found[height:] = last + (first - last) * self._down
+        found[height:] = last + (first - last) * self.down
         return scipy.fft.fft(found, axis=0, overwrite_x=True, workers=1)
 
     def image(self, spectrum: NDArray[np.complex64], out: F32) -> None:
@@ -94,9 +94,14 @@ class FrameFilter:
         out[:] = scipy.fft.irfft(lines, self.columns, axis=1, workers=1)[:, :width]
 
 
+def padded_shape(shape: tuple[int, int], gap: int) -> tuple[int, int]:
+    """Size of a padded frame: with the gap at least, and one that transforms fast."""
+    return scipy.fft.next_fast_len(shape[0] + gap), scipy.fft.next_fast_len(shape[1] + gap, real=True)
+
+
 def workspace_bytes(shape: tuple[int, int], gap: int) -> int:
     """Memory that one frame needs on its way through a filter, in byte: its padded lines, and three times their spectrum."""
-    rows, columns = scipy.fft.next_fast_len(shape[0] + gap), scipy.fft.next_fast_len(shape[1] + gap, real=True)
+    rows, columns = padded_shape(shape, gap)
     return 4 * shape[0] * columns + 3 * 8 * rows * (columns // 2 + 1)
 
 

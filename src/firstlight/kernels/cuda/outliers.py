@@ -170,9 +170,7 @@ def _remover(deep: int, half: int) -> Any:
             for i in range(row - half, row + half + 1):
                 for j in range(col - half, col + half + 1):
                     near = np.float32(
-                        volume[
-                            _inside(a, volume.shape[0]), _inside(i, volume.shape[1]), _inside(j, volume.shape[2])
-                        ]
+                        volume[_inside(a, volume.shape[0]), _inside(i, volume.shape[1]), _inside(j, volume.shape[2])]
                     )
                     below += 1 if near < dark else 0
                     above += 1 if near > bright else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
@@ -13,7 +12,7 @@ from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
 from firstlight.kernels.ramp import Window
 
-from .optics import MICROMETRE_IN_CM, MICROMETRE_IN_MM, Distance, Gap, PixelSize, add_optics, finite, known
+from .optics import MICROMETRE_IN_CM, MICROMETRE_IN_MM, Distance, Gap, PixelSize, add_optics, filtered, known
 from .transparent import with_ramp
 
 
@@ -57,7 +56,7 @@ def bronnikov(
     chosen = phase.bronnikov_filter(
         frames.shape[1:], pixel=micrometre, distance=millimetre / MICROMETRE_IN_MM, alpha=alpha, gap=gap
     )
-    return with_ramp(chosen, ramp)(finite(frames) - np.float32(1)) * np.float32(MICROMETRE_IN_CM)
+    return filtered(frames, with_ramp(chosen, ramp), 1.0, MICROMETRE_IN_CM)
 
 
 add_optics(bronnikov, "distance", "pixel")

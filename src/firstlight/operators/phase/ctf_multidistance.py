@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -12,10 +13,11 @@ from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
+from firstlight.kernels.frame_filter import FrameFilter
 from firstlight.kernels.ramp import Window
 
-from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, finite, known
-from .transparent import PhaseOutput, phase_as, unit_of, with_ramp
+from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, filtered, known
+from .transparent import PhaseOutput, factor_of, unit_of, with_ramp
 
 
 @operator(
@@ -73,10 +75,25 @@ def ctf_multidistance(
         regularisation=regularisation or (1e-6 if delta_beta is None else 1e-3),
         gap=gap,
     )
+    factor = factor_of(output, kev)
+    filters = tuple(with_ramp(chosen, ramp) for chosen in filters)
+    if not isinstance(frames, np.ndarray):
+        return _on_device(frames, filters, factor)
     total = np.zeros((frames.shape[0], *frames.shape[2:]), np.float32)
     for place, chosen in enumerate(filters):
-        total += with_ramp(chosen, ramp)(finite(frames[:, place]) - np.float32(1))
-    return phase_as(total, output, kev)
+        total += filtered(frames[:, place], chosen, 1.0, factor)
+    return total
+
+
+def _on_device(frames: Any, filters: Sequence[FrameFilter], factor: float) -> Any:
+    """The filters add to one array."""
+    from firstlight.kernels.cuda.arrays import zeros
+    from firstlight.kernels.cuda.frame_filter import filter_frames
+
+    total = zeros((frames.shape[0], *frames.shape[2:]))
+    for place, chosen in enumerate(filters):
+        filter_frames(frames[:, place], chosen, offset=1.0, factor=factor, out=total)
+    return total
 
 
 def _one_each(distances: tuple[float, ...], images: int) -> None:

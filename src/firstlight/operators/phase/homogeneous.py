@@ -12,9 +12,10 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator
 from firstlight.kernels.flat_field import minus_log
+from firstlight.kernels.frame_filter import FrameFilter
 from firstlight.kernels.phase import paganin_reach, wavelength
 
-from .optics import MICROMETRE_IN_CM, MICROMETRE_IN_MM
+from .optics import MICROMETRE_IN_CM, MICROMETRE_IN_MM, finite
 
 Output = Literal["attenuation", "phase", "thickness"]
 
@@ -62,23 +63,33 @@ class Sample:
         return cls(ratio, known_beta)
 
 
-def projected(transmission: Array, floor: float, output: Output, sample: Sample, energy: float) -> Array:
-    """What a step gives of the transmission that its filter brought back to the sample.
+def retrieved(frames: Array, chosen: FrameFilter, floor: float, output: Output, sample: Sample, energy: float) -> Array:
+    """What a step gives of the transmission that its filter brings back to the sample, on the host or on a device.
 
     Args:
-        transmission: any shape.
-        floor: smallest value told apart.
+        frames: shape (frame, row, col): transmission at the detector.
+        chosen: the filter.
+        floor: smallest filtered transmission told apart.
         output: what is wanted.
         sample: the material.
         energy: in keV.
     """
-    attenuation = minus_log(transmission, floor=floor)
+    factor = _factor(output, sample, energy)
+    if not isinstance(frames, np.ndarray):
+        from firstlight.kernels.cuda.frame_filter import filter_frames
+
+        return filter_frames(frames, chosen, log_floor=floor, factor=factor)
+    attenuation = minus_log(chosen(finite(frames)), floor=floor)
+    return attenuation if factor == 1.0 else attenuation * np.float32(factor)
+
+
+def _factor(output: Output, sample: Sample, energy: float) -> float:
+    """What the attenuation is multiplied by."""
     if output == "attenuation":
-        return attenuation
+        return 1.0
     if output == "phase" or sample.beta is None:
-        return attenuation * np.float32(-sample.delta_beta / 2)  # B = mu t / 2, phi = -B delta / beta
-    mu = 4 * pi * sample.beta / wavelength(energy)  # per micrometre
-    return attenuation * np.float32(MICROMETRE_IN_CM / mu)
+        return -sample.delta_beta / 2  # B = mu t / 2, phi = -B delta / beta
+    return MICROMETRE_IN_CM / (4 * pi * sample.beta / wavelength(energy))  # over mu, per micrometre
 
 
 def unit_of(step: Operator) -> str | None:

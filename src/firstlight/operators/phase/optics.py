@@ -13,7 +13,7 @@ from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator, OperatorFunction
 from firstlight.core.units import KeV, Micrometre, Millimetre, Quantity
-from firstlight.kernels.frame_filter import workspace_bytes
+from firstlight.kernels.frame_filter import FrameFilter, workspace_bytes
 from firstlight.kernels.phase import gap_of
 
 Energy = Annotated[KeV, Field(gt=0, le=1000)]
@@ -53,6 +53,16 @@ def finite(frames: Array) -> Array:
     return np.nan_to_num(values, nan=1.0, posinf=1.0, neginf=1.0)
 
 
+def filtered(frames: Array, chosen: FrameFilter, offset: float = 0.0, factor: float = 1.0) -> Array:
+    """The frames less `offset`, through a filter, times `factor`: where they are, on the host or on a device."""
+    if isinstance(frames, np.ndarray):
+        result = chosen(finite(frames) - np.float32(offset) if offset else finite(frames))
+        return result if factor == 1.0 else result * np.float32(factor)
+    from firstlight.kernels.cuda.frame_filter import filter_frames
+
+    return filter_frames(frames, chosen, offset=offset, factor=factor)
+
+
 Reach = Callable[[Operator], int | None]
 """How far the filter of a step reaches, in pixels; None: as far as the frame."""
 
@@ -60,7 +70,8 @@ Reach = Callable[[Operator], int | None]
 def add_optics(function: OperatorFunction, *names: str, reach: Reach = lambda step: None) -> None:
     """Let a step take `names` from the scan where the user gave none, tell the scan what the user gave, and check both.
 
-    Its workspace follows from the size of its padded frames.
+    Its workspace follows from the size of its padded frames. Its body is that for CUDA too, since `filtered` and what is
+    made of it work where the frames are.
     """
 
     @function.hook("calibrate")
@@ -84,3 +95,12 @@ def add_optics(function: OperatorFunction, *names: str, reach: Reach = lambda st
     def workspace(step: Operator, scan: Scan, frames: int) -> int:
         shape = (scan.main.size("row"), scan.main.size("col"))
         return workspace_bytes(shape, gap_of(shape, step.parameters()["gap"], reach(step)))
+
+    @function.hook("device_workspace")
+    def device_workspace(step: Operator, scan: Scan, frames: int) -> int:
+        from firstlight.kernels.cuda import frame_filter
+
+        shape = (scan.main.size("row"), scan.main.size("col"))
+        return frame_filter.workspace_bytes(shape, gap_of(shape, step.parameters()["gap"], reach(step)), frames)
+
+    function.device("cuda")(function.__wrapped__)  # the body works where the frames are

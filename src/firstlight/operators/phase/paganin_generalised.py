@@ -11,8 +11,8 @@ from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
 
-from .homogeneous import Output, Sample, projected, reach_of, unit_of
-from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, finite, known
+from .homogeneous import Output, Sample, reach_of, retrieved, unit_of
+from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, known
 
 
 @operator(
@@ -68,7 +68,7 @@ def paganin_generalised(
         generalised=True,
         gap=gap,
     )
-    return projected(chosen(finite(frames)), floor, output, sample, kev)
+    return retrieved(frames, chosen, floor, output, sample, kev)
 
 
 add_optics(paganin_generalised, "energy", "distance", "pixel", reach=reach_of)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels import phase
 from firstlight.kernels.ramp import Window
 
-from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, finite, known
-from .transparent import PhaseOutput, phase_as, unit_of, with_ramp
+from .optics import MICROMETRE_IN_MM, Distance, Energy, Gap, PixelSize, Ratio, add_optics, filtered, known
+from .transparent import PhaseOutput, factor_of, unit_of, with_ramp
 
 
 @operator(
@@ -64,7 +62,7 @@ def tie(
         delta_beta=delta_beta,
         gap=gap,
     )
-    return phase_as(with_ramp(chosen, ramp)(finite(frames) - np.float32(1)), output, kev)
+    return filtered(frames, with_ramp(chosen, ramp), 1.0, factor_of(output, kev))
 
 
 add_optics(tie, "energy", "distance", "pixel")

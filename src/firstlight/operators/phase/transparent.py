@@ -5,9 +5,6 @@ from __future__ import annotations
 from math import pi
 from typing import Literal
 
-import numpy as np
-
-from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator
 from firstlight.kernels.frame_filter import FrameFilter
@@ -38,11 +35,9 @@ def with_ramp(chosen: FrameFilter, ramp: Window | None) -> FrameFilter:
         ) from error
 
 
-def phase_as(phase: Array, output: PhaseOutput, energy: float) -> Array:
-    """A phase in radian, as the user wants it; `energy` in keV."""
-    if output == "phase":
-        return phase
-    return phase * np.float32(-wavelength(energy) / (2 * pi) * MICROMETRE_IN_CM)
+def factor_of(output: PhaseOutput, energy: float) -> float:
+    """What a phase in radian is multiplied by, to be what the user wants; `energy` in keV."""
+    return 1.0 if output == "phase" else -wavelength(energy) / (2 * pi) * MICROMETRE_IN_CM
 
 
 def unit_of(step: Operator) -> str:
