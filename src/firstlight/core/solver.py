@@ -21,3 +21,9 @@ class Solver(Fold[State]):
     @abstractmethod
     def rounds(self) -> int:
         """How many rounds follow the last frame."""
+
+    def complete(self, state: State) -> None:
+        """Learn that every frame has come: the rounds that follow are the last."""
+
+    def conclude(self, state: State) -> None:
+        """Do what is left to do after the last round."""

@@ -352,12 +352,16 @@ class FoldStation(Station):
     def _solve_to_the_end(self) -> None:
         """The rounds after the last frame, shown on the way; a user who stops the run gets what there is."""
         done = 0
+        if isinstance(self._fold, Solver):
+            self._fold.complete(self._state)
         while isinstance(self._fold, Solver) and done < self._fold.rounds and not (done and self.context.stopping):
             self._fold.advance(self._state, 1)
             done += 1
             self._dirty = True
             self._answer()
             self._publish_if_due()
+        if isinstance(self._fold, Solver):
+            self._fold.conclude(self._state)
 
     def _final(self) -> dict[str, Array]:
         """The result; of a run that goes on the one that it had found before, to the last bit."""

@@ -215,7 +215,9 @@ class NaiveRun:
                 counted.miss(item)
         self._hand = None
         if isinstance(fold, Solver):
+            fold.complete(state)
             fold.advance(state, fold.rounds)
+            fold.conclude(state)
         while fold.refine(state):
             pass
         ready = fold.ready(state)

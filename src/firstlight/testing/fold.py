@@ -139,7 +139,9 @@ def folded(example: FoldExample, chunks: Sequence[Chunk]) -> Any:
 def final(fold: Fold[Any], state: Any) -> dict[str, Array]:
     """The final result, as a runner gets it."""
     if isinstance(fold, Solver):
+        fold.complete(state)
         fold.advance(state, fold.rounds)
+        fold.conclude(state)
     for _ in range(100_000):
         if not fold.refine(state):
             break

@@ -27,6 +27,20 @@ def clamp_magnitude(image: Array, low: float, high: float) -> None:
     image *= xp.clip(magnitude, low, high) / magnitude.clip(np.finfo(magnitude.dtype).tiny)
 
 
+def clamp_phase(image: Array, low: float, high: float) -> None:
+    """Bring the phase of the object, counted from that of its mean, between two limits, in place.
+
+    Args:
+        image: The object, shape (y, x), complex.
+        low: Smallest phase in radian.
+        high: Largest phase in radian.
+    """
+    xp = namespace(image)
+    mean = xp.exp(1j * xp.angle(image.mean()))
+    phase = xp.angle(image * mean.conj())
+    image *= xp.exp(1j * (xp.clip(phase, low, high) - phase)).astype(image.dtype)
+
+
 def soften(image: Array, threshold: float) -> None:
     """Proximal step of ``threshold · Σ|O − Ō|``: what differs from the mean by less than the threshold becomes the mean.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -36,7 +36,8 @@ class Frames:
     """Diffraction patterns and where they were taken."""
 
     amplitudes: Array
-    """Shape (position, v, u), float: √ of the photon counts, zero frequency at the corner (far field)."""
+    """Shape (position, v, u), float: √ of the photon counts, zero frequency at the corner (far field); an array, or
+    anything that gives one for some positions (`stored`)."""
     corners: Array
     """Shape (position, 2), int64 on the host: first row and column of the window on the object."""
     valid: Array
@@ -44,14 +45,24 @@ class Frames:
     shifts: Array | None = None
     """Shape (position, 2), float on the host: what is left of the places when the corners are taken off (`subpixel`)."""
 
+    shapes: Array | None = None
+    """Shape (shape, v, u): what the first mode of the probe may differ by from frame to frame (`varying`)."""
+    weights: Array | None = None
+    """Shape (position, shape), complex128 on the host: how much of each there is in each frame."""
+
     def __len__(self) -> int:
         """Number of positions."""
         return len(self.corners)
 
-    @property
-    def power(self) -> float:
-        """Sum of the measured intensities over valid pixels."""
-        return float(sum(((frame * self.valid).astype("float64") ** 2).sum() for frame in self.amplitudes))
+    def take(self, places: Array) -> Frames:
+        """Some of the frames, as arrays of their own."""
+        return replace(
+            self,
+            amplitudes=self.amplitudes[places],
+            corners=self.corners[places],
+            shifts=None if self.shifts is None else self.shifts[places],
+            weights=None if self.weights is None else self.weights[places],
+        )
 
 
 def shares(places: Array, parts: int) -> list[Array]:

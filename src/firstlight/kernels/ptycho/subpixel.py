@@ -50,7 +50,25 @@ def shifted(probe: Array, shifts: Array) -> Array:
 
 def lamps(probe: Array, frames: Frames, part: Array) -> Array:
     """The probes of some positions: shape (1, mode, v, u) where one serves all, else (position, mode, v, u)."""
-    return probe[None] if frames.shifts is None else shifted(probe, frames.shifts[part])
+    light = probe[None]
+    if frames.shapes is not None and frames.weights is not None:
+        xp = namespace(probe)
+        light = xp.repeat(light, len(part), axis=0)
+        light[:, 0] += xp.tensordot(xp.asarray(frames.weights[part], dtype=probe.dtype), frames.shapes, axes=1)
+    if frames.shifts is None:
+        return light
+    return ifft2(fft2(light.copy()) * ramps(frames.shifts[part], probe))
+
+
+def moved_back(image: Array, waves: Array, frames: Frames, part: Array) -> Array:
+    """``O*_j ψ_jm``, each moved back to where the probe stands; shape (position, mode, v, u)."""
+    moved = _shared(image, waves, frames.corners[part])
+    return moved if frames.shifts is None else ifft2(fft2(moved) * ramps(frames.shifts[part], waves).conj())
+
+
+def _shared(image: Array, waves: Array, corners: Array) -> Array:
+    """``O*_j ψ_jm``: the same as the conjugate of ``O_j ψ*_jm``."""
+    return exit_waves(image, waves.conj(), corners, empty_like(waves, waves.shape)).conj()
 
 
 def collect_probe(
@@ -61,9 +79,8 @@ def collect_probe(
     if frames.shifts is None:
         add_to_probe(numerator, denominator, image, waves, corners)
         return
-    # conj(conj(ψ) O) = O* ψ
-    moved = exit_waves(image, waves.conj(), corners, empty_like(waves, waves.shape)).conj()
-    back = fft2(moved) * ramps(frames.shifts[part], waves).conj()
+    # added up before it is transformed back: one transform for all
+    back = fft2(_shared(image, waves, corners)) * ramps(frames.shifts[part], waves).conj()
     numerator += ifft2(back.sum(axis=0))
     # a weight only: half a pixel more or less of Σ|O|² makes no difference
     add_to_probe(0 * numerator, denominator, image, waves, corners)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from firstlight.core.arrays import Array
-from firstlight.kernels.ptycho.frames import Frames
 
 from .engines import Round
 from .focus import find_curvature, first_of, misfit
@@ -27,7 +26,8 @@ class Beginning:
 def find_beginning(
     given: Round,
     size: tuple[int, int],
-    first_probe: Callable[[Frames], Array],
+    mean: Array,
+    first_probe: Callable[[Array], Array],
     *,
     turns: bool,
     curves: bool,
@@ -38,7 +38,8 @@ def find_beginning(
     Args:
         given: All frames, as they came.
         size: Rows and columns of the object.
-        first_probe: The probe to start from, for frames.
+        mean: Mean counts of all frames, shape (v, u): they say more about the probe than those of a few.
+        first_probe: The probe to start from, for mean counts.
         turns: Orientations are tried.
         curves: Curvatures of the probe are tried.
         far: True for the far field.
@@ -52,8 +53,7 @@ def find_beginning(
             amplitudes=oriented(few.amplitudes, way, corner=far),
             valid=oriented(few.valid, way, corner=far),
         )
-        # the mean of all frames says more about the probe than that of a few
-        probe = first_probe(given.frames if way == "identity" else frames)
+        probe = first_probe(oriented(mean, way, corner=far))
         if curves:
             found.append(Beginning(way, *find_curvature(probe, frames, size, given)))
         else:

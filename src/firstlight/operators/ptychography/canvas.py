@@ -1,4 +1,4 @@
-"""The image of the object, which grows with the scan: nobody has to say beforehand how large it will be."""
+"""The image of the object, or of its layers, which grows with the scan: nobody has to say beforehand how large it will be."""
 
 from __future__ import annotations
 
@@ -16,18 +16,54 @@ GROWTH = 32
 
 @dataclass(slots=True)
 class Canvas:
-    """An image whose first pixel has a place of its own; new parts are 1: an empty object."""
+    """An image, or several, whose first pixel has a place of its own; new parts are an empty object.
+
+    That is 1; of incoherent states of the object, those after the first begin as faint waves of different directions, because
+    states that are alike would stay alike.
+    """
 
     window: tuple[int, int]
     """Rows and columns of the probe."""
     dtype: str = "complex64"
-    image: Array = field(init=False)
+    layers: int = 1
+    """Slices, or states, of the object."""
+    incoherent: bool = False
+    """True if layers are states, false if they are slices."""
+    stack: Array = field(init=False)
+    """Shape (layer, y, x)."""
     origin: tuple[int, int] = (0, 0)
     """Place of the first row and column."""
 
     def __post_init__(self) -> None:
         """Nothing seen yet."""
-        self.image = np.ones((0, 0), self.dtype)
+        self.stack = np.ones((self.layers, 0, 0), self.dtype)
+
+    @property
+    def image(self) -> Array:
+        """What engines work on: shape (y, x), or (layer, y, x) where there are several."""
+        return self.stack[0] if self.layers == 1 else self.stack
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.stack.shape[1], self.stack.shape[2]
+
+    def again(self) -> Canvas:
+        """Nothing seen yet, of the same kind."""
+        return Canvas(self.window, self.dtype, self.layers, self.incoherent)
+
+    def clear(self) -> None:
+        """An empty object of the same size."""
+        self.stack[...] = self._empty(self.shape, self.origin)
+
+    def _empty(self, shape: tuple[int, int], origin: tuple[int, int]) -> Array:
+        found = np.ones((self.layers, *shape), self.dtype)
+        if self.incoherent:
+            rows, cols = (np.arange(n) + first for n, first in zip(shape, origin, strict=True))
+            for number in range(1, self.layers):
+                turns = rows[:, None] * (number / 17) + cols[None, :] * (number / 11)
+                found[number] = 0.3 * np.exp(2j * np.pi * turns)
+        return found
 
     def reach(self, places: Ids) -> None:
         """Grow so that the windows at these places fit.
@@ -37,17 +73,19 @@ class Canvas:
         """
         low = places.min(axis=0) - MARGIN
         high = places.max(axis=0) + np.asarray(self.window) + MARGIN
-        old_low, old_high = np.asarray(self.origin), np.asarray(self.origin) + self.image.shape
-        if self.image.size:
+        old_low, old_high = np.asarray(self.origin), np.asarray(self.origin) + self.shape
+        if self.stack.size:
             if (low >= old_low).all() and (high <= old_high).all():
                 return
             low = np.where(low < old_low, low - GROWTH, old_low)
             high = np.where(high > old_high, high + GROWTH, old_high)
-        grown = np.ones(tuple(int(n) for n in high - low), self.dtype)
-        if self.image.size:
+        rows, cols = (int(n) for n in high - low)
+        origin = int(low[0]), int(low[1])
+        grown = self._empty((rows, cols), origin)
+        if self.stack.size:
             top, left = (int(n) for n in old_low - low)
-            grown[top : top + self.image.shape[0], left : left + self.image.shape[1]] = self.image
-        self.image, self.origin = grown, (int(low[0]), int(low[1]))
+            grown[:, top : top + self.shape[0], left : left + self.shape[1]] = self.stack
+        self.stack, self.origin = grown, origin
 
     def placed(self, places: Array) -> Array:
         """Rows and columns on the image as it is now, not rounded."""

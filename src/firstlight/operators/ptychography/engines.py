@@ -13,9 +13,12 @@ from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
 from firstlight.kernels.ptycho.least_squares import LeastSquares
 from firstlight.kernels.ptycho.likelihood import Likelihood, Memory
 from firstlight.kernels.ptycho.momentum import Momentum
+from firstlight.kernels.ptycho.multislice import Multislice
 from firstlight.kernels.ptycho.noise import Noise
+from firstlight.kernels.ptycho.object_modes import ObjectModes
+from firstlight.kernels.ptycho.order import Order, visits
 from firstlight.kernels.ptycho.pie import Pie
-from firstlight.kernels.ptycho.propagate import Propagator
+from firstlight.kernels.ptycho.propagate import NearField, Propagator
 
 Array = Any
 Algorithm = Literal["epie", "rpie", "dm", "raar", "lsq", "ml"]
@@ -33,6 +36,8 @@ class Round:
     random: np.random.Generator
     only: Array | None = None
     """Places of the frames that are visited, where the engine can do so; default: all."""
+    update_object: bool = True
+    """False where the caller puts the object back afterwards."""
 
 
 class Engine(Protocol):
@@ -45,14 +50,15 @@ class Engine(Protocol):
 
 @dataclass(slots=True)
 class Batched:
-    """Engines that go through the positions in random order, a batch at a time."""
+    """Engines that go through the positions a batch at a time."""
 
     engine: Pie | LeastSquares
     momentum: Momentum | None = None
+    order: Order = "random"
 
     def round(self, estimate: Estimate, given: Round) -> float:
         """One pass over all positions, or some."""
-        order = given.random.permutation(len(given.frames) if given.only is None else given.only)
+        order = _order_of(self.order, given, self.engine.batch)
         if isinstance(self.engine, LeastSquares):
             sweep = self.engine.sweep
         else:
@@ -66,6 +72,32 @@ class Batched:
             workers=given.workers,
             update_probe=given.update_probe,
         )
+
+
+@dataclass(slots=True)
+class Layered:
+    """Engines for objects of several slices, or several states, a batch of positions at a time."""
+
+    engine: Multislice | ObjectModes
+    order: Order = "random"
+
+    def round(self, estimate: Estimate, given: Round) -> float:
+        """One pass over all positions."""
+        return self.engine.sweep(
+            estimate,
+            given.frames,
+            _order_of(self.order, given, self.engine.batch),
+            given.propagator,
+            given.spread,
+            workers=given.workers,
+            update_probe=given.update_probe,
+        )
+
+
+def _order_of(order: Order, given: Round, batch: int) -> Array:
+    if given.only is None:
+        return visits(order, given.frames.corners, batch, given.random)
+    return given.only[visits(order, given.frames.corners[given.only], batch, given.random)]
 
 
 @dataclass(slots=True)
@@ -128,6 +160,9 @@ def engine_of(
     batch: int | None,
     noise: Noise,
     momentum: float = 0.0,
+    order: Order = "random",
+    gap: NearField | None = None,
+    states: int = 1,
 ) -> Engine:
     """A new engine.
 
@@ -138,12 +173,21 @@ def engine_of(
         batch: Positions whose steps are taken together; None: the engine's own.
         noise: Statistics that LSQ-ML and ML assume.
         momentum: How much of their velocity object and probe keep (PIE); 0: none.
+        order: In which positions are visited, of engines that take a batch at a time.
+        gap: From one slice of the object to the next (PIE); None: it has one slice.
+        states: Incoherent modes of the object (PIE).
     """
+    if gap is not None or states > 1:
+        gamma, each = 1.0 if algorithm == "epie" else 0.2, batch or 8
+        if gap is not None:
+            return Layered(Multislice(gap, object_step, probe_step, gamma, each), order)
+        return Layered(ObjectModes(object_step, probe_step, gamma, each), order)
     if algorithm in ("epie", "rpie"):
         gamma = 1.0 if algorithm == "epie" else 0.2
-        return Batched(Pie(object_step, probe_step, gamma, batch or 8), Momentum(momentum) if momentum else None)
+        kicks = Momentum(momentum) if momentum else None
+        return Batched(Pie(object_step, probe_step, gamma, batch or 8), kicks, order)
     if algorithm == "lsq":
-        return Batched(LeastSquares(noise, batch or 32, step=object_step))
+        return Batched(LeastSquares(noise, batch or 32, step=object_step), None, order)
     if algorithm == "ml":
         return Descending(Likelihood(noise))
     return Projecting(DifferenceMap(1.0 if algorithm == "dm" else 0.75))

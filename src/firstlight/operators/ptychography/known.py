@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.kernels.ptycho.constraints import clamp_magnitude, off_center, smooth_variation, soften, support
+from firstlight.kernels.ptycho.constraints import (
+    clamp_magnitude,
+    clamp_phase,
+    off_center,
+    smooth_variation,
+    soften,
+    support,
+)
 
 from .canvas import Canvas
 
@@ -21,6 +28,7 @@ class Known:
     magnitude: tuple[float, float] | None
     radius: float | None
     centered: bool
+    phase: tuple[float, float] | None = None
 
     def apply(self, canvas: Canvas, seen: tuple[slice, slice], probe: Array) -> Array:
         """Constrain the part of the object that the scan has seen, and the probe.
@@ -33,18 +41,23 @@ class Known:
         Returns:
             The probe.
         """
-        image = canvas.image[seen]
+        for layer in canvas.stack:
+            self._constrain(layer[seen])
+        if self.centered:
+            probe = _centered(canvas, probe)
+        if self.radius is not None:
+            support(probe, self.radius)
+        return probe
+
+    def _constrain(self, image: Array) -> None:
         if self.variation:
             smooth_variation(image, self.variation)
         if self.sparsity:
             soften(image, self.sparsity)
         if self.magnitude is not None:
             clamp_magnitude(image, *self.magnitude)
-        if self.centered:
-            probe = _centered(canvas, probe)
-        if self.radius is not None:
-            support(probe, self.radius)
-        return probe
+        if self.phase is not None:
+            clamp_phase(image, *self.phase)
 
 
 def _centered(canvas: Canvas, probe: Array) -> Array:

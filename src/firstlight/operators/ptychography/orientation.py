@@ -35,6 +35,12 @@ def exchanges(way: Orientation) -> bool:
     return _MOVES[way][0]
 
 
+def opposite(way: Orientation) -> Orientation:
+    """The way back."""
+    quarter: dict[Orientation, Orientation] = {"rot90_ccw": "rot90_cw", "rot90_cw": "rot90_ccw"}
+    return quarter.get(way, way)
+
+
 def ways(*, far: bool, square: bool) -> list[Orientation]:
     """The orientations that can be told apart by how well frames and positions agree."""
     return [name for name in NAMES if (not far or name in _DISTINCT) and (square or not exchanges(name))]

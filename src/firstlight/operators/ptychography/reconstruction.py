@@ -8,6 +8,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.units import factor
+from firstlight.kernels.ptycho.coverage import coverage
 
 from .canvas import Canvas
 from .engines import Engine
@@ -28,6 +29,8 @@ class Reconstruction:
     engine: Engine
     probe: Array | None = None
     """Shape (mode, v, u); None before the first round."""
+    shapes: Array | None = None
+    """What the probe may differ by from frame to frame, shape (shape, v, u)."""
     enough: int = 0
     """Frames that tell the defocus: some, or all of a small scan."""
     focused: bool = False
@@ -37,20 +40,25 @@ class Reconstruction:
     corner_zero: bool | None = None
     errors: list[float] = field(default_factory=list[float])
     """Σ(|Ψ| − √I)² / ΣI of each round over all frames."""
+    factors: list[float] = field(default_factory=list[float])
+    """R-factor after each round, of some frames."""
     visited: int = 0
     """Frames that a round has gone over."""
+    agreement: Array | None = None
+    """Fourier ring correlation of two half sets; None until it is asked for."""
+
+    def restart(self, engine: Engine) -> None:
+        """No round has been done on these frames."""
+        self.engine, self.visited, self.agreement = engine, 0, None
+        self.errors, self.factors, self.shapes = [], [], None
 
     @property
-    def lit(self) -> Array:
-        """Where the light of the probe has been, shape (y, x): more than a hundredth of the strongest."""
-        light = np.zeros(self.canvas.image.shape, np.float32)
+    def fallen(self) -> Array:
+        """Photons that fell on each pixel of the object, shape (y, x)."""
         if self.probe is None:
-            return light > 0
+            return np.zeros(self.canvas.shape, np.float32)
         power = (np.abs(self.probe) ** 2).sum(axis=0)
-        rows, cols = power.shape
-        for row, col in self.canvas.corners(self.patterns.corners):
-            light[row : row + rows, col : col + cols] += power
-        return light > 0.01 * light.max(initial=0.0)
+        return coverage(power, self.canvas.corners(self.patterns.corners), self.canvas.shape)
 
     @property
     def pixel(self) -> Array:

@@ -9,11 +9,11 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.kernels.ptycho.frames import Estimate, Frames
-from firstlight.kernels.ptycho.positions import annealed, gradient_steps
+from firstlight.kernels.ptycho.positions import Affine, annealed, gradient_steps
 
 from .engines import Round
 
-Method = Literal["no", "gradient", "annealing"]
+Method = Literal["no", "gradient", "annealing", "affine"]
 
 _STEP = 0.5
 """Longest step of a round by gradient, in pixels: further the first order says nothing."""
@@ -30,7 +30,7 @@ class Refinement:
     limit: float
     """Pixels by which a window may move from where it was said to be."""
 
-    def moves(self, moves: Array, estimate: Estimate, given: Round, progress: float) -> Array:
+    def moves(self, moves: Array, estimate: Estimate, given: Round, progress: float, asked: Array) -> Array:
         """The moves after a round.
 
         Args:
@@ -38,10 +38,13 @@ class Refinement:
             estimate: Object and probe.
             given: The frames, with their windows where they are now.
             progress: Part of the rounds that are over: annealing ends at a half.
+            asked: Where windows were said to be, shape (position, 2), in pixels.
         """
         steps = self._steps(estimate, given, progress)
         steps -= steps.mean(axis=0)  # object and probe may move together: nothing else holds them
         found = moves + steps
+        if self.method == "affine":
+            return Affine.between(asked, asked + found).of(asked) - asked
         length = np.linalg.norm(found, axis=1, keepdims=True)
         found *= np.minimum(1.0, self.limit / np.maximum(length, 1e-12))
         return found

@@ -1,0 +1,58 @@
+"""How far two reconstructions agree that share no frame: the resolution that the data support."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.kernels.correlation import shell_correlation
+from firstlight.kernels.ptycho.frames import Estimate
+from firstlight.kernels.ptycho.quality import halves, without_ramp
+
+from .engines import Round
+from .rounds import Rounds, image_of, new_engine
+
+ROUNDS = 20
+"""Over each half, from an empty object and the probe of all frames, which is held."""
+
+
+def agreement_of_halves(rounds: Rounds) -> Array:
+    """Fourier ring correlation of the phases of two half sets, shape (ring,), float64.
+
+    Every other frame goes to one half, the rest to the other; both begin with an empty object. The probe is that of all
+    frames and stays, so that the two objects can not be shifted against each other; the correlation is taken where most of
+    the light fell, within the largest box around the middle of the scan.
+    """
+    state = rounds.state
+    given = rounds.placed()
+    images = [_fitted(rounds, replace(given, frames=half)) for half in halves(given.frames)]
+    box = _bright(state.fallen)
+    first, second = (image[box] for image in images)
+    if min(first.shape) < 8:
+        return np.full(1, np.nan)
+    seen = np.ones(first.shape, bool)
+    first = without_ramp(first, second, seen)
+    level = np.exp(-1j * np.angle(second.mean()))
+    return shell_correlation(np.angle(first * level), np.angle(second * level)).correlation
+
+
+def _fitted(rounds: Rounds, given: Round) -> Array:
+    """The object of some of the frames alone."""
+    state, step = rounds.state, rounds.step
+    canvas = state.canvas.again()
+    canvas.stack, canvas.origin = state.canvas.stack.copy(), state.canvas.origin
+    canvas.clear()
+    estimate, engine = Estimate(canvas.image, rounds.estimate().probe.copy()), new_engine(step, state)
+    for number in range(ROUNDS):
+        random = np.random.default_rng((step.seed, number))
+        engine.round(estimate, replace(given, random=random, update_probe=False))
+    return image_of(canvas.stack, step.object_modes > 1).astype(np.complex128)
+
+
+def _bright(fallen: Array) -> tuple[slice, slice]:
+    """Rows and columns through the brightest part that have at least a tenth of its light."""
+    bright = fallen > 0.1 * fallen.max()
+    found = [np.flatnonzero(bright.mean(axis=1 - axis) > 0.5) for axis in (0, 1)]
+    return tuple(slice(int(line[0]), int(line[-1]) + 1) if len(line) else slice(0, 0) for line in found)  # type: ignore[return-value]

@@ -1,0 +1,108 @@
+"""Parameters that do not go together, told before the first frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firstlight.core.errors import StepFailed
+
+from .orientation import exchanges
+from .reconstruction import Reconstruction
+
+if TYPE_CHECKING:
+    from .ptychography import Ptychography
+
+
+def refuse_contradictions(step: Ptychography, state: Reconstruction) -> None:
+    """Find the first thing that can not be.
+
+    Raises:
+        StepFailed: Parameters contradict each other, or the scan does not tell what they need.
+    """
+    _turned(step, state)
+    _near(step, state)
+    _layered(step, state)
+    if step.outer_zone is not None:
+        state.optics.require("pixel")
+        if step.zone_plate_diameter is None and step.central_stop > 0:
+            raise StepFailed(
+                "The central stop is a part of the zone plate, whose diameter nobody knows.",
+                field="zone_plate_diameter",
+                value=None,
+                next_move="Give zone_plate_diameter.",
+            )
+
+
+def _turned(step: Ptychography, state: Reconstruction) -> None:
+    rows, cols = state.patterns.window
+    if step.orientation != "auto" and exchanges(step.orientation) and rows != cols:
+        raise StepFailed(
+            "Only square frames can be turned here.",
+            field="orientation",
+            value=step.orientation,
+            expected=f"square frames, not {rows} × {cols}",
+            next_move="Put the steps `orient` and `crop` before this one.",
+        )
+
+
+def _near(step: Ptychography, state: Reconstruction) -> None:
+    if step.regime != "near":
+        return
+    state.optics.require("wavelength", "distance", "pixel")
+    off: dict[str, object] = {
+        "subpixel": False,
+        "refine_positions": "no",
+        "upsampling": 1,
+        "first_object": "empty",
+        "outer_zone": None,
+    }
+    for name, value in off.items():
+        if getattr(step, name) != value:
+            raise StepFailed(
+                f"{name} works in the far field only: in the near field the detector sees an image.",
+                field=name,
+                value=getattr(step, name),
+                next_move=f"Leave {name} out, or set regime to far.",
+            )
+
+
+def _layered(step: Ptychography, state: Reconstruction) -> None:
+    if step.slices == 1 and step.object_modes == 1:
+        return
+    field = "slices" if step.slices > 1 else "object_modes"
+    if step.slices > 1 and step.object_modes > 1:
+        raise StepFailed(
+            "Slices and states of the object are not possible together.",
+            field="object_modes",
+            value=step.object_modes,
+            expected="1",
+            next_move="Leave one of slices and object_modes out.",
+        )
+    for name in ("algorithm", "algorithm2"):
+        if getattr(step, name) not in ("epie", "rpie", None):
+            raise StepFailed(
+                f"An object of several {field.replace('_', ' ')} needs an algorithm of the PIE kind.",
+                field=name,
+                value=getattr(step, name),
+                expected="epie or rpie",
+            )
+    off: dict[str, object] = {"refine_positions": "no", "variations": 0, "momentum": 0.0}
+    for name, value in off.items():
+        if getattr(step, name) != value:
+            raise StepFailed(
+                f"{name} is not possible with several {field.replace('_', ' ')}.",
+                field=name,
+                value=getattr(step, name),
+                expected=str(value),
+                next_move=f"Leave {name} out.",
+            )
+    if step.slices > 1:
+        state.optics.require("wavelength", "pixel")
+        if step.slice_gap is None:
+            raise StepFailed(
+                "How far the slices are apart is not known.",
+                field="slice_gap",
+                value=None,
+                expected="a length, such as 5 um",
+                next_move="Give slice_gap.",
+            )

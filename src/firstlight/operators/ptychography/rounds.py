@@ -1,0 +1,218 @@
+"""What the solver does in a round: frames placed in their windows, an engine, refinement, and what is known beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from firstlight.core.arrays import Array
+from firstlight.kernels.ptycho.deflection import centers_of_mass, object_from_deflection
+from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
+from firstlight.kernels.ptycho.positions import at
+from firstlight.kernels.ptycho.quality import r_factor, some_of
+from firstlight.kernels.ptycho.subpixel import lamps
+from firstlight.kernels.ptycho.varying import first_shapes, relax
+from firstlight.kernels.ptycho.waves import empty_like, exit_waves
+
+from .beam import first_probe, free_space, propagator_of, seeks_focus
+from .begin import find_beginning
+from .engines import Batched, Engine, Layered, Round, engine_of
+from .focus import curved
+from .known import Known
+from .orientation import oriented
+from .reconstruction import Reconstruction
+from .refine import Refinement
+
+if TYPE_CHECKING:
+    from .ptychography import Ptychography
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Rounds of a step over a reconstruction, on the threads of one call."""
+
+    step: Ptychography
+    state: Reconstruction
+    spread: Spread
+    workers: int
+
+    def go(self, rounds: int) -> None:
+        """Begin if nothing has begun, and do so many rounds."""
+        state, patterns = self.state, self.state.patterns
+        given = self._given()
+        if state.probe is None:
+            state.probe = first_probe(self.step, state, patterns.mean)
+        if not state.focused and len(patterns) >= state.enough:
+            self._focus(given)
+            given = self._given()
+        if rounds:
+            if not state.errors:
+                self._first_object(given)
+            self._meet(given)
+        power = patterns.power
+        for _ in range(rounds):
+            state.errors.append(self._round(given) / power)
+
+    # ---- before ------------------------------------------------------------------------------------------------------
+
+    def _given(self) -> Round:
+        """The frames in the order of their ids, in windows on whole pixels."""
+        patterns, canvas, order = self.state.patterns, self.state.canvas, self.state.patterns.by_id()
+        corners = canvas.corners(patterns.corners[order])
+        frames = Frames(patterns.stored(self.step.real_type), corners, patterns.valid)
+        random = np.random.default_rng(self.step.seed)
+        return Round(frames, propagator_of(self.step, self.state), self.spread, self.workers, False, random)
+
+    def _focus(self, given: Round) -> None:
+        """Find orientation and defocus, whichever is asked for, and begin again with them."""
+        step, state, far = self.step, self.state, self.step.regime == "far"
+        found = find_beginning(
+            given,
+            state.canvas.shape,
+            state.patterns.mean,
+            lambda mean: first_probe(step, state, mean),
+            turns=step.orientation == "auto",
+            curves=seeks_focus(step),
+            far=far,
+        )
+        if step.orientation == "auto":
+            state.way = found.way
+            state.patterns.turn(lambda frames: oriented(frames, found.way, corner=far))
+        first = first_probe(step, state, state.patterns.mean)
+        state.probe, state.focused = curved(first, found.curvature), True
+        state.canvas.clear()
+        state.restart(new_engine(step, state))
+
+    def _first_object(self, given: Round) -> None:
+        """What the deflection of the light says, where it is asked for."""
+        step, state = self.step, self.state
+        if step.first_object != "deflection":
+            return
+        frames, middle = given.frames, np.asarray(state.canvas.window) / 2
+        centers, counts = centers_of_mass(frames.amplitudes, len(frames), frames.valid)
+        found = object_from_deflection(
+            centers, counts, frames.corners + middle, state.patterns.window, state.canvas.shape
+        )
+        state.canvas.stack[0] = found
+
+    def _meet(self, given: Round) -> None:
+        """Go over frames that no round has seen, alone, so that they soon look like the rest; the probe is held."""
+        state, patterns = self.state, self.state.patterns
+        new = len(patterns) - state.visited
+        if not state.errors or not 0 < new < state.visited or not isinstance(state.engine, Batched):
+            return
+        fresh = np.flatnonzero(patterns.by_id() >= state.visited)
+        for _ in range(self.step.new_first):
+            state.engine.round(self.estimate(), replace(self._placed(given), only=fresh))
+
+    # ---- a round -----------------------------------------------------------------------------------------------------
+
+    def _round(self, given: Round) -> float:
+        """Go over all frames once; the error as it was before."""
+        step, state, number = self.step, self.state, len(self.state.errors)
+        if step.is_second(number) and not step.is_second(number - 1):
+            state.engine = new_engine(step, state, second=True)
+        given = replace(
+            self._placed(given),
+            random=np.random.default_rng((step.seed, number)),
+            update_probe=number >= step.probe_after,
+            update_object=number >= step.object_after,
+        )
+        estimate = self.estimate()
+        held = None if given.update_object else state.canvas.stack.copy()
+        error = state.engine.round(estimate, given)
+        if held is not None:
+            state.canvas.stack[...] = held
+        state.visited = len(state.patterns)
+        self._adjust(estimate, given, number)
+        state.probe = known_of(step).apply(state.canvas, state.canvas.covered(state.patterns.corners), estimate.probe)
+        return error
+
+    def _adjust(self, estimate: Estimate, given: Round, number: int) -> None:
+        """The probes of single frames, their positions, and how well all of it fits some of them."""
+        step, patterns, order = self.step, self.state.patterns, self.state.patterns.by_id()
+        if step.variations and number >= step.probe_after:
+            relax(estimate, given.frames, given.propagator, self.spread, workers=self.workers)
+            if given.frames.weights is not None:
+                patterns.weights[order] = given.frames.weights
+        if step.refine_positions != "no" and number >= step.refine_after:
+            refinement = Refinement(step.refine_positions, step.refine_limit)
+            patterns.moves[order] = refinement.moves(
+                patterns.moves[order],
+                estimate,
+                given,
+                number / max(step.iterations, 1),
+                patterns.places[order],
+            )
+        if not isinstance(self.state.engine, Layered):
+            self.state.factors.append(_r_factor(estimate, given))
+
+    def placed(self) -> Round:
+        """All frames in the windows where they are now."""
+        return self._placed(self._given())
+
+    def estimate(self) -> Estimate:
+        """Object and probe as they are; an engine changes them in place."""
+        probe = self.state.probe
+        if probe is None:  # pragma: no cover - `go` has set it
+            raise RuntimeError("no probe before the first round")
+        return Estimate(self.state.canvas.image, probe)
+
+    def _placed(self, given: Round) -> Round:
+        """The frames in the windows where they are now, between pixels if asked, each with its own probe if asked."""
+        step, state, patterns = self.step, self.state, self.state.patterns
+        order = patterns.by_id()
+        state.canvas.reach(patterns.corners)
+        places, frames = state.canvas.placed(patterns.refined[order]), given.frames
+        if step.variations:
+            if state.shapes is None:
+                state.shapes = first_shapes(self.estimate().probe, step.variations)
+            frames = replace(frames, shapes=state.shapes, weights=patterns.weights[order].copy())
+        if step.subpixel or step.refine_positions != "no":
+            return replace(given, frames=at(places, frames))
+        return replace(given, frames=replace(frames, corners=np.rint(places).astype(np.int64)))
+
+
+def new_engine(step: Ptychography, state: Reconstruction | None = None, second: bool = False) -> Engine:
+    """The engine that a step asks for, new; of layered objects only where the state is known."""
+    gap = None
+    if state is not None and step.slices > 1:
+        gap = free_space(step, state, (step.slice_gap or 0.0) * 1e-6)
+    return engine_of(
+        step.algorithm2 if second and step.algorithm2 else step.algorithm,
+        object_step=step.object_step,
+        probe_step=step.probe_step,
+        batch=step.batch,
+        noise=step.noise,
+        momentum=step.momentum,
+        order=step.order,
+        gap=gap,
+        states=step.object_modes,
+    )
+
+
+def known_of(step: Ptychography) -> Known:
+    """What a step knows of object and probe beforehand."""
+    amplitude = _limits(step.least_magnitude, step.largest_magnitude, 0.0)
+    phase = _limits(step.least_phase, step.largest_phase, -np.inf)
+    return Known(step.variation, step.sparsity, amplitude, step.probe_radius, step.center_probe, phase)
+
+
+def _limits(low: float | None, high: float | None, lowest: float) -> tuple[float, float] | None:
+    if low is None and high is None:
+        return None
+    return lowest if low is None else low, np.inf if high is None else high
+
+
+def _r_factor(estimate: Estimate, given: Round) -> float:
+    some = some_of(len(given.frames))
+    light, shape = lamps(estimate.probe, given.frames, some), (len(some), *estimate.probe.shape)
+    waves = exit_waves(estimate.image, light, given.frames.corners[some], empty_like(estimate.probe, shape))
+    return r_factor(given.propagator.forward(waves), given.frames.amplitudes[some], given.frames.valid)
+
+
+def image_of(layers: Array, incoherent: bool) -> Array:
+    """One image of an object of several layers: the product of slices, the strongest of states."""
+    return layers[0] if incoherent or len(layers) == 1 else np.prod(layers, axis=0)
