@@ -13,6 +13,7 @@ from firstlight.core.units import Degree, Millimetre
 from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.geometry import Motion, Rays, Region, rays_of
 from firstlight.kernels.ramp import Padding, RampFilter, Window
+from firstlight.kernels.redundancy import measured_parts
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
 Each = Number | tuple[Number, ...]
@@ -130,6 +131,34 @@ def share_of(angles: Array, tilt: Any) -> Array:
     Opposite projections share theirs. With a tilted axis they do not show the same, and a whole turn counts as half of one.
     """
     return angular_weights(angles / 2 if np.any(np.asarray(tilt)) else angles)
+
+
+def parts_of(angles: Array, motion: Motion, columns: int) -> tuple[Array, Array] | None:
+    """How much each ray of a cone beam counts where the scan is no whole turn (Parker weights), and the width of each angle.
+
+    Args:
+        angles: of the whole scan, shape (angle,), degree.
+        motion: how the parts stand; where there is one number for each projection, its median counts.
+        columns: of the detector.
+
+    Returns:
+        float32 (angle, col) and (angle,) in radian; None where rays count by their angle alone: parallel beam, whole turns,
+        and a tilted axis, about which no ray is seen from its other end.
+    """
+    try:
+        at = motion.of(np.arange(angles.size), angles.size)
+    except ValueError:  # fewer numbers than projections, which `rays_for` names
+        return None
+    if np.isinf(at["source_distance"]).any() or np.any(at["tilt"]):
+        return None
+    middle = {name: float(np.median(at[name])) for name in ("center", "source_distance", "source_x")}
+    return measured_parts(
+        angles,
+        columns,
+        center=middle["center"],
+        distance=middle["source_distance"],
+        source_x=middle["source_x"],
+    )
 
 
 def region_of(

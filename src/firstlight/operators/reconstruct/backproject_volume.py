@@ -22,6 +22,7 @@ from .arrangement import (
     Span,
     given_to,
     motion_of,
+    parts_of,
     ramp_of,
     rays_for,
     region_of,
@@ -36,7 +37,7 @@ _TOGETHER = 16
 
 @operator(
     "angle row col -> z y x",
-    cites=["10.1364/JOSAA.1.000612", "10.1137/1.9780898719277"],
+    cites=["10.1364/JOSAA.1.000612", "10.1137/1.9780898719277", "10.1118/1.595078"],
     sentence="Volumes were reconstructed by filtered back-projection in the geometry of the scan (source distance {source_distance}, axis tilt {tilt}, filter {filter}).",
 )
 def backproject_volume(
@@ -65,7 +66,8 @@ def backproject_volume(
 ) -> Array:
     """Reconstruct a volume in any geometry from a complete scan by filtered back-projection.
 
-    The same as `general_backproject`, but of all projections at once, so that its geometry may be what other steps find.
+    The same as `general_backproject`, but of all projections at once, so that its geometry may be what other steps find. A
+    cone-beam scan that is no whole turn gets Parker weights: half a turn and the opening of the fan is enough.
 
     Args:
         projections: shape (block, angle, row, col): minus the logarithm of the transmission; NaN and infinity count as 0.
@@ -104,7 +106,8 @@ def backproject_volume(
     region = region_of((region_z, region_y, region_x), height, size, rows, columns)
     rays = rays_for(theta, motion, np.arange(angles), "backproject_volume")
     ramp = ramp_of(filter, columns, cutoff, padding, source_distance)
-    weights = share_of(theta, tilt)
+    parts = None if filter == "none" else parts_of(theta, motion, columns)
+    weights = share_of(theta, tilt) if parts is None else parts[1]
     if filter != "none":  # with a tilted axis, the ramp is as steep as the axis is upright
         weights = weights * np.cos(np.deg2rad(motion.of(np.arange(angles), angles)["tilt"]))
     volumes = np.zeros((count, *region.shape), np.float32)
@@ -112,6 +115,8 @@ def backproject_volume(
         for part in (slice(first, first + _TOGETHER) for first in range(0, angles, _TOGETHER)):
             few = rays.take(part)
             values = (scan[part] * few.obliquity(rows, columns)).astype(np.float32, copy=False)
+            if parts is not None:
+                values *= parts[0][part, None]
             backproject_voxels(values if ramp is None else ramp(values), few, region, weights[part], volume)
     if pixel is not None:
         volumes *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))

@@ -19,7 +19,19 @@ from firstlight.kernels.ramp import Padding, RampFilter
 from firstlight.kernels.volume import backproject_voxels
 
 from ..tomography.angles import projection_angles
-from .arrangement import Each, EachDistance, EachTurn, Filter, Span, motion_of, ramp_of, rays_for, region_of, share_of
+from .arrangement import (
+    Each,
+    EachDistance,
+    EachTurn,
+    Filter,
+    Span,
+    motion_of,
+    parts_of,
+    ramp_of,
+    rays_for,
+    region_of,
+    share_of,
+)
 from .slices import MICROMETRE_IN_CM, finite
 
 
@@ -35,6 +47,8 @@ class Slab:
     """Angles of the whole scan in degree, where they are known beforehand."""
     share: Array | None
     """What part of a half turn each of them stands for, in radian."""
+    parts: Array | None
+    """(angle, col): how much each ray counts, where a cone beam is no whole turn."""
     first: int
     """Id of the first projection."""
     expected: int | None
@@ -46,12 +60,13 @@ class GeneralBackproject(Fold[Slab]):
 
     Each projection is filtered and added to the voxels as it comes. With a source at a distance this is the method of
     Feldkamp, Davis and Kress; with a tilted axis the filter is scaled for laminography. Every number of the geometry may
-    differ from projection to projection. Directions and signs: see the page on conventions.
+    differ from projection to projection. A cone-beam scan that is no whole turn gets Parker weights, where its angles are known
+    beforehand. Directions and signs: see the page on conventions.
     """
 
     use: ClassVar[str] = "general_backproject"
     signature: ClassVar[Any] = "[angle] row col -> z y x"
-    cites: ClassVar[tuple[str, ...]] = ("10.1364/JOSAA.1.000612", "10.1137/1.9780898719277")
+    cites: ClassVar[tuple[str, ...]] = ("10.1364/JOSAA.1.000612", "10.1137/1.9780898719277", "10.1118/1.595078")
     sentence: ClassVar[str] = (
         "Volumes were reconstructed by filtered back-projection in the geometry of the scan "
         "(source distance {source_distance}, axis tilt {tilt}, filter {filter})."
@@ -131,10 +146,13 @@ class GeneralBackproject(Fold[Slab]):
         region, motion = self._region(rows, columns), self._motion(rows, columns)
         known = scan.coords.get("angle")
         angles = None if known is None or not len(known) else projection_angles(known, self.use)
-        share = None if angles is None else share_of(angles, self.tilt)
+        share, parts = None if angles is None else share_of(angles, self.tilt), None
+        weighed = None if angles is None or self.filter == "none" else parts_of(angles, motion, columns)
+        if weighed is not None:
+            parts, share = weighed
         ramp = ramp_of(self.filter, columns, self.cutoff, self.padding, self.source_distance)
         volume = np.zeros(region.shape, np.float32)
-        return Slab(volume, motion, region, ramp, angles, share, scan.main.first, scan.main.frames)
+        return Slab(volume, motion, region, ramp, angles, share, parts, scan.main.first, scan.main.frames)
 
     def add(self, state: Slab, chunk: Chunk, *held: Held) -> None:
         """Weigh projections by the obliquity of their rays, filter them and add them to the voxels."""
@@ -143,12 +161,14 @@ class GeneralBackproject(Fold[Slab]):
         angles = projection_angles(chunk.coords.get("angle"), self.use, len(chunk))
         rays = rays_for(angles, state.motion, chunk.ids - state.first, self.use)
         values = finite(chunk.data) * rays.obliquity(*chunk.data.shape[1:])
-        if state.ramp is not None:
-            values = state.ramp(values)
         weights = np.ones(len(chunk))
         if state.known is not None and state.share is not None:
             nearest = np.abs(state.known[:, None] - angles).argmin(axis=0)
             weights = state.share[nearest]
+            if state.parts is not None:
+                values = values * state.parts[nearest, None]
+        if state.ramp is not None:
+            values = state.ramp(values)
         if self.filter != "none":  # with a tilted axis, the ramp is as steep as the axis is upright
             weights = weights * np.cos(np.deg2rad(state.motion.of(chunk.ids - state.first, len(chunk))["tilt"]))
         backproject_voxels(values.astype(np.float32, copy=False), rays, state.region, weights, state.volume)
