@@ -28,6 +28,8 @@ _AT_ONCE = 64
 """Messages taken before time is looked at."""
 _PATIENCE = 0.004
 """Seconds to wait for a message: what is gathered is handed on then. Waiting within `recv` is half the price of polling."""
+_GATHER = 0.001
+"""Seconds to let messages gather once all have been taken: to be woken for each costs more than to read it."""
 _MONITOR = 0.05
 """Seconds between looks at who is connected."""
 
@@ -64,10 +66,18 @@ class Connection:
         channel: The one threshold that is wanted; None: all.
         decoders: Threads that decode.
         join: Take a series whose header was missed, too.
+        tap: Is given every message as it came, to be recorded.
     """
 
     def __init__(
-        self, address: Address, limits: Limits, *, channel: str | None = None, decoders: int = 2, join: bool = False
+        self,
+        address: Address,
+        limits: Limits,
+        *,
+        channel: str | None = None,
+        decoders: int = 2,
+        join: bool = False,
+        tap: Tap | None = None,
     ) -> None:
         """Connect and start receiving.
 
@@ -83,8 +93,8 @@ class Connection:
         """Frames of other series, or of one that nobody waits for."""
         self.strays = 0
         """Messages that make no sense."""
-        self.tap: Tap | None = None
-        """Is given every message as it came, to be recorded."""
+        self.tap = tap
+        """May be set before a series begins, and taken away."""
         self.changed = threading.Condition()
         """Notified when a series begins, and when `connected` changes."""
         self._decoders = ThreadPoolExecutor(decoders, "dectris decoder")
@@ -180,10 +190,12 @@ class Connection:
 
     def _take_some(self) -> None:
         end = time.monotonic() + _PATIENCE
-        for _ in range(_AT_ONCE):
+        for at in range(_AT_ONCE):
             try:
-                parts = self._message()  # waits for _PATIENCE
+                parts = self._message(zmq.NOBLOCK if at else 0)  # the first waits for _PATIENCE
             except zmq.Again:
+                if at:
+                    time.sleep(_GATHER)
                 return
             if len(parts) == 1 and parts[0][:3] == stream2.MAGIC:
                 self._handle(stream2.read(parts[0]))
@@ -195,10 +207,10 @@ class Connection:
             if time.monotonic() > end or (self._current is not None and self._current.full):
                 return
 
-    def _message(self) -> list[memoryview]:
+    def _message(self, flags: int) -> list[memoryview]:
         """One message. A part knows whether more come; recv_multipart asks the socket again, which takes three times as long."""
         receive = self._socket.recv
-        part = receive(copy=False)
+        part = receive(flags, copy=False)
         parts = [part.buffer]
         while part.more:
             part = receive(copy=False)

@@ -22,6 +22,7 @@ from firstlight.core.source import Source
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
 
+from .replay import replay
 from .rest import app_for
 from .unit import ControlUnit, Faults, Manner
 from .wire import read_encoding
@@ -36,6 +37,8 @@ class DectrisSimulator(Configured):
     """Array to play (.npy), or a file for `source`; default: the phantom of a phase object."""
     source: str | None = None
     """Name of the source that reads it; default: none for .npy, otherwise phantom4d."""
+    replay: Path | None = None
+    """Recording (``.cbors``) whose messages are sent again, byte for byte, instead of frames; no commands are understood."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Parameters of that source, such as ``{scan_y: 64, scan_x: 64, rows: 128, columns: 128}``."""
     stream: Literal[1, 2] = 1
@@ -55,7 +58,7 @@ class DectrisSimulator(Configured):
     auto: Annotated[int, Field(ge=0)] = 1
     """Arm and trigger by itself so many series, once somebody reads; 0: wait for commands over REST."""
     rate: Annotated[Hertz, Field(ge=0)] = 0.0
-    """Frames per second; 0: as fast as they are taken."""
+    """Frames (of a recording: messages) per second; 0: as fast as they are taken."""
     dwell: Annotated[Second, Field(ge=0)] = 0.0
     """Pause after each line of the scan."""
     frames: Annotated[int, Field(gt=0)] | None = None
@@ -93,6 +96,8 @@ class DectrisSimulator(Configured):
     def _something_to_play(self) -> DectrisSimulator:
         if self.file is not None and not self.file.is_file():
             raise ValueError(f"file = '{self.file}' is no file")
+        if self.replay is not None and not self.replay.is_file():
+            raise ValueError(f"replay = '{self.replay}' is no file")
         read_encoding(self.encoding)
         return self
 
@@ -112,6 +117,8 @@ class DectrisSimulator(Configured):
             SourceError: There is nothing to play, or a port is taken.
         """
         stop = stop or threading.Event()
+        if self.replay is not None:
+            return self._replay(self.replay, stop, on_ready)
         frames, line = self._load()
         context = zmq.Context()
         try:
@@ -133,12 +140,31 @@ class DectrisSimulator(Configured):
 
     # ---- within -----------------------------------------------------------------------------------------------------
 
-    def _play(self, unit: ControlUnit, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
-        if not self.auto:
-            return
+    def _replay(
+        self, path: Path, stop: threading.Event, on_ready: Callable[[dict[str, Any]], None] | None
+    ) -> dict[str, Any]:
+        context = zmq.Context()
+        try:
+            socket, monitor, data = self._bind(context)
+            if on_ready is not None:
+                on_ready({"data": data, "replay": str(path)})
+            self._wait_for_reader(monitor, stop)
+            report = replay(socket, path, self.rate, stop)
+            stop.wait(self.linger)
+            return report
+        finally:
+            stop.set()
+            context.destroy(linger=0)
+
+    def _wait_for_reader(self, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
         while not stop.is_set() and not monitor.poll(100):
             pass
         stop.wait(0.2 if self.socket == "pub" else 0.0)  # a subscription takes a moment
+
+    def _play(self, unit: ControlUnit, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
+        if not self.auto:
+            return
+        self._wait_for_reader(monitor, stop)
         for _ in range(self.auto):
             unit.arm()
             while unit.state != "idle" and not stop.is_set():

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from firstlight.core.chunk import MAIN, Item, Scan, Stream
 from firstlight.core.errors import SourceError, Stopped
 from firstlight.core.receiving import Limits
 from firstlight.core.scan_sizes import scan_sizes
 from firstlight.core.source import Source, dark_of_level, with_dark_level
+from firstlight.core.tap import Recorder, Tap
 from firstlight.core.units import Bytes, Quantity, Second
 
+from ..recorded.appended import refuse_existing
+from . import stream1, stream2
 from .connection import Address, Connection
+from .messages import MessagesFile
 from .series import Series
-from .wire import SeriesStart
+from .wire import SeriesEnd, SeriesStart
 
 _TOLD = ("description", "detector_number", "detector_description", "detector_serial_number", "sensor_material")
+_HDF5 = (".h5", ".hdf5", ".nxs", ".nx5")
+_MESSAGES = (".cbors",)
+_END = 0.3
+"""Seconds that a recording waits for the end of the series after its last frame."""
 _TOLD += ("trigger_mode", "count_time", "frame_time", "threshold_energy")
 
 
@@ -68,12 +77,24 @@ class DectrisSource(Source):
     """Threads that decode."""
     dark_level: Annotated[float, Field(ge=0)] | None = None
     """Counts of a pixel without light, for steps that want a dark image: 0 for a detector that counts."""
+    record: Path | None = None
+    """Record what comes, as it comes: frames still compressed in an HDF5 file (``.h5``, ``.nxs``), or every message (``.cbors``)."""
+    record_memory: Annotated[Bytes, Field(gt=0)] = 512 * 2.0**20
+    """Bytes that may wait for the disk; what comes beyond is not recorded, which is said."""
 
+    _tap: Tap | None = PrivateAttr(default=None)
     _connection: Connection | None = PrivateAttr(default=None)
     _lent: Connection | None = PrivateAttr(default=None)
     _series: Series | None = PrivateAttr(default=None)
     _seen: Scan | None = PrivateAttr(default=None)
     _stopped: bool = PrivateAttr(default=False)
+
+    @field_validator("record")
+    @classmethod
+    def _known_format(cls, path: Path | None) -> Path | None:
+        if path is not None and path.suffix.lower() not in (*_HDF5, *_MESSAGES):
+            raise ValueError(f"record = '{path}': its ending must be one of {', '.join((*_HDF5, *_MESSAGES))}")
+        return path
 
     def over(self, connection: Connection, series: Series | None = None) -> DectrisSource:
         """This source itself, reading from a connection that goes on after it is closed (and a series that has begun)."""
@@ -84,6 +105,34 @@ class DectrisSource(Source):
     def header(self) -> SeriesStart | None:
         """The header of the series, once the source is open."""
         return None if self._series is None else self._series.start
+
+    def tap(self, connection: Connection | None = None) -> None:
+        """Gather what comes over a connection from now on, to be recorded; for a detector that is armed before `open`.
+
+        Raises:
+            SinkError: The file exists already.
+            SourceError: The series has begun: its start would be missing.
+        """
+        if self.record is None or self._tap is not None:
+            return
+        if self._series is not None:
+            raise SourceError(
+                "The series has begun already, and its start would be missing in the recording.",
+                field="record",
+                value=str(self.record),
+                next_move="Give 'record' before the series is waited for.",
+            )
+        refuse_existing(self.record)
+        self._tap = Tap(self._recorder(self.record), self.record_memory)
+        if connection is not None:
+            connection.tap = self._tap
+
+    def _recorder(self, path: Path) -> Recorder:
+        if path.suffix.lower() in _MESSAGES:
+            return MessagesFile(path)
+        from .recording import SeriesFile
+
+        return SeriesFile(path, self.window, self.channel)
 
     def holds(self) -> bool:
         """True where the detector pushes to one reader; what is published to many is skipped for those that are slow."""
@@ -96,6 +145,7 @@ class DectrisSource(Source):
             SourceError: None begins within `timeout`, or it has another number of frames than the scan.
             Stopped: `stop` was called meanwhile.
         """
+        self.tap(self._lent)
         self._connection = self._lent or self.connect()
         self.listening()
         try:
@@ -103,6 +153,8 @@ class DectrisSource(Source):
             sizes = self._sizes(series.start)
             self._wait_for_layout(series)
             self._seen = with_dark_level(self._scan(series, sizes), self.dark_level)
+            if self._tap is not None:
+                self._tap.begin(series, self._seen)
             return self._seen
         except BaseException:
             self.close()
@@ -123,6 +175,7 @@ class DectrisSource(Source):
             item = series.handover.get(timeout=0.5)
             if item is not None:
                 yield item
+        self._end_recording(series)
         if series.error is not None:
             raise series.error
 
@@ -136,9 +189,23 @@ class DectrisSource(Source):
         """Disconnect, unless the connection was lent."""
         if self._series is not None:
             self._series.stop()
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            if self._connection is not None:
+                self._connection.tap = None
+            tap.finish()
         connection, self._connection, self._series, self._stopped = self._connection, None, None, False
         if connection is not None and connection is not self._lent:
             connection.close()
+
+    def _end_recording(self, series: Series) -> None:
+        """Wait a moment for the end of the series, which comes after its last frame, and finish the file."""
+        tap, end = self._tap, time.monotonic() + _END
+        if tap is None:
+            return
+        while series.places.complete and not _is_end(tap.newest) and time.monotonic() < end:
+            time.sleep(0.01)
+        tap.finish()
 
     # ---- opening ----------------------------------------------------------------------------------------------------
 
@@ -159,7 +226,7 @@ class DectrisSource(Source):
         address = Address(self.data, self.socket, self.queue, self.server_key, secret)
         frames = None if self.scan_y is None or self.scan_x is None else self.scan_y * self.scan_x
         limits = Limits(self.window, self.idle, self.memory, frames)
-        return Connection(address, limits, channel=self.channel, decoders=self.decoders, join=self.join)
+        return Connection(address, limits, channel=self.channel, decoders=self.decoders, join=self.join, tap=self._tap)
 
     def _wait_for_series(self, connection: Connection) -> Series:
         found = connection.wait(self.timeout, series=self.series, stopped=lambda: self._stopped)
@@ -232,3 +299,12 @@ def _calibration(config: Any) -> dict[str, Quantity]:
         if isinstance(value, int | float) and 0 < value < 1e9:
             return {"energy": Quantity(value / 1e3, "keV")}
     return {}
+
+
+def _is_end(parts: Sequence[memoryview]) -> bool:
+    """True for the message that ends a series."""
+    if len(parts) != 1:
+        return False
+    if parts[0][:3] == stream2.MAGIC:
+        return isinstance(stream2.read(parts[0]), SeriesEnd)
+    return any(isinstance(each, SeriesEnd) for each in stream1.Parts().feed(parts))

@@ -25,6 +25,8 @@ class Acquisition(Receiving[memoryview]):
         """Start before the first frame."""
         self.start, self.first = start, first
         self.format: Format | None = None
+        self.header = b""
+        """The header as it came."""
         self._look = b""
         super().__init__(
             "the acquisition", limits, self._decode_batch, decoders, announced=True, total=start.frames, layout=None

@@ -47,16 +47,17 @@ class Connection:
         address: Where it sends.
         limits: What an acquisition may take.
         decoders: Threads that decode.
+        tap: Is given every header and frame as it came, to be recorded.
     """
 
-    def __init__(self, address: Address, limits: Limits, *, decoders: int = 2) -> None:
+    def __init__(self, address: Address, limits: Limits, *, decoders: int = 2, tap: Tap | None = None) -> None:
         """Start connecting."""
         self.address, self._limits = address, limits
         self.connected = False
         self.strays = 0
         """Frames without an acquisition, and bytes without meaning."""
-        self.tap: Tap | None = None
-        """Is given every header and frame as it came, to be recorded."""
+        self.tap = tap
+        """May be set before an acquisition begins, and taken away."""
         self.changed = threading.Condition()
         """Notified when an acquisition begins, and when `connected` changes."""
         self._decoders = ThreadPoolExecutor(decoders, "merlin decoder")
@@ -185,7 +186,7 @@ class Connection:
     def _handle(self, payload: memoryview) -> None:
         try:
             if payload[:4] == b"HDR,":
-                self._begin(read_start(payload))
+                self._begin(read_start(payload), header=bytes(payload))
                 return
             header = read_frame(payload)
         except BadMessage as error:
@@ -208,7 +209,7 @@ class Connection:
         if self.strays == 1:
             _log.warning("A message was passed over: %s", reason)
 
-    def _begin(self, start: Start, first: int = 0) -> None:
+    def _begin(self, start: Start, first: int = 0, header: bytes = b"") -> None:
         current = self._current
         if current is not None and not current.over:
             current.finish("another acquisition began")
@@ -216,4 +217,5 @@ class Connection:
             if self._waiting is not None:
                 self._waiting.abandon()
             self._current = self._waiting = Acquisition(start, self._limits, self._decoders, first)
+            self._current.header = header
             self.changed.notify_all()

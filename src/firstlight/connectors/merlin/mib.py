@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr
@@ -18,6 +18,9 @@ from firstlight.core.scan_sizes import scan_sizes
 from firstlight.core.source import Source, dark_of_level, with_dark_level
 from firstlight.core.units import Bytes
 
+from ..recorded.appended import TOLD
+from ..recorded.sidecar import read_json
+from .recording import FIRST
 from .wire import BadMessage, Format, Start, decode_into, read_format, read_start
 
 
@@ -79,7 +82,7 @@ class MibSource(Source):
                 f"The file can not be read: {error}", field="path", value=str(file), expected="a .mib file of Merlin"
             ) from error
         total = start.frames or (int(numbers.max()) + 1)
-        told = start.scan
+        told = start.scan or self._told_scan()
         says = f"{file.name}: {len(numbers)} frames"
         sizes = scan_sizes(total, self.scan_y, self.scan_x, told=told, says=says)
         count = total if None in sizes.values() else int(np.prod([size or 1 for size in sizes.values()]))
@@ -93,6 +96,20 @@ class MibSource(Source):
     def _start(self) -> Start:
         header = self.path.with_suffix(".hdr")
         return read_start(header.read_bytes()[:16384]) if header.is_file() else Start()
+
+    def _beside(self) -> dict[str, Any]:
+        """What stands in the description beside a file that we recorded; otherwise nothing."""
+        path = self.path.with_suffix(".mib")
+        path = path.with_name(path.name + TOLD)
+        return read_json(path) if path.is_file() else {}
+
+    def _told_scan(self) -> tuple[int, int] | None:
+        """(scan_y, scan_x) of the live run, if it was recorded with them."""
+        sizes = self._beside().get("sizes")
+        if not isinstance(sizes, dict):
+            return None
+        y, x = sizes.get("scan_y"), sizes.get("scan_x")
+        return (y, x) if type(y) is int and type(x) is int and 0 < y * x < 2**40 else None
 
     def _numbers(self, mapped: memoryview, like: Format) -> Ids:
         """Number of each whole frame in the file, counted from 0 at the first scan point."""
@@ -108,6 +125,8 @@ class MibSource(Source):
         numbers = digits @ 10 ** np.arange(5, -1, -1) - 1
         # a series that began before the file did
         total = self._start().frames
+        if (known := self._beside().get(FIRST)) is not None and type(known) is int:
+            return np.asarray(numbers - known - self.sync_offset, np.int64)
         first = int(numbers.min()) if total is None or int(numbers.max()) >= total else 0
         return np.asarray(numbers - first - self.sync_offset, np.int64)
 
@@ -190,3 +209,21 @@ def _holes(places: Ids, count: int) -> list[tuple[int, int]]:
     """Ranges out of 0 to count − 1 that `places` lacks."""
     edges = np.concatenate([[-1], np.sort(places), [count]])
     return [(a + 1, b - 1) for a, b in pairwise(edges.tolist()) if b - a > 1]
+
+
+def read_recording(path: Path) -> tuple[bytes, list[memoryview]]:
+    """The header in the .hdr file beside a .mib file, and its whole frames as views into it.
+
+    Raises:
+        SourceError: The file holds something else.
+    """
+    try:
+        with path.open("rb") as opened:
+            mapped = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+        size = read_format(mapped).nbytes
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"The file can not be read: {error}", field="replay", value=str(path), expected="a .mib file of Merlin"
+        ) from error
+    frames = [mapped[at : at + size] for at in range(0, len(mapped) - size + 1, size)]
+    return path.with_suffix(".hdr").read_bytes(), frames

@@ -21,6 +21,7 @@ from firstlight.core.step import Configured
 from firstlight.core.units import Hertz, Second
 
 from .commands import Commands
+from .mib import read_recording
 from .wire import FRAMES, PER_TRIGGER, message, write_frame, write_start
 
 
@@ -31,6 +32,8 @@ class MerlinSimulator(Configured):
 
     file: Path | None = None
     """File to play: .npy (frames of 8, 16, 32 or 64 bits) or .mib; default: the phantom of a phase object."""
+    replay: Path | None = None
+    """A .mib file whose frames are sent as they are, byte for byte, behind the header of its .hdr file."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the source that makes the frames, such as ``{scan_y: 64, scan_x: 64}`` for the phantom."""
     arrangement: str = "1x1"
@@ -70,6 +73,8 @@ class MerlinSimulator(Configured):
     def _something_to_play(self) -> MerlinSimulator:
         if self.file is not None and not self.file.is_file():
             raise ValueError(f"file = '{self.file}' is no file")
+        if self.replay is not None and not (self.replay.is_file() and self.replay.with_suffix(".hdr").is_file()):
+            raise ValueError(f"replay = '{self.replay}' is no .mib file with its .hdr file beside it")
         return self
 
     def run(
@@ -88,6 +93,8 @@ class MerlinSimulator(Configured):
             SourceError: There is nothing to play, or a port is taken.
         """
         stop = stop or threading.Event()
+        if self.replay is not None:
+            return self._replay(self.replay, stop, on_ready)
         frames, line = self._load()
         commands = Commands(frames.shape, self.depth, continuous=self.continuous)
         sent = acquisitions = 0
@@ -117,6 +124,36 @@ class MerlinSimulator(Configured):
         return {"sent": sent, "acquisitions": acquisitions, "rate": round(sent / max(seconds, 1e-9), 1)}
 
     # ---- within -----------------------------------------------------------------------------------------------------
+
+    def _replay(
+        self, path: Path, stop: threading.Event, on_ready: Callable[[dict[str, Any]], None] | None
+    ) -> dict[str, Any]:
+        """Send a recording to the first client."""
+        header, frames = read_recording(path)
+        with self._listen(self.port) as data:
+            if on_ready is not None:
+                host, port = data.getsockname()
+                on_ready({"host": host, "port": port, "frames": len(frames)})
+            data.settimeout(0.1)
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    client, _ = data.accept()
+                    break
+            else:
+                return {"sent": 0, "acquisitions": 0}
+            sent, began = 0, time.monotonic()
+            with client, contextlib.suppress(OSError):
+                client.settimeout(None)
+                client.sendall(message(header))
+                for frame in frames:
+                    if self.rate > 0:
+                        stop.wait(max(0.0, began + sent / self.rate - time.monotonic()))
+                    if stop.is_set():
+                        break
+                    client.sendall(message(bytes(frame)))
+                    sent += 1
+                stop.wait(self.linger)
+        return {"sent": sent, "acquisitions": 1}
 
     def _acquire(
         self, client: socket.socket, frames: Array, line: int, commands: Commands, stop: threading.Event

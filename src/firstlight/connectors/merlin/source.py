@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from firstlight.core.chunk import MAIN, Item, Scan, Stream
 from firstlight.core.errors import SourceError, Stopped
 from firstlight.core.receiving import Limits
 from firstlight.core.scan_sizes import scan_sizes
 from firstlight.core.source import Source, dark_of_level, with_dark_level
+from firstlight.core.tap import Tap
 from firstlight.core.units import Bytes, Second
 
+from ..recorded.appended import refuse_existing
 from .acquisition import Acquisition
 from .connection import Address, Connection
+from .recording import MibFile
 from .wire import Start
 
 
@@ -53,12 +57,24 @@ class MerlinSource(Source):
     """Threads that decode."""
     dark_level: Annotated[float, Field(ge=0)] | None = None
     """Counts of a pixel without light, for steps that want a dark image: 0 for this detector, which counts."""
+    record: Path | None = None
+    """Record what comes in this .mib file, as it comes; its .hdr file and a description are written beside it."""
+    record_memory: Annotated[Bytes, Field(gt=0)] = 512 * 2.0**20
+    """Bytes that may wait for the disk; what comes beyond is not recorded, which is said."""
 
+    _tap: Tap | None = PrivateAttr(default=None)
     _connection: Connection | None = PrivateAttr(default=None)
     _lent: Connection | None = PrivateAttr(default=None)
     _acquisition: Acquisition | None = PrivateAttr(default=None)
     _seen: Scan | None = PrivateAttr(default=None)
     _stopped: bool = PrivateAttr(default=False)
+
+    @field_validator("record")
+    @classmethod
+    def _named_mib(cls, path: Path | None) -> Path | None:
+        if path is not None and path.suffix.lower() != ".mib":
+            raise ValueError(f"record = '{path}': frames of a Merlin are recorded as they come in a .mib file")
+        return path
 
     def over(self, connection: Connection, acquisition: Acquisition | None = None) -> MerlinSource:
         """This source itself, reading from a connection that goes on after it is closed (and what has begun there)."""
@@ -74,7 +90,28 @@ class MerlinSource(Source):
         """A connection as these parameters say."""
         frames = None if self.scan_y is None or self.scan_x is None else self.scan_y * self.scan_x
         limits = Limits(self.window, self.idle, self.memory, frames)
-        return Connection(Address(self.host, self.port, self.drain), limits, decoders=self.decoders)
+        return Connection(Address(self.host, self.port, self.drain), limits, decoders=self.decoders, tap=self._tap)
+
+    def tap(self, connection: Connection | None = None) -> None:
+        """Gather what comes over a connection from now on, to be recorded; for a detector that is armed before `open`.
+
+        Raises:
+            SinkError: The file exists already.
+            SourceError: The acquisition has begun: its start would be missing.
+        """
+        if self.record is None or self._tap is not None:
+            return
+        if self._acquisition is not None:
+            raise SourceError(
+                "The acquisition has begun already, and its start would be missing in the recording.",
+                field="record",
+                value=str(self.record),
+                next_move="Give 'record' before the acquisition is waited for.",
+            )
+        refuse_existing(self.record)
+        self._tap = Tap(MibFile(self.record, self.window), self.record_memory)
+        if connection is not None:
+            connection.tap = self._tap
 
     def holds(self) -> bool:
         """True: over TCP, Merlin keeps what is not read."""
@@ -87,6 +124,7 @@ class MerlinSource(Source):
             SourceError: None begins within `timeout`, or it has another number of frames than the scan.
             Stopped: `stop` was called meanwhile.
         """
+        self.tap(self._lent)
         self._connection = self._lent or self.connect()
         try:
             found = self._acquisition = self._acquisition or self._wait_for_acquisition(self._connection)
@@ -97,6 +135,8 @@ class MerlinSource(Source):
             sizes = scan_sizes(total, self.scan_y, self.scan_x, told=told, says=says)
             self._wait_for_layout(found)
             self._seen = with_dark_level(self._scan(found, sizes), self.dark_level)
+            if self._tap is not None:
+                self._tap.begin(found, self._seen)
             return self._seen
         except BaseException:
             self.close()
@@ -117,6 +157,8 @@ class MerlinSource(Source):
             item = found.handover.get(timeout=0.5)
             if item is not None:
                 yield item
+        if self._tap is not None:
+            self._tap.finish()
         if found.error is not None:
             raise found.error
 
@@ -130,6 +172,11 @@ class MerlinSource(Source):
         """Disconnect, unless the connection was lent."""
         if self._acquisition is not None:
             self._acquisition.stop()
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            if self._connection is not None:
+                self._connection.tap = None
+            tap.finish()
         connection, self._connection, self._acquisition, self._stopped = self._connection, None, None, False
         if connection is not None and connection is not self._lent:
             connection.close()

@@ -1,0 +1,116 @@
+"""A live scan is recorded as it comes, in every format: each live result equals that of the recorded file."""
+
+import contextlib
+import json
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from firstlight.connectors.dectris.sim import DectrisSimulator
+from firstlight.connectors.merlin.sim import MerlinSimulator
+from firstlight.jobs.load import load_job
+from firstlight.jobs.start import start
+
+LINES, POINTS, SIDE = 6, 8, 32
+FRAMES = np.random.default_rng(7).poisson(6.0, (LINES, POINTS, SIDE, SIDE)).astype(np.uint16)
+LOST, TWICE, CUT = [3, 11, 40], [5, 20], [17]
+SSB = {"energy": "80 keV", "aperture": "20 mrad", "detector_angle": "2 mrad", "step_y": "0.1 nm", "step_x": "0.1 nm"}
+STEPS = [
+    {"use": "virtual_detector", "shape": "disk", "outer": 6.0},
+    {"use": "center_of_mass", "inputs": ["source.data"]},
+    {"use": "dpc", "inputs": ["source.data"]},
+    {"use": "sum", "inputs": ["source.data"]},
+    {"use": "ssb", "inputs": ["source.data"], **SSB},
+]
+
+
+@contextlib.contextmanager
+def simulated(simulator):
+    told, stop, ready = {}, threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: simulator.run(stop, lambda content: (told.update(content), ready.set())))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield told
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def carried_out(source, sinks=()):
+    """Results, counts and log of a run."""
+    given = {"source": source, "steps": STEPS, "sinks": [{"of": "source.data", **sink} for sink in sinks]}
+    run = start(replace(load_job(given), collect=True))
+    results = run.finished(60)
+    return results, run.counts, [event for event in run.events(follow=False) if event.kind == "log"]
+
+
+def same(live, recorded):
+    assert set(live) == set(recorded)
+    for name, result in live.items():
+        np.testing.assert_array_equal(result.data, recorded[name].data, err_msg=name)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    np.save(tmp_path / "scan.npy", FRAMES)
+    return tmp_path / "scan.npy"
+
+
+SINKS = {"hdf5": "copy.h5", "raw": "copy.raw", "zarr": "copy.zarr"}
+
+
+@pytest.mark.parametrize(
+    ("stream", "encoding", "ending"),
+    [(1, "bs16-lz4<", "h5"), (2, "bs16-lz4<", "nxs"), (1, "lz4<", "h5"), (1, "<", "h5"), (1, "bs8-lz4<", "h5")],
+)
+def test_dectris_still_compressed(scan, tmp_path, stream, encoding, ending):
+    faults = {"lose_ids": LOST, "repeat_ids": TWICE, "truncate_ids": CUT, "garbage_ids": [8], "linger": 0.5}
+    simulator = DectrisSimulator(file=scan, stream=stream, encoding=encoding, settle=0.05, **faults)
+    record = tmp_path / f"scan.{ending}"
+    with simulated(simulator) as told:
+        live, counts, _ = carried_out(
+            {"use": "dectris", "data": told["data"], "scan_y": LINES, "scan_x": POINTS, "record": str(record)},
+            [{"use": use, "path": str(tmp_path / name)} for use, name in SINKS.items()],
+        )
+    # a CBOR message that is cut off does not tell its number any more
+    assert (counts.expected, counts.lost, counts.rejected) == ((48, 3, 1) if stream == 1 else (48, 4, 0))
+    offline, again, _ = carried_out({"use": "hdf5", "path": str(record)})
+    assert again.lost == 4
+    same(live, offline)
+    for use, name in SINKS.items():
+        same(live, carried_out({"use": use, "path": str(tmp_path / name)})[0])
+
+
+def test_dectris_messages_are_replayed_byte_for_byte(scan, tmp_path):
+    simulator = DectrisSimulator(file=scan, settle=0.05, lose_ids=LOST, repeat_ids=TWICE, truncate_ids=CUT, linger=1.0)
+    record, again = tmp_path / "scan.cbors", tmp_path / "again.cbors"
+    shape = {"scan_y": LINES, "scan_x": POINTS}
+    with simulated(simulator) as told:
+        live, counts, _ = carried_out({"use": "dectris", "data": told["data"], **shape, "record": str(record)})
+    with simulated(DectrisSimulator(replay=record, linger=1.0)) as told:
+        replayed, same_counts, _ = carried_out({"use": "dectris", "data": told["data"], **shape, "record": str(again)})
+    assert same_counts == counts
+    same(live, replayed)
+    assert again.read_bytes() == record.read_bytes()
+    assert json.loads((tmp_path / "scan.cbors.json").read_text())["complete"] is True
+
+
+def test_merlin_becomes_a_mib_file(scan, tmp_path):
+    simulator = MerlinSimulator(file=scan, lose_ids=[0, *LOST, 47], repeat_ids=TWICE, truncate_ids=CUT, linger=0.5)
+    record, again = tmp_path / "scan.mib", tmp_path / "again.mib"
+    shape = {"scan_y": LINES, "scan_x": POINTS}
+    with simulated(simulator) as told:
+        address = {"use": "merlin", "host": told["host"], "port": told["port"], "idle": 2.0}
+        live, counts, _ = carried_out({**address, **shape, "record": str(record)})
+    assert (counts.expected, counts.lost, counts.rejected) == (48, 5, 1)
+    offline, recorded, _ = carried_out({"use": "mib", "path": str(record)})
+    assert recorded.lost == 6
+    same(live, offline)
+    with simulated(MerlinSimulator(replay=record, linger=0.5)) as told:
+        address = {"use": "merlin", "host": told["host"], "port": told["port"], "idle": 2.0}
+        same(live, carried_out({**address, **shape, "record": str(again)})[0])
+    assert again.read_bytes() == record.read_bytes()
