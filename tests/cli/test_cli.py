@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import yaml
 
 GOOD = """
 name: good
@@ -321,7 +322,8 @@ def test_snapshots_and_warnings(firstlight, good, tmp_path):
         (["run"], "one of the two"),
         (["run", "good.yaml", "--again", "x.h5"], "one of the two"),
         (["run", "--again", "none.h5"], "no such result"),
-        (["run", "good.yaml", "-o", "x.h5"], "'-o' goes with '--again'"),
+        (["run", "good.yaml", "-o", "x.xyz"], "No sink writes this ending"),
+        (["run", "two.yaml", "-o", "x.h5"], "a job with one output"),
         (["run", "good.yaml", "--snapshot", "volume=x.jpg"], "snapshot 1"),
     ],
 )
@@ -332,9 +334,22 @@ def test_bad_usage_of_sweep_again_and_snapshot(good, arguments, told, tmp_path, 
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FIRSTLIGHT_STATE", str(tmp_path / "state"))
+    sinks = "sinks: [{use: hdf5, of: volume, path: a.h5}, {use: hdf5, of: volume, path: b.h5}]\n"
+    (tmp_path / "two.yaml").write_text(good.read_text().partition("sinks:")[0] + sinks)
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2, done.output
     assert told in done.output
+
+
+def test_the_output_of_a_job_goes_where_it_is_told(firstlight, good, tmp_path):
+    """Another ending is another sink; a job without a sink gets one for its last step."""
+    done = firstlight("run", good, "-o", "elsewhere", "--set", "volume.filter=hann")
+    assert done.returncode == 0, done.stderr
+    assert any((tmp_path / "elsewhere").glob("*.tif"))
+    job = yaml.safe_load((tmp_path / "good.yaml").read_text())
+    (tmp_path / "bare.yaml").write_text(yaml.safe_dump({name: job[name] for name in job if name != "sinks"}))
+    assert firstlight("run", "bare.yaml", "-o", "bare.nxs").returncode == 0
+    assert (tmp_path / "bare.nxs").is_file()
 
 
 def test_a_failed_run_says_what_is_left_and_how_to_write_there_again(firstlight, good):

@@ -156,9 +156,15 @@ HTTOMO = """
 - method: calculate_stats
   module_path: httomo.methods
   parameters: {}
+- method: save_intermediate_data
+  module_path: httomo.methods
+  parameters: {}
+- method: rescale_to_int
+  module_path: httomolib.misc.rescale
+  parameters: {perc_range_min: 0.0, perc_range_max: 100.0, bits: 16, glob_stats: "${{statistics.side_outputs.glob_stats}}"}
 - method: save_to_images
   module_path: httomolib.misc.images
-  parameters: {file_format: tif}
+  parameters: {subfolder_name: images, axis: auto, file_format: tif}
 """
 
 
@@ -176,15 +182,56 @@ def test_a_pipeline_of_httomo(tmp_path):
         "remove_small_stripes",
         "fbp",
         "denoise_tv",
+        "histogram",
+        "rescale",
     ]
+    assert steps[6] == {"use": "histogram", "low": 0.0, "high": 100.0}
+    assert steps[7] == {
+        "use": "rescale",
+        "bits": 16,
+        "low": {"from": "histogram.low"},
+        "high": {"from": "histogram.high"},
+        "inputs": ["denoise_tv"],
+    }
     assert steps[0]["method"] == "vo"
     assert steps[1]["inputs"] == ["source"]
     assert steps[3]["size"] == {"sweep": [11, 21]}
     assert steps[4] == {"use": "fbp", "center": {"from": "find_center"}}
-    assert found.job["sinks"][0]["of"] == "denoise_tv"
+    assert found.job["sinks"] == [
+        {"use": "hdf5", "of": "denoise_tv", "path": "pipeline_6.nxs"},
+        {"use": "tiff", "of": "rescale", "path": "pipeline_images"},
+    ]
     parse_job(found.job)
     text = "\n".join(found.remarks)
     assert "regularisation_parameter has another scale: set weight" in text
+
+
+def test_a_half_acquisition_of_httomo_is_joined_about_the_axis_that_was_found(tmp_path):
+    path = tmp_path / "wide.yaml"
+    path.write_text("""
+- {method: standard_tomo, module_path: httomo.data.hdf.loaders, parameters: {data_path: auto}}
+- {method: dark_flat_field_correction, module_path: httomolibgpu.prep.normalize, parameters: {}}
+- method: find_center_360
+  module_path: httomolibgpu.recon.rotation
+  parameters: {win_width: 10, side: null}
+  id: centering
+  side_outputs: {cor: centre_of_rotation, overlap: overlap, side: side}
+- method: sino_360_to_180
+  module_path: httomolibgpu.misc.morph
+  parameters: {overlap: "${{centering.side_outputs.overlap}}", side: "${{centering.side_outputs.side}}"}
+- {method: minus_log, module_path: httomolibgpu.prep.normalize, parameters: {}}
+- method: FBP3d_tomobar
+  module_path: httomolibgpu.recon.algorithm
+  parameters: {center: "${{centering.side_outputs.centre_of_rotation}}"}
+- {method: data_resampler, module_path: httomolibgpu.misc.morph, parameters: {newshape: [256, 300], interpolation: linear}}
+""")
+    found = pipeline.read(path)
+    assert found.job["steps"][2:] == [
+        {"use": "stitch_half_acquisition", "center": {"from": "find_center_360"}, "inputs": ["flat_field"]},
+        {"use": "minus_log"},
+        {"use": "fbp"},  # about the middle, where the axis lies once the halves are joined
+        {"use": "resample", "height": 256, "width": 300, "interpolation": "linear"},
+    ]
 
 
 def test_the_first_form_of_httomo(tmp_path):

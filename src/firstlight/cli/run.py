@@ -37,7 +37,7 @@ def run(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where the result of --again goes.")
+        Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where the result goes, of a job with one output.")
     ] = None,
     set_: SetOption = None,
     only: OnlyOption = None,
@@ -63,7 +63,7 @@ def run(
 
 
 def _chosen(job: Path | None, again: Path | None, out: Path | None, overrides: dict[str, str]) -> Path | dict[str, Any]:
-    """The job file, or the job of a result with the overrides in it."""
+    """The job file, or the job in plain values with the overrides in it."""
     from firstlight.core.errors import JobError
 
     if (job is None) == (again is None):
@@ -75,11 +75,17 @@ def _chosen(job: Path | None, again: Path | None, out: Path | None, overrides: d
         for text in found.remarks:
             remark(f"note: {text}")
         return found.job
-    if out is not None:
-        raise JobError(["'-o' goes with '--again'. The outputs of a job file are its sinks: --set sink.path=OUT."])
     if job is None or not job.is_file():
         raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
-    return job
+    if out is None:
+        return job
+    from firstlight.jobs.load import job_values, override
+    from firstlight.jobs.outputs import written_to
+
+    values = written_to(job_values(job), out.absolute())
+    if problems := override(values, overrides):
+        raise JobError(problems)
+    return values
 
 
 def carry_out(

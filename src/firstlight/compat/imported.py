@@ -20,7 +20,7 @@ MOST = 1000
 """Values of one sweep that are carried over."""
 SCAN = "scan.nxs"
 """Stands for the recorded scan, where the settings do not name it."""
-_SIDE = ("find_center", "find_center_360", "find_center_rows", "find_overlap")
+_SIDE = ("find_center", "find_center_360", "find_center_rows", "find_overlap", "histogram")
 """Steps that measure: what comes after them takes what came before them."""
 
 
@@ -58,9 +58,12 @@ class JobBuilder:
     source: dict[str, Any] = field(default_factory=lambda: {"use": "nxtomo", "path": SCAN})
     only: dict[str, str] = field(default_factory=dict[str, str])
     steps: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    sinks: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     remarks: list[str] = field(default_factory=list[str])
     center: str | None = None
-    """The step that found the rotation axis, once there is one."""
+    """The step that found the rotation axis, once there is one; None too once half turns are joined, about the middle."""
+    joined: bool = False
+    """Half turns were joined: the axis is in the middle from there on."""
     _main: str | None = None
     _measured: bool = False
 
@@ -95,6 +98,10 @@ class JobBuilder:
             step = {"use": step["use"], "name": name, **{k: v for k, v in step.items() if k != "use"}}
         if self._measured and self._main is not None:
             step["inputs"] = [self._main]
+        if step["use"] == "stitch_half_acquisition":
+            if self.center is not None and "center" not in step:
+                step["center"] = {"from": self.center}
+            self.center, self.joined = None, True
         self.steps.append(step)
         if step["use"] in _SIDE:
             self._measured = True
@@ -102,6 +109,14 @@ class JobBuilder:
             self._main = self._main or "source"
         else:
             self._main, self._measured = name, False
+
+    def save(self, use: str, name: str) -> None:
+        """Add a sink for what the steps so far give."""
+        self.sinks.append({"use": use, "of": self._last, "path": name})
+
+    @property
+    def _last(self) -> str:
+        return self._main if self._main not in (None, "source") else (self.center or "source")
 
     def _sweep(self, found: Row, key: str, values: list[Any], step: dict[str, Any]) -> None:
         """Sweep our parameter over the same values, where they mean the same."""
@@ -117,8 +132,9 @@ class JobBuilder:
         if self.only:
             job["only"] = self.only
         job["steps"] = self.steps
-        last = self._main if self._main not in (None, "source") else (self.center or "source")
-        job["sinks"] = [{"use": "hdf5", "of": last, "path": f"{name}_rec.nxs"}]
+        if not self.sinks:
+            self.save("hdf5", f"{name}_rec.nxs")
+        job["sinks"] = self.sinks
         if self.source.get("path") == SCAN:
             self.remarks.append("The scan is not named: give it with --set source.path=FILE, or in the job.")
         try:

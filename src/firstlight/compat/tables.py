@@ -28,6 +28,8 @@ class Row:
     """Their value to ours, by their parameter."""
     set: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Parameters of ours that make our step do what theirs does."""
+    assumed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Values of their parameters at which theirs does what ours does."""
     dropped: tuple[str, ...] = ()
     """Their parameters that ours does not need."""
     note: str = ""
@@ -45,7 +47,7 @@ class Row:
         for key, value in given.items():
             if key in self.parameters and value is not None:
                 self._carry(step, key, value, remarks)
-            elif key not in self.dropped and key not in self.parameters and value is not None:
+            elif key not in self.dropped and value not in (None, self.assumed.get(key)) and key not in self.parameters:
                 remarks.append(f"{self.name}: {key} = {value!r} has no counterpart in '{self.ours}'.")
         return step, remarks
 

@@ -12,8 +12,8 @@ from firstlight.core.errors import JobError
 from firstlight.core.record import versions
 from firstlight.runners.inputs import difference
 
-from .defaults import sink_of
 from .load import override
+from .outputs import moved
 from .results import read_record
 
 
@@ -111,9 +111,7 @@ def _redirect(job: dict[str, Any], result: Path, out: Path) -> None:
     if not sinks:
         raise JobError(["The job of this result has no sink whose output could go elsewhere."])
     own = next((each for each in sinks if Path(str(each.get("path", ""))).name == result.name), sinks[0])
-    if Path(str(own.get("path", ""))).suffix.lower() != out.suffix.lower():
-        own = {"use": sink_of(out), "of": own["of"]}
-    job["sinks"] = [{**own, "path": str(out)}]
+    job["sinks"] = [moved(own, out)]
     shots = job.get("snapshots")
     if isinstance(shots, list):
         job["snapshots"] = [

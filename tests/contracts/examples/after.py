@@ -30,13 +30,13 @@ def volumes(use: str, argument: str, **parameters: Any) -> OperatorExample:
     return OperatorExample(step, seen, Chunk(data, ("z", "y", "x"), np.arange(3)), held)
 
 
-def half_set() -> OperatorExample:
+def half_set(use: str = "half_set", **parameters: Any) -> OperatorExample:
     sizes = {"row": 5, "angle": 9, "col": 16}
     seen = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")})
     theta = np.broadcast_to(np.arange(9) * 20.0, (5, 9))
     data = RNG.random((5, 9, 16)).astype(np.float32)
     chunk = Chunk(data, ("angle", "col"), np.arange(5), coords={"angle": theta})
-    return OperatorExample(registry.get("operators", "half_set").step(), seen, chunk)
+    return OperatorExample(registry.get("operators", use).step(**parameters), seen, chunk)
 
 
 def counted() -> FoldExample:
@@ -58,7 +58,9 @@ OPERATORS: dict[str, Callable[[], OperatorExample]] = {
     "denoise_nlm": lambda: slices("denoise_nlm"),
     "denoise_tv": lambda: slices("denoise_tv"),
     "fourier_shell_correlation": lambda: volumes("fourier_shell_correlation", "other"),
+    "combine_projections": lambda: half_set("combine_projections", count=2),
     "half_set": half_set,
+    "resample": lambda: slices("resample", width=13, height=21),
     "rescale": lambda: slices("rescale", unlimited=frozenset({"low", "high"}), low=0.1, high=0.9),
     "segment": lambda: slices("segment", unlimited=frozenset({"thresholds"}), thresholds=(0.3, 0.6)),
     "signal_to_noise": lambda: slices("signal_to_noise", region=(2, 10, 3, 12), background=(10, 15, 3, 12)),

@@ -17,6 +17,7 @@ from ..tables import row
 _REFERENCE = re.compile(r"\$\{\{\s*(?P<id>\w+)\.side_outputs\.(?P<name>\w+)\s*\}\}")
 _AXES = {"angles": "angle", "detector_y": "row", "detector_x": "col"}
 _SAVES = ("save_to_images", "save_intermediate_data")
+_IMAGES = ("tif", "tiff", None)
 _SILENT = ("calculate_stats", "data_checker", "data_reducer")
 
 
@@ -109,8 +110,12 @@ def read(path: Path) -> Imported:
         if method == "standard_tomo":
             _load(builder, given)
         elif method in _SAVES:
-            builder.remarks.append(f"{method}: the result is written as HDF5; other formats are other sinks.")
+            _save(builder, method, given, path.stem)
         elif method not in _SILENT:
+            if method == "rescale_to_int":
+                _limits(builder, given)
+            elif method == "data_resampler" and isinstance(given.get("newshape"), list) and len(given["newshape"]) == 2:
+                given["height"], given["width"] = given.pop("newshape")
             _step(builder, module, method, given, found)
             if name and builder.steps:
                 found[name] = str(builder.steps[-1].get("name", builder.steps[-1]["use"]))
@@ -132,12 +137,38 @@ def _step(builder: JobBuilder, module: str, method: str, given: dict[str, Any], 
     builder.add_row(known, {key: value for key, value in given.items() if key not in held})
     for key, match in held.items():
         ours, step = known.parameters.get(key), found.get(match["id"])
-        if ours == "center" and (step or builder.center):
+        if ours == "center" and builder.joined:
+            builder.steps[-1].pop("center", None)
+        elif ours == "center" and (step or builder.center):
             builder.steps[-1]["center"] = {"from": step or builder.center}
         elif ours is not None:
             builder.remarks.append(f"{full}: {key} = {match[0]} is not carried over.")
     if log is True:
         builder.append({"use": "minus_log"})
+
+
+def _limits(builder: JobBuilder, given: dict[str, Any]) -> None:
+    """Their limits are parts of the range of all values; ours are percentiles, which is the same at both ends."""
+    low, high = (float(given.pop(f"perc_range_{end}", None) or usual) for end, usual in (("min", 0), ("max", 100)))
+    if (low, high) != (0, 100):
+        builder.remarks.append(
+            f"rescale_to_int: {low:g} and {high:g} % are percentiles here, parts of the range there."
+        )
+    builder.append({"use": "histogram", "low": low, "high": high})
+    name = builder.steps[-1].get("name", "histogram")
+    given |= {"low": {"from": f"{name}.low"}, "high": {"from": f"{name}.high"}}
+
+
+def _save(builder: JobBuilder, method: str, given: Mapping[str, Any], stem: str) -> None:
+    """A folder of TIFF files for images, HDF5 for anything else."""
+    if method == "save_intermediate_data":
+        builder.save("hdf5", f"{stem}_{len(builder.steps)}.nxs")
+        return
+    kind = given.get("file_format")
+    if kind not in _IMAGES:
+        builder.remarks.append(f"{method}: file_format = {kind!r} is not carried over; the images are written as TIFF.")
+    number = len([sink for sink in builder.sinks if sink["use"] == "tiff"])
+    builder.save("tiff", f"{stem}_{given.get('subfolder_name') or 'images'}{number or ''}")
 
 
 def _load(builder: JobBuilder, given: Mapping[str, Any]) -> None:

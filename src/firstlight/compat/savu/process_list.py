@@ -156,7 +156,9 @@ def _step(builder: JobBuilder, name: str, given: Mapping[str, Any]) -> None:
     if reconstructs and given.get("log", True) is True:
         builder.append({"use": "minus_log"})
     builder.add_row(found, {key: value for key, value in given.items() if not _empty(key, value)})
-    if reconstructs and builder.center is not None:
+    if reconstructs and builder.joined:
+        builder.steps[-1].pop("center", None)
+    elif reconstructs and builder.center is not None:
         builder.steps[-1]["center"] = {"from": builder.center}
 
 

@@ -64,8 +64,7 @@ def read(path: Path) -> Imported:
         _option(builder, given, stripes)
     if given.text("file-type") == "double_fov":
         builder.append({"use": "find_center_360"})
-        builder.append({"use": "stitch_half_acquisition", "center": {"from": "find_center_360"}})
-        builder.center = None
+        builder.append({"use": "stitch_half_acquisition"})
         builder.remarks.append("double_fov: after the halves are joined the axis is in the middle.")
     _reconstruct(builder, given)
     given.remark_on_rest(builder, _HARMLESS, _DEFAULTS)
@@ -101,7 +100,7 @@ def _option(builder: JobBuilder, given: Settings, name: str, more: dict[str, Any
 
 
 def _reconstruct(builder: JobBuilder, given: Settings) -> None:
-    joined = any(step["use"] == "stitch_half_acquisition" for step in builder.steps)
+    joined = builder.joined
     axis = given.number("rotation-axis")
     auto = (given.text("rotation-axis-auto") or "manual") == "auto"
     if auto and not joined:
