@@ -5,8 +5,10 @@ export type Pixels = Float32Array | Uint16Array | Uint8Array;
 
 export interface Frame {
   header: FrameHeader;
-  /** Rows after one another, `header.shape` long in all. float16 arrives here as float32. */
+  /** Rows after one another, `header.shape` long in all. float16 arrives here as float32, complex values as their magnitude. */
   pixels: Pixels;
+  /** Of complex values: their phase in radian, −π to π. */
+  phase?: Float32Array;
 }
 
 /** A message that is cut short, or does not say what it should. */
@@ -14,7 +16,7 @@ export class MessageError extends Error {
   override name = "MessageError";
 }
 
-const BYTES: Record<string, number> = { float32: 4, float16: 2, uint16: 2, uint8: 1 };
+const BYTES: Record<string, number> = { float32: 4, float16: 2, uint16: 2, uint8: 1, complex64: 8 };
 /** No sensible header is longer: 128 histogram counts take 2 kB. */
 const LONGEST_HEADER = 1 << 20;
 
@@ -28,6 +30,7 @@ export function decodeFrame(message: ArrayBuffer): Frame {
     throw new MessageError(`view ${header.view}: ${left} bytes of pixels came, expected ${bytes} ` +
       `for ${header.shape.join("×")} ${header.dtype}`);
   }
+  if (header.dtype === "complex64") return { header, ...polar(readPixels(message, start, 2 * size, "float32")) };
   return { header, pixels: readPixels(message, start, size, header.dtype) };
 }
 
@@ -71,6 +74,20 @@ function readPixels(message: ArrayBuffer, start: number, size: number, dtype: Fr
   if (dtype === "float32") return new Float32Array(buffer, offset, size);
   const words = new Uint16Array(buffer, offset, size);
   return dtype === "uint16" ? words : halfToFloat(words);
+}
+
+/** Pairs of real and imaginary part to magnitude and phase. */
+export function polar(parts: Pixels): { pixels: Float32Array; phase: Float32Array } {
+  const n = parts.length >> 1;
+  const pixels = new Float32Array(n);
+  const phase = new Float32Array(n);
+  for (let i = 0; i < n; i++) {
+    const real = parts[2 * i] ?? 0;
+    const imaginary = parts[2 * i + 1] ?? 0;
+    pixels[i] = Math.sqrt(real * real + imaginary * imaginary);
+    phase[i] = Math.atan2(imaginary, real);
+  }
+  return { pixels, phase };
 }
 
 /** IEEE 754 binary16 to float32. */

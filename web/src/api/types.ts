@@ -79,7 +79,7 @@ export type Histogram = Told["Histogram"];
 
 /** The JSON header of one binary message of a view. */
 export type FrameHeader = Omit<Required<Told["ViewHeader"]>, "dtype" | "region" | "range" | "levels" | "histogram"> & {
-  dtype: "float32" | "float16" | "uint16" | "uint8";
+  dtype: "float32" | "float16" | "uint16" | "uint8" | "complex64";
   region: Region | null;
   range: [number, number];
   levels: [number, number];

@@ -5,9 +5,11 @@ import type { RunDetail, ViewInfo } from "../api/types";
 import { ENDED } from "../api/types";
 import { Banner } from "../ui";
 import { COLOR_MAPS } from "../views/colormaps";
+import { useDetectors } from "../views/detectors";
 import { type Planes, usePlanes } from "../views/planes";
+import { withSharedPoint } from "../views/scan";
 import type { ViewStream } from "../views/stream";
-import { arrangeViews, shortNames } from "../views/table";
+import { MOST_SHOWN, arrangeViews, firstShown, shortNames } from "../views/table";
 import { ViewGrid } from "../views/ViewGrid";
 import { CountsBar } from "./CountsBar";
 import { Brand } from "./HomePage";
@@ -34,11 +36,14 @@ export function RunPage({ id }: { id: string }): ReactElement {
   );
 }
 
-const MOST_SHOWN = 4;
+function hiddenFirst(all: ViewInfo[]): ReadonlySet<string> {
+  const shown = new Set(firstShown(all));
+  return new Set(all.filter((view) => !shown.has(view)).map((view) => view.name));
+}
 
 /** What is looked at, and how: nothing here reaches the service. */
 function useLook(run: RunDetail) {
-  const all = useMemo(() => arrangeViews(run.views), [run.views]);
+  const all = useMemo(() => arrangeViews(withSharedPoint(run.views)), [run.views]);
   const names = useMemo(() => shortNames(run.views), [run.views]);
   const [hidden, setHidden] = useState<ReadonlySet<string> | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
@@ -46,7 +51,7 @@ function useLook(run: RunDetail) {
   const [crosshair, setCrosshair] = useState(true);
   const [tab, setTab] = useState("parameters");
   const [help, setHelp] = useState(false);
-  const off = useMemo(() => hidden ?? new Set(all.slice(MOST_SHOWN).map((v) => v.name)), [hidden, all]);
+  const off = useMemo(() => hidden ?? hiddenFirst(all), [hidden, all]);
   const shown = useMemo(() => all.filter((v) => !off.has(v.name)), [all, off]);
   useFullScreen(large, setLarge);
   const active = shown.find((v) => v.name === chosen) ?? shown[0] ?? null;
@@ -83,6 +88,7 @@ function Loaded({ run, watch }: { run: RunDetail; watch: RunWatch }): ReactEleme
   const displays = useDisplays();
   const parameters = useParameters(run.id);
   const planes = usePlanes(run, parameters.drag);
+  const detectors = useDetectors(run, parameters.drag);
   const { streams, onStream } = useStreams();
   useShortcuts(useKeys(look, displays, planes, ENDED.has(run.state)));
   return (
@@ -90,10 +96,10 @@ function Loaded({ run, watch }: { run: RunDetail; watch: RunWatch }): ReactEleme
       <RunHeader run={run} crosshair={look.crosshair} onCrosshair={() => look.setCrosshair((on) => !on)} onHelp={() => look.setHelp(true)} onRun={watch.replace} />
       {watch.link === "lost" && <Banner tone="warn" title="No connection to the service." testid="no-service">The run goes on without it. Trying again…</Banner>}
       <CountsBar run={run} />
-      {look.all.length > MOST_SHOWN && <ViewChooser look={look} />}
+      {(look.all.length > look.shown.length || look.all.length > MOST_SHOWN) && <ViewChooser look={look} />}
       <div className="run-body">
         <main>
-          <ViewGrid run={run} views={look.shown} names={look.names} active={look.active?.name ?? null} large={look.large} crosshair={look.crosshair} planes={planes}
+          <ViewGrid run={run} views={look.shown} names={look.names} active={look.active?.name ?? null} large={look.large} crosshair={look.crosshair} planes={planes} detectors={detectors}
             displayOf={displays.of} onActivate={look.setChosen} onLarge={look.setLarge} onStream={onStream} />
         </main>
         <RunSide run={run} look={look} displays={displays} planes={planes} parameters={parameters} lines={watch.lines}
@@ -135,7 +141,7 @@ function useKeys(look: Look, displays: Displays, planes: Planes, ended: boolean)
     const display = active ? displays.of(active) : null;
     const low = key.toLowerCase();
     const back = key !== low;
-    const plane = planes.list.find((p) => p.axis === low);
+    const plane = planes.list.find((p) => p.axis === low || p.axis === `scan_${low}`);
     if (plane && !ended) planes.move({ [plane.path]: plane.value + (back ? -1 : 1) });
     else if (/^[1-9]$/.test(key) && shown[Number(key) - 1]) setChosen(shown[Number(key) - 1]?.name ?? null);
     else if (low === "f" && active) setLarge(large ? null : active.name);

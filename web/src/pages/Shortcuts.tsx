@@ -7,6 +7,8 @@ const LIST: [string, string][] = [
   ["0", "show the whole view again"],
   ["drag a line", "move a slice; focused lines move with arrows, Shift ×10"],
   ["double-click", "move both slices to this point"],
+  ["click", "on a scan image: show the pattern of this point"],
+  ["drag a ring", "on a pattern: move a virtual detector; Tab and arrows do it too"],
   ["z  x  y", "next slice along this axis; with Shift the one before"],
   ["1 … 9", "choose a view"],
   ["f", "chosen view to the full screen, and back"],

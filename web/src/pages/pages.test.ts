@@ -93,7 +93,7 @@ describe("around the image", () => {
 });
 
 describe("groups of views", () => {
-  const view = (name: string, unit: string | null, follows: Record<string, string>) => ({ name, step: "s", unit, follows });
+  const view = (name: string, unit: string | null, follows: Record<string, string>) => ({ name, step: "s", unit, follows, axes: ["y", "x"].filter((axis) => !(axis in follows)) });
   it("has the planes of one volume together", () => {
     expect(groupOf(view("s.xy", "1/cm", { z: "s.z" }))).toBe(groupOf(view("s.xz", "1/cm", { y: "s.y" })));
   });

@@ -1,5 +1,5 @@
 /** What each state of a run is called, and how it looks. */
-import type { Problem, RunState } from "../api/types";
+import type { Problem, RunDetail, RunState } from "../api/types";
 import type { Tone } from "../ui";
 
 interface Words { label: string; tone: Tone; meaning: string }
@@ -16,6 +16,17 @@ export const STATES: Record<RunState, Words> = {
 
 export const wordsOf = (state: string): Words =>
   STATES[state as RunState] ?? { label: state, tone: "calm", meaning: "" };
+
+/** True while a run has all its frames and stays open for somebody who looks. */
+export const isLingering = (run: Pick<RunDetail, "state" | "counts" | "job">): boolean => {
+  const runner = run.job?.["runner"];
+  const linger = typeof runner === "object" && runner !== null && !Array.isArray(runner) ? runner["linger"] : 0;
+  return run.state === "draining" && run.counts.waiting === 0 && Boolean(linger);
+};
+
+const LINGERING: Words = { label: "Complete", tone: "good", meaning: "All frames are done. The run stays open, so that points and detectors can be looked at; End closes it." };
+
+export const wordsOfRun = (run: Pick<RunDetail, "state" | "counts" | "job">): Words => (isLingering(run) ? LINGERING : wordsOf(run.state));
 
 export function errorText(error: string | Problem | null): string {
   if (error === null) return "";

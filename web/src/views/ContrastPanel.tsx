@@ -3,7 +3,7 @@ import type { Histogram } from "../api/types";
 import { Button, ErrorBoundary, Panel } from "../ui";
 import { formatValue } from "../units/format";
 import { COLOR_MAPS, type ColorMapName, cssGradient } from "./colormaps";
-import type { Display, Levels } from "./display";
+import type { Display, Levels, Part } from "./display";
 import { useCalmFrame, useDisplay } from "./hooks";
 import type { FrameSource } from "./stream";
 
@@ -18,9 +18,11 @@ interface Props {
   onLink: ((linked: boolean) => void) | null;
 }
 
+const PARTS: [Part, string][] = [["both", "amplitude + phase"], ["amplitude", "amplitude"], ["phase", "phase"]];
+
 /** Colour map and contrast of the chosen view. */
 export function ContrastPanel({ name, stream, display, linked, onLink }: Props): ReactElement {
-  const { colorMap, inverted, auto } = useDisplay(display);
+  const { colorMap, inverted, auto, part } = useDisplay(display);
   const frame = useCalmFrame(stream, 300);
   const aside = (
     <Button className={`small ${auto ? "on" : ""}`} aria-pressed={auto} onClick={() => display.set({ auto: !auto })} data-testid="auto-levels"
@@ -31,6 +33,13 @@ export function ContrastPanel({ name, stream, display, linked, onLink }: Props):
       <ErrorBoundary what="The histogram">
         <LevelsEditor display={display} histogram={frame?.header.histogram ?? null} />
       </ErrorBoundary>
+      {frame?.phase && (
+        <div className="map-row" role="radiogroup" aria-label="Which part of complex values to show">
+          {PARTS.map(([name, label]) => (
+            <Button key={name} className={`small ${part === name ? "on" : ""}`} role="radio" aria-checked={part === name} onClick={() => display.set({ part: name })} data-testid={`part-${name}`}>{label}</Button>
+          ))}
+        </div>
+      )}
       <div className="map-row">
         <select className="select" aria-label="Colour map" value={colorMap} data-testid="colormap" onChange={(e) => display.set({ colorMap: e.target.value as ColorMapName })}>
           {COLOR_MAPS.map((map) => <option key={map}>{map}</option>)}

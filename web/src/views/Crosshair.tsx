@@ -12,11 +12,12 @@ interface Props {
 }
 
 /** Where the other planes cut this one. Each line can be dragged, or moved with the arrow keys. */
-export function Crosshair({ info, planes, view, size, disabled }: Props): ReactElement {
+export function Crosshair({ info, planes, view, size, disabled }: Props): ReactElement | null {
   const [rowAxis = "", columnAxis = ""] = info.axes.slice(-2);
   const row = planes.find(info.follows[rowAxis]);
   const column = planes.find(info.follows[columnAxis]);
   const shared = { planes, view, size, disabled };
+  if (row?.newest || column?.newest) return null;
   return (
     <div className="crosshair">
       {column && <Line plane={column} upright {...shared} />}

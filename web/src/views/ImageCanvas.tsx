@@ -3,7 +3,7 @@ import type { Frame } from "../api/message";
 import { colorTable } from "./colormaps";
 import type { Display } from "./display";
 import { type ViewportControl, useDisplay } from "./hooks";
-import { Painter } from "./painter";
+import { type Look, Painter } from "./painter";
 import type { FrameSource } from "./stream";
 import { type Size, toImage, wanted } from "./viewport";
 
@@ -15,6 +15,10 @@ interface Props {
   full: number[];
   /** Position along the axes before the last two. */
   index: number[];
+  /** Show the planes of the last axis before the image side by side. */
+  beside?: boolean;
+  /** A click is a choice, not only a double-click. */
+  clickPicks?: boolean;
   size: Size;
   control: ViewportControl;
   frameRef: React.RefObject<HTMLDivElement>;
@@ -23,22 +27,22 @@ interface Props {
   children?: ReactNode;
 }
 
-const lookOf = (display: Display): { table: Uint32Array; low: number; high: number } => {
-  const { colorMap, inverted, levels } = display.get();
-  return { table: colorTable(colorMap, inverted), low: levels[0], high: levels[1] };
+const lookOf = (display: Display): Look => {
+  const { colorMap, inverted, levels, part } = display.get();
+  return { table: colorTable(colorMap, inverted), low: levels[0], high: levels[1], part };
 };
 
 /** The image itself, on a plain 2-D canvas. `data-version` and `data-id` tell which frame is drawn. */
 export function ImageCanvas(props: Props): ReactElement {
-  const { name, label, stream, full, index, size, control, frameRef, children } = props;
+  const { name, label, stream, full, index, beside = false, size, control, frameRef, children } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   usePainting(canvas, props);
   const gestures = useGestures(props);
   useWheel(frameRef, control);
   const density = window.devicePixelRatio || 1;
   useEffect(() => {
-    if (stream && size.width > 1 && size.height > 1) stream.want({ ...wanted(control.view, size, full, density), index });
-  }, [stream, control.view, size, full, index, density]);
+    if (stream && size.width > 1 && size.height > 1) stream.want({ ...wanted(control.view, size, full, density), index, phase: true, beside });
+  }, [stream, control.view, size, full, index, beside, density]);
   return (
     <div ref={frameRef} className={`image ${control.whole ? "" : "zoomed"}`} data-testid={`view-${name}`} role="group" tabIndex={0}
       aria-label={`${label}. Plus and minus zoom, arrows pan, 0 shows all.`} {...gestures}>
@@ -91,8 +95,12 @@ function useWheel(element: React.RefObject<HTMLDivElement>, control: ViewportCon
 
 type Gestures = Pick<React.DOMAttributes<HTMLDivElement>, "onPointerDown" | "onPointerMove" | "onPointerUp" | "onPointerLeave" | "onDoubleClick" | "onKeyDown">;
 
-function useGestures({ control, size, onHover, onPick }: Props): Gestures {
+/** Screen pixels by which the pointer may move in a click. */
+const CLICK = 4;
+
+function useGestures({ control, size, clickPicks = false, onHover, onPick }: Props): Gestures {
   const last = useRef<[number, number] | null>(null);
+  const pressed = useRef<[number, number] | null>(null);
   const pixelAt = (event: { clientX: number; clientY: number; currentTarget: Element }): { row: number; column: number } => {
     const box = event.currentTarget.getBoundingClientRect();
     const [x, y] = toImage(control.view, size, event.clientX - box.left, event.clientY - box.top);
@@ -109,10 +117,16 @@ function useGestures({ control, size, onHover, onPick }: Props): Gestures {
     onPointerDown: (event) => {
       if (event.button !== 0 || event.target !== event.currentTarget.querySelector("canvas")) return;
       event.currentTarget.setPointerCapture(event.pointerId);
-      last.current = [event.clientX, event.clientY];
+      last.current = pressed.current = [event.clientX, event.clientY];
     },
     onPointerMove,
-    onPointerUp: () => { last.current = null; },
+    onPointerUp: (event) => {
+      const from = pressed.current;
+      last.current = pressed.current = null;
+      if (!clickPicks || !from || Math.hypot(event.clientX - from[0], event.clientY - from[1]) > CLICK) return;
+      const { row, column } = pixelAt(event);
+      onPick(row, column);
+    },
     onPointerLeave: () => onHover(null),
     onDoubleClick: (event) => {
       const { row, column } = pixelAt(event);

@@ -4,22 +4,46 @@ import type { Frame } from "../api/message";
 import type { FrameHeader, RunState, ViewInfo } from "../api/types";
 import { ENDED } from "../api/types";
 import { formatDuration, formatLength, formatOnScale, formatValue } from "../units/format";
-import { cssGradient } from "./colormaps";
+import { cssGradient, cssWheel } from "./colormaps";
 import type { Display } from "./display";
 import { useCalmFrame, useDisplay, useStreamState } from "./hooks";
-import { valueAt } from "./painter";
+import { phaseAt, valueAt } from "./painter";
 import type { FrameSource } from "./stream";
 import type { Viewport } from "./viewport";
 
 /** Drawn from the same table as the image (the bar of @h5web/lib knows d3's ramps only, not our linear gray). */
-export function ColorBar({ display, unit }: { display: Display; unit: string | null }): ReactElement {
-  const { colorMap, inverted, levels } = useDisplay(display);
+export function ColorBar({ display, unit, complex = false }: { display: Display; unit: string | null; complex?: boolean }): ReactElement {
+  const { colorMap, inverted, levels, part } = useDisplay(display);
+  if (complex && part === "both") return <PhaseWheel high={levels[1]} unit={unit} />;
+  if (complex && part === "phase") return <PhaseBar />;
   const middle = (levels[0] + levels[1]) / 2;
   return (
     <div className="color-bar number" aria-label={`Colours from ${formatValue(levels[0])} to ${formatValue(levels[1])} ${unit ?? ""}`} role="img">
       <div className="color-strip" style={{ background: cssGradient(colorMap, inverted, "to top") }} />
       <div className="color-labels">{[levels[1], middle, levels[0]].map((value, i) => <span key={i}>{formatOnScale(value, levels[1] - levels[0])}</span>)}</div>
       <div className="color-unit">{unit ?? ""}</div>
+    </div>
+  );
+}
+
+/** Hue is the phase, brightness the magnitude: black in the middle, full at the rim. */
+function PhaseWheel({ high, unit }: { high: number; unit: string | null }): ReactElement {
+  return (
+    <div className="color-bar wheel-bar number" role="img" aria-label={`Hue is the phase, brightness the magnitude, full at ${formatValue(high)} ${unit ?? ""}`} data-testid="phase-wheel">
+      <div className="phase-wheel" style={{ background: `radial-gradient(circle, #000, transparent 70%), ${cssWheel()}` }}>
+        <span className="right">0</span><span className="top">π/2</span><span className="left">π</span><span className="bottom">−π/2</span>
+      </div>
+      <small>hue: phase</small><small>bright: |·|</small><small>full: {formatOnScale(high, high)} {unit ?? ""}</small>
+    </div>
+  );
+}
+
+function PhaseBar(): ReactElement {
+  return (
+    <div className="color-bar number" role="img" aria-label="Colours of the phase from −π to π">
+      <div className="color-strip" style={{ background: cssGradient("cyclic", false, "to top") }} />
+      <div className="color-labels"><span>π</span><span>0</span><span>−π</span></div>
+      <div className="color-unit">rad</div>
     </div>
   );
 }
@@ -62,7 +86,9 @@ export function readoutText(frame: Frame, { row, column }: { row: number; column
   const value = valueAt(frame, row, column);
   const place = `${axes[1] ?? "column"} ${column}  ${axes[0] ?? "row"} ${row}`;
   const real = size && unit ? `  (${formatLength(column * (size[1] ?? 1), unit)}, ${formatLength(row * (size[0] ?? 1), unit)})` : "";
-  return `${place}${real}   ${value === null ? "…" : formatValue(value)}${value !== null && !Number.isNaN(value) && valueUnit ? ` ${valueUnit}` : ""}`;
+  const phase = phaseAt(frame, row, column);
+  const turn = phase === null || Number.isNaN(phase) ? "" : `  ∠ ${formatValue(phase, 3)} rad`;
+  return `${place}${real}   ${value === null ? "…" : formatValue(value)}${value !== null && !Number.isNaN(value) && valueUnit ? ` ${valueUnit}` : ""}${turn}`;
 }
 
 /** Coarse, covered in part, or drawn out of proportion: only what is worth knowing. */

@@ -1,26 +1,34 @@
 import { type ReactElement, useMemo, useRef, useState } from "react";
 import { viewAddress } from "../api/client";
-import type { RunState, ViewInfo } from "../api/types";
+import type { RunDetail, RunState, ViewInfo } from "../api/types";
 import { Icon, IconButton, Slider } from "../ui";
 import { formatLength } from "../units/format";
 import { Crosshair } from "./Crosshair";
+import { DetectorOverlay } from "./DetectorOverlay";
 import { ImageCanvas } from "./ImageCanvas";
 import { ColorBar, Quality, Readout, ScaleBar, StreamNote } from "./ImageParts";
+import { ModeLabels, isBeside } from "./ModeLabels";
+import { PatternNote, PatternPlace, PatternTags } from "./PatternParts";
+import { type Detectors, isPattern, isScanImage } from "./detectors";
 import type { Display } from "./display";
 import { type ViewportControl, useCalmFrame, useSize, useViewport } from "./hooks";
+import { PlacesOverlay, placesOn } from "./places";
 import { type Planes, axisColor } from "./planes";
+import { OldPart } from "./scan";
 import type { ViewStream } from "./stream";
 import { rowOverColumn } from "./viewport";
 
 export interface ViewProps {
   run: string;
   state: RunState;
+  detail: RunDetail;
   info: ViewInfo;
   /** Short name, unique in this run: "xy". */
   name: string;
   stream: ViewStream | null;
   display: Display;
   planes: Planes;
+  detectors: Detectors;
   crosshair: boolean;
   active: boolean;
   large: boolean;
@@ -44,7 +52,10 @@ export function ImageView(props: ViewProps): ReactElement {
   const [chosen, setIndex] = useState<number[] | null>(null);
   const lengths = info.shape?.slice(0, -2).join(" ") ?? "";
   const middle = useMemo(() => (lengths === "" ? NOWHERE : lengths.split(" ").map((n) => Math.floor(Number(n) / 2))), [lengths]);
+  const beside = isBeside(info);
   const index = chosen ?? middle;
+  const placed = placesOn(info, props.detail.views);
+  const [dots, setDots] = useState(false);
   const { ratio, exact } = rowOverColumn(full, pixel);
   const control = useViewport(full, size, ratio);
   const [at, setAt] = useState<{ row: number; column: number } | null>(null);
@@ -61,20 +72,29 @@ export function ImageView(props: ViewProps): ReactElement {
     <article className={`tile ${props.active ? "active" : ""} ${props.large ? "large" : ""}`} onPointerDownCapture={props.onActivate} onFocusCapture={props.onActivate}>
       <header>
         <Title {...props} frameId={header?.id ?? null} />
-        <div className="tile-tags">{header && <Quality header={header} exact={exact} />}</div>
-        <Tools {...props} control={control} />
+        <div className="tile-tags">
+          <PatternTags info={info} planes={planes} detail={props.detail} disabled={locked} />
+          {header && <Quality header={header} exact={exact} />}
+        </div>
+        <Tools {...props} control={control} complex={frame?.phase !== undefined}
+          dots={placed && { on: dots, toggle: () => setDots((on) => !on) }} />
       </header>
       <div className="tile-body">
-        <ImageCanvas name={name} label={`View ${name}`} stream={stream} display={display} full={full} index={index} size={size} control={control}
-          frameRef={box} onHover={setAt} onPick={pick}>
+        <ImageCanvas name={name} label={`View ${name}`} stream={stream} display={display} full={full} index={index} beside={beside} clickPicks={isScanImage(info)} size={size}
+          control={control} frameRef={box} onHover={setAt} onPick={pick}>
+          {frame && <OldPart run={props.detail} info={info} view={control.view} size={size} />}
+          {dots && placed && frame && <PlacesOverlay run={props.run} {...placed} frame={frame} view={control.view} size={size} />}
           {props.crosshair && frame && <Crosshair info={info} planes={planes} view={control.view} size={size} disabled={locked} />}
+          {props.crosshair && frame && isPattern(info) && <DetectorOverlay detectors={props.detectors} view={control.view} size={size} />}
+          {frame && beside && <ModeLabels run={props.run} info={info} views={props.detail.views} frame={frame} view={control.view} size={size} />}
           {frame && <ScaleBar view={control.view} width={size.width} info={{ pixel_size: pixel, pixel_unit: header?.pixel_unit ?? info.pixel_unit }} />}
           <Readout stream={stream} at={at} />
+          <PatternNote info={info} planes={planes} detail={props.detail} frame={frame} />
           <StreamNote stream={stream} state={state} />
         </ImageCanvas>
-        <ColorBar display={display} unit={header?.unit ?? info.unit} />
+        <ColorBar display={display} unit={header?.unit ?? info.unit} complex={frame?.phase !== undefined} />
       </div>
-      <IndexSliders info={info} index={index} onIndex={setIndex} />
+      <IndexSliders info={info} index={beside ? index.slice(0, -1) : index} onIndex={setIndex} />
     </article>
   );
 }
@@ -95,13 +115,14 @@ function IndexSliders({ info, index, onIndex }: { info: ViewInfo; index: number[
 }
 
 /** "xy at z 128 · 83 µm": the plane that does not lie in the image tells where the image lies. */
-function Title({ info, name, planes, frameId }: ViewProps & { frameId: number | null }): ReactElement {
+function Title({ info, name, planes, detail, frameId }: ViewProps & { frameId: number | null }): ReactElement {
   const across = Object.entries(info.follows).find(([axis]) => !info.axes.includes(axis));
   const plane = planes.find(across?.[1]);
   return (
     <h3 title={`${info.step}.${info.output}`}>
       {name}
-      {!plane && frameId !== null && <span className="number"><em>frame {frameId}</em></span>}
+      <PatternPlace info={info} planes={planes} detail={detail} frameId={frameId} />
+      {!plane && frameId !== null && info.output !== "pattern" && <span className="number"><em>frame {frameId}</em></span>}
       {plane && (
         <span className="number" style={{ color: axisColor(plane.axis) }}>
           {plane.axis} {plane.value}
@@ -112,7 +133,14 @@ function Title({ info, name, planes, frameId }: ViewProps & { frameId: number | 
   );
 }
 
-function Tools({ run, info, name, display, control, large, onLarge }: ViewProps & { control: ViewportControl }): ReactElement {
+interface ToolProps extends ViewProps {
+  control: ViewportControl;
+  complex: boolean;
+  /** Dots for the places of frames, where they are known. */
+  dots: { on: boolean; toggle: () => void } | null;
+}
+
+function Tools({ run, info, name, display, control, complex, dots, large, onLarge }: ToolProps): ReactElement {
   const look = (): Record<string, string> => {
     const { colorMap, inverted, levels } = display.get();
     return { colormap: colorMap, low: String(levels[0]), high: String(levels[1]), ...(inverted && { inverted: "true" }) };
@@ -120,6 +148,7 @@ function Tools({ run, info, name, display, control, large, onLarge }: ViewProps 
   const file = `${run}_${name}`;
   return (
     <div className="tools" role="toolbar" aria-label={`Tools of view ${name}`}>
+      {dots && <IconButton icon="dots" label="Show where the frames were taken" pressed={dots.on} onClick={dots.toggle} data-testid={`places-${name}`} />}
       <IconButton icon="minus" label="Zoom out (−)" disabled={control.whole} onClick={() => control.zoom(1 / 1.5)} />
       <IconButton icon="plus" label="Zoom in (+)" onClick={() => control.zoom(1.5)} data-testid={`zoom-in-${name}`} />
       <IconButton icon="fit" label="Show all (0)" disabled={control.whole} onClick={control.reset} />
@@ -127,7 +156,7 @@ function Tools({ run, info, name, display, control, large, onLarge }: ViewProps 
         <summary className="icon-button" title="Download this image" aria-label={`Download view ${name}`} role="button"><Icon name="download" /></summary>
         <div className="menu-list">
           <a href={viewAddress(run, info.name, "png")} download={`${file}.png`} data-testid={`png-${name}`}
-            onClick={(e) => { e.currentTarget.href = viewAddress(run, info.name, "png", look()); }}>PNG, as coloured here</a>
+            onClick={(e) => { e.currentTarget.href = viewAddress(run, info.name, "png", look()); }}>{complex ? "PNG of the magnitude" : "PNG, as coloured here"}</a>
           <a href={viewAddress(run, info.name, "tiff")} download={`${file}.tiff`} data-testid={`tiff-${name}`}>TIFF, values as float32</a>
           <a href={viewAddress(run, info.name, "npy")} download={`${file}.npy`}>NPY, for Python</a>
         </div>

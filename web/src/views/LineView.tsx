@@ -1,4 +1,4 @@
-import { type ReactElement, Suspense, lazy, useEffect, useMemo, useRef } from "react";
+import { type ReactElement, Suspense, lazy, useEffect, useMemo, useRef, useState } from "react";
 import type { Frame } from "../api/message";
 import { IconButton } from "../ui";
 import { formatValue } from "../units/format";
@@ -17,7 +17,7 @@ export function hasWebgl(): boolean {
   return webgl;
 }
 
-export function lineOf({ header, pixels }: Frame): LinePlotProps {
+export function lineOf({ header, pixels }: Frame): Omit<LinePlotProps, "log"> {
   const pixel = header.pixel_size?.[0] ?? 1;
   const label = (name: string | undefined, unit: string | null): string => `${name ?? ""}${unit ? ` (${unit})` : ""}`;
   return {
@@ -46,11 +46,21 @@ export function polylines(values: number[]): { parts: string[]; low: number; hig
   return { parts: part.length ? [...parts, part.join(" ")] : parts, low, high };
 }
 
-function SvgPlot({ values, axisLabel, valueLabel }: LinePlotProps): ReactElement {
-  const { parts, low, high } = useMemo(() => polylines(values), [values]);
+/** True if no value is zero or below, and one is above. */
+export const canBeLog = (values: number[]): boolean => values.some((value) => value > 0) && !values.some((value) => value <= 0);
+
+function Last({ values }: { values: number[] }): ReactElement | null {
+  const last = values.at(-1);
+  return last === undefined ? null : <span className="number"><em>{formatValue(last, 3)} after {values.length}</em></span>;
+}
+
+function SvgPlot({ values, axisLabel, valueLabel, log }: LinePlotProps): ReactElement {
+  const drawn = useMemo(() => polylines(log ? values.map(Math.log10) : values), [values, log]);
+  const [low, high] = log ? [10 ** drawn.low, 10 ** drawn.high] : [drawn.low, drawn.high];
+  const { parts } = drawn;
   return (
     <figure className="svg-plot number">
-      <figcaption>{valueLabel}: {formatValue(low)} … {formatValue(high)}</figcaption>
+      <figcaption>{valueLabel}: {formatValue(low)} … {formatValue(high)}{log && ", logarithmic"}</figcaption>
       <svg viewBox="-4 -4 1008 408" preserveAspectRatio="none" role="img" aria-label={valueLabel}>
         {parts.map((points, i) => <polyline key={i} points={points} vectorEffect="non-scaling-stroke" />)}
       </svg>
@@ -70,14 +80,19 @@ export function LineView({ name, info, stream, state, active, large, onActivate,
     box.current?.setAttribute("data-version", String(frame.header.version));
     box.current?.setAttribute("data-id", String(frame.header.id));
   }, [frame]);
+  const [chosen, setLog] = useState<boolean | null>(null);
+  const can = line !== null && canBeLog(line.values);
+  const log = can && (chosen ?? info.axes[0] === "iteration");
   return (
     <article className={`tile ${active ? "active" : ""} ${large ? "large" : ""}`} onPointerDownCapture={onActivate}>
       <header>
-        <h3 title={`${info.step}.${info.output}`}>{name}</h3>
-        <div className="tools"><IconButton icon={large ? "small" : "full"} label={large ? "Back to all views (Esc)" : "Full screen (f)"} onClick={onLarge} /></div>
+        <h3 title={`${info.step}.${info.output}`}>{name}{line && <Last values={line.values} />}</h3>
+        <div className="tools">
+          {can && <button type="button" className={`button small ${log ? "on" : ""}`} aria-pressed={log} onClick={() => setLog(!log)} data-testid={`log-${name}`}>log</button>}
+          <IconButton icon={large ? "small" : "full"} label={large ? "Back to all views (Esc)" : "Full screen (f)"} onClick={onLarge} /></div>
       </header>
       <div ref={box} className="line" data-testid={`view-${name}`}>
-        {line && <Suspense fallback={null}><Plot {...line} /></Suspense>}
+        {line && <Suspense fallback={null}><Plot {...line} log={log} /></Suspense>}
         <StreamNote stream={stream} state={state} />
       </div>
     </article>

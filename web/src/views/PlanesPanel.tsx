@@ -6,8 +6,9 @@ import { type Plane, type Planes, axisColor } from "./planes";
 /** A slider for each plane; the same positions as the lines on the slices. */
 export function PlanesPanel({ planes, disabled, refused }: { planes: Planes; disabled: boolean; refused: string | null }): ReactElement | null {
   if (planes.list.length === 0) return null;
+  const scan = planes.list.every((plane) => plane.axis.startsWith("scan_"));
   return (
-    <Panel title="Slice positions" testid="planes" aside={<span className="hint">drag the lines, or double-click</span>}>
+    <Panel title={scan ? "Scan point" : "Slice positions"} testid="planes" aside={<span className="hint">{scan ? "click on a scan image" : "drag the lines, or double-click"}</span>}>
       {planes.list.map((plane) => <PlaneRow key={plane.path} plane={plane} disabled={disabled || plane.held} move={(v) => planes.move({ [plane.path]: v })} />)}
       {refused && <p className="mistake" role="alert">{refused}</p>}
     </Panel>
@@ -15,16 +16,16 @@ export function PlanesPanel({ planes, disabled, refused }: { planes: Planes; dis
 }
 
 function PlaneRow({ plane, disabled, move }: { plane: Plane; disabled: boolean; move: (value: number) => void }): ReactElement {
-  const { axis, value, min, max, pixel, pixelUnit } = plane;
+  const { axis, value, min, max, pixel, pixelUnit, newest } = plane;
   const length = pixel !== null && pixelUnit ? formatLength(value * pixel, pixelUnit) : "";
   return (
     <div className="plane-row">
-      <b style={{ color: axisColor(axis) }}>{axis}</b>
+      <b style={{ color: axisColor(axis) }} title={axis}>{axis.replace(/^scan_/, "")}</b>
       <Slider label={`Slice position ${axis}`} value={value} min={min} max={max} color={axisColor(axis)} onChange={move} disabled={disabled}
         testid={`slice-${axis}`} text={`${value} of ${max}${length && `, ${length}`}`} />
       <input type="number" className="input number" aria-label={`Position ${axis} in pixels`} min={min} max={max} value={value} disabled={disabled}
         onChange={(e) => Number.isFinite(e.target.valueAsNumber) && move(e.target.valueAsNumber)} data-testid={`slice-${axis}-number`} />
-      <span className="number">{length || `of ${max}`}</span>
+      <span className="number">{newest ? "newest" : length || `of ${max}`}</span>
     </div>
   );
 }

@@ -1,6 +1,7 @@
 import { type ReactElement, useEffect } from "react";
 import type { RunDetail, ViewInfo } from "../api/types";
 import { ErrorBoundary } from "../ui";
+import type { Detectors } from "./detectors";
 import type { Display } from "./display";
 import { useStream } from "./hooks";
 import type { Planes } from "./planes";
@@ -15,6 +16,7 @@ interface Props {
   large: string | null;
   crosshair: boolean;
   planes: Planes;
+  detectors: Detectors;
   displayOf: (view: ViewInfo) => Display;
   onActivate: (view: string) => void;
   onLarge: (view: string | null) => void;
@@ -28,8 +30,10 @@ export function ViewGrid(props: Props): ReactElement {
     return <div className="grid-empty"><p>{waiting ? "The run is starting. Its views appear here." : "This run offers no views. Name some under `views:` in its job."}</p></div>;
   }
   const columns = views.length <= 1 ? 1 : views.length <= 4 ? 2 : 3;
+  // three or five views leave a place: the first, which matters most, takes two
+  const tall = views.length === 3 || views.length === 5;
   return (
-    <div className="grid" style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, gridAutoRows: "minmax(0, 1fr)" }}>
+    <div className={`grid ${tall ? "tall" : ""}`} style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, gridAutoRows: "minmax(0, 1fr)" }}>
       {views.map((info) => (
         <ErrorBoundary key={info.name} what={`The view ${props.names.get(info.name) ?? info.name}`}><Tile {...props} info={info} /></ErrorBoundary>
       ))}
@@ -37,7 +41,7 @@ export function ViewGrid(props: Props): ReactElement {
   );
 }
 
-function Tile({ info, run, names, active, large, crosshair, planes, displayOf, onActivate, onLarge, onStream }: Props & { info: ViewInfo }): ReactElement | null {
+function Tile({ info, run, names, active, large, crosshair, planes, detectors, displayOf, onActivate, onLarge, onStream }: Props & { info: ViewInfo }): ReactElement | null {
   const stream = useStream(run.id, info.name);
   useEffect(() => {
     onStream(info.name, stream);
@@ -46,7 +50,7 @@ function Tile({ info, run, names, active, large, crosshair, planes, displayOf, o
   const Component = kindOf(info)?.Component;
   if (!Component) return null;
   return (
-    <Component run={run.id} state={run.state} info={info} name={names.get(info.name) ?? info.name} stream={stream} display={displayOf(info)} planes={planes}
+    <Component run={run.id} state={run.state} detail={run} detectors={detectors} info={info} name={names.get(info.name) ?? info.name} stream={stream} display={displayOf(info)} planes={planes}
       crosshair={crosshair} active={active === info.name} large={large === info.name} onActivate={() => onActivate(info.name)}
       onLarge={() => onLarge(large === info.name ? null : info.name)} />
   );

@@ -1,6 +1,6 @@
 /** Colour maps as tables of 256 colours, and the loop that turns values into pixels. */
 import {
-  interpolateCividis, interpolateInferno, interpolateMagma, interpolatePlasma, interpolateRdBu, interpolateTurbo, interpolateViridis,
+  interpolateCividis, interpolateInferno, interpolateMagma, interpolatePlasma, interpolateRdBu, interpolateSinebow, interpolateTurbo, interpolateViridis,
 } from "d3-scale-chromatic";
 import type { Pixels } from "../api/message";
 
@@ -18,6 +18,7 @@ const RAMPS = {
   cividis: spectrum(interpolateCividis),
   turbo: spectrum(interpolateTurbo),
   rdbu: spectrum((t) => interpolateRdBu(1 - t)),
+  cyclic: spectrum((t) => interpolateSinebow(t)),
 } satisfies Record<string, Ramp | ((t: number) => number[])>;
 
 export type ColorMapName = keyof typeof RAMPS;
@@ -59,6 +60,26 @@ export function paintPixels(pixels: Pixels, out: Uint32Array, table: Uint32Array
   }
 }
 
+/** Complex values: the hue is the phase, the brightness the magnitude (`high` and above: full, `low` and below: black). */
+export function paintComplex(magnitude: Pixels, phase: Float32Array, out: Uint32Array, low: number, high: number): void {
+  const table = colorTable("cyclic");
+  const scale = high > low ? 1 / (high - low) : 0;
+  const n = Math.min(magnitude.length, out.length);
+  for (let i = 0; i < n; i++) {
+    const size = magnitude[i] as number;
+    if (Number.isNaN(size)) {
+      out[i] = 0;
+      continue;
+    }
+    const bright = Math.min(1, Math.max(0, (size - low) * scale));
+    const word = table[phasePlace(phase[i] as number)] as number;
+    out[i] = ((255 << 24) | ((((word >> 16) & 255) * bright) << 16) | ((((word >> 8) & 255) * bright) << 8) | ((word & 255) * bright)) >>> 0;
+  }
+}
+
+/** Place of a phase, −π to π, in a table of 256 colours; both ends are the same. */
+export const phasePlace = (phase: number): number => Math.floor(((phase / (2 * Math.PI) + 0.5) % 1) * 256) & 255;
+
 /** A CSS gradient of the same colours, so that a colour bar cannot disagree with the image. */
 export function cssGradient(name: ColorMapName, inverted: boolean, towards: string): string {
   const table = colorTable(name, inverted);
@@ -67,4 +88,14 @@ export function cssGradient(name: ColorMapName, inverted: boolean, towards: stri
     return `rgb(${word & 255} ${(word >> 8) & 255} ${(word >> 16) & 255})`;
   });
   return `linear-gradient(${towards}, ${stops.join(", ")})`;
+}
+
+/** The cyclic colours around a point as a CSS gradient: phase 0 to the right, π/2 up. */
+export function cssWheel(): string {
+  const table = colorTable("cyclic");
+  const stops = Array.from({ length: 33 }, (_, i) => {
+    const word = table[phasePlace(-(i / 32) * 2 * Math.PI + Math.PI / 2 + 2 * Math.PI)] as number;
+    return `rgb(${word & 255} ${(word >> 8) & 255} ${(word >> 16) & 255})`;
+  });
+  return `conic-gradient(${stops.join(", ")})`;
 }

@@ -9,7 +9,11 @@ export interface DisplayState {
   inverted: boolean;
   auto: boolean;
   levels: Levels;
+  /** Of complex values: both (hue and brightness), or one of them. */
+  part: Part;
 }
+
+export type Part = "both" | "amplitude" | "phase";
 
 /** Automatic levels follow when they differ by more than this part of their span: the picture must not flicker. */
 const CALM = 0.04;
@@ -20,7 +24,7 @@ export class Display {
   private readonly watchers = new Set<() => void>();
 
   constructor(state: Partial<DisplayState> = {}) {
-    this.state = { colorMap: "gray", inverted: false, auto: true, levels: [0, 1], ...state };
+    this.state = { colorMap: "gray", inverted: false, auto: true, levels: [0, 1], part: "both", ...state };
   }
 
   get = (): DisplayState => this.state;

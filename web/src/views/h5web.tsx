@@ -18,13 +18,16 @@ export interface LinePlotProps {
   positions: number[];
   axisLabel: string;
   valueLabel: string;
+  /** Values on a logarithmic axis. */
+  log: boolean;
 }
 
-export function LinePlot({ values, positions, axisLabel, valueLabel }: LinePlotProps): ReactElement {
+export function LinePlot({ values, positions, axisLabel, valueLabel, log }: LinePlotProps): ReactElement {
   const data = useMemo(() => ndarray(values, [values.length]), [values]);
+  const scale = log ? ScaleType.Log : ScaleType.Linear;
   return (
     <div className="h5w line-plot">
-      <LineVis dataArray={data} domain={getDomain(values)} abscissaParams={{ label: axisLabel, value: positions }} ordinateLabel={valueLabel} showGrid />
+      <LineVis dataArray={data} domain={getDomain(values, { scaleType: scale })} scaleType={scale} abscissaParams={{ label: axisLabel, value: positions }} ordinateLabel={valueLabel} showGrid />
     </div>
   );
 }

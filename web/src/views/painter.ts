@@ -1,13 +1,41 @@
 /** Draws frames on a plain 2-D canvas. No WebGL: headless browsers and remote desktops often lack it. */
 import type { Frame } from "../api/message";
 import type { Region } from "../api/types";
-import { paintPixels } from "./colormaps";
+import { colorTable, paintComplex, paintPixels } from "./colormaps";
+import type { Part } from "./display";
 import { type Size, type Viewport, toScreen } from "./viewport";
 
 export interface Look {
   table: Uint32Array;
   low: number;
   high: number;
+  part: Part;
+}
+
+/** What lies where nothing is known: a quiet hatching that no colour map has. */
+function hatching(): HTMLCanvasElement {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 8;
+  const context = tile.getContext("2d");
+  if (context) {
+    context.fillStyle = "#10151d";
+    context.fillRect(0, 0, 8, 8);
+    context.strokeStyle = "#222b38";
+    context.beginPath();
+    for (const x of [-8, 0, 8]) {
+      context.moveTo(x, 8);
+      context.lineTo(x + 8, 0);
+    }
+    context.stroke();
+  }
+  return tile;
+}
+
+/** Colour one image; NaN is transparent. */
+function paint({ pixels, phase }: Frame, words: Uint32Array, look: Look): void {
+  if (phase && look.part === "both") paintComplex(pixels, phase, words, look.low, look.high);
+  else if (phase && look.part === "phase") paintPixels(phase, words, colorTable("cyclic"), -Math.PI, Math.PI);
+  else paintPixels(pixels, words, look.table, look.low, look.high);
 }
 
 export const regionOf = (frame: Frame): Region => {
@@ -31,7 +59,7 @@ class Raster {
       this.image = context.createImageData(width, height);
     }
     const words = new Uint32Array(this.image.data.buffer);
-    paintPixels(frame.pixels, words, look.table, look.low, look.high);
+    paint(frame, words, look);
     context.putImageData(this.image, 0, 0);
     this.region = regionOf(frame);
   }
@@ -44,6 +72,7 @@ export class Painter {
   private frame: Frame | null = null;
   private wholeFrame: Frame | null = null;
   private look: Look | null = null;
+  private hatching: CanvasPattern | string | null = null;
   private readonly canvas: HTMLCanvasElement;
 
   constructor(canvas: HTMLCanvasElement) {
@@ -61,11 +90,11 @@ export class Painter {
   /** New colours or levels for the image that is there. */
   setLook(look: Look): void {
     const old = this.look;
-    if (old?.table !== look.table || old.low !== look.low || old.high !== look.high) this.colour(look);
+    if (old?.table !== look.table || old.low !== look.low || old.high !== look.high || old.part !== look.part) this.colour(look);
   }
 
   private colour(look: Look): void {
-    const wholeIsNew = this.wholeFrame === this.frame || this.look?.table !== look.table;
+    const wholeIsNew = this.wholeFrame === this.frame || this.look?.table !== look.table || this.look.part !== look.part;
     this.look = look;
     if (!this.frame) return;
     if (this.wholeFrame && wholeIsNew) this.whole.paint(this.wholeFrame, look);
@@ -90,11 +119,16 @@ export class Painter {
     // single pixels stay sharp squares when there are fewer of them than the screen has
     context.imageSmoothingEnabled = x1 - x0 < raster.canvas.width;
     if (raster.canvas.width > 0) {
-      context.clearRect(x0, y0, x1 - x0, y1 - y0);
+      context.fillStyle = this.hatching ??= context.createPattern(hatching(), "repeat") ?? "#000";
+      context.fillRect(x0, y0, x1 - x0, y1 - y0);
       context.drawImage(raster.canvas, x0, y0, x1 - x0, y1 - y0);
     }
   }
 }
+
+/** The phase of full-image pixel (row, column) in radian, or null where there is none. */
+export const phaseAt = (frame: Frame, row: number, column: number): number | null =>
+  frame.phase ? valueAt({ header: frame.header, pixels: frame.phase }, row, column) : null;
 
 /** The value of full-image pixel (row, column), or null outside of what was sent. */
 export function valueAt(frame: Frame, row: number, column: number): number | null {

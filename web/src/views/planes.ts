@@ -16,6 +16,8 @@ export interface Plane {
   pixelUnit: string | null;
   /** Given by another step, so that it cannot be dragged before it is taken over. */
   held: boolean;
+  /** Nobody chose a place: the newest point of the scan is shown. */
+  newest: boolean;
 }
 
 /** Every plane that some view of the run follows, z first (that is the one most used). */
@@ -42,17 +44,20 @@ function describePlane(run: RunDetail, axis: string, path: string): Plane | null
   if (!Number.isFinite(max)) return null;
   const given = step.values[name];
   const value = typeof given === "number" ? given : Math.floor((min + max) / 2);
-  return { axis, path, value, min, max: Math.max(min, max), pixel: extent.pixel, pixelUnit: extent.unit, held: name in step.held };
+  const newest = typeof given !== "number" && axis.startsWith("scan_");
+  return { axis, path, value, min, max: Math.max(min, max), pixel: extent.pixel, pixelUnit: extent.unit, held: name in step.held, newest };
 }
 
 /** How long an axis is: told by any view that lies along it, best by one that follows the same parameter. */
 function findExtent(run: RunDetail, axis: string, path: string): { length: number | null; pixel: number | null; unit: string | null } {
   const along = run.views.filter((v) => v.axes.includes(axis) && v.shape !== null);
-  const view = along.find((v) => v.follows[axis] === path) ?? along[0];
+  const view = along.find((v) => v.follows[axis] === path) ?? (axis.startsWith("scan_") ? undefined : along[0]);
   if (!view) return { length: null, pixel: null, unit: null };
   const at = view.axes.indexOf(axis);
   return { length: view.shape?.[at] ?? null, pixel: view.pixel_size?.[at] ?? null, unit: view.pixel_unit };
 }
+
+const stepOf = (path: string): string => path.slice(0, path.lastIndexOf("."));
 
 /** A dragged plane stays where the hand put it until the service confirms, or 2 s have passed. */
 const TRUST_MS = 2000;
@@ -61,12 +66,14 @@ export interface Planes {
   list: Plane[];
   find: (path: string | undefined) => Plane | undefined;
   move: (moves: Record<string, number>) => void;
+  /** Show the newest point of the scan again. */
+  release: (paths: string[]) => void;
 }
 
 export function usePlanes(run: RunDetail, drag: (changes: Record<string, Record<string, Json>>) => void): Planes {
   const [moved, setMoved] = useState<Record<string, number>>({});
   const told = useMemo(() => findPlanes(run), [run]);
-  const list = useMemo(() => told.map((p) => ({ ...p, value: moved[p.path] ?? p.value })), [told, moved]);
+  const list = useMemo(() => told.map((p) => ({ ...p, value: moved[p.path] ?? p.value, newest: p.newest && moved[p.path] === undefined })), [told, moved]);
   useEffect(() => {
     if (Object.keys(moved).length === 0) return;
     const confirmed = told.every((p) => moved[p.path] === undefined || moved[p.path] === p.value);
@@ -76,7 +83,9 @@ export function usePlanes(run: RunDetail, drag: (changes: Record<string, Record<
   const move = useCallback((moves: Record<string, number>) => {
     const changes: Record<string, Record<string, Json>> = {};
     const places: Record<string, number> = {};
-    for (const [path, wanted] of Object.entries(moves)) {
+    // a point has a line and a place in it: whoever chooses one has chosen both
+    const both = told.filter((p) => p.newest && Object.keys(moves).some((path) => stepOf(path) === stepOf(p.path)));
+    for (const [path, wanted] of Object.entries({ ...Object.fromEntries(both.map((p) => [p.path, p.value])), ...moves })) {
       const plane = told.find((p) => p.path === path);
       if (!plane || plane.held) continue;
       const value = Math.min(plane.max, Math.max(plane.min, Math.round(wanted)));
@@ -88,8 +97,14 @@ export function usePlanes(run: RunDetail, drag: (changes: Record<string, Record<
     setMoved((old) => ({ ...old, ...places }));
     drag(changes);
   }, [told, drag]);
+  const release = useCallback((paths: string[]) => {
+    const changes: Record<string, Record<string, Json>> = {};
+    for (const path of paths) changes[stepOf(path)] = { ...changes[stepOf(path)], [path.slice(path.lastIndexOf(".") + 1)]: null };
+    setMoved((old) => Object.fromEntries(Object.entries(old).filter(([path]) => !paths.includes(path))));
+    drag(changes);
+  }, [drag]);
   const find = useCallback((path: string | undefined) => list.find((p) => p.path === path), [list]);
-  return useMemo(() => ({ list, find, move }), [list, find, move]);
+  return useMemo(() => ({ list, find, move, release }), [list, find, move, release]);
 }
 
 export const axisColor = (axis: string): string => (["x", "y", "z"].includes(axis) ? `var(--axis-${axis})` : "var(--axis-other)");

@@ -36,7 +36,7 @@ export class ViewStream implements FrameSource {
   private readonly socket: SteadySocket;
   private readonly draws = new Set<(frame: Frame) => void>();
   private readonly watchers = new Set<() => void>();
-  private ask: Wanted = { width: 512, height: 512, region: null };
+  private ask: Wanted = { width: 512, height: 512, region: null, phase: true };
   private askTimer: ReturnType<typeof setTimeout> | undefined;
   private refresh = 0;
 

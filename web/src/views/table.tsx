@@ -3,6 +3,8 @@ import type { ComponentType } from "react";
 import type { ViewInfo } from "../api/types";
 import { ImageView, type ViewProps } from "./ImageView";
 import { LineView } from "./LineView";
+import { isPattern, isScanImage } from "./detectors";
+import { PlacesView, isPlaces } from "./places";
 
 export interface ViewKind {
   name: string;
@@ -11,6 +13,7 @@ export interface ViewKind {
 }
 
 export const VIEW_KINDS: ViewKind[] = [
+  { name: "places", shows: (axes) => isPlaces({ axes }), Component: PlacesView },
   { name: "image", shows: (axes) => axes.length >= 2, Component: ImageView },
   { name: "line", shows: (axes) => axes.length === 1, Component: LineView },
 ];
@@ -27,15 +30,34 @@ export function shortNames(views: ViewInfo[]): Map<string, string> {
 
 /** So that x lines up under xy and xz, and z beside xz and yz. */
 const ORDER = ["xy", "projection", "xz", "yz"];
+/** What a reconstruction of an object is looked at for, most wanted first. */
+const OBJECT = ["phase", "amplitude", "object", "magnitude"];
 
-/** The views that can be shown, slices and projection first, in the places where people look for them. */
+/** The views that can be shown, in the places where people look for them: slices, scan images, objects, patterns, probes, curves. */
 export function arrangeViews(views: ViewInfo[]): ViewInfo[] {
   const names = shortNames(views);
+  const slices = views.some((view) => ORDER.indexOf(names.get(view.name) ?? "") >= 0);
   const rank = (view: ViewInfo): number => {
     const at = ORDER.indexOf(names.get(view.name) ?? "");
     if (at >= 0) return at;
     // frames as the detector sees them, whatever the step is called
-    return view.axes.slice(-2).join(" ") === "row col" ? ORDER.indexOf("projection") + 0.5 : ORDER.length;
+    if (isPattern(view)) return slices ? ORDER.indexOf("projection") + 0.5 : 30 + (view.output === "pattern" ? 0 : 1);
+    if (isScanImage(view)) return Object.keys(view.follows).length > 0 ? 10 : 11;
+    const part = OBJECT.indexOf(view.output);
+    if (part >= 0 && view.axes.length === 2) return 20 + part;
+    if (isPlaces(view)) return 43;
+    if (view.axes.length === 1) return view.axes[0] === "iteration" ? 42 : 50;
+    return view.axes.at(-3) === "mode" ? 41 : 25;
   };
   return views.filter(kindOf).map((view, i) => ({ view, i })).sort((a, b) => rank(a.view) - rank(b.view) || a.i - b.i).map(({ view }) => view);
+}
+
+export const MOST_SHOWN = 6;
+
+/** The views that are shown at first: what another view says too is left to whoever asks for it. */
+export function firstShown(arranged: ViewInfo[]): ViewInfo[] {
+  const told = (view: ViewInfo, output: string): boolean => arranged.some((v) => v.step === view.step && v.output === output);
+  const again = (view: ViewInfo): boolean => (view.output === "object" && told(view, "phase")) || (view.axes.length === 1 && view.axes[0] === "mode");
+  const slices = arranged.some((view) => /(^|\.)(xy|xz|yz)$/.test(view.name));
+  return arranged.filter((view) => !again(view)).slice(0, slices ? 4 : MOST_SHOWN);
 }

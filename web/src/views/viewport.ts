@@ -71,6 +71,10 @@ export interface Wanted {
   region: Region | null;
   /** Position along the axes before the last two; the middle where none is given. */
   index?: number[];
+  /** Complex values as they are, not their magnitude. */
+  phase?: boolean;
+  /** The planes of the last axis before the image, side by side. */
+  beside?: boolean;
 }
 
 /** What to ask of the service: the visible part, and how many screen pixels it takes there. */
