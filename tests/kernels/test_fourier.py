@@ -81,7 +81,7 @@ def test_equals_the_sum_of_plane_waves(
 
 def _plane_waves(plan: FourierFBP, sinograms: NDArray[np.float32], centers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum over angles of the filtered projections, linear convolution with the ramp, at x cos + y sin + center."""
-    length, first = plan.length, plan._first
+    length, first = plan.length, plan.first
     place = np.arange(length) - first
     offset = place[:, None] - np.arange(plan.columns)[None, :]
     ramp = np.where(offset % 2 == 1, -1 / (np.pi * np.where(offset == 0, 1, offset)) ** 2, 0.0)

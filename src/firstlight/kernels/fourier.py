@@ -81,11 +81,11 @@ class FourierFBP:
         if padding not in get_args(Padding):
             raise ValueError(f"padding {padding!r} is unknown. Choose 'zero' or 'edge'.")
         self.circle, self.workers = circle, workers
-        self._first, self.length = self._span()
+        self.first, self.length = self._span()
         theta = np.deg2rad(self.angles)
-        self._grid = LineGrid(np.cos(theta), -np.sin(theta), self.length, self.size, eps)
-        self._correction = self._grid.correction().astype(np.float32)
-        self._wave = self._wave_table(theta)
+        self.grid = LineGrid(np.cos(theta), -np.sin(theta), self.length, self.size, eps)
+        self.correction = self.grid.correction().astype(np.float32)
+        self.wave = self._wave_table(theta)
         self._prepare_filter(window, cutoff, padding)
         self._idle: dict[int, list[_Workspace]] = {}
         self._lock = threading.Lock()
@@ -101,7 +101,7 @@ class FourierFBP:
         """Weight of each sample (angle, frequency from low to high), and half a pixel of shift for an even size."""
         half = self.size // 2 - (self.size - 1) / 2
         frequency = (np.arange(self.length) - self.length // 2) / self.length
-        wave = np.exp(2j * np.pi * frequency * (half * (np.cos(theta) - np.sin(theta)) + self._first)[:, None])
+        wave = np.exp(2j * np.pi * frequency * (half * (np.cos(theta) - np.sin(theta)) + self.first)[:, None])
         wave *= self.weights[:, None] / (2 * self.length)
         if self.length % 2 == 0:
             wave[:, 0] = 0  # has no partner at the opposite frequency: would mix the two slices of a pair
@@ -111,16 +111,16 @@ class FourierFBP:
         """Response at even and odd frequencies of twice the length, and what repeated edges add."""
         length = self.length
         response = ramp_response(2 * length, window, cutoff).astype(np.float32)
-        self._even, self._odd = response[0::2].copy(), response[1::2].copy()
-        self._twist = np.exp(1j * np.pi * np.arange(length) / length).astype(np.complex64)
-        self._edges = np.zeros((2, length), np.complex64)
+        self.even, self.odd = response[0::2].copy(), response[1::2].copy()
+        self.twist = np.exp(1j * np.pi * np.arange(length) / length).astype(np.complex64)
+        self.edges = np.zeros((2, length), np.complex64)
         if padding == "edge":
             step = np.zeros((2, 4 * length))
-            last = self._first + self.columns
-            step[0, np.arange(self._first - self.columns, self._first)] = 1  # negative places are those at the end
+            last = self.first + self.columns
+            step[0, np.arange(self.first - self.columns, self.first)] = 1  # negative places are those at the end
             step[1, last : last + self.columns] = 1
             filtered = np.fft.ifft(np.fft.fft(step) * ramp_response(4 * length, window, cutoff)).real[:, :length]
-            self._edges = (2 * np.fft.fft(filtered)).astype(np.complex64)
+            self.edges = (2 * np.fft.fft(filtered)).astype(np.complex64)
 
     def reconstruct(
         self,
@@ -152,7 +152,7 @@ class FourierFBP:
         if out.shape != (count, self.size, self.size) or out.dtype != np.float32:
             expected = f"float32 {(count, self.size, self.size)}"
             raise ValueError(f"out is {out.dtype} {out.shape}, expected {expected}.")
-        centers = self._centers(center, count)
+        centers = self.centers(center, count)
         first = 0
         while first < count:
             lanes = 8 if count - first > 4 else 4 if count - first > 2 else 2
@@ -168,7 +168,7 @@ class FourierFBP:
             first += lanes
         return out
 
-    def _centers(self, center: float | ArrayLike | None, count: int) -> NDArray[np.float64]:
+    def centers(self, center: float | ArrayLike | None, count: int) -> NDArray[np.float64]:
         """One center per slice, checked against the range the plan was made for."""
         value = self.center if center is None else np.asarray(center, np.float64)
         if value.ndim > 1 or (value.ndim == 1 and value.size != count):
@@ -191,29 +191,29 @@ class FourierFBP:
     def workspace_bytes(self, slices: int = 8) -> int:
         """Bytes of buffers that one thread needs to reconstruct `slices` at once."""
         lanes = 8 if slices > 4 else 4 if slices > 2 else 2
-        points = self._grid.points
+        points = self.grid.points
         values = self.angles.size * self.length + points * (self.size + 8) + 2 * BAND * (points + 2 * BAND)
         return 4 * lanes * values + _BLOCK_BYTES
 
     def _lines(self, sinograms: NDArray[np.floating], centers: NDArray[np.float64], space: "_Workspace") -> None:
         """Filter and transform the projections of up to `lanes` slices, a block of angles at a time."""
-        turn, swap = self._turns(centers, space.lanes)
+        turn, swap = self.turns(centers, space.lanes)
         step = space.block.shape[1]
         for a in range(0, self.angles.size, step):
             rows = sinograms[:, a : a + step]
             plain, twisted = space.block[0, : rows.shape[1]], space.block[1, : rows.shape[1]]
-            loops.pack(rows, self._first, self._twist, plain, twisted, space.ends)
+            loops.pack(rows, self.first, self.twist, plain, twisted, space.ends)
             plain = _fft(plain, axis=1, overwrite_x=True, workers=self.workers)
             twisted = _fft(twisted, axis=1, overwrite_x=True, workers=self.workers)
-            loops.scale(twisted, self._odd)
+            loops.scale(twisted, self.odd)
             twisted = _ifft(twisted, axis=1, overwrite_x=True, workers=self.workers)
-            loops.scale(twisted, self._twist)
+            loops.scale(twisted, self.twist)
             twisted = _fft(twisted, axis=1, overwrite_x=True, workers=self.workers)
-            loops.combine(plain, twisted, self._even, self._edges, space.ends)
+            loops.combine(plain, twisted, self.even, self.edges, space.ends)
             target = space.spectrum[a : a + rows.shape[1]]
-            loops.turn(plain, self._wave[a : a + rows.shape[1]], turn, swap, target)
+            loops.turn(plain, self.wave[a : a + rows.shape[1]], turn, swap, target)
 
-    def _turns(self, centers: NDArray[np.float64], lanes: int) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+    def turns(self, centers: NDArray[np.float64], lanes: int) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
         """Shift of each pair's mean center to the middle (frequency, pair), and half its two centers' difference.
 
         With C = S1 + i S2 the two slices are (C(k) + conj C(-k))/2 and (C(k) - conj C(-k))/2i; turned by m + d and m - d
@@ -228,14 +228,14 @@ class FourierFBP:
 
     def _spread(self, space: "_Workspace") -> None:
         """Spread the lines band by band, and transform the rows of each band while it is in the cache."""
-        grid, margin = self._grid, self._grid.margin
+        grid, margin = self.grid, self.grid.margin
         space.clear(margin)
         for band in range(grid.bands):
             grid.spread(space.samples, band, space.band)
             loops.fold_columns(space.band, margin, grid.points, BAND)
             rows = space.band_rows[:BAND, margin : margin + grid.points]
             rows = _ifft(rows, axis=1, overwrite_x=True, norm="forward", workers=self.workers)
-            loops.store_rows(rows, band * BAND - 1 - margin, margin, self._correction, space.grid)
+            loops.store_rows(rows, band * BAND - 1 - margin, margin, self.correction, space.grid)
             space.band[: -BAND or None] = space.band[BAND:]
             space.band[-BAND:] = 0
 
@@ -245,14 +245,14 @@ class FourierFBP:
         for left in range(0, self.size, _STRIP):
             strip = space.grid[:, left : min(left + _STRIP, self.size)]
             strip = _ifft(strip, axis=0, overwrite_x=True, norm="forward", workers=self.workers)
-            loops.write(strip, left, self._correction, radius, out)
+            loops.write(strip, left, self.correction, radius, out)
 
 
 class _Workspace:
     """Buffers of one thread for `lanes` slices side by side."""
 
     def __init__(self, plan: FourierFBP, lanes: int) -> None:
-        pairs, length, grid = lanes // 2, plan.length, plan._grid
+        pairs, length, grid = lanes // 2, plan.length, plan.grid
         self.lanes = lanes
         step = max(1, _BLOCK_BYTES // (2 * 8 * pairs * length))
         self.block = np.zeros((2, min(step, plan.angles.size), length, pairs), np.complex64)

@@ -58,7 +58,7 @@ def combine(plain: Any, twisted: Any, even: Any, edges: Any, ends: Any) -> None:
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def turn(block: Any, wave: Any, shift: Any, swap: Any, out: Any) -> None:
-    """Weigh and shift spectra in FFT order into `out`, frequencies from low to high; see `FourierFBP._turns`."""
+    """Weigh and shift spectra in FFT order into `out`, frequencies from low to high; see `FourierFBP.turns`."""
     angles, length, pairs = block.shape
     half = length // 2
     same = np.all(swap[1] == 0)

@@ -190,3 +190,25 @@ def _shared(step: Operator, scan: Scan) -> int:
 def _block(step: Operator) -> int:
     """How many slices at once go fastest, or a multiple of it."""
     return SLICES
+
+
+@fbp.hook("device_workspace")
+def _device_workspace(step: Operator, scan: Scan, frames: int) -> int:
+    from firstlight.kernels.cuda.fourier_fbp import workspace_bytes
+
+    columns = scan.main.size("col")
+    size = step.parameters()["size"] or columns
+    return workspace_bytes(frames, scan.main.size("angle"), max(columns, size) * 21 // 20, size * 4 // 3)
+
+
+@fbp.device("cuda")
+def _on_cuda(sinograms: Any, **given: Any) -> Any:
+    from firstlight.kernels.cuda.fourier_fbp import reconstruct
+
+    count, angles, columns = sinograms.shape
+    theta = projection_angles(given.get("angle"), "fbp", angles)
+    center, pixel = given["center"], given["pixel"]
+    rest = (given[name] for name in ("size", "filter", "cutoff", "padding", "circle"))
+    plan = _plans.get(theta, columns, _ends(center), *rest)
+    factor = 1.0 if pixel is None else 1.0 / (pixel * MICROMETRE_IN_CM)
+    return reconstruct(plan, sinograms, center=_chosen(center, given.get("row"), count), factor=factor)
