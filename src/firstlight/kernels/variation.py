@@ -8,7 +8,7 @@ function, so that one checks the other:
 - ADMM: the split x, z = ∇x of Goldstein and Osher, SIAM J. Imaging Sci. 2 (2009) 323, conjugate gradients for x.
 
 λ is given as a part of max|Aᵀb|, so that it means the same whatever the unit of the data; slices have their own.
-Images are (y, x, problem); see `firstlight.kernels.iterate`.
+Images are (y, x, problem), volumes (z, y, x, problem) with gradients along all three axes; see `firstlight.kernels.iterate`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ _POWER_ITERATIONS = 12
 _INNER = 20
 """Rounds of the proximal step, which starts where the one before ended."""
 _CG_ROUNDS = 6
-_GRADIENT_NORM_SQUARED = np.float32(8.0)
-"""Largest eigenvalue of ∇ᵀ∇ in two dimensions."""
+
+
+def _gradient_norm_squared(images: F32) -> float:
+    """Largest eigenvalue of ∇ᵀ∇: 4 for each axis."""
+    return 4.0 * (images.ndim - 1)
 
 
 def largest_eigenvalue(projector: Projector, image: F32, mask: F32 | None) -> float:
@@ -50,9 +53,8 @@ def largest_eigenvalue(projector: Projector, image: F32, mask: F32 | None) -> fl
 
 def total_variation(images: F32) -> F64:
     """TV of each problem."""
-    down, across = np.zeros_like(images), np.zeros_like(images)
-    down[:-1], across[:, :-1] = np.diff(images, axis=0), np.diff(images, axis=1)
-    return np.hypot(down, across).sum(axis=(0, 1), dtype=np.float64)
+    length = np.sqrt((gradient_of(images) ** 2).sum(axis=0))
+    return length.sum(axis=tuple(range(images.ndim - 1)), dtype=np.float64)
 
 
 def objective(projector: Projector, data: F32, images: F32, strength: F32) -> F64:
@@ -81,7 +83,7 @@ def fista_tv(projector: Projector, data: F32, limits: Limits, *, strength: float
     step = np.float32(1 / largest_eigenvalue(projector, back, limits.mask))
     weight = weight_of(projector, data, strength) * step
     ahead, momentum = images.copy(), 1.0
-    dual = np.zeros((2, *back.shape), np.float32)
+    dual = np.zeros((back.ndim - 1, *back.shape), np.float32)
     for _ in progress:
         gradient = projector.backproject(projector.project(ahead) - data)
         ahead -= step * gradient
@@ -102,12 +104,14 @@ def _proximal(image: F32, weight: F32, dual: F32, limits: Limits) -> F32:
     allowed = np.ones((*image.shape[:-1], 1), np.float32) if limits.mask is None else limits.mask
     ahead, momentum = dual.copy(), 1.0
     safe = np.maximum(weight, np.float32(1e-30))
+    primal, ascend = (_primal, _ascend) if image.ndim == 3 else (_primal_of_volume, _ascend_of_volume)
+    step = (1 / (_gradient_norm_squared(image) * safe)).astype(np.float32)
     for _ in range(_INNER):
         later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        _primal(image, ahead, weight, low, allowed, out)
-        _ascend(out, ahead, dual, 1 / (_GRADIENT_NORM_SQUARED * safe), np.float32((momentum - 1) / later))
+        primal(image, ahead, weight, low, allowed, out)
+        ascend(out, ahead, dual, step, np.float32((momentum - 1) / later))
         momentum = later
-    _primal(image, dual, weight, low, allowed, out)
+    primal(image, dual, weight, low, allowed, out)
     return out
 
 
@@ -144,21 +148,69 @@ def _ascend(image: Any, ahead: Any, dual: Any, step: Any, momentum: Any) -> None
                 dual[0, i, j, k], dual[1, i, j, k] = p, q
 
 
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _primal_of_volume(image: Any, dual: Any, weight: Any, low: Any, allowed: Any, out: Any) -> None:
+    """`_primal` in three dimensions."""
+    depth, height, width, lanes = image.shape
+    for h in range(depth):
+        for i in range(height):
+            for j in range(width):
+                for k in range(lanes):
+                    spread = dual[0, h, i, j, k] + dual[1, h, i, j, k] + dual[2, h, i, j, k]
+                    if h > 0:
+                        spread -= dual[0, h - 1, i, j, k]
+                    if i > 0:
+                        spread -= dual[1, h, i - 1, j, k]
+                    if j > 0:
+                        spread -= dual[2, h, i, j - 1, k]
+                    value = max(image[h, i, j, k] + weight[k] * spread, low)
+                    out[h, i, j, k] = value * allowed[h, i, j, 0]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _ascend_of_volume(image: Any, ahead: Any, dual: Any, step: Any, momentum: Any) -> None:
+    """`_ascend` in three dimensions."""
+    depth, height, width, lanes = image.shape
+    one, zero = np.float32(1), np.float32(0)
+    for h in range(depth):
+        for i in range(height):
+            for j in range(width):
+                for k in range(lanes):
+                    here = image[h, i, j, k]
+                    o = ahead[0, h, i, j, k] + step[k] * (image[h + 1, i, j, k] - here if h + 1 < depth else zero)
+                    p = ahead[1, h, i, j, k] + step[k] * (image[h, i + 1, j, k] - here if i + 1 < height else zero)
+                    q = ahead[2, h, i, j, k] + step[k] * (image[h, i, j + 1, k] - here if j + 1 < width else zero)
+                    shrink = one / max(one, np.sqrt(o * o + p * p + q * q))
+                    o, p, q = o * shrink, p * shrink, q * shrink
+                    ahead[0, h, i, j, k] = o + momentum * (o - dual[0, h, i, j, k])
+                    ahead[1, h, i, j, k] = p + momentum * (p - dual[1, h, i, j, k])
+                    ahead[2, h, i, j, k] = q + momentum * (q - dual[2, h, i, j, k])
+                    dual[0, h, i, j, k], dual[1, h, i, j, k], dual[2, h, i, j, k] = o, p, q
+
+
+def _along(field: F32, axis: int, part: slice) -> F32:
+    """A part along one axis."""
+    return field[(slice(None),) * axis + (part,)]
+
+
+_EARLY, _LATE = slice(None, -1), slice(1, None)
+
+
 def gradient_of(images: F32) -> F32:
-    """Forward differences (2, y, x, problem): down and across, 0 at the far rims."""
-    field = np.zeros((2, *images.shape), np.float32)
-    np.subtract(images[1:], images[:-1], out=field[0, :-1])
-    np.subtract(images[:, 1:], images[:, :-1], out=field[1, :, :-1])
+    """Forward differences (axis, y, x, problem) or (axis, z, y, x, problem), 0 at the far rims."""
+    field = np.zeros((images.ndim - 1, *images.shape), np.float32)
+    for axis in range(len(field)):
+        np.subtract(_along(images, axis, _LATE), _along(images, axis, _EARLY), out=_along(field[axis], axis, _EARLY))
     return field
 
 
 def divergence_of(field: F32) -> F32:
     """Minus the adjoint of `gradient_of`."""
     spread = np.zeros(field.shape[1:], np.float32)
-    spread[:-1] += field[0, :-1]
-    spread[1:] -= field[0, :-1]
-    spread[:, :-1] += field[1, :, :-1]
-    spread[:, 1:] -= field[1, :, :-1]
+    for axis in range(len(field)):
+        inner = _along(field[axis], axis, _EARLY)
+        _along(spread, axis, _EARLY)[...] += inner
+        _along(spread, axis, _LATE)[...] -= inner
     return spread
 
 
@@ -176,10 +228,10 @@ def pdhg_tv(projector: Projector, data: F32, limits: Limits, *, strength: float)
     back = projector.backproject(data)
     progress, images = Progress(limits, data), first_estimate(limits, back.shape)
     largest = largest_eigenvalue(projector, back, limits.mask)
-    scale = np.float32(np.sqrt(largest / float(_GRADIENT_NORM_SQUARED)))
+    scale = np.float32(np.sqrt(largest / _gradient_norm_squared(back)))
     weight = weight_of(projector, data, strength) / scale
     step = np.float32(0.99 / np.sqrt(2 * largest))
-    rays, field = np.zeros_like(data), np.zeros((2, *back.shape), np.float32)
+    rays, field = np.zeros_like(data), np.zeros((back.ndim - 1, *back.shape), np.float32)
     ahead = images.copy()
     projected = projector.project(images)
     older = projected
@@ -209,9 +261,9 @@ def admm_tv(projector: Projector, data: F32, limits: Limits, *, strength: float,
     """
     back = projector.backproject(data)
     progress, images = Progress(limits, data), first_estimate(limits, back.shape)
-    tie = np.float32(coupling * largest_eigenvalue(projector, back, limits.mask) / float(_GRADIENT_NORM_SQUARED))
+    tie = np.float32(coupling * largest_eigenvalue(projector, back, limits.mask) / _gradient_norm_squared(back))
     weight = weight_of(projector, data, strength) / tie
-    field, gap = np.zeros((2, *back.shape), np.float32), np.zeros((2, *back.shape), np.float32)
+    field, gap = (np.zeros((back.ndim - 1, *back.shape), np.float32) for _ in range(2))
     free, bound = images.copy(), np.zeros_like(images)  # the constrained copy of x, and its multiplier
     constrained = limits.nonnegative or limits.mask is not None
     for _ in progress:

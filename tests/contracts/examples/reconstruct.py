@@ -67,6 +67,8 @@ OPERATORS |= {
     "astra": of_astra,
     "backproject_volume": lambda: volumes("backproject_volume", roll=3.0, region_y=(2, 14, 2)),
     "sirt_volume": lambda: volumes("sirt_volume", iterations=2, nonnegative=True, region_z=(1, 5, 1)),
+    "fista_tv_volume": lambda: volumes("fista_tv_volume", iterations=2, region_z=(1, 5, 1)),
+    "pdhg_tv_volume": lambda: volumes("pdhg_tv_volume", iterations=2, tilt=5.0),
     "cgls_volume": lambda: volumes("cgls_volume", iterations=2, tilt=5.0),
 }
 
