@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from firstlight.connectors.merlin.wire import FRAMES, write_frame, write_start
+from firstlight.connectors.tpx3.raw_sim import Tpx3RawSimulator
 from firstlight.core import registry
 from firstlight.core.source import Source
 
@@ -21,10 +22,19 @@ def mib(tmp_path: Path) -> Source:
     return registry.get("sources", "mib")(path=tmp_path / "scan.mib", scan_y=3, chunk=200)
 
 
-SOURCES: dict[str, Callable[[Path], Source]] = {"mib": mib}
+def tpx3_file(tmp_path: Path) -> Source:
+    """A trigger of a line is missing."""
+    counts = np.minimum(PIXELS[:, :, :4], 3).reshape(3, 4, 4, 4)
+    parts = Tpx3RawSimulator(lose_triggers=(1,)).sections(counts)
+    (tmp_path / "scan.tpx3").write_bytes(b"".join(parts))
+    return registry.get("sources", "tpx3_file")(path=tmp_path / "scan.tpx3", scan_y=3, scan_x=4, dwell=1e-5)
+
+
+SOURCES: dict[str, Callable[[Path], Source]] = {"mib": mib, "tpx3_file": tpx3_file}
 LIVE = {
     "dectris": TESTS / "connectors" / "dectris" / "test_source.py",
     "merlin": TESTS / "connectors" / "merlin" / "test_live.py",
     "tpx3": TESTS / "connectors" / "tpx3" / "test_tpx3.py",
+    "tpx3_raw": TESTS / "connectors" / "tpx3" / "test_raw.py",
 }
 UNLIMITED = {"mib": {"sync_offset"}}

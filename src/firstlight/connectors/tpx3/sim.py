@@ -9,17 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
-from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
-from firstlight.core.source import RandomAccess, Source
 from firstlight.core.step import Configured
 from firstlight.core.units import Second
 
 from . import wire
+from .played import played
 
 
 class Tpx3Simulator(Configured):
@@ -62,7 +60,7 @@ class Tpx3Simulator(Configured):
             SourceError: There is nothing to play, or the port is taken.
         """
         stop = stop or threading.Event()
-        data = self._load()
+        data = played(self.file, self.parameters)
         try:
             server = socket.create_server((self.interface, self.port))
         except OSError as error:
@@ -99,20 +97,3 @@ class Tpx3Simulator(Configured):
         if not cancelled:
             yield wire.write_end(1, scan=True)
         yield wire.write_end(1, scan=False)
-
-    def _load(self) -> Array:
-        if self.file is not None:
-            found: Array = np.load(self.file, mmap_mode="r", allow_pickle=False)
-        else:
-            source: Source = registry.get("sources", "phantom4d")(**self.parameters)
-            source.open()
-            found = source.read({}) if isinstance(source, RandomAccess) else np.zeros(0)
-            source.close()
-        if found.ndim != 4 or found.dtype.kind != "u":
-            raise SourceError(
-                "This can not be played.",
-                field="file",
-                value=(found.shape, found.dtype.name),
-                expected="unsigned integers (scan_y, scan_x, row, col)",
-            )
-        return found
