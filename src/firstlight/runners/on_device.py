@@ -17,6 +17,7 @@ from firstlight.core.operator import Operator
 from firstlight.core.plan import Plan, Planned
 
 from .apply import apply
+from .array_moves import on_host
 from .failing import frames_of
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ def moved(chunk: Chunk) -> Chunk:
 
 
 def brought_back(chunk: Chunk) -> Chunk:
-    """The chunk on the host, once everything that makes it is done."""
+    """The chunk on the host, once everything that makes it is done; itself if it is there, as a small output may be."""
     from firstlight.kernels.cuda import arrays
 
+    if on_host(chunk.data):
+        return chunk
     return replace(chunk, data=arrays.to_host(chunk.data))
 
 

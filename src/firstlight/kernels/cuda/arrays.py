@@ -32,6 +32,9 @@ Device = Any
 PIECE = 16 * 2**20
 """Bytes of a staging buffer. Each lane has two for each way: one is filled while the other travels."""
 
+SMALL = 64 * 1024
+"""Bytes up to which the driver takes a copy of an array by itself, without waiting for what was asked for before."""
+
 _THREADS, _MOST_BLOCKS = 256, 4096
 """Of a kernel that goes over an array number by number."""
 
@@ -338,6 +341,12 @@ def on_device(values: Any, dtype: DTypeLike | None = None) -> Device:
         return as_numba(values)
     host = np.ascontiguousarray(values, dtype).reshape(np.shape(values))
     made = empty(host.shape, host.dtype)
+    with _counting:
+        _counted.to_device += 1
+        _counted.to_device_bytes += host.nbytes
+    if 0 < host.nbytes <= SMALL:
+        made.copy_to_device(host, stream=stream())
+        return made
     flat, source, way = _as_bytes(made), host.reshape(-1).view(np.uint8), _lane().staging("in")
     for number, start in enumerate(range(0, host.nbytes, PIECE)):
         piece = source[start : start + PIECE]
@@ -346,9 +355,6 @@ def on_device(values: Any, dtype: DTypeLike | None = None) -> Device:
         buffer[: piece.size] = piece
         flat[start : start + piece.size].copy_to_device(buffer[: piece.size], stream=stream())
         travelled.record(stream())
-    with _counting:
-        _counted.to_device += 1
-        _counted.to_device_bytes += host.nbytes
     return made
 
 

@@ -17,7 +17,7 @@ from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.ramp import Padding, RampFilter, Window
 
 from ..tomography.angles import projection_angles
-from .on_cuda import backprojected
+from .on_cuda import backprojected, workspace_of_filter
 from .slices import (
     MICROMETRE_IN_CM,
     Center,
@@ -118,6 +118,9 @@ def _block(step: Operator) -> int:
     return WIDTHS[-1]
 
 
+backproject.hook("device_workspace")(workspace_of_filter)
+
+
 @backproject.device("cuda")
-def _on_cuda(sinograms: Array, **given: Any) -> Array:
+def _on_cuda(sinograms: Any, **given: Any) -> Any:
     return backprojected(sinograms, {"angle": None, "row": None, **given})

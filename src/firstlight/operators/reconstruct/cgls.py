@@ -9,7 +9,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
-from .on_cuda import iterated
+from .on_cuda import iterated, workspace_of_iterations
 from .slices import OUTPUTS, Center, Damping, Iterations, Pixel, Size, Start, Stop, Task, register_hooks, solve_slices
 
 
@@ -72,8 +72,9 @@ def cgls(
 
 
 register_hooks(cgls)
+cgls.hook("device_workspace")(workspace_of_iterations)
 
 
 @cgls.device("cuda")
-def _on_cuda(sinograms: Array, **given: Any) -> tuple[Array, Array]:
-    return iterated("cgls", "cgls", sinograms, {"angle": None, "row": None, **given})
+def _on_cuda(sinograms: Any, **given: Any) -> tuple[Any, Array]:
+    return iterated("cgls", sinograms, {"angle": None, "row": None, **given})

@@ -1,97 +1,97 @@
-"""Bodies for CUDA devices: slices stay on the device from the first iteration to the last."""
+"""Bodies for CUDA devices: sinograms and slices stay on the device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.errors import FirstlightError
+from firstlight.core.chunk import Scan
+from firstlight.core.operator import Operator
 from firstlight.kernels.angles import angular_weights
-from firstlight.kernels.ramp import RampFilter, ramp_filter
 
 from ..tomography.angles import projection_angles
-from .slices import MICROMETRE_IN_CM, chosen_centers, circle_mask, finite
+from .slices import MICROMETRE_IN_CM, chosen_centers, circle_mask
 
 
-def _device_of(step: str) -> Any:
-    """The module of the device's kernels.
-
-    Raises:
-        FirstlightError: there is no device.
-    """
-    from firstlight.kernels.cuda import project as project_cuda
-
-    if not project_cuda.present():
-        raise FirstlightError(
-            f"'{step}' finds no CUDA device.", field="device", value="cuda", expected="a CUDA device, or 'cpu'"
-        )
-    return project_cuda
-
-
-def iterated(step: str, method: str, sinograms: Array, given: dict[str, Any]) -> tuple[Array, Array]:
-    """Reconstruct slices with a method of `kernels.cuda.project`.
+def iterated(step: str, sinograms: Any, given: dict[str, Any]) -> tuple[Any, Array]:
+    """Reconstruct slices with the method of `kernels.cuda.iterate` that is called as the step.
 
     Args:
-        step: which step asks, for messages.
-        method: name of the method there.
-        sinograms: shape (slice, angle, col).
+        step: its name.
+        sinograms: device array (slice, angle, col).
         given: all parameters and coordinates of the step.
 
     Returns:
-        Slices, float32 (slice, y, x), and convergence curves, float32 (slice, iteration).
+        Slices, device array (slice, y, x), and convergence curves, float32 (slice, iteration).
 
     Raises:
-        FirstlightError: no device; angles or centers that do not fit.
+        FirstlightError: angles or centers that do not fit.
     """
-    kernels = _device_of(step)
+    from firstlight.kernels.cuda import iterate
+    from firstlight.kernels.cuda.convolve import CudaRamp
+    from firstlight.kernels.cuda.project import CudaProjector
+
     count, angles, columns = sinograms.shape
     theta = projection_angles(given["angle"], step, angles)
     size = given["size"] or columns
     centers = chosen_centers(given["center"], given["row"], count, columns)
-    values = finite(sinograms).astype(np.float32, copy=False)
+    values = iterate.finite(sinograms)
     initial = None
     if given["start"] == "fbp":
-        lines = ramp_filter(np.ascontiguousarray(values), "hann")
-        projector = kernels.CudaProjector(theta, columns, size, centers, weights=angular_weights(theta), hat=True)
-        initial = projector.backproject(kernels.on_device(lines)).copy_to_host()
+        back = CudaProjector(theta, columns, size, centers, weights=angular_weights(theta), hat=True)
+        initial = back.backproject(CudaRamp(columns, "hann")(values))
     mask = circle_mask(size)[..., 0] if given["circle"] else np.ones((size, size), np.float32)
-    own = {name: given[name] for name in ("relaxation", "nonnegative", "damping") if name in given}
-    run: Callable[..., tuple[Array, Array]] = getattr(kernels, method)
-    projector = kernels.CudaProjector(theta, columns, size, centers)
-    slices, curves = run(projector, values, mask, initial, iterations=given["iterations"], stop=given["stop"], **own)
-    return _scaled(slices, given["pixel"]), curves
+    own = {name: given[name] for name in ("relaxation", "damping") if name in given}
+    limits = iterate.Limits(given["iterations"], given["stop"], bool(given.get("nonnegative")))
+    projector = CudaProjector(theta, columns, size, centers)
+    method = {"sirt": iterate.sirt, "cgls": iterate.cgls}[step]
+    slices, curves = method(projector, values, mask, limits, initial=initial, **own)
+    return _per_length(slices, given["pixel"]), curves
 
 
-def backprojected(sinograms: Array, given: dict[str, Any]) -> Array:
-    """Filter on the host, back-project on the device: float32 (slice, y, x).
+def backprojected(sinograms: Any, given: dict[str, Any]) -> Any:
+    """Filter and back-project: device array (slice, y, x).
 
     Args:
-        sinograms: shape (slice, angle, col).
+        sinograms: device array (slice, angle, col).
         given: all parameters and coordinates of the step `backproject`.
 
     Raises:
-        FirstlightError: no device; angles or centers that do not fit.
+        FirstlightError: angles or centers that do not fit.
     """
-    kernels = _device_of("backproject")
+    from firstlight.kernels.cuda import iterate
+    from firstlight.kernels.cuda.convolve import CudaRamp
+    from firstlight.kernels.cuda.project import CudaProjector
+
     count, angles, columns = sinograms.shape
     theta = projection_angles(given["angle"], "backproject", angles)
-    values = finite(sinograms)
-    if given["filter"] != "none":
-        ramp = RampFilter(columns, given["filter"], cutoff=given["cutoff"], padding=given["padding"])
-        values = ramp(values)
     size = given["size"] or columns
     centers = chosen_centers(given["center"], given["row"], count, columns)
-    projector = kernels.CudaProjector(theta, columns, size, centers, weights=angular_weights(theta), hat=True)
-    slices = projector.backproject(kernels.on_device(values)).copy_to_host()
+    values = iterate.finite(sinograms)
+    if given["filter"] != "none":
+        values = CudaRamp(columns, given["filter"], cutoff=given["cutoff"], padding=given["padding"])(values)
+    projector = CudaProjector(theta, columns, size, centers, weights=angular_weights(theta), hat=True)
+    slices = projector.backproject(values)
     if given["circle"]:
-        slices *= circle_mask(size)[..., 0]
-    return _scaled(slices, given["pixel"])
+        iterate.masked(slices, circle_mask(size)[..., 0])
+    return _per_length(slices, given["pixel"])
 
 
-def _scaled(slices: Array, pixel: float | None) -> Array:
-    if pixel is not None:
-        slices *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))
-    return slices
+def workspace_of_filter(step: Operator, scan: Scan, frames: int) -> int:
+    """Sinograms without what is no number, and those filtered."""
+    return 2 * 4 * frames * scan.main.size("angle") * scan.main.size("col")
+
+
+def workspace_of_iterations(step: Operator, scan: Scan, frames: int) -> int:
+    """At most six sinograms (data, weights, residual, rays of a direction) and five images of each slice, beside the result."""
+    columns = scan.main.size("col")
+    size = step.parameters()["size"] or columns
+    return 4 * frames * (6 * scan.main.size("angle") * columns + 5 * size * size)
+
+
+def _per_length(slices: Any, pixel: float | None) -> Any:
+    from firstlight.kernels.cuda.iterate import scaled
+
+    return slices if pixel is None else scaled(slices, 1.0 / (pixel * MICROMETRE_IN_CM))

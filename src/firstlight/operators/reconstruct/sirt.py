@@ -9,7 +9,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
-from .on_cuda import iterated
+from .on_cuda import iterated, workspace_of_iterations
 from .slices import (
     OUTPUTS,
     Center,
@@ -87,8 +87,9 @@ def sirt(
 
 
 register_hooks(sirt)
+sirt.hook("device_workspace")(workspace_of_iterations)
 
 
 @sirt.device("cuda")
-def _on_cuda(sinograms: Array, **given: Any) -> tuple[Array, Array]:
-    return iterated("sirt", "sirt", sinograms, {"angle": None, "row": None, **given})
+def _on_cuda(sinograms: Any, **given: Any) -> tuple[Any, Array]:
+    return iterated("sirt", sinograms, {"angle": None, "row": None, **given})
