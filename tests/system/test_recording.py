@@ -60,7 +60,7 @@ def scan(tmp_path):
     return tmp_path / "scan.npy"
 
 
-SINKS = {"hdf5": "copy.h5", "raw": "copy.raw", "zarr": "copy.zarr"}
+SINKS = {"hdf5": "copy.h5", "raw": "copy.raw", "zarr": "copy.zarr", "npy": "copy.npy", "hspy": "copy.hspy"}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,10 @@ def test_dectris_still_compressed(scan, tmp_path, stream, encoding, ending):
     assert again.lost == 4
     same(live, offline)
     for use, name in SINKS.items():
-        same(live, carried_out({"use": use, "path": str(tmp_path / name)})[0])
+        use = "hdf5" if use == "hspy" else use
+        copied, found, _ = carried_out({"use": use, "path": str(tmp_path / name)})
+        assert (found.expected, found.lost) == (48, 4), use
+        same(live, copied)
 
 
 def test_dectris_messages_are_replayed_byte_for_byte(scan, tmp_path):

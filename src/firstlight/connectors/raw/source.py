@@ -11,13 +11,12 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Scan, Stream
-from firstlight.core.errors import FirstlightError, SourceError
-from firstlight.core.units import Quantity, factor
+from firstlight.core.errors import SourceError
 
 from ..recorded.angles import given_angles, per_id
 from ..recorded.frames import ArrayReader, Frames, Recording
 from ..recorded.mapped import read_mask
-from ..recorded.sidecar import read_json
+from ..recorded.sidecar import calibration_of, read_json
 from ..recorded.source import RecordedSource
 
 
@@ -117,7 +116,7 @@ class RawSource(RecordedSource):
             reason="missing in the file",
             kind="lost",
         )
-        scan = Scan({MAIN: main}, self.path.stem, self.known(_calibration(told)), coords, (MAIN,))
+        scan = Scan({MAIN: main}, self.path.stem, self.known(calibration_of(told)), coords, (MAIN,))
         return Recording(scan, (part,))
 
     def _coords(self, main: Stream, told: dict[str, Any]) -> dict[str, Array]:
@@ -137,18 +136,6 @@ class RawSource(RecordedSource):
             shape = tuple(main.size(label) for label in main.arrival_axes)
             values = per_id(values, shape, main.arrival_axes.index("angle"))
         return {"angle": values}
-
-
-def _calibration(told: dict[str, Any]) -> dict[str, Quantity | None]:
-    found: dict[str, Quantity | None] = {"pixel": None, "energy": None}
-    given = told.get("calibration")
-    for name, each in given.items() if isinstance(given, dict) else ():
-        try:
-            factor(str(each["unit"]))
-            found[str(name)] = Quantity(float(each["value"]), str(each["unit"]))
-        except (FirstlightError, KeyError, TypeError, ValueError):
-            continue
-    return found
 
 
 def _wrong(field: str, value: Any, expected: str) -> SourceError:

@@ -12,7 +12,8 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Gap, Scan, Stream
-from firstlight.core.errors import SourceError
+from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.core.units import Quantity, factor
 
 _MOST = 256 * 2**20
 """Bytes beyond which a file is no such description."""
@@ -92,6 +93,19 @@ def read_json(path: Path, field: str = "path") -> dict[str, Any]:
             expected="a JSON object, complete and readable",
             next_move="Copy it again from where it was written.",
         ) from error
+
+
+def calibration_of(told: dict[str, Any]) -> dict[str, Quantity | None]:
+    """Measured quantities in a description; what makes no sense is passed over."""
+    found: dict[str, Quantity | None] = {"pixel": None, "energy": None}
+    given = told.get("calibration")
+    for name, each in given.items() if isinstance(given, dict) else ():
+        try:
+            factor(str(each["unit"]))
+            found[str(name)] = Quantity(float(each["value"]), str(each["unit"]))
+        except (FirstlightError, KeyError, TypeError, ValueError):
+            continue
+    return found
 
 
 def angle_list(scan: Scan, stream: Stream, count: int) -> Array | None:

@@ -1,0 +1,1 @@
+"""Files that HyperSpy opens (``.hspy``): HDF5 with one experiment."""

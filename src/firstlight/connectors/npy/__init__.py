@@ -1,0 +1,1 @@
+"""Arrays in numpy's own files (``.npy``), mapped from and to the disk."""

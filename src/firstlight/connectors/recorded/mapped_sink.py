@@ -1,0 +1,134 @@
+"""Write one array in one piece into a file that is mapped: what sinks for plain numbers share."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import PrivateAttr
+
+from firstlight.core.arrays import Array, Ids
+from firstlight.core.chunk import MAIN, Chunk, Gap, Scan, Stream
+from firstlight.core.errors import SinkError
+from firstlight.core.sink import Sink
+
+from .disk import disk_errors, exists_already
+from .mapped import MASK, MappedArray, check_epoch, check_known, merged_angles
+from .sidecar import angle_list, describe, finished, write_json
+
+TIMES = ".times"
+"""Ending of the file with the Unix time at which each frame came, by place (float64, little-endian; NaN: it did not)."""
+
+
+class MappedSink(Sink):
+    """A sink into one file of numbers in C order, with a JSON file beside it that says what they are."""
+
+    path: Path
+    """The file; its folder is created if that is missing."""
+    overwrite: bool = False
+    """Replace a file that exists already."""
+
+    _array: MappedArray | None = PrivateAttr(None)
+    _told: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _gaps: list[Gap] = PrivateAttr(default_factory=list)
+    _angles: Array | None = PrivateAttr(None)
+    _received: Array | None = PrivateAttr(None)
+
+    @abstractmethod
+    def head(self, stream: Stream) -> bytes:
+        """What stands in the file before the numbers."""
+
+    def open(self, scan: Scan, record: dict[str, Any]) -> None:
+        """Take the room on the disk, and write the description.
+
+        Raises:
+            SinkError: The file exists, a length is not known, or the disk is full.
+        """
+        path = self.path.expanduser()
+        check_known(scan.main, "A file of plain numbers")
+        if path.exists() and not (self.overwrite and path.is_file()):
+            raise exists_already(path)
+        head = self.head(scan.main)
+        with disk_errors(path.parent, "make the file"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(head)
+        try:
+            self._begin(path, scan, record, MappedArray(path, len(head), scan.main))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            path.with_name(path.name + MASK).unlink(missing_ok=True)
+            raise
+
+    @property
+    def resumable(self) -> bool:
+        """Frames that were written are whole."""
+        return True
+
+    def resume(self, scan: Scan, record: dict[str, Any], done: Ids) -> None:
+        """Go on in what an interrupted run left.
+
+        Raises:
+            SinkError: It is not there.
+        """
+        path = self.path.expanduser()
+        if not path.is_file():
+            raise SinkError("There is nothing to go on with.", field="path", value=str(path))
+        array = MappedArray(path, len(self.head(scan.main)), scan.main, fresh=False)
+        array.trust(done)
+        self._begin(path, scan, record, array)
+
+    def _begin(self, path: Path, scan: Scan, record: dict[str, Any], array: MappedArray) -> None:
+        offset = len(self.head(scan.main))
+        shape = {"shape": list(array.shape), "byteorder": sys.byteorder, "order": "C", "offset": offset}
+        self._told = {**shape, **describe(scan, record)}
+        with disk_errors(path, "write the description"):
+            write_json(_beside(path, ".json"), self._told)
+        self._gaps, self._array = [], array
+        self._angles = angle_list(scan, scan.main, array.positions)
+        self._received = np.full(array.positions, np.nan) if scan.main.arrival else None
+
+    def write(self, chunk: Chunk) -> None:
+        """Write frames to the places that their ids name.
+
+        Raises:
+            SinkError: A frame does not fit.
+        """
+        if self._array is None:
+            raise SinkError("The file is not open.", field="path", value=str(self.path), next_move="Call open() first.")
+        check_epoch(chunk, MAIN)
+        if len(chunk):
+            with disk_errors(self._array.path, "write frames", chunk.nbytes):
+                self._array.write(chunk)
+            places = chunk.ids - self._array.stream.first
+            merged_angles(self._angles, chunk, places)
+            if self._received is not None:
+                self._received[places] = chunk.received
+
+    def miss(self, gap: Gap) -> None:
+        """Note frames that will not come."""
+        self._gaps.append(gap)
+
+    def close(self, record: dict[str, Any], *, complete: bool) -> None:
+        """Say what is missing and write the final description; harmless when called twice."""
+        array, self._array = self._array, None
+        if array is None:
+            return
+        ended = finished(
+            self._told, record, missing=array.missing(), gaps=self._gaps, angles=self._angles, complete=complete
+        )
+        with disk_errors(array.path, "write the final description"):
+            write_json(_beside(array.path, ".json"), ended)
+            if self._received is not None:
+                _beside(array.path, TIMES).write_bytes(self._received.astype("<f8").tobytes())
+        array.close()
+
+    def location(self) -> str:
+        """The path."""
+        return str(self.path)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
