@@ -14,16 +14,17 @@ from firstlight.core.source import Source
 
 from .hooks import HookedSource, Hooks, Shape
 
-_KINDS = ("dectris", "merlin")
+_KINDS = ("dectris", "merlin", "tpx3")
 
 
 def connect(kind: str, **where: Any) -> Connected:
     """Connect to a detector; frames of every acquisition that begins from now on are caught.
 
     Args:
-        kind: dectris or merlin.
+        kind: dectris, merlin or tpx3.
         where: Its addresses: ``api="http://dcu", data="tcp://dcu:9999"`` of a DECTRIS detector, ``host="merlin-pc"`` of a
-            Merlin (`port` and `control_port` if they are not the usual ones); further parameters of the source.
+            Merlin (`port` and `control_port` if they are not the usual ones), or of Accos with a Timepix3; further
+            parameters of the source.
 
     Raises:
         UnknownName: There is no such kind of detector.

@@ -106,7 +106,7 @@ def test_an_error_is_told():
         with pytest.raises(FirstlightError, match="how many frames"):
             detector.arm(shape=(3, -1), trigger_mode="exte")
     assert hooks.calls == ["on_error"]
-    with pytest.raises(UnknownName, match="dectris, merlin"):
+    with pytest.raises(UnknownName, match="dectris, merlin, tpx3"):
         fl.connect("nothing")
 
 

@@ -20,7 +20,7 @@ from firstlight.connectors.tpx3.sim import Tpx3Simulator
 from firstlight.connectors.tpx3.source import Tpx3Source
 from firstlight.core import registry
 from firstlight.core.chunk import End
-from firstlight.core.errors import SourceError, Stopped
+from firstlight.core.errors import FirstlightError, SourceError, Stopped
 from firstlight.kernels.sparse_frames import SparseFrames
 from firstlight.testing import SourceContract
 from firstlight.testing.fields import demand_documented, demand_round_trips
@@ -267,6 +267,49 @@ def test_more_frames_than_the_scan_and_values_too_large():
             with pytest.raises(SourceError, match=match):
                 list(source.items())
             source.close()
+
+
+def test_one_connection_for_many_scans_from_python():
+    frames = np.arange(12 * 30, dtype=np.uint16).reshape(12, 5, 6)
+
+    def scan(number, *, last=12):
+        return wire.write_scan(number) + wire.write_frames(START, frames[:last]) + wire.write_end(number, scan=True)
+
+    end = wire.write_end(9, scan=False)
+    # the second scan of the first acquisition, which nobody reads, then one that is cut short, then one of another shape
+    messages = (wire.write_start(START), scan(1), scan(2), end, wire.write_start(START), scan(3, last=5), end)
+    with sending(*messages, wire.write_start(START), scan(4), end) as where:
+        hooks = fl.Hooks()
+        with fl.connect("tpx3", **where) as detector:
+            found = [fl.run(detector.wait(20, hooks=hooks), [fl.step("sum")]).finished(60)["sum"].data]
+            unread = detector.wait(20)
+            assert unread.header.frames == 12
+            part = fl.run(detector.wait(20), [fl.step("virtual_detector", shape="annulus")])
+            assert part.finished(60)["virtual_detector"].covered.sum() == 5
+            assert (part.counts.done, part.counts.lost) == (5, 7)
+            with pytest.raises(SourceError, match="12 frames"):
+                detector.wait(20, shape=(5, 5))
+            source = detector.wait(20, shape=(2, -1))
+            run = fl.run(source, [fl.step("virtual_detector", shape="annulus"), fl.step("sum")])
+            results = run.finished(60)
+            found.append(results["sum"].data)
+            with pytest.raises(SourceError, match="closed the connection"):
+                detector.wait(20)
+            with pytest.raises(FirstlightError, match="Accos"):
+                detector.arm(shape=(3, 4))
+    assert all(np.array_equal(each, frames.sum(0)) for each in found)
+    assert results["virtual_detector"].data.tolist() == frames.sum((1, 2)).reshape(2, 6).tolist()
+
+
+def test_waiting_ends_at_the_time_out():
+    with socket.create_server(("127.0.0.1", 0)) as server, fl.connect("tpx3", port=server.getsockname()[1]) as detector:
+        assert detector.wait(0.05) is None
+        link, _ = server.accept()
+        with link:
+            link.sendall((wire.write_start(START) + wire.write_scan(1))[:40])  # a part of a message, then the rest
+            assert detector.wait(0.3) is None
+            link.sendall((wire.write_start(START) + wire.write_scan(1))[40:])
+            assert detector.wait(20).header.frames == 12
 
 
 def test_stop_ends_the_wait_for_a_scan():

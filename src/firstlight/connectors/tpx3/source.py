@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
@@ -17,6 +16,7 @@ from firstlight.core.source import Source
 from firstlight.core.units import Second
 
 from . import wire
+from .link import Begun, Link
 
 _log = logging.getLogger(__name__)
 _PIECE = 4096
@@ -45,8 +45,15 @@ class Tpx3Source(Source):
     idle: Annotated[Second, Field(gt=0)] = 30.0
     """The scan is over after this time without a byte, once it began."""
 
-    _link: socket.socket | None = PrivateAttr(default=None)
-    _start: wire.AcquisitionStart | None = PrivateAttr(default=None)
+    scan_y: Annotated[int, Field(ge=1)] | None = None
+    """Lines of the scan. Default: as the detector says."""
+    scan_x: Annotated[int, Field(ge=1)] | None = None
+    """Points of a line. Default: as the detector says."""
+
+    _link: Link | None = PrivateAttr(default=None)
+    _shared: bool = PrivateAttr(default=False)
+    """The connection is somebody else's, who keeps it for the scans to come."""
+    _begun: Begun | None = PrivateAttr(default=None)
     _stopped: bool = PrivateAttr(default=False)
 
     def holds(self) -> bool:
@@ -60,29 +67,64 @@ class Tpx3Source(Source):
             SourceError: Nobody answers, or what comes is no scan.
             Stopped: `stop` was called meanwhile.
         """
-        end = time.monotonic() + self.timeout
-        self._link = self._connected(end)
-        self.listening()
         try:
-            start = wire.read_header(self._receive(wire.HEADER, end))
-            if not isinstance(start, wire.AcquisitionStart):
-                raise self._strange(start)
-            self._start = start
-            begun = wire.read_header(self._receive(wire.HEADER, end))
-            if not isinstance(begun, wire.ScanStart):
-                raise self._strange(begun)
-            told = wire.read_metadata(self._receive(begun.metadata, end))
-        except wire.BadMessage as error:
-            self.close()
-            raise SourceError(f"What came is no scan: {error}", field="host", value=self._where) from error
+            self.begin(time.monotonic() + self.timeout)
+            return self._scan()
         except BaseException:
             self.close()
             raise
+
+    def over(self, link: Link) -> Tpx3Source:
+        """The same source on a connection that somebody keeps."""
+        found = self.model_copy()
+        found._link, found._shared, found._begun = link, True, None
+        return found
+
+    def begin(self, end: float) -> None:
+        """Wait for the scan, unless it has begun.
+
+        Args:
+            end: Until when (monotonic clock).
+
+        Raises:
+            SourceError: Nobody answers, what comes is no scan, or nothing comes (`Late`).
+            Stopped: `stop` was called meanwhile.
+        """
+        if self._link is None:
+            self._link = Link(self.host, self.port)
+        self._link.connect(end, lambda: self._stopped)
+        self.listening()
+        if self._begun is None:
+            self._begun = self._link.next_scan(end, lambda: self._stopped)
+
+    @property
+    def header(self) -> Begun | None:
+        """What is known of the scan, once it has begun."""
+        return self._begun
+
+    def _scan(self) -> Scan:
+        begun = self._opened()
+        nav = (self.scan_y or begun.start.nav[0], self.scan_x or begun.start.nav[1])
+        if nav[0] * nav[1] != begun.frames:
+            raise SourceError(
+                "The scan has another shape.",
+                field="scan_y",
+                value=nav,
+                expected=f"{begun.frames} points, such as {begun.start.nav}",
+                next_move="Leave scan_y and scan_x out: the detector tells them.",
+            )
         sizes: dict[str, int | None] = dict(
-            zip(("scan_y", "scan_x", "row", "col"), (*start.nav, *start.sig), strict=True)
+            zip(("scan_y", "scan_x", "row", "col"), (*nav, *begun.start.sig), strict=True)
         )
-        metadata = {str(name): str(value) for name, value in told.items()}
+        metadata = {str(name): str(value) for name, value in begun.told.items()}
         return Scan({MAIN: Stream(tuple(sizes), sizes, self.dtype, 2, unit="counts")}, "tpx3", metadata=metadata)
+
+    def _opened(self) -> Begun:
+        if self._begun is None:
+            raise SourceError(
+                "The source is not open.", field="host", value=self._where, next_move="Call open() first."
+            )
+        return self._begun
 
     def items(self) -> Iterator[Item]:
         """Chunks of sparse frames, gaps and the end, as they come.
@@ -90,12 +132,8 @@ class Tpx3Source(Source):
         Raises:
             SourceError: The source is not open, or what comes makes no sense any more.
         """
-        start = self._start
-        if start is None:
-            raise SourceError(
-                "The source is not open.", field="host", value=self._where, next_move="Call open() first."
-            )
-        total, at, why = start.nav[0] * start.nav[1], 0, ""
+        begun = self._opened()
+        start, total, at, why = begun.start, begun.frames, 0, ""
         while at < total and not why:
             try:
                 message = wire.read_header(self._receive(wire.HEADER, time.monotonic() + self.idle))
@@ -127,8 +165,9 @@ class Tpx3Source(Source):
 
     def close(self) -> None:
         """Disconnect; harmless when called twice."""
-        link, self._link, self._start, self._stopped = self._link, None, None, False
-        if link is not None:
+        link, self._begun, self._stopped = self._link, None, False
+        if link is not None and not self._shared:
+            self._link = None
             link.close()
 
     # ---- within -----------------------------------------------------------------------------------------------------
@@ -156,49 +195,13 @@ class Tpx3Source(Source):
             part = found[first : first + _PIECE]
             yield Chunk(part, ("row", "col"), np.arange(at + first, at + first + len(part)))
 
-    def _connected(self, end: float) -> socket.socket:
-        while not self._stopped:
-            try:
-                link = socket.create_connection((self.host, self.port), timeout=1.0)
-            except OSError as error:
-                if time.monotonic() > end:
-                    raise SourceError(
-                        f"Nobody answers: {error}.", field="host", value=self._where, next_move="See that Accos runs."
-                    ) from error
-                time.sleep(0.1)
-                continue
-            link.settimeout(0.1)
-            return link
-        raise Stopped("The run was stopped before a scan began.")
-
     def _receive(self, size: int, end: float) -> memoryview:
-        """So many bytes; memory is taken as they come, not before.
+        """So many bytes.
 
         Raises:
             SourceError: They do not come in time, or the connection ends.
             Stopped: `stop` was called.
         """
-        found = bytearray()
-        while len(found) < size:
-            if self._stopped:
-                raise Stopped("The run was stopped.")
-            try:
-                part = b"" if self._link is None else self._link.recv(min(size - len(found), 2**20))
-            except TimeoutError:
-                if time.monotonic() > end:
-                    raise SourceError("Nothing came in time.", field="host", value=self._where) from None
-                continue
-            except OSError as error:
-                raise SourceError(f"The connection broke: {error}.", field="host", value=self._where) from error
-            if not part:
-                raise SourceError("Accos closed the connection.", field="host", value=self._where)
-            found += part
-        return memoryview(found)
-
-    def _strange(self, message: wire.Message) -> SourceError:
-        return SourceError(
-            "Something else came than the start of a scan.",
-            field="host",
-            value=type(message).__name__,
-            next_move="Connect before the scan is started.",
-        )
+        if self._link is None:
+            raise SourceError("The source is not open.", field="host", value=self._where)
+        return self._link.receive(size, end, lambda: self._stopped)
