@@ -9,6 +9,7 @@ import typer
 
 from .say import (
     WRONG,
+    DeviceOption,
     JsonOption,
     MemoryOption,
     OnlyOption,
@@ -28,6 +29,7 @@ def check(
     set_: SetOption = None,
     only: OnlyOption = None,
     memory: MemoryOption = None,
+    device: DeviceOption = None,
     runner: RunnerOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -40,7 +42,7 @@ def check(
     from firstlight.runners.describe import sizes_of
 
     try:
-        found = plan(load_job(job, parse_sets(set_, runner, only) | parse_scale(memory)))
+        found = plan(load_job(job, parse_sets(set_, runner, only) | parse_scale(memory, device)))
     except FirstlightError as error:
         problems = error.problems if isinstance(error, JobError) else [str(error)]
         if json_:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .say import (
+    DeviceOption,
     JsonOption,
     MemoryOption,
     OnlyOption,
@@ -49,6 +50,7 @@ def reconstruct(
     set_: SetOption = None,
     only: OnlyOption = None,
     memory: MemoryOption = None,
+    device: DeviceOption = None,
     resume: ResumeOption = False,
     save_all: SaveAllOption = False,
     statistics: StatisticsOption = False,
@@ -72,6 +74,6 @@ def reconstruct(
     )
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
-    overrides |= parse_scale(memory, resume=resume, save_all=save_all)
+    overrides |= parse_scale(memory, device, resume=resume, save_all=save_all)
     overrides |= parse_watch(snapshot, Path(out).absolute().parent, statistics=statistics)
     raise typer.Exit(carry_out(found.job, overrides, report, json_=json_))

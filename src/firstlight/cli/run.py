@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .say import (
+    DeviceOption,
     JsonOption,
     MemoryOption,
     OnlyOption,
@@ -42,6 +43,7 @@ def run(
     set_: SetOption = None,
     only: OnlyOption = None,
     memory: MemoryOption = None,
+    device: DeviceOption = None,
     resume: ResumeOption = False,
     save_all: SaveAllOption = False,
     statistics: StatisticsOption = False,
@@ -55,7 +57,7 @@ def run(
     Ctrl-C ends it in order: a recorded scan stops where it is, and --resume goes on there; what a detector sent is worked
     on and written. With --json the report is printed.
     """
-    overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=resume, save_all=save_all)
+    overrides = parse_sets(set_, runner, only) | parse_scale(memory, device, resume=resume, save_all=save_all)
     overrides |= parse_watch(snapshot, Path(), statistics=statistics)
     chosen = _chosen(job, again, out, overrides)
     left = overrides if isinstance(chosen, Path) else {}

@@ -37,6 +37,14 @@ MemoryOption = Annotated[
         "--memory", metavar="SIZE", help="Memory that the run may take, such as 8G; default: 70 % of what is free."
     ),
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Where steps run that can: cpu, cuda (every GPU), or cuda:0,1; default: auto, a GPU where there is one.",
+    ),
+]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on with a run of the same job that was interrupted: what is done stays.")
 ]
@@ -191,8 +199,11 @@ def parse_watch(snapshots: Iterable[str] | None, folder: Path, *, statistics: bo
     return found
 
 
-def parse_scale(memory: str | None, *, resume: bool = False, save_all: bool = False) -> dict[str, str]:
-    """Overrides from ``--memory``, ``--resume`` and ``--save-all``."""
+def parse_scale(
+    memory: str | None, device: str | None = None, *, resume: bool = False, save_all: bool = False
+) -> dict[str, str]:
+    """Overrides from ``--memory``, ``--device``, ``--resume`` and ``--save-all``."""
     found = {} if memory is None else {"runner.memory": memory}
+    found |= {} if device is None else {"runner.device": device}
     found |= {"runner.resume": "true"} if resume else {}
     return found | ({"runner.save_all": "true"} if save_all else {})

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .say import (
+    DeviceOption,
     JsonOption,
     MemoryOption,
     OnlyOption,
@@ -46,6 +47,7 @@ def sweep(
     set_: SetOption = None,
     only: OnlyOption = None,
     memory: MemoryOption = None,
+    device: DeviceOption = None,
     statistics: StatisticsOption = False,
     snapshot: SnapshotOption = None,
     runner: RunnerOption = None,
@@ -57,7 +59,7 @@ def sweep(
 
     from .run import carry_out
 
-    overrides = parse_sets(set_, runner, only) | parse_scale(memory, resume=False, save_all=False)
+    overrides = parse_sets(set_, runner, only) | parse_scale(memory, device, resume=False, save_all=False)
     watch = parse_watch(snapshot, out.absolute().parent, statistics=statistics)
     swept = parse_sets(sweeps)
     place = sheet or sheet_beside(out)

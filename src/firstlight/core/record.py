@@ -46,13 +46,24 @@ def start_record(
     cites: Sequence[str],
     started: float,
     inputs: Sequence[Mapping[str, Any]] = (),
+    devices: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The record as it is known before the first frame; `inputs` are the files that will be read, with size and hash."""
+    """The record as it is known before the first frame.
+
+    Args:
+        job: In plain values.
+        scan: What the source gives.
+        cites: DOIs of what the steps implement.
+        started: Unix time in second.
+        inputs: The files that will be read, with size and hash.
+        devices: By step: where it runs, as the device calls itself.
+    """
     return {
         "job": dict(job),
         "inputs": [dict(each) for each in inputs],
         "scan": describe_scan(scan),
         "versions": versions(),
+        "devices": dict(devices or {}),
         "cites": sorted(set(cites)),
         "started": started,
         "complete": False,

@@ -13,6 +13,7 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.coordinates import COUNTED, SPACE, spacing
+from firstlight.core.devices import PROCESSOR
 from firstlight.core.errors import FirstlightError
 from firstlight.core.fold import Fold
 from firstlight.core.job import Job
@@ -132,7 +133,16 @@ def sizes_of(plan: Plan) -> dict[str, Any]:
         "memory_budget_bytes": round(sizes.budget),
         "scratch_bytes": round(sizes.disk),
         "regroupings": ways,
+        "devices": devices_of(plan),
+        "planned_device_bytes": 0 if sizes.devices is None else round(sizes.devices.bytes),
+        "blocks_on_device": 0 if sizes.devices is None else sizes.devices.in_flight,
     }
+
+
+def devices_of(plan: Plan) -> dict[str, str]:
+    """By step: the processor, or the devices that share its blocks."""
+    used = ", ".join(f"{device.name} {device.title}" for device in plan.devices)
+    return {planned.name: PROCESSOR if planned.device == PROCESSOR else used for planned in plan.steps}
 
 
 def report_of(status: Status, stages: Mapping[str, Any], changes: Sequence[Change]) -> dict[str, Any]:

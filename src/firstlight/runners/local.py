@@ -26,7 +26,7 @@ from .calibrated import calibrated
 from .changes import apply_changes
 from .checkpoint import Checkpoint, begin, open_checkpoint
 from .context import READING, Context
-from .describe import job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
+from .describe import devices_of, job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
 from .failing import part_failed
 from .following import Following
 from .inputs import inputs_of
@@ -83,7 +83,9 @@ class LocalRun(Following):
         self._last_frame = 0.0
         self._state: RunState = "starting"
         self._context = Context(plan, Intake(plan.scan.main))
-        self._record = start_record(job_dict(job), plan.scan, job.pipeline.cites, self._started, inputs_of(job.source))
+        self._record = start_record(
+            job_dict(job), plan.scan, job.pipeline.cites, self._started, inputs_of(job.source), devices_of(plan)
+        )
         self._context.checkpoint = checkpoint
         threads = cores() if plan.sizes is None else plan.sizes.threads
         self._wiring = Wiring(self._context, threads, self._record, checkpoint)

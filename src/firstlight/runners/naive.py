@@ -38,6 +38,7 @@ from .gather import Gathered, surplus_of
 from .held_inputs import as_parameter, first_versions, valid_parameters
 from .inputs import inputs_of
 from .naive_sinks import closed, opened, write_items
+from .on_device import refuse_devices
 from .snapshot import Snapped, Snapshot
 
 
@@ -48,9 +49,10 @@ class NaiveRunner:
         """Run a job to its end.
 
         Raises:
-            JobError: The job can not run on what the source gives.
+            JobError: The job can not run on what the source gives, or asks for a device.
             StepFailed: A step raised.
         """
+        refuse_devices(job)
         run = NaiveRun(job)
         run.work()
         return run

@@ -13,6 +13,7 @@ from firstlight.core.device_sizing import IN_FLIGHT
 from firstlight.core.devices import Device, DeviceChoice
 from firstlight.core.errors import FirstlightError, JobError, StepFailed
 from firstlight.core.held import Held
+from firstlight.core.job import Job
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Plan, Planned
 
@@ -62,6 +63,20 @@ def found_devices(choice: DeviceChoice) -> tuple[Device, ...]:
         )
         raise JobError([problem])
     return tuple(Device(KIND, number, arrays.name(number), arrays.memory(number).free) for number in wanted)
+
+
+def refuse_devices(job: Job) -> None:
+    """What a runner that knows no device says to a job that asks for one.
+
+    Raises:
+        JobError: It does.
+    """
+    if DeviceChoice.parse(job.runner.device).kind == KIND:
+        problem = (
+            f"runner.device = {job.runner.device!r}: the runner {job.runner.use!r} works on the processor alone."
+            " Use the runner 'local', or set the device to 'cpu'."
+        )
+        raise JobError([problem])
 
 
 def moved(chunk: Chunk) -> Chunk:

@@ -289,6 +289,7 @@ class Wiring:
         """Give everything back but the sinks."""
         self.clock.end()
         self.context.board.close()
+        self.context.devices.close()
         for showing in self.showing:
             showing.join(timeout=5)
         for overflow in self.overflows:

@@ -15,6 +15,7 @@ from firstlight.core.plan import halo_axis
 from firstlight.kernels.elementwise import fuse
 from firstlight.runners.apply import apply
 from firstlight.runners.gather import overlapping
+from firstlight.runners.on_device import apply_there
 
 from .demand import demand, demand_equal
 from .fields import demand_documented, demand_round_trips
@@ -24,9 +25,9 @@ def _present(device: str) -> bool:
     """Whether this computer can run the bodies of a device; without one they are tested in numba's simulator."""
     if device != "cuda":
         return True
-    from numba import cuda
+    from firstlight.kernels.cuda import arrays
 
-    return bool(cuda.is_available())
+    return arrays.present()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +149,11 @@ class OperatorContract(ABC):
         wanted = apply(example.step, example.chunk, example.held)
         for device in example.step.bodies:
             if device != "cpu" and _present(device):
-                found = apply(example.step, example.chunk, example.held, device)
+                found = apply_there(example.step, example.chunk, example.held)
                 for name, chunk in wanted.items():
-                    demand_equal(
-                        found[name].data, chunk.data, f"{example.step.use} on {device}", tolerance=example.tolerance
-                    )
+                    what = f"{example.step.use} on {device}"
+                    demand(found[name].data.dtype == chunk.data.dtype, f"{what}: {found[name].data.dtype}.")
+                    demand_equal(found[name].data, chunk.data, what, tolerance=example.tolerance)
         if example.step.scalar is not None:
             self._fused(example, next(iter(wanted.values())))
 
