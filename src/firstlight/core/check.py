@@ -39,6 +39,7 @@ def check(job: Job, scan: Scan) -> Plan:
     Raises:
         JobError: It can not run; every mistake is named, with the step that has it.
     """
+    scan = replace(scan, calibration={**scan.calibration, **job.calibration})
     planner = _Planner(job, scan)
     planner.check_buffers()
     for node in job.pipeline.nodes:

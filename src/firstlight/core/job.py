@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError
 
 from . import registry
 from .buffer import BufferSettings
+from .calibration import parse_calibration
 from .devices import DeviceChoice
 from .errors import FirstlightError, JobError
 from .pipeline import Emit, Pipeline, Reference, build, parse_node
@@ -19,13 +20,13 @@ from .selected import Selected
 from .selection import Picked
 from .sink import Sink
 from .source import Source
-from .units import Bytes, Second
+from .units import Bytes, Quantity, Second
 from .view import View
 
 WEB = "web"
 PICTURES = (".tif", ".tiff", ".png")
 """Endings of snapshots."""
-PARTS = ("name", "source", "only", "steps", "sinks", "views", "snapshots", "buffers", "runner")
+PARTS = ("name", "source", "calibration", "only", "steps", "sinks", "views", "snapshots", "buffers", "runner")
 
 
 class RunnerSettings(BaseModel):
@@ -115,6 +116,8 @@ class Job:
     only: Mapping[str, Picked] = field(default_factory=dict[str, Picked])
     """By axis: the positions of the scan that are wanted, cut out at the source."""
     snapshots: tuple[SnapshotSpec, ...] = ()
+    calibration: Mapping[str, Quantity] = field(default_factory=dict[str, Quantity])
+    """What the user knows of the scan; it goes before what the source tells."""
     played: Source = field(init=False)
     """The source, or the part of it that is wanted: what a runner opens."""
 
@@ -130,6 +133,8 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a job file; `parse_job` reads it back."""
         job: dict[str, Any] = {"name": self.name, "source": _plugin(self.source)}
+        if self.calibration:
+            job["calibration"] = {name: f"{found.value!r} {found.unit}" for name, found in self.calibration.items()}
         if self.only:
             job["only"] = {label: picked.text for label, picked in self.only.items()}
         job["steps"] = self.pipeline.to_dict()
@@ -175,6 +180,7 @@ def parse_job(given: Mapping[str, Any]) -> Job:
         f"There is no part '{part}' in a job. Expected: {', '.join(PARTS)}." for part in given if part not in PARTS
     ]
     source = _source(given.get("source"), problems)
+    calibration = parse_calibration(given.get("calibration"), problems)
     only = _only(given.get("only"), problems)
     captures = given.get("steps") in (None, []) and bool(given.get("sinks"))
     pipe = Pipeline(()) if captures else _steps(given.get("steps"), problems)
@@ -210,6 +216,7 @@ def parse_job(given: Mapping[str, Any]) -> Job:
         str(given.get("name", "run")),
         only=only,
         snapshots=tuple(snapshots),
+        calibration=calibration,
     )
 
 

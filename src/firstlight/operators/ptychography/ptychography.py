@@ -204,9 +204,12 @@ class Ptychography(Solver[Reconstruction]):
         """Lengths in the image are those of the object's pixel, where it is square and known."""
         kept = {name: value for name, value in scan.calibration.items() if name != "pixel"}
         row, col = scan.main.sizes.get("row"), scan.main.sizes.get("col")
-        found = None if row is None or col is None else optics_of(self, scan, (row, col)).pixel
-        if found is None or not np.isclose(*found):
+        optics = None if row is None or col is None else optics_of(self, scan, (row, col))
+        found = None if optics is None else optics.pixel
+        if row is None or optics is None or found is None or not np.isclose(*found):
             return kept
+        if self.regime == "far" and optics.wavelength is not None:  # a pixel of the detector: λ / (N · pixel)
+            kept["detector_angle"] = Quantity(optics.wavelength / (row * found[0]) * 1e3, "mrad")
         return {**kept, "pixel": Quantity(found[0] * 1e9, "nm")}
 
     def empty(self, scan: Scan) -> Reconstruction:
