@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 from scipy import fft
 
-from firstlight.core.arrays import Array, bring_last
+from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk, Scan
-from firstlight.core.errors import FirstlightError
-from firstlight.core.fold import Fold
 from firstlight.core.held import Held
-from firstlight.core.units import Degree, KeV, Millimetre, Milliradian, Nanometre
-from firstlight.kernels.electron_optics import aperture_wave, wavelength
+from firstlight.core.units import Nanometre
 from firstlight.kernels.ssb import SideBands, add_line, side_bands
 
-from .center_of_mass import middle_of
+from .bright_field import BrightField
 from .scan_map import ScanMap
-
-BRIGHT = ("place",)
-"""Axis of a chunk whose frames are the intensities in the bright field."""
 
 
 @dataclass(slots=True)
@@ -38,7 +32,7 @@ class Spectrum:
     """Rows and columns of a frame."""
 
 
-class Ssb(Fold[Spectrum]):
+class Ssb(BrightField[Spectrum]):
     """Recover the phase of a thin sample by single-side-band ptychography, while it is scanned.
 
     Each frame adds to the Fourier transform of the phase; points that have not come count as no phase. Aberrations may be
@@ -52,36 +46,8 @@ class Ssb(Fold[Spectrum]):
         "The phase was recovered by single-side-band ptychography (aperture {aperture}, {energy}, defocus {defocus})."
     )
 
-    energy: Annotated[KeV, Field(gt=0)] | None = None
-    """Energy of the electrons. Default: as the scan says."""
-    aperture: Annotated[Milliradian, Field(gt=0)] | None = None
-    """Half angle of the convergent probe. Default: as the scan says."""
-    detector_angle: Annotated[Milliradian, Field(gt=0)] | None = None
-    """Angle of a detector pixel. Default: as the scan says."""
-    step_y: Annotated[Nanometre, Field(gt=0)] | None = None
-    """Distance of two scan lines. Default: as the scan says."""
-    step_x: Annotated[Nanometre, Field(gt=0)] | None = None
-    """Distance of two points of a line. Default: as the scan says."""
-    center: tuple[float, float] | None = None
-    """Row and column of the optical axis in pixel from 0. Default: the middle of the frame."""
-    rotation: Annotated[Degree, Field(ge=-360, le=360)] = 0.0
-    """Angle by which the detector is turned against the scan; `dpc` finds it."""
-    flip: bool = False
-    """The detector's rows run against the scan's lines."""
     defocus: Annotated[Nanometre, Field(ge=-1e6, le=1e6)] = 0.0
     """Defocus (C1) to correct for, positive over focus."""
-    spherical: Annotated[Millimetre, Field(ge=-1e3, le=1e3)] = 0.0
-    """Spherical aberration (C3) to correct for."""
-
-    def calibrated(self, scan: Scan) -> Self:
-        """Energy, angles and steps from the scan, where they are not given."""
-        units = {"energy": "keV", "aperture": "mrad", "detector_angle": "mrad", "step_y": "nm", "step_x": "nm"}
-        found = {
-            name: scan.calibration[name].to(unit)
-            for name, unit in units.items()
-            if getattr(self, name) is None and name in scan.calibration
-        }
-        return self.model_copy(update=found) if found else self
 
     def unit(self, scan: Scan) -> str:
         """Radian."""
@@ -91,49 +57,15 @@ class Ssb(Fold[Spectrum]):
         """Side bands, and the bright field of every frame."""
         made = self.calibrated(scan)
         size = (scan.main.size("row"), scan.main.size("col"))
-        places, points = len(made._places(size)[0]), scan.main.frames or 0
+        places, points = len(made.places(size)[0]), scan.main.frames or 0
         return int(places * points * (4 + 12 / 2))
 
-    def _required(self) -> tuple[float, float, float, float, float]:
-        names = ("energy", "aperture", "detector_angle", "step_y", "step_x")
-        for name in names:
-            if getattr(self, name) is None:
-                raise FirstlightError(
-                    f"'ssb' needs {name}, which the scan does not tell.",
-                    field=name,
-                    expected="a number with its unit",
-                    next_move=f"Give {name}.",
-                )
-        energy, aperture, angle, step_y, step_x = (float(getattr(self, name)) for name in names)
-        return wavelength(energy), aperture * 1e-3, angle * 1e-3, step_y * 1e-9, step_x * 1e-9
-
-    def _places(self, size: tuple[int, int]) -> tuple[Array, Array, Array]:
-        """Which pixels lie in the bright field (flat index), and their rows and columns from the axis."""
-        _, aperture, angle, _, _ = self._required()
-        middle = middle_of(size, self.center)
-        rows, cols = np.arange(size[0]) - middle[0], np.arange(size[1]) - middle[1]
-        inside = rows[:, None] ** 2 + cols**2 <= (aperture / angle + 1e-4) ** 2
-        index = np.flatnonzero(inside)
-        return index, rows[index // size[1]], cols[index % size[1]]
-
     def _bands(self, size: tuple[int, int], lines: int, points: int) -> SideBands:
-        length, aperture, angle, step_y, step_x = self._required()
-        _, rows, cols = self._places(size)
-        q_y, q_x = np.meshgrid(fft.fftfreq(lines, step_y), fft.rfftfreq(points, step_x), indexing="ij")
-        turn, scale = np.deg2rad(self.rotation), length / angle
-        right = scale * (np.cos(turn) * q_x - np.sin(turn) * q_y)
-        down = scale * (np.sin(turn) * q_x + np.cos(turn) * q_y) * (-1 if self.flip else 1)
+        _, rows, cols = self.places(size)
+        down, right = self.frequencies(lines, points)
 
         def wave(at_rows: Array, at_cols: Array) -> Array:
-            return aperture_wave(
-                at_rows,
-                at_cols,
-                radius=aperture / angle,
-                length=length,
-                pixel_angle=angle,
-                defocus=self.defocus * 1e-9,
-                spherical=self.spherical * 1e-3,
-            )
+            return self.wave(at_rows, at_cols, self.defocus)
 
         return side_bands(wave, rows, cols, down.ravel(), right.ravel())
 
@@ -141,18 +73,9 @@ class Ssb(Fold[Spectrum]):
         """The state before the first frame."""
         made = self.calibrated(scan)
         size = (scan.main.size("row"), scan.main.size("col"))
-        known = ScanMap.empty(scan, (len(made._places(size)[0]),), self.use, "float32")
+        known = ScanMap.empty(scan, (len(made.places(size)[0]),), self.use, "float32")
         total = np.zeros((known.lines, known.points // 2 + 1), np.complex128)
         return Spectrum(known, made._bands(size, known.lines, known.points), total, size)
-
-    def digest(self, chunk: Chunk) -> Chunk:
-        """The intensities in the bright field, which is all that is needed of a frame."""
-        if chunk.axes == BRIGHT:
-            return chunk
-        frames, _ = bring_last(chunk.data, chunk.axes, ("row", "col"))
-        index, _, _ = self._places((frames.shape[1], frames.shape[2]))
-        flat = frames.reshape(len(frames), frames.shape[1] * frames.shape[2])
-        return chunk.with_data(flat[:, index].astype(np.float32), BRIGHT)
 
     def add(self, state: Spectrum, chunk: Chunk, *held: Held) -> None:
         """Add the frames of a chunk to the spectrum, line by line."""
@@ -195,11 +118,6 @@ class Ssb(Fold[Spectrum]):
         fresh = Spectrum(state.map, bands, np.zeros_like(state.total), state.size)
         self._sum(fresh, np.flatnonzero(state.map.covered))
         return fresh
-
-    def digests_like(self, other: Any) -> bool:
-        """True if the bright field is the same pixels."""
-        names = ("aperture", "detector_angle", "center")
-        return isinstance(other, Ssb) and all(getattr(self, name) == getattr(other, name) for name in names)
 
     def merge(self, state: Spectrum, other: Spectrum) -> Spectrum:
         """Both sums."""
