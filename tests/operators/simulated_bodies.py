@@ -74,7 +74,7 @@ def outliers() -> None:
 @family
 def phase() -> None:
     light = (1 + 0.1 * RNG.standard_normal((3, 5, 8))).astype(np.float32)
-    light[1, 2, 3] = np.nan
+    light[1, 2, 3], light[2, 4, 7] = np.nan, np.inf
     optics: dict[str, Any] = {"energy": 25.0, "distance": 30.0, "pixel": 0.65}
     agree("paganin", light, delta_beta=100.0, gap=4, **optics)
     agree("paganin", (light[:1, :1] * 100).astype(np.uint16), delta_beta=100.0, gap=0, **optics)
@@ -89,13 +89,32 @@ def phase() -> None:
 @family
 def fbp() -> None:
     lines = RNG.random((3, 6, 11)).astype(np.float32)
-    lines[1, 2, 3] = np.nan
+    lines[1, 2, 3], lines[0, 1, 0] = np.nan, -np.inf
     # the accuracy of the grid is 1e-3; positions on it are rounded to steps, in other places on either device
     rough: dict[str, Any] = {"tolerance": 1e-3}
     at = {"angle": np.array([0.0, 31.0, 62.0, 95.0, 120.0, 149.0]), "row": np.arange(3)}
     agree("fbp", lines, **rough, at=at, center=4.7, pixel=2.0)
     agree("fbp", lines, **rough, at=at, center=(4.7, 5.5, 6.1), padding="edge", filter="hann", circle=False, size=8)
     agree("fbp", (lines[2:, :, :8] * 100).astype(np.uint16), **rough, at={**at, "row": np.arange(1)}, circle=False)
+
+
+def striped(rows: int = 2, angles: int = 7, columns: int = 11) -> Any:
+    """Transmission with a stripe of another response, a dead one, and gaps."""
+    values = (1 + 0.2 * RNG.random((rows, angles, columns))).astype(np.float32)
+    values[:, :, 4] *= 1.4
+    values[:, :, 8] = 0.5
+    values[0, 0, 2], values[0, 5, 2], values[0, :, 6] = np.nan, np.inf, np.nan
+    return values
+
+
+@family
+def sorting() -> None:
+    values = striped()
+    agree("remove_small_stripes", values, size=5)
+    agree("remove_small_stripes", (np.nan_to_num(-values[:, :1], posinf=0) * 1000).astype(np.int16), size=3)
+    agree("remove_large_stripes", values, size=7)
+    agree("remove_stripes_interpolation", values, size=7)
+    agree("remove_stripes_filtering", striped(1, 13, 9), size=5)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ are (angle, col) float32, finite; results are new arrays.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import numpy as np
 import scipy.fft
 import scipy.linalg
@@ -13,21 +16,26 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from firstlight.kernels.columns import column_means
+from firstlight.kernels.stripes import low_pass
 from firstlight.kernels.wavelets import coarser, finer, largest_level
 
 __all__ = [
+    "block_ends",
+    "butterworth",
+    "gap_of",
+    "lowest_waves",
     "remove_by_fitting",
     "remove_by_fourier",
     "remove_by_smoothing",
     "remove_by_smoothness",
     "remove_by_wavelets",
+    "smoothing_change",
+    "smoothness_change",
 ]
 
 Sinogram = NDArray[np.float32]
 _STRONGEST = 10.0
 """Response of a column beyond which it is none."""
-_REACH = 8
-"""Standard deviations of a Gaussian beyond which it is nothing to float32."""
 
 
 def remove_by_wavelets(sinogram: Sinogram, level: int, sigma: float, moments: int) -> Sinogram:
@@ -37,7 +45,7 @@ def remove_by_wavelets(sinogram: Sinogram, level: int, sigma: float, moments: in
     of each column, beyond the rim the outermost column.
     """
     angles, columns = sinogram.shape
-    gap = _gap(sinogram.shape)
+    gap = gap_of(sinogram.shape)
     padded = _padded(sinogram, gap)
     shapes: list[tuple[int, int]] = []
     details: list[Sinogram] = []
@@ -58,19 +66,29 @@ def remove_by_fourier(sinogram: Sinogram, cutoff: float, order: int, rows: int) 
     The frequencies along the angles from -`rows` to `rows` are those of stripes: only these few are computed.
     """
     angles, columns = sinogram.shape
-    gap = _gap(sinogram.shape)
+    gap = gap_of(sinogram.shape)
     padded = _padded(sinogram, gap)
     high, wide = padded.shape
-    phase = np.exp(-2j * np.pi * np.outer(np.arange(rows + 1), np.arange(high)) / high).astype(np.complex64)
+    phase = lowest_waves(high, rows)
     profiles = scipy.fft.fft(_times(phase, padded), axis=1)
-    frequency = np.abs(scipy.fft.fftfreq(wide, 1 / wide))
-    profiles *= (1 - 1 / (1 + (frequency / cutoff) ** (2 * order))).astype(np.float32)
+    profiles *= butterworth(wide, cutoff, order)
     removed = scipy.fft.ifft(profiles, axis=1)
     removed[1:] *= 2  # a real sinogram has the negative frequencies too
     here = slice(gap, gap + angles)
     back = phase[:, here].conj().T / np.float32(high)
     stripes = np.real(_times(back, removed[:, gap : gap + columns]))
     return sinogram - stripes.astype(np.float32)
+
+
+def lowest_waves(angles: int, rows: int) -> NDArray[np.complex64]:
+    """The waves of 0 to `rows` periods over so many angles: (wave, angle)."""
+    return np.exp(-2j * np.pi * np.outer(np.arange(rows + 1), np.arange(angles)) / angles).astype(np.complex64)
+
+
+def butterworth(columns: int, cutoff: float, order: int) -> NDArray[np.float32]:
+    """What is taken of each frequency across the columns, in FFT order."""
+    frequency = np.abs(scipy.fft.fftfreq(columns, 1 / columns))
+    return (1 - 1 / (1 + (frequency / cutoff) ** (2 * order))).astype(np.float32)
 
 
 def remove_by_fitting(sinogram: Sinogram, order: int, sigma: float) -> Sinogram:
@@ -104,34 +122,51 @@ def remove_by_smoothness(
         order: of the differences, 1 or 2.
         out: array like `sinogram` to fill; made if missing.
     """
-    columns = sinogram.shape[1]
-    out = np.empty_like(sinogram) if out is None else out
+    return _add_to_profiles(sinogram, lambda profiles: smoothness_change(profiles, alpha, order), blocks, out)
+
+
+def smoothness_change(profiles: NDArray[np.float64], alpha: float, order: int) -> NDArray[np.float64]:
+    """What `remove_by_smoothness` adds to columns with mean profiles (profile, col)."""
+    columns = profiles.shape[1]
     if columns <= 2 * order:
-        out[:] = sinogram
-        return out
+        return np.zeros_like(profiles)
     bands = _squared_differences(columns, order)
     system = bands.copy()
     system[0] += alpha
-    for part in np.array_split(np.arange(sinogram.shape[0]), min(blocks, sinogram.shape[0])):
-        chosen = slice(part[0], part[-1] + 1)
-        profile = column_means(sinogram[chosen])
-        change = scipy.linalg.solveh_banded(system, -_banded_product(bands, profile), lower=True)
-        np.add(sinogram[chosen], change.astype(np.float32), out=out[chosen])
-    return out
+    return scipy.linalg.solveh_banded(system, -_banded_product(bands, profiles.T), lower=True).T
 
 
 def remove_by_smoothing(sinogram: Sinogram, sigma: float, blocks: int, out: Sinogram | None = None) -> Sinogram:
     """Add to each column the difference between the mean profile and a Gaussian average of it (Boin and Haibel 2006)."""
+    return _add_to_profiles(sinogram, lambda profiles: smoothing_change(profiles, sigma), blocks, out)
+
+
+def smoothing_change(profiles: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """What `remove_by_smoothing` adds to columns with mean profiles (profile, col)."""
+    return scipy.ndimage.gaussian_filter1d(profiles, sigma, axis=1) - profiles
+
+
+def block_ends(angles: int, blocks: int) -> NDArray[np.int32]:
+    """Where the parts of the angles begin, and where the last one ends."""
+    sizes = [part.size for part in np.array_split(np.arange(angles), min(blocks, angles))]
+    return np.cumsum([0, *sizes]).astype(np.int32)
+
+
+def _add_to_profiles(
+    sinogram: Sinogram,
+    change: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    blocks: int,
+    out: Sinogram | None,
+) -> Sinogram:
     out = np.empty_like(sinogram) if out is None else out
-    for part in np.array_split(np.arange(sinogram.shape[0]), min(blocks, sinogram.shape[0])):
-        chosen = slice(part[0], part[-1] + 1)
-        profile = column_means(sinogram[chosen])
-        change = scipy.ndimage.gaussian_filter1d(profile, sigma) - profile
-        np.add(sinogram[chosen], change.astype(np.float32), out=out[chosen])
+    for first, end in pairwise(block_ends(sinogram.shape[0], blocks).tolist()):
+        found = change(column_means(sinogram[first:end])[None])[0]
+        np.add(sinogram[first:end], found.astype(np.float32), out=out[first:end])
     return out
 
 
-def _gap(shape: tuple[int, ...]) -> int:
+def gap_of(shape: tuple[int, ...]) -> int:
+    """Values that are put around a sinogram on each side before it is transformed."""
     return min(150, min(shape) // 10)
 
 
@@ -152,9 +187,9 @@ def _slow(detail: Sinogram, sigma: float) -> Sinogram:
     """What the damping takes away along the angles."""
     high = detail.shape[0]
     spectrum = scipy.fft.rfft(detail, axis=0)
-    kept = min(spectrum.shape[0], int(_REACH * sigma) + 1)
-    spectrum[:kept] *= np.exp(-0.5 * (np.arange(kept, dtype=np.float64) / sigma) ** 2).astype(np.float32)[:, None]
-    spectrum[kept:] = 0
+    window = low_pass(spectrum.shape[0], sigma)
+    spectrum[: window.size] *= window[:, None]
+    spectrum[window.size :] = 0
     return np.asarray(scipy.fft.irfft(spectrum, high, axis=0, overwrite_x=True), np.float32)
 
 
@@ -174,10 +209,11 @@ def _squared_differences(columns: int, order: int) -> NDArray[np.float64]:
     return bands
 
 
-def _banded_product(bands: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    out = bands[0] * vector
+def _banded_product(bands: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a symmetric matrix, in bands, with vectors side by side (place, vector)."""
+    out = bands[0][:, None] * vectors
     for below in range(1, len(bands)):
-        reach = vector.size - below
-        out[below:] += bands[below, :reach] * vector[:reach]
-        out[:reach] += bands[below, :reach] * vector[below:]
+        reach, band = len(vectors) - below, bands[below][:, None]
+        out[below:] += band[:reach] * vectors[:reach]
+        out[:reach] += band[:reach] * vectors[below:]
     return out

@@ -19,14 +19,22 @@ from firstlight.kernels.columns import interpolate_columns, sorted_columns, unso
 from firstlight.kernels.running_median import running_median
 
 __all__ = [
+    "dead_columns",
     "detect_stripes",
+    "divisors",
     "fluctuation",
+    "inner_columns",
+    "low_pass",
+    "middle_ranks",
+    "other_columns",
+    "relative_response",
     "remove_by_filtering",
     "remove_by_interpolation",
     "remove_by_sorting",
     "remove_dead",
     "remove_large",
     "response",
+    "slow_gap",
     "slow_part",
 ]
 
@@ -56,15 +64,26 @@ def remove_by_filtering(sinogram: Sinogram, sigma: float, size: int) -> Sinogram
 def slow_part(sinogram: Sinogram, sigma: float) -> Sinogram:
     """What changes slowly along the angles: a Gaussian window on frequencies, of `sigma` periods in the (mirrored) whole."""
     angles = sinogram.shape[0]
-    gap = min(150, angles // 10)
+    gap = slow_gap(angles)
     padded = np.pad(sinogram.T, ((0, 0), (gap, gap)), mode="reflect" if angles > 1 else "edge")
     length = padded.shape[1]
     spectrum = scipy.fft.rfft(padded, axis=1)
-    kept = min(spectrum.shape[1], int(_REACH * sigma) + 1)
-    spectrum[:, :kept] *= np.exp(-0.5 * (np.arange(kept) / sigma) ** 2).astype(np.float32)
-    spectrum[:, kept:] = 0
+    window = low_pass(spectrum.shape[1], sigma)
+    spectrum[:, : window.size] *= window
+    spectrum[:, window.size :] = 0
     smooth = scipy.fft.irfft(spectrum, length, axis=1, overwrite_x=True)
     return np.ascontiguousarray(smooth[:, gap : gap + angles].T, np.float32)
+
+
+def slow_gap(angles: int) -> int:
+    """Angles that are mirrored at each end before the slow part is looked for."""
+    return min(150, angles // 10)
+
+
+def low_pass(frequencies: int, sigma: float) -> NDArray[np.float32]:
+    """A Gaussian window of `sigma` periods on the lowest of so many frequencies; the others are nothing to float32."""
+    kept = min(frequencies, int(_REACH * sigma) + 1)
+    return np.exp(-0.5 * (np.arange(kept) / sigma) ** 2).astype(np.float32)
 
 
 def remove_large(sinogram: Sinogram, size: int, ratio: float, drop: float, normalize: bool = True) -> Sinogram:
@@ -72,8 +91,8 @@ def remove_large(sinogram: Sinogram, size: int, ratio: float, drop: float, norma
     values, keys = sorted_columns(sinogram)
     smooth = running_median(values, size)
     factors = response(values, smooth, drop)
-    found = _widened(detect_stripes(factors, ratio))
-    out = _normalized(sinogram, factors) if normalize else sinogram.copy()
+    found = other_columns(factors, ratio)
+    out = sinogram / divisors(factors) if normalize else sinogram.copy()
     places = np.flatnonzero(found)
     out[:, places] = unsorted_columns(smooth[places], keys[places])
     return out
@@ -85,8 +104,8 @@ def remove_by_interpolation(
     """Find columns of another response and interpolate across them (algorithms 4 to 6 combined)."""
     values, _ = sorted_columns(sinogram)
     factors = response(values, running_median(values, size), drop)
-    found = _inside(_widened(detect_stripes(factors, ratio)))
-    out = _normalized(sinogram, factors) if normalize else sinogram.copy()
+    found = inner_columns(factors, ratio)
+    out = sinogram / divisors(factors) if normalize else sinogram.copy()
     if found.any() and not found.all():
         interpolate_columns(out, found)
     return out
@@ -102,12 +121,7 @@ def remove_dead(sinogram: Sinogram, size: int, ratio: float, smooth: int, lost: 
         smooth: angles of the mean that a column's jumps are measured against.
         lost: (col,) columns that are known to be dead.
     """
-    restless = fluctuation(sinogram, smooth)
-    usual = scipy.ndimage.median_filter(restless, size, mode="reflect")
-    usual[usual == 0] = np.mean(np.abs(usual))
-    excess = np.divide(restless, usual, out=np.ones_like(usual), where=usual != 0)
-    found = _inside(_widened(detect_stripes(excess, ratio)))
-    bad = lost | found if found.sum() < found.size // 3 else lost
+    bad = dead_columns(fluctuation(sinogram, smooth), size, ratio, lost)
     out = sinogram.copy()
     if bad.any() and not bad.all():
         interpolate_columns(out, bad)
@@ -117,15 +131,52 @@ def remove_dead(sinogram: Sinogram, size: int, ratio: float, smooth: int, lost: 
 def response(values: Sinogram, smooth: Sinogram, drop: float) -> Profile:
     """How strongly each column responds, beside its neighbours, from sorted columns (col, rank) and evened-out ones.
 
-    The share `drop` of the ranks, half of it at each end, is left out: there lie zingers and the sample's own extremes.
+    The share `drop` of the ranks is left out: at the ends lie zingers and the sample's own extremes.
     """
-    ranks = values.shape[1]
-    ends = int(0.5 * min(max(drop, 0.0), 0.8) * ranks)
-    middle = slice(ends, ranks - ends)
+    middle = middle_ranks(values.shape[1], drop)
     own, usual = values[:, middle].mean(axis=1, dtype=np.float64), smooth[:, middle].mean(axis=1, dtype=np.float64)
+    return relative_response(own, usual)
+
+
+def middle_ranks(ranks: int, drop: float) -> slice:
+    """The ranks without the share `drop`, half of it at each end."""
+    ends = int(0.5 * min(max(drop, 0.0), 0.8) * ranks)
+    return slice(ends, ranks - ends)
+
+
+def relative_response(own: Profile, usual: Profile) -> Profile:
+    """Own mean over that of the evened-out values, any shape."""
     # a response of 0 would divide by 0; such a column is dead, not of another response
     sound = (own != 0) & (usual != 0)
     return np.divide(own, usual, out=np.ones_like(own), where=sound)
+
+
+def other_columns(factors: Profile, ratio: float) -> NDArray[np.bool_]:
+    """Columns of another response, with the neighbour on each side, which the rim of a stripe may touch: mask (col,)."""
+    return scipy.ndimage.binary_dilation(detect_stripes(factors, ratio))
+
+
+def inner_columns(factors: Profile, ratio: float) -> NDArray[np.bool_]:
+    """The same without the two columns at each end, beyond which nothing is known."""
+    return _inside(other_columns(factors, ratio))
+
+
+def dead_columns(restless: Profile, size: int, ratio: float, lost: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Columns that fluctuate less or more than the median over `size` of them, and those that are lost: mask (col,).
+
+    Where a third of all would be dead, the search went wrong: only the lost ones are given.
+    """
+    usual = scipy.ndimage.median_filter(restless, size, mode="reflect")
+    usual[usual == 0] = np.mean(np.abs(usual))
+    excess = np.divide(restless, usual, out=np.ones_like(usual), where=usual != 0)
+    found = inner_columns(excess, ratio)
+    return lost | found if found.sum() < found.size // 3 else lost
+
+
+def divisors(factors: Profile) -> NDArray[np.float32]:
+    """What each column is divided by; a column far from all others (air after the logarithm: noise around 0) stays."""
+    usual = (factors > 1 / _STRONGEST) & (factors < _STRONGEST)
+    return np.where(usual, factors, 1.0).astype(np.float32)
 
 
 def fluctuation(sinogram: Sinogram, smooth: int) -> Profile:
@@ -167,19 +218,7 @@ def detect_stripes(profile: Profile, ratio: float) -> NDArray[np.bool_]:
     return found
 
 
-def _normalized(sinogram: Sinogram, factors: Profile) -> Sinogram:
-    """Each column over its response; a column far from all others (air after the logarithm: noise around 0) as it is."""
-    usual = (factors > 1 / _STRONGEST) & (factors < _STRONGEST)
-    return sinogram / np.where(usual, factors, 1.0).astype(np.float32)
-
-
-def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """With the neighbour on each side, which the rim of a stripe may touch."""
-    return scipy.ndimage.binary_dilation(mask)
-
-
 def _inside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without the two columns at each end, beyond which nothing is known."""
     mask[:2] = mask[-2:] = False
     return mask
 

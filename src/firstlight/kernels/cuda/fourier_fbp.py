@@ -8,6 +8,7 @@ hold neighbouring samples of a line, so they seldom meet. Sums in another order 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -105,9 +106,9 @@ def _gridded(plan: FourierFBP, sinograms: Device, centers: NDArray[np.float64]) 
 
 @cuda.jit(device=True)
 def _finite(value: Any) -> Any:
-    """A float32, 0 for what is no number; infinity minus infinity is NaN."""
+    """A float32, 0 for what is no number."""
     number = np.float32(value)
-    return number if number - number == np.float32(0) else np.float32(0)
+    return number if math.isfinite(number) else np.float32(0)
 
 
 @cuda.jit(device=True)

@@ -102,11 +102,10 @@ def _along_row(frames: Any, n: Any, row: Any, col: Any, across: Any, instead: An
     width = frames.shape[2]
     if col < width:
         value = np.float32(frames[n, row, col])
-        # infinity minus infinity is NaN
-        return (value if value - value == np.float32(0) else instead) - offset
+        return (value if math.isfinite(value) else instead) - offset
     left, right = np.float32(frames[n, row, 0]), np.float32(frames[n, row, width - 1])
-    left = (left if left - left == np.float32(0) else instead) - offset
-    right = (right if right - right == np.float32(0) else instead) - offset
+    left = (left if math.isfinite(left) else instead) - offset
+    right = (right if math.isfinite(right) else instead) - offset
     return right + (left - right) * across[col - width]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripes
 
-from .sinogram import VO, Columns, Ratio, Share, each_sinogram, keep_unit
+from .sinogram import VO, Columns, Ratio, Share, each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -35,3 +37,12 @@ def remove_large_stripes(
 
 
 keep_unit(remove_large_stripes, 6)
+
+
+def _on_cuda(sinograms: Any, *, size: int, ratio: float, drop: float, normalize: bool) -> Any:
+    from firstlight.kernels.cuda.stripes import remove_large
+
+    return remove_large(sinograms, size, ratio, drop, normalize)
+
+
+work_on_cuda(remove_large_stripes, 10, _on_cuda)

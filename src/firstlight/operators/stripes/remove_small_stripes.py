@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripes
 
-from .sinogram import VO, Columns, each_sinogram, keep_unit
+from .sinogram import VO, Columns, each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -31,3 +33,12 @@ def remove_small_stripes(sinograms: Array, *, size: Columns = 21) -> Array:
 
 
 keep_unit(remove_small_stripes, 6)
+
+
+def _on_cuda(sinograms: Any, *, size: int) -> Any:
+    from firstlight.kernels.cuda.stripes import remove_by_sorting
+
+    return remove_by_sorting(sinograms, size)
+
+
+work_on_cuda(remove_small_stripes, 10, _on_cuda)

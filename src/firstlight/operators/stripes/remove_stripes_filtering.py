@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripes
 
-from .sinogram import VO, Columns, each_sinogram, keep_unit
+from .sinogram import VO, Columns, each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -37,3 +37,12 @@ def remove_stripes_filtering(
 
 
 keep_unit(remove_stripes_filtering, 7)
+
+
+def _on_cuda(sinograms: Any, *, sigma: float, size: int) -> Any:
+    from firstlight.kernels.cuda.stripes import remove_by_filtering
+
+    return remove_by_filtering(sinograms, sigma, size)
+
+
+work_on_cuda(remove_stripes_filtering, 12, _on_cuda)

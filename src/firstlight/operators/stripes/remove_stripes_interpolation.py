@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripes
 
-from .sinogram import VO, Columns, Ratio, Share, each_sinogram, keep_unit
+from .sinogram import VO, Columns, Ratio, Share, each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -40,3 +42,12 @@ def remove_stripes_interpolation(
 
 
 keep_unit(remove_stripes_interpolation, 5)
+
+
+def _on_cuda(sinograms: Any, *, size: int, ratio: float, drop: float, normalize: bool) -> Any:
+    from firstlight.kernels.cuda.stripes import remove_by_interpolation
+
+    return remove_by_interpolation(sinograms, size, ratio, drop, normalize)
+
+
+work_on_cuda(remove_stripes_interpolation, 9, _on_cuda)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,78 @@ def each_sinogram(sinograms: Array, method: Method) -> Array:
         if gaps is not None:
             target[gaps] = np.nan
     return out
+
+
+DeviceMethod = Callable[[Any], Any]
+"""Gives what becomes of finite sinograms (row, angle, col) on a device: a new array."""
+
+DEVICE_BYTES = 4 << 30
+"""Memory that the rows of a block that are done together may take on a device, where more than one fits."""
+
+
+def each_on_cuda(sinograms: Any, method: DeviceMethod, planes: int) -> Any:
+    """Apply a method to sinograms on a device, as many rows together as its memory is to hold.
+
+    Args:
+        sinograms: device array (row, angle, col); gaps are treated as by `each_sinogram`.
+        method: for finite sinograms.
+        planes: memory that a sinogram takes on its way, in sinograms.
+
+    Returns:
+        float32 device array of the same shape.
+    """
+    from firstlight.kernels.cuda.arrays import empty
+    from firstlight.kernels.cuda.columns import fill_gaps, restore_gaps
+
+    rows, angles, columns = sinograms.shape
+    if not rows * angles * columns:
+        return empty(sinograms.shape)
+    step = _together(planes, angles, columns)
+    parts = [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
+    out = empty(sinograms.shape) if len(parts) > 1 else None
+    for part in parts:
+        found = method(fill_gaps(sinograms[part])[0])
+        restore_gaps(sinograms[part], found)
+        if out is None:
+            return found
+        copy_on_device(found, out[part])
+    return out
+
+
+def copy_on_device(source: Any, target: Any) -> None:
+    """From one device array to another, in the calling thread's stream."""
+    from firstlight.kernels.cuda.arrays import stream
+
+    target.copy_to_device(source, stream=stream())
+
+
+def _together(planes: int, angles: int, columns: int) -> int:
+    return max(1, DEVICE_BYTES // (_VALUE * planes * angles * columns))
+
+
+def work_on_cuda(function: OperatorFunction, planes: int, method: Callable[..., Any]) -> None:
+    """Give a step its body for CUDA.
+
+    Args:
+        function: the step.
+        planes: memory that a sinogram takes on its way, in sinograms.
+        method: of finite sinograms and the step's parameters.
+    """
+
+    @function.device("cuda")
+    def on_cuda(sinograms: Any, **given: Any) -> Any:
+        return each_on_cuda(sinograms, lambda finite: method(finite, **given), planes)
+
+    keep_on_device(function, planes)
+
+
+def keep_on_device(function: OperatorFunction, planes: int) -> None:
+    """Tell which memory a step needs on a device, beside input and output: `planes` sinograms for each row."""
+
+    @function.hook("device_workspace")
+    def device_workspace(step: Operator, scan: Scan, frames: int) -> int:
+        angles, columns = scan.main.size("angle"), scan.main.size("col")
+        return min(frames, _together(planes, angles, columns)) * planes * _VALUE * angles * columns
 
 
 def keep_unit(function: OperatorFunction, planes: int, whole: int = 0) -> None:
