@@ -34,6 +34,14 @@ def side_by_side(image, gap=0):
     return np.hstack([four[::-1, ::-1], three[::-1, ::-1], two, one])
 
 
+def unpacked(streams, depth, chips, out):
+    """Frames somewhere in one piece of memory, with other bytes between them, the last one first."""
+    memory = np.frombuffer(b"???".join([b"", *streams, b""]), np.uint8)
+    begins = 3 + np.arange(len(streams))[::-1] * (len(streams[0]) + 3)
+    medipix.unpack(memory, begins, len(streams[0]), depth, chips, out)
+    return out
+
+
 def image(shape, depth):
     return RNG.integers(0, 2**depth, shape).astype({1: "u1", 6: "u1", 12: "u2", 24: "u4"}[depth])
 
@@ -42,9 +50,9 @@ def image(shape, depth):
 @pytest.mark.parametrize("rows", [256, 32])
 def test_one_chip(depth, rows):
     truth = image((rows, 256), depth)
-    out = np.zeros_like(truth)
-    medipix.unpack(np.frombuffer(pack(truth, depth), np.uint8), depth, 1, out)
-    assert np.array_equal(out, truth)
+    other = image((rows, 256), depth)
+    out = unpacked([pack(truth, depth), pack(other, depth)], depth, 1, np.zeros((2, rows, 256), truth.dtype))
+    assert np.array_equal(out, [other, truth])
 
 
 @pytest.mark.parametrize("depth", [1, 12])
@@ -53,9 +61,9 @@ def test_four_chips_with_and_without_a_gap(depth, gap):
     truth = image((512 + gap, 512 + gap), depth)
     truth[256 : 256 + gap] = 0
     truth[:, 256 : 256 + gap] = 0
-    out = np.full_like(truth, 1)
-    medipix.unpack(np.frombuffer(pack(side_by_side(truth, gap), depth), np.uint8), depth, 4, out)
-    assert np.array_equal(out, truth)
+    out = np.ones((2, *truth.shape), truth.dtype)
+    unpacked([pack(side_by_side(truth, gap), depth)] * 2, depth, 4, out)
+    assert np.array_equal(out, [truth, truth])
 
 
 @pytest.mark.parametrize(
@@ -63,4 +71,17 @@ def test_four_chips_with_and_without_a_gap(depth, gap):
 )
 def test_what_does_not_fit_is_refused(size, depth, chips):
     with pytest.raises(ValueError, match="raw frame"):
-        medipix.unpack(np.zeros(size, np.uint8), depth, chips, np.zeros((256, 256), np.uint8))
+        unpacked([bytes(size)], depth, chips, np.zeros((1, 256, 256), np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8"])
+def test_processed_frames_are_big_endian(dtype):
+    frames = RNG.integers(0, np.iinfo(dtype).max, (3, 5, 7), dtype)
+    stream = b"".join(b"x" * 11 + frame.astype(f">{dtype}").tobytes() for frame in frames)
+    out = np.zeros_like(frames)
+    begins = 11 + np.arange(3) * (11 + frames[0].nbytes)
+    medipix.read_pixels(np.frombuffer(stream, np.uint8), begins, out)
+    assert np.array_equal(out, frames)
+    for wrong in (begins + 1, begins - 12):
+        with pytest.raises(ValueError, match="do not lie"):
+            medipix.read_pixels(np.frombuffer(stream, np.uint8), wrong, out)

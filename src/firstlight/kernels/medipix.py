@@ -1,6 +1,8 @@
-"""Raw counters of Medipix3 chips, as Merlin reads them out, to pixels.
+"""Frames of Medipix3 chips, as Merlin sends them, to pixels: processed ones (big-endian) and raw counters.
 
-Pixels come in groups of 8 bytes whose order is reversed: 64 pixels of 1 bit, 8 of 6 bits (one byte each), 4 of 12 bits (two
+Frames lie at some places of one piece of memory, as they were received, and are decoded in one call outside the interpreter's lock.
+
+Raw pixels come in groups of 8 bytes whose order is reversed: 64 pixels of 1 bit, 8 of 6 bits (one byte each), 4 of 12 bits (two
 bytes each, big-endian). 24 bits are two images of 12 bits, the most significant first. Four chips stand side by side in a
 row, the last one first: [4 | 3 | 2 | 1]. Chips 1 and 2 are the upper half of the image; 3 and 4, turned by 180°, the lower.
 """
@@ -18,6 +20,54 @@ CHIP = 256
 """Pixels along each side of a chip."""
 BYTES = {1: 1 / 8, 6: 1.0, 12: 2.0, 24: 4.0}
 """Bytes per pixel for each depth of the counter."""
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _read_1(memory: Array, begins: Array, out: Array) -> None:
+    for n in range(begins.size):
+        out[n, :] = memory[begins[n] : begins[n] + out.shape[1]]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _read_2(memory: Array, begins: Array, out: Array) -> None:
+    for n in range(begins.size):
+        here, row = memory[begins[n] : begins[n] + 2 * out.shape[1]], out[n]
+        for at in range(row.size):
+            row[at] = (np.uint16(here[2 * at]) << np.uint16(8)) | np.uint16(here[2 * at + 1])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _read_wide(memory: Array, begins: Array, out: Array) -> None:
+    width = out.itemsize
+    for n in range(begins.size):
+        for at in range(out.shape[1]):
+            value = np.uint64(0)
+            for byte in range(begins[n] + width * at, begins[n] + width * (at + 1)):
+                value = (value << np.uint64(8)) | np.uint64(memory[byte])
+            out[n, at] = value
+
+
+def read_pixels(memory: Array, begins: Array, out: Array) -> None:
+    """Processed frames: unsigned integers, big-endian.
+
+    Args:
+        memory: Shape (bytes,), uint8.
+        begins: Where the pixels of each frame begin, int64.
+        out: Shape (frame, row, col), in the machine's byte order.
+
+    Raises:
+        ValueError: A frame would begin or end outside the memory.
+    """
+    flat = out.reshape(len(out), -1)
+    _within(memory, begins, flat.shape[1] * out.itemsize)
+    {1: _read_1, 2: _read_2}.get(out.itemsize, _read_wide)(memory, begins, flat)
+
+
+def _within(memory: Array, begins: Array, nbytes: int) -> None:
+    if len(begins) and (begins.min() < 0 or begins.max() + nbytes > memory.size):
+        raise ValueError(
+            f"frames of {nbytes} byte at {begins.min()} to {begins.max()} do not lie in {memory.size} byte"
+        )
 
 
 @njit(nogil=True, cache=True)
@@ -84,26 +134,45 @@ def arrange_quad(rows: Array, out: Array) -> None:
             out[below, CHIP + gap + col] = rows[row, CHIP - 1 - col]
 
 
-def unpack(packed: Array, depth: int, chips: int, out: Array) -> None:
-    """Raw counters of one chip or of four to an image.
+@njit(nogil=True, cache=True)
+def _unpack_frames(memory: Array, begins: Array, nbytes: int, depth: int, lines: Array, out: Array) -> None:
+    """Raw frames; `lines` is (row, 4 * 256) of scratch memory for four chips, and empty for one."""
+    for n in range(begins.size):
+        packed = memory[begins[n] : begins[n] + nbytes]
+        flat = lines.reshape(-1) if lines.size else out[n].reshape(-1)
+        if depth == 1:
+            unpack_1(packed, flat)
+        elif depth == 6:
+            unpack_6(packed, flat)
+        elif depth == 12:
+            unpack_12(packed, flat)
+        else:
+            unpack_24(packed, flat)
+        if lines.size:
+            arrange_quad(lines, out[n])
+
+
+def unpack(memory: Array, begins: Array, nbytes: int, depth: int, chips: int, out: Array) -> None:
+    """Raw frames: counters of one chip or of four.
 
     Args:
-        packed: The bytes after the frame's header, uint8.
+        memory: Shape (bytes,), uint8.
+        begins: Where the counters of each frame begin, int64.
+        nbytes: Bytes of the counters of a frame.
         depth: Bits of the counter: 1, 6, 12 or 24.
         chips: 1 or 4.
-        out: (row, 256) for one chip; (2 * row [+ gap], 512 [+ gap]) for four.
+        out: (frame, row, 256) for one chip; (frame, 2 * row [+ gap], 512 [+ gap]) for four.
 
     Raises:
         ValueError: The depth or the number of chips is none of these, or the bytes are too few or too many.
     """
     if depth not in BYTES or chips not in (1, 4):
         raise ValueError(f"raw frames of {chips} chips with {depth} bit can not be read")
-    pixels = int(packed.size / BYTES[depth])
-    rows = pixels // (chips * CHIP)
-    image = out.shape if chips == 1 else ((out.shape[0] - out.shape[1] % CHIP) // 2, 4 * CHIP)
-    if (rows, chips * CHIP) != image or rows * chips * CHIP * BYTES[depth] != packed.size:
-        raise ValueError(f"{packed.size} byte are no raw frame of {out.shape} with {depth} bit")
-    flat = out if chips == 1 else np.empty(image, out.dtype)
-    {1: unpack_1, 6: unpack_6, 12: unpack_12, 24: unpack_24}[depth](packed, flat.reshape(-1))
-    if chips == 4:
-        arrange_quad(flat, out)
+    height, width = out.shape[1:]
+    rows = int(nbytes / BYTES[depth]) // (chips * CHIP)
+    image = (height, width) if chips == 1 else ((height - width % CHIP) // 2, 4 * CHIP)
+    if (rows, chips * CHIP) != image or rows * chips * CHIP * BYTES[depth] != nbytes:
+        raise ValueError(f"{nbytes} byte are no raw frame of {(height, width)} with {depth} bit")
+    _within(memory, begins, nbytes)
+    lines = np.empty((0 if chips == 1 else rows, chips * CHIP), out.dtype)
+    _unpack_frames(memory, begins, nbytes, depth, lines, out)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.receiving import Layout, Limits, Receiving
 
-from .wire import BadMessage, Format, FrameHeader, Start, decode_into, read_format
+from .wire import BadMessage, Format, FrameHeader, Start, decode_many, read_format
 
 
-class Acquisition(Receiving[memoryview]):
+class Piece(NamedTuple):
+    """A frame as it came: it begins at some byte of the memory into which it was received, among others."""
+
+    memory: Array
+    begin: int
+
+
+class Acquisition(Receiving[Piece]):
     """Receives the frames of one acquisition.
 
     Args:
@@ -32,8 +43,8 @@ class Acquisition(Receiving[memoryview]):
             "the acquisition", limits, self._decode_batch, decoders, announced=True, total=start.frames, layout=None
         )
 
-    def receive(self, header: FrameHeader, payload: memoryview) -> None:
-        """Take one frame."""
+    def receive(self, header: FrameHeader, payload: memoryview, piece: Piece) -> None:
+        """Take one frame: its header, its bytes, and where they lie."""
         number = header.number - self.first
         if number < 0:
             return
@@ -42,7 +53,7 @@ class Acquisition(Receiving[memoryview]):
         except BadMessage as error:
             self.take(number, None, str(error))
             return
-        self.take(number, payload)
+        self.take(number, piece)
 
     def _check(self, header: FrameHeader, payload: memoryview) -> None:
         """Learn from the first frame what frames look like; refuse those that look otherwise.
@@ -64,14 +75,20 @@ class Acquisition(Receiving[memoryview]):
         if header.look != self._look or len(payload) != self.format.nbytes:
             raise BadMessage("A frame differs from those before it.", field="length", value=len(payload))
 
-    def _decode_batch(self, frames: Sequence[memoryview], out: Array) -> list[str | None]:
-        return [self._decode_one(frame, out[at]) for at, frame in enumerate(frames)]
+    def _decode_batch(self, frames: Sequence[Piece], out: Array) -> list[str | None]:
+        """Decode all frames that lie in one piece of memory together."""
+        reasons: list[str | None] = []
+        for _, group in groupby(frames, key=lambda frame: id(frame.memory)):
+            pieces, done = list(group), len(reasons)
+            reason = self._decode_pieces(pieces, out[done : done + len(pieces)])
+            reasons += [reason] * len(pieces)
+        return reasons
 
-    def _decode_one(self, frame: memoryview, out: Array) -> str | None:
+    def _decode_pieces(self, pieces: Sequence[Piece], out: Array) -> str | None:
         if self.format is None:
             return "no frame has told what frames look like"
         try:
-            decode_into(self.format, frame, out)
+            decode_many(self.format, pieces[0].memory, np.array([piece.begin for piece in pieces]), out)
         except BadMessage as error:
             return str(error)
         return None

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+
+from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.handover import Pool
 from firstlight.core.receiving import Limits
 from firstlight.core.tap import Tap
 
-from .acquisition import Acquisition
+from .acquisition import Acquisition, Piece
 from .wire import PREFIX, BadMessage, Start, read_frame, read_start, split
 
 _log = logging.getLogger(__name__)
@@ -136,7 +139,7 @@ class Connection:
         self._tell(connected=True)
         link.settimeout(_PATIENCE)
         pool = Pool(_SLAB)
-        slab = pool.take().data
+        slab = pool.take()
         begin = filled = 0
         while not self._stopping.is_set():
             current = self._current
@@ -145,7 +148,7 @@ class Connection:
                 self._stopping.wait(0.002)
                 continue
             try:
-                got = link.recv_into(slab[filled:])
+                got = link.recv_into(slab.data[filled:])
             except TimeoutError:
                 got = -1
             except OSError:
@@ -153,12 +156,12 @@ class Connection:
             if got == 0:
                 return
             filled += max(got, 0)
-            begin, needed = self._sort(slab[:filled], begin)
+            begin, needed = self._sort(slab, begin, filled)
             if begin + needed > len(slab) or filled == len(slab):
                 # frames in the memory so far keep it alive until they are decoded; it is used again then
                 rest = slab[begin:filled]
                 larger = max(needed, len(rest) + PREFIX)
-                slab = pool.take().data if larger <= _SLAB else memoryview(bytearray(larger))
+                slab = pool.take() if larger <= _SLAB else np.empty(larger, np.uint8)
                 slab[: len(rest)] = rest
                 begin, filled = 0, len(rest)
             if self._current is not None:
@@ -172,18 +175,19 @@ class Connection:
         except OSError:
             return
 
-    def _sort(self, data: memoryview, begin: int) -> tuple[int, int]:
+    def _sort(self, memory: Array, begin: int, filled: int) -> tuple[int, int]:
         """Handle all messages that are complete; where the rest begins, and how long it must become."""
+        data = memory.data[:filled]
         while True:
             found = split(data[begin:])
             begin += found.used
             if found.payload is None:
                 return begin, found.needed
-            self._handle(found.payload)
+            self._handle(found.payload, Piece(memory, begin - len(found.payload)))
             if self.tap is not None:
                 self.tap(self._current, (found.payload,))
 
-    def _handle(self, payload: memoryview) -> None:
+    def _handle(self, payload: memoryview, piece: Piece) -> None:
         try:
             if payload[:4] == b"HDR,":
                 self._begin(read_start(payload), header=bytes(payload))
@@ -202,7 +206,7 @@ class Connection:
         if current is None:
             self._stray("a frame came before the header of its acquisition")
         else:
-            current.receive(header, payload)
+            current.receive(header, payload, piece)
 
     def _stray(self, reason: str) -> None:
         self.strays += 1

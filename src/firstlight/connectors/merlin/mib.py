@@ -21,7 +21,7 @@ from firstlight.core.units import Bytes
 from ..recorded.appended import TOLD
 from ..recorded.sidecar import read_json
 from .recording import FIRST
-from .wire import BadMessage, Format, Start, decode_into, read_format, read_start
+from .wire import BadMessage, Format, Start, decode_many, read_format, read_start
 
 
 class MibSource(Source):
@@ -163,9 +163,13 @@ class MibSource(Source):
                 "The source is not open.", field="path", value=str(self.path), next_move="Call open() first."
             )
         out = np.zeros((len(records), *like.shape), like.dtype)
-        for at, record in enumerate(records.tolist()):
-            if record >= 0:
-                decode_into(like, mapped[record * like.nbytes : (record + 1) * like.nbytes], out[at])
+        there = np.flatnonzero(records >= 0)
+        memory = np.frombuffer(mapped, np.uint8)
+        if len(there) == len(records):
+            decode_many(like, memory, records * like.nbytes, out)
+        else:
+            for at in there:
+                decode_many(like, memory, records[at : at + 1] * like.nbytes, out[at : at + 1])
         return out
 
     def read(self, where: Mapping[str, slice], stream: str = MAIN) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
+from firstlight.core.handover import lend
 from firstlight.kernels import medipix
 
 LARGEST = 64 * 2**20
@@ -256,12 +257,29 @@ def decode_into(like: Format, payload: memoryview, out: Array) -> None:
         raise BadMessage(
             "A frame is cut off or too long.", field="length", value=len(payload), expected=f"{like.nbytes} byte"
         )
-    pixels = np.frombuffer(payload, np.uint8)[like.offset :]
-    if like.kind != "R64":
-        out[...] = pixels.view(np.dtype(_DTYPES[like.kind]).newbyteorder(">")).reshape(like.shape)
-        return
+    decode_many(like, np.frombuffer(payload, np.uint8), np.zeros(1, np.int64), out[None])
+
+
+def decode_many(like: Format, memory: Array, begins: Array, out: Array) -> None:
+    """Decode frames that lie in one piece of memory, in one call outside the interpreter's lock.
+
+    Args:
+        like: Their format.
+        memory: Shape (bytes,), uint8.
+        begins: Where each frame, which is as long as its format says, begins with its header, int64.
+        out: (frame, *like.shape), `like.dtype`.
+
+    Raises:
+        BadMessage: They are of a kind that can not be read, or do not lie in the memory.
+    """
+    pixels = begins + like.offset
+    if not memory.flags.writeable:
+        memory = lend(memory)
     try:
-        medipix.unpack(pixels, like.depth, like.chips, out)
+        if like.kind == "R64":
+            medipix.unpack(memory, pixels, like.nbytes - like.offset, like.depth, like.chips, out)
+        else:
+            medipix.read_pixels(memory, pixels, out)
     except ValueError as error:
         raise BadMessage(f"A frame can not be decoded: {error}.", field="frame") from error
 
