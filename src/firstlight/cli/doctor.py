@@ -92,22 +92,18 @@ def _installed(name: str) -> bool:
 
 
 def _gpu() -> list[Finding]:
-    """What nvidia-smi sees, and whether CuPy can use it."""
-    import shutil
-    import subprocess
+    """The devices that kernels can run on, by the names that jobs use; or why there are none."""
+    from firstlight.kernels.cuda import arrays
 
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return [Finding("gpu", "absent", "no NVIDIA driver: everything runs on the CPU")]
-    query = [command, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    try:
-        said = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.strip()  # noqa: S603
-    except (subprocess.SubprocessError, OSError) as error:
-        return [Finding("gpu", "absent", f"the driver does not answer: {error}")]
-    usable = _installed("cupy-cuda12x")
-    return [
-        Finding("gpu", "ok" if usable else "absent", said + ("" if usable else "; needs pip install 'firstlight[gpu]'"))
-    ]
+    why = arrays.absent()
+    if why is not None:
+        return [Finding("gpu", "absent", f"{why}; everything runs on the CPU")]
+    found: list[Finding] = []
+    for number in range(arrays.count()):
+        memory = arrays.memory(number)
+        room = f"{memory.free / 2**30:.1f} GiB free of {memory.total / 2**30:.1f} GiB"
+        found.append(Finding("gpu", "ok", f"cuda:{number} {arrays.name(number)}, {room}"))
+    return found
 
 
 def _ports() -> list[Finding]:

@@ -54,7 +54,7 @@ def found_devices(choice: DeviceChoice) -> tuple[Device, ...]:
         numbers = ",".join(map(str, choice.numbers))
         value = f"{KIND}:{numbers}" if numbers else KIND
         found = (
-            "no CUDA device can be used on this computer"
+            f"no CUDA device can be used on this computer ({arrays.absent()})"
             if not there
             else f"there is no device {', '.join(map(str, missing))}; there are: {', '.join(map(str, range(there)))}"
         )

@@ -70,6 +70,17 @@ def count() -> int:
     return len(cuda.gpus) if cuda.is_available() else 0
 
 
+def absent() -> str | None:
+    """Why no device can be used, in words; None if one can."""
+    if count():
+        return None
+    from numba.cuda.cudadrv import driver
+
+    if not driver.driver.is_available:
+        return "no driver of NVIDIA is found"
+    return "the compiler of kernels (libNVVM) is not found: pip install 'firstlight[gpu]' brings it"
+
+
 def name(device: int) -> str:
     """What a device calls itself."""
     if simulated():
@@ -244,7 +255,7 @@ def cupy_stream() -> AbstractContextManager[Any]:
     """
     import cupy  # type: ignore[import-not-found]
 
-    return cupy.cuda.ExternalStream(int(stream().handle.value), bound())
+    return cupy.cuda.ExternalStream(int(stream()), bound())
 
 
 def has_cupy() -> bool:
