@@ -1,6 +1,7 @@
 """Objects that changed within a frame: two states, told apart up to what frames can not tell."""
 
 import numpy as np
+import pytest
 
 from firstlight.kernels.ptycho.frames import Estimate, Frames
 from firstlight.kernels.ptycho.object_modes import ObjectModes, state_waves
@@ -24,6 +25,7 @@ def scene():
     return image, base.probe, frames, ((np.sqrt(expected) - np.sqrt(counts)) ** 2).sum()
 
 
+@pytest.mark.slow
 def test_two_states_are_recovered():
     """Frames leave the states open up to a unitary mixture: the best one is taken out before they are compared."""
     image, probe, frames, noise = scene()

@@ -39,7 +39,7 @@ def misfit(estimate, frames):
     return replace_modulus(FAR.forward(waves(estimate, frames)), frames.amplitudes, frames.valid).sum()
 
 
-@pytest.mark.parametrize("between", [False, True])
+@pytest.mark.parametrize("between", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_weights_and_shapes_are_found(between):
     """Object and mean probe are known; the probe of each frame comes out, whatever shapes it is told in."""
     shifts = np.random.default_rng(2).uniform(-0.5, 0.5, BASE.places.shape) if between else None
@@ -93,6 +93,7 @@ def test_settling_changes_no_frame():
     assert np.linalg.norm(weights[:, 0]) > np.linalg.norm(weights[:, 1])
 
 
+@pytest.mark.slow
 def test_object_and_varying_probe_together_come_down_to_the_noise():
     truth, frames, noise = scene()
     errors = {}

@@ -54,7 +54,8 @@ def lamps(probe: Array, frames: Frames, part: Array) -> Array:
     if frames.shapes is not None and frames.weights is not None:
         xp = namespace(probe)
         light = xp.repeat(light, len(part), axis=0)
-        light[:, 0] += xp.tensordot(xp.asarray(frames.weights[part], dtype=probe.dtype), frames.shapes, axes=1)
+        weights = xp.asarray(frames.weights[part], dtype=probe.dtype)
+        light[:, 0] += xp.einsum("jk,kvu->jvu", weights, frames.shapes)
     if frames.shifts is None:
         return light
     return ifft2(fft2(light.copy()) * ramps(frames.shifts[part], probe))

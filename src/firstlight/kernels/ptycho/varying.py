@@ -112,8 +112,9 @@ def _asked(estimate: Estimate, frames: Frames, part: Array, propagator: Propagat
     steps = _weights(shapes, moved, light_seen)
     now = _known(frames.weights)[part] + steps
     factors = now.astype(shapes.dtype) if isinstance(moved, np.ndarray) else namespace(moved).asarray(now)
-    above = namespace(moved).tensordot(factors.conj().T, moved, axes=1)
-    below = namespace(moved).tensordot((abs(factors) ** 2).T.astype(light_seen.dtype), light_seen, axes=1)
+    # einsum and not matmul: a product in BLAS would use threads of its own on each of ours
+    above = namespace(moved).einsum("jk,jvu->kvu", factors.conj(), moved)
+    below = namespace(moved).einsum("jk,jvu->kvu", (abs(factors) ** 2).astype(light_seen.dtype), light_seen)
     return steps, above, below
 
 
@@ -121,9 +122,10 @@ def _weights(shapes: Array, moved: Array, power: Array) -> Array:
     """Least squares of ``O Σ_k c_k V_k = δψ`` for each frame, shape (position, shape), complex128 on the host."""
     number, count = len(shapes), len(moved)
     flat = shapes.reshape(number, -1)
-    right = _host(moved.reshape(count, -1) @ flat.conj().T).astype(np.complex128)
+    xp = namespace(shapes)
+    right = _host(xp.einsum("jp,kp->jk", moved.reshape(count, -1), flat.conj())).astype(np.complex128)
     pairs = (flat.conj()[:, None] * flat[None]).reshape(number * number, -1)
-    gram = _host(power.reshape(count, -1).astype(pairs.dtype) @ pairs.T).astype(np.complex128)
+    gram = _host(xp.einsum("jp,qp->jq", power.reshape(count, -1), pairs)).astype(np.complex128)
     gram = gram.reshape(count, number, number)
     diagonal = np.einsum("jkk->jk", gram).real.max(axis=1)
     gram += (1e-3 * diagonal + 1e-300)[:, None, None] * np.eye(number)

@@ -23,7 +23,7 @@ def agreement_of_halves(rounds: Rounds) -> Array:
 
     Every other frame goes to one half, the rest to the other; both begin with an empty object. The probe is that of all
     frames and stays, so that the two objects can not be shifted against each other; the correlation is taken where most of
-    the light fell, within the largest box around the middle of the scan.
+    the light fell.
     """
     state = rounds.state
     given = rounds.placed()
@@ -52,7 +52,10 @@ def _fitted(rounds: Rounds, given: Round) -> Array:
 
 
 def _bright(fallen: Array) -> tuple[slice, slice]:
-    """Rows and columns through the brightest part that have at least a tenth of its light."""
-    bright = fallen > 0.1 * fallen.max()
-    found = [np.flatnonzero(bright.mean(axis=1 - axis) > 0.5) for axis in (0, 1)]
-    return tuple(slice(int(line[0]), int(line[-1]) + 1) if len(line) else slice(0, 0) for line in found)  # type: ignore[return-value]
+    """Rows and columns that have at least half the light of the brightest."""
+    found: list[slice] = []
+    for axis in (1, 0):
+        line = fallen.sum(axis=axis)
+        bright = np.flatnonzero(line > 0.5 * line.max())
+        found.append(slice(int(bright[0]), int(bright[-1]) + 1) if len(bright) else slice(0, 0))
+    return found[0], found[1]

@@ -58,7 +58,9 @@ class Reconstruction:
         if self.probe is None:
             return np.zeros(self.canvas.shape, np.float32)
         power = (np.abs(self.probe) ** 2).sum(axis=0)
-        return coverage(power, self.canvas.corners(self.patterns.corners), self.canvas.shape)
+        # in the order of the ids: a sum of floats shows the order of its terms
+        corners = self.canvas.corners(self.patterns.corners[self.patterns.by_id()])
+        return coverage(power, corners, self.canvas.shape)
 
     @property
     def pixel(self) -> Array:
