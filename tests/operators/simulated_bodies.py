@@ -117,6 +117,23 @@ def sorting() -> None:
     agree("remove_stripes_filtering", striped(1, 13, 9), size=5)
 
 
+@family
+def filters() -> None:
+    values = striped(2, 9, 13)
+    agree("remove_stripes_titarenko", values, blocks=2, order=2)
+    agree("remove_stripes_titarenko", values[:, :1, :2])
+    agree("remove_stripes_smoothing", values, sigma=2.0, blocks=4)
+    agree("remove_stripes_fourier", striped(2, 21, 24), cutoff=3.0, rows=2)
+    agree("remove_stripes_wavelet", striped(1, 33, 35), moments=2, level=2)
+
+
+@family
+def dead() -> None:
+    agree("remove_dead_stripes", striped(2, 12, 40), size=7, residual=False)
+    agree("remove_all_stripes", striped(1, 12, 40), small=5, large=7)
+    agree("remove_dead_stripes", np.full((1, 4, 5), np.nan, np.float32))
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:] or CASES:
         CASES[name]()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 
 from .remove_dead_stripes import remove_dead_stripes
 from .remove_large_stripes import remove_large_stripes
 from .remove_small_stripes import remove_small_stripes
-from .sinogram import VO, Columns, Ratio, Share, keep_unit
+from .sinogram import VO, Columns, Ratio, Share, keep_on_device, keep_unit
 
 
 @operator(
@@ -38,3 +40,13 @@ def remove_all_stripes(
 
 
 keep_unit(remove_all_stripes, 7, whole=2)
+
+
+@remove_all_stripes.device("cuda")
+def _on_cuda(sinograms: Any, *, small: int, large: int, ratio: float, drop: float) -> Any:
+    bodies = [each.step.bodies["cuda"] for each in (remove_dead_stripes, remove_large_stripes, remove_small_stripes)]
+    alive = bodies[0](sinograms, size=large, ratio=ratio, smooth=10, residual=False)
+    return bodies[2](bodies[1](alive, size=large, ratio=ratio, drop=drop, normalize=True), size=small)
+
+
+keep_on_device(remove_all_stripes, 12)

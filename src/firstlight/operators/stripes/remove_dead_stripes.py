@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +12,7 @@ from firstlight.core.operator import operator
 from firstlight.kernels import stripes
 from firstlight.kernels.columns import fill_gaps
 
-from .sinogram import VO, Columns, Ratio, keep_unit
+from .sinogram import VO, Columns, Ratio, by_rows_on_cuda, keep_on_device, keep_unit
 
 Angles = Annotated[int, Field(ge=2, le=1000)]
 
@@ -52,3 +52,28 @@ def remove_dead_stripes(
 
 
 keep_unit(remove_dead_stripes, 7)
+
+
+_PLANES = 10
+"""Memory on a device for each sinogram, in sinograms."""
+
+
+@remove_dead_stripes.device("cuda")
+def _on_cuda(sinograms: Any, **given: Any) -> Any:
+    return by_rows_on_cuda(sinograms, lambda rows: _mended_on_cuda(rows, **given), _PLANES)
+
+
+keep_on_device(remove_dead_stripes, _PLANES)
+
+
+def _mended_on_cuda(sinograms: Any, *, size: int, ratio: float, smooth: int, residual: bool) -> Any:
+    from firstlight.kernels.cuda import stripes as on_device
+    from firstlight.kernels.cuda.arrays import to_host
+    from firstlight.kernels.cuda.columns import fill_gaps, restore_gaps
+
+    filled, alive = fill_gaps(sinograms)
+    out = on_device.remove_dead(filled, size, ratio, smooth, to_host(alive) == 0)
+    if residual:
+        out = on_device.remove_large(out, size, ratio, 0.1)
+    restore_gaps(sinograms, out, alive)
+    return out

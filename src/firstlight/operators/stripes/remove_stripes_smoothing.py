@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripe_filters
 
-from .sinogram import Blocks, each_sinogram, keep_unit
+from .sinogram import Blocks, each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -40,3 +40,12 @@ def remove_stripes_smoothing(
 
 
 keep_unit(remove_stripes_smoothing, 1)
+
+
+def _on_cuda(sinograms: Any, *, sigma: float, blocks: int) -> Any:
+    from firstlight.kernels.cuda.stripe_filters import remove_by_smoothing
+
+    return remove_by_smoothing(sinograms, sigma, blocks)
+
+
+work_on_cuda(remove_stripes_smoothing, 2, _on_cuda)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripe_filters
 
-from .sinogram import Blocks, each_sinogram, keep_unit
+from .sinogram import Blocks, each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -45,3 +45,12 @@ def remove_stripes_titarenko(
 
 
 keep_unit(remove_stripes_titarenko, 1)
+
+
+def _on_cuda(sinograms: Any, *, alpha: float, blocks: int, order: int) -> Any:
+    from firstlight.kernels.cuda.stripe_filters import remove_by_smoothness
+
+    return remove_by_smoothness(sinograms, alpha, blocks, order)
+
+
+work_on_cuda(remove_stripes_titarenko, 2, _on_cuda)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripe_filters
 
-from .sinogram import each_sinogram, keep_unit
+from .sinogram import each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -44,3 +44,12 @@ def remove_stripes_wavelet(
 
 
 keep_unit(remove_stripes_wavelet, 7)
+
+
+def _on_cuda(sinograms: Any, *, level: int, sigma: float, moments: int) -> Any:
+    from firstlight.kernels.cuda.stripe_filters import remove_by_wavelets
+
+    return remove_by_wavelets(sinograms, level, sigma, moments)
+
+
+work_on_cuda(remove_stripes_wavelet, 9, _on_cuda)

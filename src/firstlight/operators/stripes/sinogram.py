@@ -87,29 +87,31 @@ def each_on_cuda(sinograms: Any, method: DeviceMethod, planes: int) -> Any:
     Returns:
         float32 device array of the same shape.
     """
-    from firstlight.kernels.cuda.arrays import empty
     from firstlight.kernels.cuda.columns import fill_gaps, restore_gaps
+
+    def without_gaps(part: Any) -> Any:
+        found = method(fill_gaps(part)[0])
+        restore_gaps(part, found)
+        return found
+
+    return by_rows_on_cuda(sinograms, without_gaps, planes)
+
+
+def by_rows_on_cuda(sinograms: Any, method: DeviceMethod, planes: int) -> Any:
+    """The same for a method that takes sinograms as they are, with their gaps."""
+    from firstlight.kernels.cuda.arrays import empty, stream
 
     rows, angles, columns = sinograms.shape
     if not rows * angles * columns:
         return empty(sinograms.shape)
     step = _together(planes, angles, columns)
-    parts = [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
-    out = empty(sinograms.shape) if len(parts) > 1 else None
-    for part in parts:
-        found = method(fill_gaps(sinograms[part])[0])
-        restore_gaps(sinograms[part], found)
-        if out is None:
-            return found
-        copy_on_device(found, out[part])
+    if rows <= step:
+        return method(sinograms)
+    out = empty(sinograms.shape)
+    for first in range(0, rows, step):
+        part = slice(first, min(first + step, rows))
+        out[part].copy_to_device(method(sinograms[part]), stream=stream())
     return out
-
-
-def copy_on_device(source: Any, target: Any) -> None:
-    """From one device array to another, in the calling thread's stream."""
-    from firstlight.kernels.cuda.arrays import stream
-
-    target.copy_to_device(source, stream=stream())
 
 
 def _together(planes: int, angles: int, columns: int) -> int:
