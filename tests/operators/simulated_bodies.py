@@ -134,6 +134,26 @@ def dead() -> None:
     agree("remove_dead_stripes", np.full((1, 4, 5), np.nan, np.float32))
 
 
+@family
+def frames() -> None:
+    counts = RNG.integers(0, 60000, (2, 5, 7), dtype=np.uint16)
+    values = RNG.standard_normal((2, 5, 7)).astype(np.float32)
+    values[0, 1, 2], values[1, 4, 6] = np.nan, -np.inf
+    agree("circular_mask", values, ratio=0.9, value=np.nan)
+    for bits in (8, 16):
+        agree("rescale", values, low=-1.0, high=0.7, bits=bits, tolerance=0)
+    agree("crop", counts, rows=(1, -1), columns=(2, 5), tolerance=0)
+    agree("bin", counts, rows=2, columns=3)
+    agree("bin", counts, rows=5, columns=1, method="sum", tolerance=0)
+    agree("bin", values, rows=1, columns=2, method="sum")
+    agree("normalize_by_region", counts, rows=(1, 4), columns=(0, 3))
+    agree("normalize_by_region", values, columns=(-2, 7), of="median", method="subtract", level=2.0)
+    dark, flat = 100 + RNG.random((5, 7)).astype(np.float32), 900 + RNG.random((5, 7)).astype(np.float32)
+    dark[1, 1], flat[0, 6], flat[2:5, 2:5] = 5000, 0, np.nan
+    agree("replace_bad_pixels", counts, dark, flat, tolerance=0)
+    agree("replace_bad_pixels", values, dark, flat, size=5)
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:] or CASES:
         CASES[name]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -33,3 +33,11 @@ def circular_mask(slices: Array, *, ratio: Annotated[float, Field(gt=0, le=1.5)]
 @circular_mask.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+@circular_mask.device("cuda")
+def _on_cuda(slices: Any, *, ratio: float = 0.95, value: float = 0.0) -> Any:
+    from firstlight.kernels.cuda.frames import mask_disk
+
+    _, height, width = slices.shape
+    return mask_disk(slices, ((height - 1) / 2, (width - 1) / 2), ratio * min(height, width) / 2, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
@@ -26,6 +26,16 @@ def rescale(values: Array, *, low: float | None = None, high: float | None = Non
     Raises:
         FirstlightError: a limit is not known, or `high` is not above `low`.
     """
+    first, last = _limits(low, high)
+    return to_integers(values, low=first, high=last, bits=bits)
+
+
+@rescale.hook("dtype")
+def _dtype(step: Operator, given: str) -> str:
+    return f"uint{step.parameters()['bits']}"
+
+
+def _limits(low: float | None, high: float | None) -> tuple[float, float]:
     if low is None or high is None or not high > low:
         raise FirstlightError(
             "'rescale' needs two limits.",
@@ -34,9 +44,12 @@ def rescale(values: Array, *, low: float | None = None, high: float | None = Non
             expected="two numbers, the second above the first",
             next_move="Give them, or take percentiles: 'low: {from: histogram.low}', 'high: {from: histogram.high}'.",
         )
-    return to_integers(values, low=low, high=high, bits=bits)
+    return low, high
 
 
-@rescale.hook("dtype")
-def _dtype(step: Operator, given: str) -> str:
-    return f"uint{step.parameters()['bits']}"
+@rescale.device("cuda")
+def _on_cuda(values: Any, *, low: float | None = None, high: float | None = None, bits: Literal[8, 16] = 8) -> Any:
+    from firstlight.kernels.cuda.frames import to_integers as on_device
+
+    first, last = _limits(low, high)
+    return on_device(values, low=first, high=last, bits=bits)

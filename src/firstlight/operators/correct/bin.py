@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -93,3 +93,13 @@ def _calibration(step: Operator, scan: Scan) -> Mapping[str, Quantity]:
     columns = step.parameters()["columns"]
     sizes = {name: scan.calibration[name] for name in ("pixel", "detector_angle") if name in scan.calibration}
     return {**scan.calibration, **{name: Quantity(size.value * columns, size.unit) for name, size in sizes.items()}}
+
+
+@bin.device("cuda")
+def _on_cuda(frames: Any, *, rows: int = 2, columns: int = 2, method: str = "mean") -> Any:
+    from firstlight.kernels.cuda.frames import bin_frames
+
+    _, height, width = frames.shape
+    _blocks("rows", height, rows)
+    _blocks("columns", width, columns)
+    return bin_frames(frames, rows, columns, _sum_type(np.dtype(frames.dtype).name), mean=method == "mean")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -57,3 +58,11 @@ def _dtype(step: Operator, given: str) -> str:
 @crop.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+@crop.device("cuda")
+def _on_cuda(frames: Any, *, rows: Range | None = None, columns: Range | None = None) -> Any:
+    from firstlight.kernels.cuda.frames import crop_frames
+
+    _, height, width = frames.shape
+    return crop_frames(frames, whole_range("rows", rows, height), whole_range("columns", columns, width))

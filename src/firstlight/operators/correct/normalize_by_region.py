@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -51,11 +51,20 @@ def normalize_by_region(
     values = np.ascontiguousarray(region, np.float32).reshape(len(frames), -1)
     found = np.array([_value(each, of) for each in values], np.float64)
     if method == "subtract":
-        change = (0.0 if level is None else level) - np.nan_to_num(found)
-        return np.add(frames, change.astype(np.float32)[:, None, None], dtype=np.float32)
+        return np.add(frames, _changes(found, level)[:, None, None], dtype=np.float32)
+    return np.multiply(frames, _factors(found, level)[:, None, None], dtype=np.float32)
+
+
+def _changes(found: Array, level: float | None) -> Array:
+    """What is added to each frame."""
+    return ((0.0 if level is None else level) - np.nan_to_num(found)).astype(np.float32)
+
+
+def _factors(found: Array, level: float | None) -> Array:
+    """What each frame is multiplied by."""
     sound = np.isfinite(found) & (found != 0)
-    factor = np.divide(1.0 if level is None else level, found, out=np.ones_like(found), where=sound)
-    return np.multiply(frames, factor.astype(np.float32)[:, None, None], dtype=np.float32)
+    factors = np.divide(1.0 if level is None else level, found, out=np.ones_like(found), where=sound)
+    return factors.astype(np.float32)
 
 
 def _value(region: Array, of: str) -> float:
@@ -70,3 +79,28 @@ def _value(region: Array, of: str) -> float:
 @normalize_by_region.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+@normalize_by_region.device("cuda")
+def _on_cuda(
+    frames: Any,
+    *,
+    rows: Range | None = None,
+    columns: Range | None = None,
+    of: str = "mean",
+    method: str = "divide",
+    level: float | None = None,
+) -> Any:
+    from firstlight.kernels.cuda.arrays import to_host
+    from firstlight.kernels.cuda.frames import crop_frames, region_means, scale_frames
+
+    count, height, width = frames.shape
+    region = whole_range("rows", rows, height), whole_range("columns", columns, width)
+    if of == "mean":
+        found = region_means(frames, *region)
+    else:  # the region alone goes to the host
+        values = to_host(crop_frames(frames, *region)).astype(np.float32, copy=False).reshape(count, -1)
+        found = np.array([_value(each, of) for each in values], np.float64)
+    if method == "subtract":
+        return scale_frames(frames, np.ones(count, np.float32), _changes(found, level))
+    return scale_frames(frames, _factors(found, level), np.zeros(count, np.float32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,11 @@ def replace_bad_pixels(
     Raises:
         AxesError: an image is not as large as a frame.
     """
+    _demand_size(frames, dark, flat)
+    return replace_pixels(frames, _maps.get(dark, flat, sigmas, odd(size)).mask, size=size)
+
+
+def _demand_size(frames: Array, dark: Array, flat: Array) -> None:
     for name, image in (("dark", dark), ("flat", flat)):
         if image.shape != frames.shape[1:]:
             raise AxesError(
@@ -60,7 +65,6 @@ def replace_bad_pixels(
                 expected=f"(row, col) = {frames.shape[1:]}",
                 next_move="Take dark and flat frames with the region and binning of the projections.",
             )
-    return replace_pixels(frames, _maps.get(dark, flat, sigmas, odd(size)), size=size)
 
 
 def bad_pixels(dark: Array, flat: Array, sigmas: float, size: int) -> Mask:
@@ -69,20 +73,30 @@ def bad_pixels(dark: Array, flat: Array, sigmas: float, size: int) -> Mask:
     return hot_pixels(dark, sigmas=sigmas, size=size) | hot_pixels(light, sigmas=sigmas, size=size) | ~(light > 0)
 
 
+class _Map:
+    """Where pixels are bad."""
+
+    def __init__(self, mask: Mask) -> None:
+        self.mask = mask
+        # nothing mends a frame without a good pixel
+        self.places = np.argwhere(mask & ~mask.all())
+
+
 class _Maps:
     """The maps used last, since every chunk asks for the same one; known by the images themselves."""
 
     def __init__(self, room: int = 4) -> None:
         self._room = room
         self._lock = threading.Lock()
-        self._maps: OrderedDict[tuple[int, int, float, int], tuple[Array, Array, Mask]] = OrderedDict()
+        self._maps: OrderedDict[tuple[int, int, float, int], tuple[Array, Array, _Map]] = OrderedDict()
 
-    def get(self, dark: Array, flat: Array, sigmas: float, size: int) -> Mask:
+    def get(self, dark: Array, flat: Array, sigmas: float, size: int) -> _Map:
         # the images are kept with their map, so that no other image can get their identity
         key = (id(dark), id(flat), sigmas, size)
         with self._lock:
             if key not in self._maps:
-                self._maps[key] = (dark, flat, bad_pixels(dark, flat, sigmas, size))
+                mask = bad_pixels(_on_host(dark), _on_host(flat), sigmas, size)
+                self._maps[key] = (dark, flat, _Map(mask))
                 if len(self._maps) > self._room:
                     self._maps.popitem(last=False)
             return self._maps[key][2]
@@ -93,6 +107,14 @@ class _Maps:
 
 
 _maps = _Maps()
+
+
+def _on_host(image: Any) -> Array:
+    if isinstance(image, np.ndarray):
+        return image
+    from firstlight.kernels.cuda.arrays import to_host
+
+    return to_host(image)
 
 
 @replace_bad_pixels.hook("close")
@@ -108,3 +130,17 @@ def _dtype(step: Operator, given: str) -> str:
 @replace_bad_pixels.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+@replace_bad_pixels.device("cuda")
+def _on_cuda(frames: Any, dark: Any, flat: Any, *, sigmas: float = 8.0, size: int = 3) -> Any:
+    from firstlight.kernels.cuda.frames import crop_frames
+    from firstlight.kernels.cuda.outliers import replace_pixels as on_device
+    from firstlight.kernels.cuda.tables import tables
+
+    _demand_size(frames, dark, flat)
+    found = _maps.get(dark, flat, sigmas, odd(size))
+    if not len(found.places):
+        return crop_frames(frames, slice(0, frames.shape[1]), slice(0, frames.shape[2]))
+    mask, places = tables(found, lambda: (found.mask, found.places))
+    return on_device(frames, mask, places, size=size)
