@@ -42,7 +42,7 @@ def sweep(
         Path | None, typer.Option("--sheet", metavar="PNG", help="The contact sheet; default: beside OUT.")
     ] = None,
     metric: Annotated[
-        str, typer.Option("--metric", help="What tells the best: entropy, sharpness, negativity or std.")
+        str, typer.Option("--metric", help="What tells the best: entropy, sharpness, negativity, std or residual.")
     ] = "entropy",
     set_: SetOption = None,
     only: OnlyOption = None,

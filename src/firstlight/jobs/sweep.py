@@ -13,6 +13,8 @@ from .load import job_values, override
 
 SHEET = "contact_sheet"
 """The name of the step that compares."""
+RESIDUAL = "residual"
+"""The metric, and the output of iterative steps, that tells how much of the data a reconstruction leaves over."""
 
 
 def sweep_job(
@@ -34,7 +36,7 @@ def sweep_job(
         out: Where the pictures go, with one axis for each swept parameter.
         overrides: Further ``step.parameter`` values, as for `load_job`.
         sheet: Where the contact sheet goes; default: beside `out`.
-        metric: What tells the best.
+        metric: What tells the best: one of `contact_sheet`, or `residual` where what is shown is made by an iterative step.
 
     Raises:
         JobError: The job can not be read, or there is no such step.
@@ -49,7 +51,11 @@ def sweep_job(
     swept = [target.partition(".")[0] for target in sweeps]
     of = _shown(values, steps, swept)
     kept = _leading_to([of, *swept], steps)
-    values["steps"] = [*kept, {"use": "contact_sheet", "name": SHEET, "inputs": [of], "metric": metric}]
+    drawn = "none" if metric == RESIDUAL else metric
+    values["steps"] = [*kept, {"use": "contact_sheet", "name": SHEET, "inputs": [of], "metric": drawn}]
+    if metric == RESIDUAL:
+        step = of.partition(".")[0]
+        values["steps"].append({"use": "least_residual", "inputs": [f"{step}.{RESIDUAL}"]})
     values["sinks"] = [_sink(values, of, out)]
     values["views"] = [{"of": f"{SHEET}.sheet"}]
     values["snapshots"] = [{"of": f"{SHEET}.sheet", "path": str(sheet or sheet_beside(out))}]

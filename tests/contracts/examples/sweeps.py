@@ -22,4 +22,14 @@ def _sheet() -> FoldExample:
     return FoldExample(fold, seen, cut(pictures, axes[1:], size=2))
 
 
-FOLDS: dict[str, Callable[[], FoldExample]] = {"contact_sheet": _sheet}
+def _curves() -> FoldExample:
+    """Convergence curves with one swept parameter; one has stopped early."""
+    axes = ("block", "sirt.tilt", "iteration")
+    marks = {"sirt.tilt": (28.0, 30.0, 32.0)}
+    seen = Scan({MAIN: Stream(axes, dict(zip(axes, (4, 3, 5), strict=True)), "float32", marks=marks)})
+    curves = RNG.uniform(0.1, 1.0, (4, 3, 5)).astype(np.float32)
+    curves[2, 1, 3:] = np.nan
+    return FoldExample(registry.get("operators", "least_residual")(), seen, cut(curves, axes[1:], size=2))
+
+
+FOLDS: dict[str, Callable[[], FoldExample]] = {"contact_sheet": _sheet, "least_residual": _curves}

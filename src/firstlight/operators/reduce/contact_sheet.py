@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,8 +17,8 @@ from firstlight.core.held import Held
 from firstlight.kernels.contact_sheet import sheet, sheet_shape, shrunk, shrunk_shape, value_text
 from firstlight.kernels.picture_metrics import Histogram, entropy, histogram, negativity, sharpness, spread
 
-Combination = tuple[int, ...]
-"""Which value of each swept parameter."""
+from .swept import Combination, combinations, count_of, named, others, parts
+
 LEAST_IS_BEST = frozenset({"entropy"})
 NUMBERS: Mapping[str, Callable[[Array], float]] = {"sharpness": sharpness, "negativity": negativity, "std": spread}
 """Metrics that are averaged over the pictures of one combination."""
@@ -55,9 +54,10 @@ class ContactSheet(Fold[Sheet]):
     signature: ClassVar[Any] = "[*] -> sheet: row col, entropy: , sharpness: , negativity: , std: "
     cites: ClassVar[tuple[str, ...]] = ("10.1364/JOSAA.23.001048",)
 
-    metric: Literal["entropy", "sharpness", "negativity", "std"] = "entropy"
+    metric: Literal["entropy", "sharpness", "negativity", "std", "none"] = "entropy"
     """What tells the best: the least entropy of the values, the greatest sharpness, the least negative values, or the
-    greatest standard deviation. None depends on a number by which all values of a picture are multiplied."""
+    greatest standard deviation. None depends on a number by which all values of a picture are multiplied. With `none`
+    no picture is marked."""
     tile: Annotated[int, Field(ge=16, le=2048)] = 256
     """Rows and columns of each picture at most."""
 
@@ -71,7 +71,7 @@ class ContactSheet(Fold[Sheet]):
         _check(stream)
         marks = stream.marks
         grid = {label: len(values) for label, values in marks.items()}
-        texts = [_text(stream, each) for each in _combinations(stream)]
+        texts = [_text(stream, each) for each in combinations(stream)]
         rows, cols = sheet_shape(texts, self._tile(stream), _columns(stream))
         plain = replace(stream, dtype="float32", arrival=0, unit=None, first=0)
         numbers = replace(plain, axes=tuple(grid), sizes=grid)
@@ -84,7 +84,7 @@ class ContactSheet(Fold[Sheet]):
     def workspace(self, scan: Scan, frames: int) -> int:
         """Tiles and histograms."""
         tile = self._tile(scan.main)
-        return _count(scan.main) * (4 * tile[0] * tile[1] + 8 * 32768)
+        return count_of(scan.main) * (4 * tile[0] * tile[1] + 8 * 32768)
 
     def empty(self, scan: Scan) -> Sheet:
         """Before the first picture."""
@@ -92,7 +92,7 @@ class ContactSheet(Fold[Sheet]):
 
     def add(self, state: Sheet, chunk: Chunk, *held: Held) -> None:
         """Count every picture of a chunk under the values that it was made with."""
-        for combination, other, picture in _pictures(state.stream, chunk):
+        for combination, other, picture in parts(state.stream, chunk, 2):
             values = np.abs(picture) if np.iscomplexobj(picture) else picture
             seen = state.seen.setdefault(combination, Seen())
             if other in seen.numbers:
@@ -111,16 +111,16 @@ class ContactSheet(Fold[Sheet]):
 
     def coverage(self, state: Sheet) -> float:
         """Share of the combinations that have come."""
-        return len(state.seen) / _count(state.stream)
+        return len(state.seen) / count_of(state.stream)
 
     def result(self, state: Sheet) -> dict[str, Array]:
         """The sheet as grey levels 0 to 255, shape (row, col); metrics by swept parameter, NaN where no picture has come."""
         stream = state.stream
         metrics = self._metrics(state)
-        every = list(_combinations(stream))
+        every = list(combinations(stream))
         tiles = [state.seen[each].tile if each in state.seen else None for each in every]
         texts = [_text(stream, each) for each in every]
-        best = None if not state.seen else every.index(self._best(state, self.metric, metrics))
+        best = None if not state.seen or self.metric == "none" else every.index(self._best(state, self.metric, metrics))
         drawn = sheet(tiles, texts, self._tile(stream), _columns(stream), best)
         return {"sheet": drawn, **metrics}
 
@@ -142,10 +142,10 @@ class ContactSheet(Fold[Sheet]):
 
     def findings(self, state: Sheet) -> dict[str, Any]:
         """The best value of each swept parameter, by this metric and by every other, and the metrics of all."""
-        if not state.seen:
+        if not state.seen or self.metric == "none":
             return {}
         marks, metrics = state.stream.marks, self._metrics(state)
-        by = {name: _named(state.stream, self._best(state, name, metrics)) for name in metrics}
+        by = {name: named(state.stream, self._best(state, name, metrics)) for name in metrics}
         return {
             "best": by[self.metric],
             "sweep": {
@@ -168,57 +168,17 @@ def _check(stream: Stream) -> None:
         )
 
 
-def _count(stream: Stream) -> int:
-    return int(np.prod([len(values) for values in stream.marks.values()]))
-
-
-def _combinations(stream: Stream) -> Iterator[Combination]:
-    return itertools.product(*(range(len(values)) for values in stream.marks.values()))
-
-
 def _columns(stream: Stream) -> int | None:
     """Two parameters make a table of as many columns as the last has values."""
     return len(list(stream.marks.values())[-1]) if len(stream.marks) > 1 else None
 
 
-def _others(stream: Stream) -> list[str]:
-    return [label for label in stream.axes[:-2] if label not in stream.marks]
-
-
 def _middle(stream: Stream) -> tuple[int, ...]:
-    return tuple((stream.size(label) - 1) // 2 if stream.sizes.get(label) else 0 for label in _others(stream))
-
-
-def _pictures(stream: Stream, chunk: Chunk) -> Iterator[tuple[Combination, tuple[int, ...], Array]]:
-    """Each picture of a chunk, with its combination of values and its place along the other axes."""
-    scanned = stream.arrival_axes
-    shape = tuple(stream.sizes.get(label) or 2**62 for label in scanned)
-    for number, place in enumerate((chunk.ids - stream.first).tolist()):
-        arrived = dict(zip(scanned, _unravelled(place, shape), strict=True))
-        for index in np.ndindex(chunk.data.shape[1:-2]):
-            at = {**arrived, **dict(zip(chunk.axes[:-2], index, strict=True))}
-            yield (
-                tuple(at[label] for label in stream.marks),
-                tuple(at[label] for label in _others(stream)),
-                chunk.data[(number, *index)],
-            )
-
-
-def _unravelled(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    found: list[int] = []
-    for size in reversed(shape):
-        place, rest = divmod(place, size)
-        found.insert(0, rest)
-    return tuple(found)
-
-
-def _named(stream: Stream, combination: Combination) -> dict[str, Any]:
-    """Values by parameter."""
-    return {label: values[at] for (label, values), at in zip(stream.marks.items(), combination, strict=True)}
+    return tuple((stream.size(label) - 1) // 2 if stream.sizes.get(label) else 0 for label in others(stream, 2))
 
 
 def _text(stream: Stream, combination: Combination) -> str:
-    values = _named(stream, combination)
+    values = named(stream, combination)
     if len(values) == 1:
         return value_text(next(iter(values.values())))
     return ", ".join(f"{label.partition('.')[2]} {value_text(value)}" for label, value in values.items())
