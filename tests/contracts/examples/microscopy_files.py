@@ -1,6 +1,7 @@
 """Examples of the sources and sinks for files of electron microscopes."""
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,29 @@ def npy(tmp_path: Path) -> Source:
     np.save(tmp_path / "scan.npy", FRAMES)
     given = {"scan_y": 3, "scan_x": 4, "sync_offset": 1, "chunk": 200}
     return registry.get("sources", "npy")(path=tmp_path / "scan.npy", **given)
+
+
+def microscopy(tmp_path: Path) -> Source:
+    """A stack that RosettaSciIO reads."""
+    import mrcfile
+
+    with mrcfile.new(tmp_path / "scan.mrc", overwrite=True) as file:
+        file.set_data(FRAMES)
+    return registry.get("sources", "microscopy")(path=tmp_path / "scan.mrc", scan_y=3, scan_x=4, chunk=200)
+
+
+def empad(tmp_path: Path) -> Source:
+    frames = np.zeros((6, 130, 128), "<f4")
+    frames[:, :4, :6] = FRAMES[:6]
+    frames.tofile(tmp_path / "scan.raw")
+    return registry.get("sources", "empad")(path=tmp_path / "scan.raw", scan_y=2, chunk=10**5)
+
+
+def blo(tmp_path: Path) -> Source:
+    head = struct.pack("<6sHIIIHHHHHddI", b"IMGBLO", 258, 4096, 58, 0, 4, 0, 3, 4, 0, 1.0, 2.0, 80000)
+    frames = b"".join(bytes(6) + frame[:, :4].astype(np.uint8).tobytes() for frame in FRAMES)
+    (tmp_path / "scan.blo").write_bytes(head + frames)
+    return registry.get("sources", "blo")(path=tmp_path / "scan.blo", chunk=50)
 
 
 class Npy:
@@ -55,5 +79,5 @@ class Hspy:
 
 
 SINKS: dict[str, Callable[[], Any]] = {"npy": Npy, "hspy": Hspy}
-SOURCES: dict[str, Callable[[Path], Source]] = {"npy": npy}
-UNLIMITED = {"npy": {"sync_offset"}}
+SOURCES: dict[str, Callable[[Path], Source]] = {"npy": npy, "microscopy": microscopy, "empad": empad, "blo": blo}
+UNLIMITED = {name: {"sync_offset"} for name in SOURCES}

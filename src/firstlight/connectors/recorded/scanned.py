@@ -23,6 +23,9 @@ from .source import RecordedSource
 _log = logging.getLogger(__name__)
 
 
+_FEW, _MOST = 2**20, 100
+"""A scan with more points than this may have at most so many times more than there are frames: memory is taken for each."""
+
 Indexed: TypeAlias = Any
 """Anything that has a shape and a type and gives arrays for slices: a mapped array, a dask array, a dataset."""
 
@@ -103,6 +106,14 @@ class ScannedSource(RecordedSource):
         """
         count = frames.shape[0]
         sizes = self._sizes(count, told)
+        if prod(sizes.values()) > max(_FEW, _MOST * count):
+            raise SourceError(
+                f"The scan has {prod(sizes.values())} points, and the file only {count} frames.",
+                field="scan_y x scan_x",
+                value=tuple(sizes.values()),
+                expected=f"about {count} points",
+                next_move="Give scan_y and scan_x.",
+            )
         axes = (*sizes, "row", "col")
         main = Stream(
             axes,

@@ -1,0 +1,1 @@
+"""Block files of NanoMEGAS (``.blo``): scans of precession electron diffraction."""

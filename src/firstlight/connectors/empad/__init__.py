@@ -1,0 +1,1 @@
+"""Scans of an EMPAD: plain frames in a .raw file, and an .xml file beside it."""
