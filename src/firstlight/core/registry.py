@@ -76,6 +76,7 @@ EXTRAS = {
     "zarr": "zarr",
     "obstore": "s3",
     "olefile": "formats",
+    "rsciio": "microscopy",
     "skimage": "images",
     "tiled": "tiled",
     "distributed": "cluster",
