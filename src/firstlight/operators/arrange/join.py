@@ -93,12 +93,13 @@ class Join(Arrange[Waiting]):
         opposite = OTHER if port == FRAMES else FRAMES
         kept: list[Chunk] = []
         rest: Chunk | None = chunk
+        reach = _reach(chunk)
         for partner in state.chunks[opposite]:
             left: Chunk | None = partner
-            if rest is not None and partner.epoch == rest.epoch:
+            if rest is not None and partner.epoch == rest.epoch and _meet(reach, _reach(partner)):
                 common, mine, theirs = np.intersect1d(rest.ids, partner.ids, assume_unique=True, return_indices=True)
                 if len(common):
-                    pair = (rest.take(mine), partner.take(theirs))
+                    pair = (rest.take(_run(mine)), partner.take(_run(theirs)))
                     yield self._joined(*(pair if port == FRAMES else pair[::-1]))
                     rest, left = _without(rest, mine), _without(partner, theirs)
             if left is not None:
@@ -154,6 +155,23 @@ def _given_up(port: str, chunk: Chunk, kind: GapKind, reason: str) -> Iterator[G
         yield from _missing(chunk, reason, kind)
 
 
+def _reach(chunk: Chunk) -> tuple[int, int]:
+    """Lowest and highest id."""
+    return int(chunk.ids.min()), int(chunk.ids.max())
+
+
+def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """False where no id can be in both: most chunks that wait are not those that come now."""
+    return one[0] <= other[1] and other[0] <= one[1]
+
+
+def _run(index: Array) -> Array | slice:
+    """Positions as a slice where they follow each other: a slice of frames is a view, a list of positions copies them."""
+    if len(index) and index[-1] - index[0] == len(index) - 1 and (np.diff(index) == 1).all():
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
+
+
 def _mask(chunk: Chunk, gap: Gap) -> Array:
     if chunk.epoch != gap.epoch:
         return np.zeros(len(chunk), bool)
@@ -162,7 +180,7 @@ def _mask(chunk: Chunk, gap: Gap) -> Array:
 
 def _inside(chunk: Chunk, gap: Gap) -> Chunk | None:
     mask = _mask(chunk, gap)
-    return chunk.take(np.flatnonzero(mask)) if mask.any() else None
+    return chunk.take(_run(np.flatnonzero(mask))) if mask.any() else None
 
 
 def _outside(chunk: Chunk, gap: Gap) -> Chunk | None:
@@ -175,7 +193,7 @@ def _without(chunk: Chunk, away: Array) -> Chunk | None:
     keep[away] = False
     if keep.all():
         return chunk
-    return chunk.take(np.flatnonzero(keep)) if keep.any() else None
+    return chunk.take(_run(np.flatnonzero(keep))) if keep.any() else None
 
 
 def _missing(chunk: Chunk | None, reason: str, kind: GapKind) -> Iterator[Gap]:
