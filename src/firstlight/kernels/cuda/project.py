@@ -143,7 +143,6 @@ class CudaProjector:
         self.shape, self.size = (angles.size, columns), size
         self.one_axis = bool(np.all(given == given[0]))
         """All slices have the same axis of rotation."""
-        self._together = TOGETHER if self.one_axis else 1
         self._centers = on_device(given, np.float32)
         self._turn, self._slope = on_device(turn, np.float32), on_device(1 / width, np.float32)
         self._height = on_device(share / width, np.float32)
@@ -151,17 +150,22 @@ class CudaProjector:
     def project(self, images: Device) -> Device:
         """Line integrals of images (slice, y, x), for the first so many slices."""
         made = empty((images.shape[0], *self.shape))
-        kernel, groups = _FOLLOW[self._together], -(-images.shape[0] // self._together)
+        kernel, groups = self._chosen(_FOLLOW, images.shape[0])
         over(kernel, (groups, *self.shape), _flat(images), self.size, self._turn, self._height, self._centers, made)
         return made
 
     def backproject(self, lines: Device) -> Device:
         """The adjoint."""
         made = empty((lines.shape[0], self.size, self.size))
-        kernel, groups = _GATHER[self._together], -(-lines.shape[0] // self._together)
+        kernel, groups = self._chosen(_GATHER, lines.shape[0])
         shape = (groups, self.size, self.size)
         over(kernel, shape, _flat(lines), self.shape[1], self._turn, self._slope, self._height, self._centers, made)
         return made
+
+    def _chosen(self, kernels: dict[int, Any], slices: int) -> tuple[Any, int]:
+        """The kernel for so many slices, and how many groups of them there are."""
+        together = TOGETHER if self.one_axis and slices >= TOGETHER else 1
+        return kernels[together], -(-slices // together)
 
 
 def _flat(values: Device) -> Device:
