@@ -14,6 +14,8 @@ from firstlight.core import registry
 from firstlight.core.sink import Sink
 from firstlight.core.source import Source
 
+from ...connectors.masters import write_master
+
 FRAMES = np.random.default_rng(0).integers(1, 1000, (12, 4, 6)).astype(np.uint16)
 
 
@@ -45,6 +47,13 @@ def blo(tmp_path: Path) -> Source:
     frames = b"".join(bytes(6) + frame[:, :4].astype(np.uint8).tobytes() for frame in FRAMES)
     (tmp_path / "scan.blo").write_bytes(head + frames)
     return registry.get("sources", "blo")(path=tmp_path / "scan.blo", chunk=50)
+
+
+def dectris_file(tmp_path: Path) -> Source:
+    """The second of three data files is missing."""
+    write_master(tmp_path, FRAMES, per_file=5)
+    (tmp_path / "scan_data_000002.h5").unlink()
+    return registry.get("sources", "dectris_file")(path=tmp_path / "scan_master.h5", scan_y=3, chunk=200)
 
 
 class Npy:
@@ -79,5 +88,11 @@ class Hspy:
 
 
 SINKS: dict[str, Callable[[], Any]] = {"npy": Npy, "hspy": Hspy}
-SOURCES: dict[str, Callable[[Path], Source]] = {"npy": npy, "microscopy": microscopy, "empad": empad, "blo": blo}
+SOURCES: dict[str, Callable[[Path], Source]] = {
+    "npy": npy,
+    "microscopy": microscopy,
+    "empad": empad,
+    "blo": blo,
+    "dectris_file": dectris_file,
+}
 UNLIMITED = {name: {"sync_offset"} for name in SOURCES}
