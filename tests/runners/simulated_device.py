@@ -4,6 +4,8 @@ The simulator has one device, which is the host's memory. Where two are wanted h
 (`arrays.simulated_devices`): that shows how blocks are shared, not that two real devices work at once.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from firstlight.connectors.phantom.source import PhantomSource
 from firstlight.core.check import check
 from firstlight.core.errors import JobError, StepFailed
 from firstlight.core.job import Job, RunnerSettings
+from firstlight.core.operator import operator
 from firstlight.core.pipeline import pipeline
 from firstlight.jobs.start import plan, start
 from firstlight.kernels.cuda import arrays
@@ -69,17 +72,27 @@ def test_two_devices_share_the_blocks(two_devices):
     assert run.plan.sizes.stages[-1].block[0] == 1  # 4 rows, two in flight on each of two devices
 
 
+@operator("->")
+def only_here(values):
+    """A step without a body for devices."""
+    return values
+
+
 def test_what_has_no_body_there_runs_here_and_the_plan_says_so():
-    found = plan(job([{"use": "flat_field"}, {"use": "minus_log"}, {"use": "bin", "rows": 2}], device="cuda"))
-    assert [step.device for step in found.steps if step.name in ("flat_field", "minus_log", "bin")] == [
-        "cuda",
-        "cuda",
-        "cpu",
-    ]
+    chosen = job(
+        [{"use": "flat_field"}, {"use": "minus_log"}, only_here(), {"use": "calculate", "expression": "v + 1"}],
+        device="cuda",
+    )
+    found = plan(chosen)
+    places = {step.name: step.device for step in found.steps if step.kind == "map"}
+    assert places == {"flat_field": "cuda", "minus_log": "cuda", "only_here": "cpu", "calculate": "cuda"}
     said = "\n".join(found.describe())
     assert "device cuda:0 (numba's simulator)" in said
-    assert "on cuda:0: flat_field, minus_log" in said
-    assert "on the processor: mean_of_dark, mean_of_flat, bin" in said
+    assert "on cuda:0: flat_field, minus_log, calculate" in said
+    assert "on the processor: mean_of_dark, mean_of_flat, only_here" in said
+    wanted = outputs(replace(chosen, runner=RunnerSettings(device="cpu")))[1]
+    for name, array in outputs(chosen)[1].items():
+        np.testing.assert_allclose(array, wanted[name], rtol=1e-5, atol=1e-5)
 
 
 def test_blocks_fit_the_memory_of_the_smallest_device(monkeypatch, two_devices):
