@@ -323,7 +323,8 @@ def identity(plan: Plan) -> dict[str, Any]:
 
 def _identity_of_job(job: Job) -> dict[str, Any]:
     kept = {name: part for name, part in job_dict(job).items() if name not in ("runner", "views", "buffers")}
-    return {"job": kept, "source": _file_of(job), "firstlight": versions().get("firstlight")}
+    device = {} if job.runner.device == "auto" else {"device": job.runner.device}
+    return {"job": kept, **device, "source": _file_of(job), "firstlight": versions().get("firstlight")}
 
 
 def _file_of(job: Job) -> dict[str, Any]:
