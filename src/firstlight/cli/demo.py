@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .demo_scans import OPEN, SCANS, DemoScan, ScanName
 from .say import ReportOption, check_report, remark, verb
 
 if TYPE_CHECKING:
@@ -14,8 +17,6 @@ if TYPE_CHECKING:
     from firstlight.jobs.remote import RemoteRun
     from firstlight.jobs.supervise import Supervisor
 
-PHANTOM = {"columns": 512, "rows": 384, "angles": 360}
-"""Small enough to be live on two cores."""
 PORT = 8000
 _LINE = 3.0
 """Seconds between two lines on how it gets on."""
@@ -26,11 +27,15 @@ _DRAINED = 1.0
 @verb
 def demo(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A recorded scan (DXfile, NXtomo); default: the phantom.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A recorded scan (DXfile, NXtomo; .npy; CXI); default: the phantom."),
     ] = None,
+    scan: Annotated[
+        ScanName, typer.Option("--scan", help="What is measured: tomography, stem (4D-STEM) or ptychography.")
+    ] = "tomography",
     rate: Annotated[
-        float, typer.Option("--rate", metavar="FPS", min=0.0, help="Frames per second; 0: as fast as it goes.")
-    ] = 20.0,
+        float | None, typer.Option("--rate", metavar="FPS", min=0.0, help="Frames per second; 0: as fast as it goes.")
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="N", min=0.1, help="End after this time; default: Ctrl-C.")
     ] = None,
@@ -39,7 +44,12 @@ def demo(
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the web page.")] = True,
     report: ReportOption = None,
-    loop: Annotated[bool, typer.Option("--loop/--no-loop", help="Go on turning after the last projection.")] = True,
+    loop: Annotated[
+        bool,
+        typer.Option(
+            "--loop/--no-loop", help="After the last frame turn on, or leave the scan open to be looked into."
+        ),
+    ] = True,
 ) -> None:
     """Watch a sample appear: a simulated detector streams a scan, a live run reconstructs it, a web page shows it."""
     import tempfile
@@ -48,29 +58,29 @@ def demo(
     from firstlight.jobs.supervise import Supervisor
 
     check_report(report)
-    registry.get("simulators", "pva")  # says which extra is missing, before anything is started
+    shown = SCANS[scan]
+    registry.get("simulators", shown.simulator)  # says which extra is missing, before anything is started
     supervisor = Supervisor()
     with tempfile.TemporaryDirectory(prefix="firstlight-demo-") as folder:
         try:
-            options = _simulator_options(file, rate, seconds, loop=loop, supervisor=supervisor)
-            code = _show(supervisor, Path(folder), options, port, report, browser=browser)
+            options = shown.options(file) | {"rate": shown.rate if rate is None else rate}
+            if shown.turns:
+                options |= _turning(file, seconds, loop=loop, supervisor=supervisor)
+            demo = _Demo(supervisor, Path(folder), shown, file, options, port, report, browser, loop, seconds)
+            code = demo.show()
         finally:
             supervisor.close()
     raise typer.Exit(code)
 
 
-def _simulator_options(
-    file: Path | None, rate: float, seconds: float | None, *, loop: bool, supervisor: Supervisor
-) -> dict[str, Any]:
+def _turning(file: Path | None, seconds: float | None, *, loop: bool, supervisor: Supervisor) -> dict[str, Any]:
+    """Options of a simulator that goes on turning."""
     import os
 
-    options: dict[str, Any] = {"rate": rate, "loop": loop, "prefix": f"firstlight:demo{os.getpid()}:"}
+    options: dict[str, Any] = {"loop": loop, "prefix": f"firstlight:demo{os.getpid()}:"}
     if seconds is not None:
         options["seconds"] = seconds
-    if file is None:
-        return options | {"parameters": PHANTOM}
-    options["file"] = str(file.absolute())
-    if loop:  # odd half turns are mirrored about the axis: a wrong one would blur the slices
+    if file is not None and loop:  # odd half turns are mirrored about the axis: a wrong one would blur the slices
         center = find_center(file, supervisor)
         options |= {} if center is None else {"center": center}
     return options
@@ -97,69 +107,71 @@ def find_center(file: Path, supervisor: Supervisor) -> float | None:
     return None if found is None else float(found)
 
 
-def job_for(told: dict[str, Any]) -> dict[str, Any]:
-    """The demo's job, for what the simulator says about itself."""
-    source = {"use": "pva", **{name: told[name] for name in ("image", "dark", "flat", "theta", "server")}}
-    if told.get("frames"):
-        source["frames"] = told["frames"]
-    return {
-        "name": "demo",
-        "source": source,
-        "steps": [
-            {"use": "flat_field"},
-            {"use": "minus_log"},
-            {"use": "find_center", "emit": "2 s"},
-            {"use": "live_slices", "name": "slices", "inputs": ["minus_log"], "center": {"from": "find_center.center"}},
-            {"use": "latest", "name": "projection", "inputs": ["minus_log"]},
-        ],
-        "views": [
-            {"of": "slices", "every": "0.1 s", "to": ["web"]},
-            {"of": "projection", "every": "0.2 s", "to": ["web"]},
-        ],
-    }
+@dataclass
+class _Demo:
+    """Simulator, run and page together."""
 
+    supervisor: Supervisor
+    folder: Path
+    scan: DemoScan
+    file: Path | None
+    options: dict[str, Any]
+    port: int | None
+    report: Path | None
+    browser: bool
+    loop: bool
+    seconds: float | None
 
-def _show(
-    supervisor: Supervisor,
-    folder: Path,
-    options: dict[str, Any],
-    port: int | None,
-    report: Path | None,
-    *,
-    browser: bool,
-) -> int:
-    """Start the three parts, watch, and end them in order; the exit code."""
-    import webbrowser
+    def job(self, told: dict[str, Any]) -> dict[str, Any]:
+        """For what the simulator tells about itself."""
+        job = self.scan.job(told, self.file)
+        stays = self.loop and not self.scan.turns
+        return job | {"runner": {"linger": OPEN}} if stays else job
 
-    from .face import face
-    from .follow import tell_end
+    def show(self) -> int:
+        """Start the three parts, watch, and end them in order; the exit code."""
+        import webbrowser
 
-    rest = face("rest")
-    remark("Starting the simulated beamline …")
-    simulator = _Simulator(folder, options)
-    run = service = None
-    try:
-        told = simulator.ready()
-        run = supervisor.start(job_for(told), report=report)
-        service = _service(rest, port, supervisor)
-        address = f"http://127.0.0.1:{service.port}/runs/{run.id}"
-        remark(f"Open {address} to watch. Ctrl-C ends the demo.")
-        if browser:
-            webbrowser.open(address)
+        from .face import face
+        from .follow import tell_end
+
+        rest = face("rest")
+        remark("Starting the simulated beamline …")
+        simulator = _Simulator(self.folder, self.scan.simulator, self.options)
+        run = service = None
         try:
-            _watch(run, simulator)
-        except KeyboardInterrupt:
-            remark("Stopping the simulator; what is on its way is worked on to the end.")
-        simulator.stop()
-        _drain(run)
-        run.stop()
-        return tell_end_of(run, tell_end)
-    finally:
-        simulator.stop()
-        if run is not None:
+            run = self.supervisor.start(self.job(simulator.ready()), report=self.report)
+            service = _service(rest, self.port, self.supervisor)
+            address = f"http://127.0.0.1:{service.port}/runs/{run.id}"
+            remark(f"Open {address} to watch. Ctrl-C ends the demo.")
+            if self.browser:
+                webbrowser.open(address)
+            try:
+                goes_on = self._goes_on(simulator)
+                _watch(run, goes_on)
+                if self.loop:
+                    _stay(run, goes_on)
+            except KeyboardInterrupt:
+                remark("Stopping the simulator; what is on its way is worked on to the end.")
+            simulator.stop()
+            _drain(run)
             run.stop()
-        if service is not None:
-            service.stop()
+            return tell_end_of(run, tell_end)
+        finally:
+            simulator.stop()
+            if run is not None:
+                run.stop()
+            if service is not None:
+                service.stop()
+
+    def _goes_on(self, simulator: _Simulator) -> Callable[[], bool]:
+        """A turning scan goes on as long as its simulator, another until it is told to end."""
+        import time
+
+        if self.scan.turns:
+            return lambda: simulator.runs
+        end = float("inf") if self.seconds is None else time.monotonic() + self.seconds
+        return lambda: time.monotonic() < end
 
 
 def tell_end_of(run: RemoteRun, tell: Any) -> int:
@@ -183,8 +195,8 @@ def _service(rest: Any, port: int | None, supervisor: Supervisor) -> Any:
         return rest.ServiceThread(rest.Settings(port=0), supervisor)
 
 
-def _watch(run: RemoteRun, simulator: _Simulator) -> None:
-    """Say how it gets on until the simulator or the run has ended."""
+def _watch(run: RemoteRun, goes_on: Callable[[], bool]) -> None:
+    """Say how it gets on until the scan or the run has ended."""
     import sys
     import time
 
@@ -192,7 +204,7 @@ def _watch(run: RemoteRun, simulator: _Simulator) -> None:
 
     last = time.monotonic()
     terminal = sys.stderr.isatty()
-    while simulator.runs and not run.entry().over:
+    while goes_on() and not run.entry().over:
         time.sleep(0.1)
         if time.monotonic() - last < (0.5 if terminal else _LINE):
             continue
@@ -205,6 +217,16 @@ def _watch(run: RemoteRun, simulator: _Simulator) -> None:
             remark(line)
     if terminal:
         remark("")
+
+
+def _stay(run: RemoteRun, goes_on: Callable[[], bool]) -> None:
+    """Keep the page of a run that is done."""
+    import time
+
+    if run.entry().state == "done" and goes_on():
+        remark("The run is done; its page stays until Ctrl-C.")
+        while goes_on():
+            time.sleep(0.1)
 
 
 def _drain(run: RemoteRun, longest: float = 60.0) -> None:
@@ -226,7 +248,7 @@ def _drain(run: RemoteRun, longest: float = 60.0) -> None:
 class _Simulator:
     """The simulator's process."""
 
-    def __init__(self, folder: Path, options: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, kind: str, options: dict[str, Any]) -> None:
         import json
         import os
         import subprocess
@@ -234,16 +256,14 @@ class _Simulator:
 
         from .sim import PARENT
 
-        self._ready = folder / "ready.json"
         self._output = folder / "simulator.txt"
-        texts = {**options, "ready": str(self._ready)}
         arguments = [
-            f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in texts.items()
+            f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()
         ]
         with self._output.open("wb") as output:
             # a session of its own, so that Ctrl-C reaches us first: the simulator is to stop before the run
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "firstlight.cli.main", "sim", "pva", *arguments],
+                [sys.executable, "-m", "firstlight.cli.main", "sim", kind, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -257,23 +277,31 @@ class _Simulator:
         return self._process.poll() is None
 
     def ready(self, timeout: float = 120.0) -> dict[str, Any]:
-        """Wait until it serves; its channels.
+        """Wait until it serves; what it tells about itself.
 
         Raises:
             SourceError: It ended, or does not get ready.
         """
-        import json
         import time
 
         from firstlight.core.errors import SourceError
 
         deadline = time.monotonic() + timeout
-        while not self._ready.exists():
+        while (told := self._told()) is None:
             if not self.runs or time.monotonic() > deadline:
                 said = self._output.read_text(errors="replace").strip()[-1000:]
                 raise SourceError(f"The simulator did not start. It says: {said or 'nothing'}")
             time.sleep(0.05)
-        return json.loads(self._ready.read_text())
+        return told
+
+    def _told(self) -> dict[str, Any] | None:
+        """The line that it prints once it serves."""
+        import json
+
+        for line in self._output.read_text(errors="replace").splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("}\n"):
+                return json.loads(line)
+        return None
 
     def stop(self) -> None:
         """End it; harmless when it has ended."""

@@ -98,6 +98,8 @@ class StepInfo:
     """Parameters that come from another step: parameter to ``step.output``."""
     live: bool
     """True if its parameters may be changed while the run goes on."""
+    per_frame: bool = False
+    """True if a change holds for later frames alone, and what earlier ones gave stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)

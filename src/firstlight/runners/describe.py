@@ -97,7 +97,11 @@ def step_infos(plan: Plan, current: Mapping[str, Step]) -> tuple[StepInfo, ...]:
     for planned in plan.steps:
         step = current.get(planned.name, planned.step)
         held = {name: ".".join(port) for name, port in planned.held_parameters.items()}
-        found.append(StepInfo(planned.name, step.use, step.model_dump(mode="json"), held, changeable(step)))
+        found.append(
+            StepInfo(
+                planned.name, step.use, step.model_dump(mode="json"), held, changeable(step), not isinstance(step, Fold)
+            )
+        )
     return tuple(found)
 
 

@@ -1382,6 +1382,13 @@ export interface components {
              * @example true
              */
             live: boolean;
+            /**
+             * Per Frame
+             * @description True if a change holds for later frames alone, and what earlier ones gave stays as it is.
+             * @default false
+             * @example false
+             */
+            per_frame: boolean;
         };
         /**
          * RunSummary

@@ -23,9 +23,9 @@ interface IconButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   pressed?: boolean;
 }
 
-export function IconButton({ icon, label, pressed, ...rest }: IconButtonProps): ReactElement {
+export function IconButton({ icon, label, pressed, className = "", ...rest }: IconButtonProps): ReactElement {
   return (
-    <button type="button" className="icon-button" title={label} aria-label={label} aria-pressed={pressed} {...rest}>
+    <button type="button" className={`icon-button ${className}`} title={label} aria-label={label} aria-pressed={pressed} {...rest}>
       <Icon name={icon} />
     </button>
   );

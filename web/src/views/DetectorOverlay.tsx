@@ -33,7 +33,10 @@ const placeOf = ({ view, size }: Pick<Shape, "view" | "size">, row: number, colu
 function Drawing(shape: Shape): ReactElement {
   const { detector: { center, inner, outer, ring, step }, color, view } = shape;
   const [x, y] = placeOf(shape, ...center);
-  const circle = (radius: number): ReactElement => <ellipse cx={x} cy={y} rx={radius * view.sx} ry={radius * view.sy} fill="none" stroke={color} strokeWidth={1.5} vectorEffect="non-scaling-stroke" />;
+  // a dark rim under each line, so that it is seen on any colour
+  const circle = (radius: number): ReactElement[] => [{ stroke: "rgb(8 11 16 / 65%)", width: 4 }, { stroke: color, width: 1.5 }].map(({ stroke, width }) => (
+    <ellipse key={width} cx={x} cy={y} rx={radius * view.sx} ry={radius * view.sy} fill="none" stroke={stroke} strokeWidth={width} />
+  ));
   const around = (radius: number): string => {
     const [rx, ry] = [radius * view.sx, radius * view.sy];
     return `M${x - rx} ${y}a${rx} ${ry} 0 1 0 ${2 * rx} 0a${rx} ${ry} 0 1 0 ${-2 * rx} 0z`;

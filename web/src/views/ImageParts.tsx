@@ -31,7 +31,7 @@ function PhaseWheel({ high, unit }: { high: number; unit: string | null }): Reac
   return (
     <div className="color-bar wheel-bar number" role="img" aria-label={`Hue is the phase, brightness the magnitude, full at ${formatValue(high)} ${unit ?? ""}`} data-testid="phase-wheel">
       <div className="phase-wheel" style={{ background: `radial-gradient(circle, #000, transparent 70%), ${cssWheel()}` }}>
-        <span className="right">0</span><span className="top">π/2</span><span className="left">π</span><span className="bottom">−π/2</span>
+        <span className="at-0">0</span><span className="at-90">π/2</span><span className="at-180">π</span><span className="at-270">−π/2</span>
       </div>
       <small>hue: phase</small><small>bright: |·|</small><small>full: {formatOnScale(high, high)} {unit ?? ""}</small>
     </div>
@@ -85,7 +85,9 @@ export function readoutText(frame: Frame, { row, column }: { row: number; column
   const size = frame.header.pixel_size?.slice(-2);
   const value = valueAt(frame, row, column);
   const place = `${axes[1] ?? "column"} ${column}  ${axes[0] ?? "row"} ${row}`;
-  const real = size && unit ? `  (${formatLength(column * (size[1] ?? 1), unit)}, ${formatLength(row * (size[0] ?? 1), unit)})` : "";
+  // angles count from the middle of the frame, lengths from its first pixel
+  const [middleRow, middleColumn] = unit?.endsWith("rad") ? frame.header.full_shape.slice(-2).map((n) => (n - 1) / 2) : [0, 0];
+  const real = size && unit ? `  (${formatLength((column - (middleColumn ?? 0)) * (size[1] ?? 1), unit)}, ${formatLength((row - (middleRow ?? 0)) * (size[0] ?? 1), unit)})` : "";
   const phase = phaseAt(frame, row, column);
   const turn = phase === null || Number.isNaN(phase) ? "" : `  ∠ ${formatValue(phase, 3)} rad`;
   return `${place}${real}   ${value === null ? "…" : formatValue(value)}${value !== null && !Number.isNaN(value) && valueUnit ? ` ${valueUnit}` : ""}${turn}`;
@@ -100,7 +102,7 @@ export function Quality({ header, exact }: { header: FrameHeader; exact: boolean
       {!exact && <span className="tag" title="The image is very flat; its rows are drawn taller than they are">not to scale</span>}
       {covered < 100 && (
         <span className="tag coverage" title={`${covered} % of the data for this image have come`} data-testid="coverage">
-          <i style={{ width: `${covered}%` }} /><b>{covered} % covered</b>
+          <i style={{ width: `${covered}%` }} /><b data-short={`${covered} %`}>{covered} % covered</b>
         </span>
       )}
     </>
@@ -127,7 +129,7 @@ export function StreamNote({ stream, state }: { stream: FrameSource | null; stat
   if (problem) return <Note tone="bad" text={problem} />;
   if (link === "lost") return <Note tone="warn" text="Connection lost. Trying again…" />;
   if (!frame) return <Note text={ENDED.has(state) ? "The run ended without an image here." : "Waiting for the first image…"} middle />;
-  if (!ENDED.has(state) && age !== null && age > 5) return <Note tone="warn" text={`No new image for ${formatDuration(age)}`} />;
+  if (!ENDED.has(state) && state !== "draining" && age !== null && age > 5) return <Note tone="warn" text={`No new image for ${formatDuration(age)}`} />;
   return null;
 }
 

@@ -14,7 +14,7 @@ import type { Display } from "./display";
 import { type ViewportControl, useCalmFrame, useSize, useViewport } from "./hooks";
 import { PlacesOverlay, placesOn } from "./places";
 import { type Planes, axisColor } from "./planes";
-import { OldPart } from "./scan";
+import { OldPart, pointOf } from "./scan";
 import type { ViewStream } from "./stream";
 import { rowOverColumn } from "./viewport";
 
@@ -74,7 +74,7 @@ export function ImageView(props: ViewProps): ReactElement {
         <Title {...props} frameId={header?.id ?? null} />
         <div className="tile-tags">
           <PatternTags info={info} planes={planes} detail={props.detail} disabled={locked} />
-          {header && <Quality header={header} exact={exact} />}
+          {header && <Quality header={pointOf(info, planes) ? { ...header, coverage: 1 } : header} exact={exact} />}
         </div>
         <Tools {...props} control={control} complex={frame?.phase !== undefined}
           dots={placed && { on: dots, toggle: () => setDots((on) => !on) }} />
@@ -122,7 +122,7 @@ function Title({ info, name, planes, detail, frameId }: ViewProps & { frameId: n
     <h3 title={`${info.step}.${info.output}`}>
       {name}
       <PatternPlace info={info} planes={planes} detail={detail} frameId={frameId} />
-      {!plane && frameId !== null && info.output !== "pattern" && <span className="number"><em>frame {frameId}</em></span>}
+      {!plane && frameId !== null && !pointOf(info, planes) && <span className="number"><em>frame {frameId}</em></span>}
       {plane && (
         <span className="number" style={{ color: axisColor(plane.axis) }}>
           {plane.axis} {plane.value}
@@ -149,8 +149,8 @@ function Tools({ run, info, name, display, control, complex, dots, large, onLarg
   return (
     <div className="tools" role="toolbar" aria-label={`Tools of view ${name}`}>
       {dots && <IconButton icon="dots" label="Show where the frames were taken" pressed={dots.on} onClick={dots.toggle} data-testid={`places-${name}`} />}
-      <IconButton icon="minus" label="Zoom out (−)" disabled={control.whole} onClick={() => control.zoom(1 / 1.5)} />
-      <IconButton icon="plus" label="Zoom in (+)" onClick={() => control.zoom(1.5)} data-testid={`zoom-in-${name}`} />
+      <IconButton icon="minus" className="zoom" label="Zoom out (−)" disabled={control.whole} onClick={() => control.zoom(1 / 1.5)} />
+      <IconButton icon="plus" className="zoom" label="Zoom in (+)" onClick={() => control.zoom(1.5)} data-testid={`zoom-in-${name}`} />
       <IconButton icon="fit" label="Show all (0)" disabled={control.whole} onClick={control.reset} />
       <details className="menu" onBlur={(e) => { if (!e.currentTarget.contains(e.relatedTarget)) e.currentTarget.open = false; }}>
         <summary className="icon-button" title="Download this image" aria-label={`Download view ${name}`} role="button"><Icon name="download" /></summary>

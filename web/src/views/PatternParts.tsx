@@ -28,7 +28,7 @@ export function PatternTags({ info, planes, detail, disabled }: Props & { disabl
         </span>
       )}
       {!point.y.newest && !disabled && (
-        <button type="button" className="tag tag-button" data-testid="newest-pattern" title="Follow the newest scan point again" onClick={() => planes.release([point.y.path, point.x.path])}>follow newest</button>
+        <button type="button" className="tag tag-button" data-testid="newest-pattern" title="Follow the newest scan point again" onClick={() => planes.release([point.y.path, point.x.path])}>newest</button>
       )}
     </>
   );

@@ -29,11 +29,11 @@ export function ViewGrid(props: Props): ReactElement {
     const waiting = run.state === "starting";
     return <div className="grid-empty"><p>{waiting ? "The run is starting. Its views appear here." : "This run offers no views. Name some under `views:` in its job."}</p></div>;
   }
-  const columns = views.length <= 1 ? 1 : views.length <= 4 ? 2 : 3;
+  const columns: number = views.length <= 1 ? 1 : views.length <= 4 ? 2 : 3;
   // three or five views leave a place: the first, which matters most, takes two
   const tall = views.length === 3 || views.length === 5;
   return (
-    <div className={`grid ${tall ? "tall" : ""}`} style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, gridAutoRows: "minmax(0, 1fr)" }}>
+    <div className={`grid ${tall ? "tall" : ""}`} style={{ gridTemplateColumns: ["1.35fr", ...Array<string>(columns - 1).fill("1fr")].map((part) => `minmax(0, ${tall ? part : "1fr"})`).join(" "), gridAutoRows: "minmax(0, 1fr)" }}>
       {views.map((info) => (
         <ErrorBoundary key={info.name} what={`The view ${props.names.get(info.name) ?? info.name}`}><Tile {...props} info={info} /></ErrorBoundary>
       ))}

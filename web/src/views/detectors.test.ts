@@ -7,7 +7,7 @@ import { colorTable, paintComplex, phasePlace } from "./colormaps";
 import { findDetectors, tidy } from "./detectors";
 import { extentOf, isPlaces, placesOn } from "./places";
 import { findPlanes } from "./planes";
-import { isPerFrame, placeOfId, pointOf, withSharedPoint } from "./scan";
+import { changeOf, placeOfId, pointOf, withSharedPoint } from "./scan";
 import { arrangeViews, firstShown, kindOf } from "./table";
 
 const view = (name: string, axes: string, shape: number[], more: Partial<ViewInfo> = {}): ViewInfo => {
@@ -16,7 +16,7 @@ const view = (name: string, axes: string, shape: number[], more: Partial<ViewInf
 };
 const properties = Object.fromEntries(["shape", "center", "inner", "outer", "scan_y", "scan_x"].map((name) => [name, { type: "number" }]));
 const step = (name: string, values: StepInfo["values"]): StepInfo =>
-  ({ name, use: "live_patterns", title: name, schema: { properties }, values, held: {}, live: true });
+  ({ name, use: "live_patterns", title: name, schema: { properties }, values, held: {}, live: true, per_frame: false });
 const VIEWS = [
   view("patterns.image", "scan_y scan_x", [20, 30], { follows: { scan_y: "patterns.scan_y", scan_x: "patterns.scan_x" } }),
   view("patterns.pattern", "row col", [64, 48]), view("patterns.mean", "row col", [64, 48]), view("bright", "scan_y scan_x", [20, 30]),
@@ -51,11 +51,11 @@ describe("scan points", () => {
     expect(pointOf(VIEWS[1] as ViewInfo, { list: chosen, find, move: () => undefined, release: () => undefined })).toMatchObject({ y: { value: 3, newest: false }, x: { value: 7 } });
   });
   it("are counted line by line", () => expect(placeOfId(65, 30)).toEqual({ y: 2, x: 5 }));
-  it("keep what a per-frame step gave, and only that", () => {
-    const catalogue = { operators: [{ name: "virtual_detector", signature: "row col -> " }, { name: "dpc", signature: "[*] row col -> phase: scan_y scan_x" }] };
-    expect(isPerFrame("virtual_detector", catalogue as never)).toBe(true);
-    expect(isPerFrame("dpc", catalogue as never)).toBe(false);
-    expect(isPerFrame("dpc", null)).toBe(false);
+  it("keep what a step gave for them until its last change", () => {
+    const changes = [{ step: "bright", parameter: "outer", id: 40 }, { step: "bright", parameter: "outer", id: 65 }, { step: "dpc", parameter: "rotation", id: 80 }];
+    const changed = run([], { changes: changes as unknown as RunDetail["changes"] });
+    expect(changeOf(changed, VIEWS[3] as ViewInfo)?.id).toBe(65);
+    expect(changeOf(changed, VIEWS[0] as ViewInfo)).toBeNull();
   });
 });
 

@@ -1,8 +1,7 @@
 /** What a scan adds to its pictures: which point the pattern belongs to, and which part is from before a change. */
-import { type ReactElement, useEffect, useState } from "react";
-import { api } from "../api/client";
+import type { ReactElement } from "react";
 import type { Frame } from "../api/message";
-import type { Catalogue, Change, RunDetail, ViewInfo } from "../api/types";
+import type { Change, RunDetail, ViewInfo } from "../api/types";
 import { isPattern, isScanImage } from "./detectors";
 import type { Plane, Planes } from "./planes";
 import { type Size, type Viewport, toScreen } from "./viewport";
@@ -29,38 +28,18 @@ export function placeOfId(id: number, points: number): { y: number; x: number } 
   return { y: Math.floor(id / points), x: id % points };
 }
 
-/** Only what a per-frame step gave stays as it was; folds draw all of their picture anew. */
-export function isPerFrame(use: string, catalogue: Catalogue | null): boolean {
-  const signature = catalogue?.operators.find((plugin) => plugin.name === use)?.signature;
-  return typeof signature === "string" && !signature.includes("[");
-}
-
 /** The last change of a view's step while frames came, or null where all of the picture is of now. */
 export function changeOf(run: RunDetail, info: ViewInfo): Change | null {
   return run.changes.filter((change) => change.step === info.step && change.id > 0).at(-1) ?? null;
 }
 
-let catalogue: Promise<Catalogue> | null = null;
-
-function useCatalogue(wanted: boolean): Catalogue | null {
-  const [found, setFound] = useState<Catalogue | null>(null);
-  useEffect(() => {
-    if (!wanted) return;
-    let gone = false;
-    catalogue ??= api.catalogue();
-    catalogue.then((value) => { if (!gone) setFound(value); }, () => { catalogue = null; });
-    return () => { gone = true; };
-  }, [wanted]);
-  return found;
-}
-
 /** Hatched: points that came before the last change of the step, and show what it gave then. */
 export function OldPart({ run, info, view, size }: { run: RunDetail; info: ViewInfo; view: Viewport; size: Size }): ReactElement | null {
   const change = isScanImage(info) ? changeOf(run, info) : null;
-  const known = useCatalogue(change !== null);
-  const use = run.steps.find((step) => step.name === info.step)?.use ?? "";
+  // folds draw all of their picture anew
+  const perFrame = run.steps.find((step) => step.name === info.step)?.per_frame ?? false;
   const [lines, points] = info.shape?.slice(-2) ?? [];
-  if (!change || !lines || !points || !isPerFrame(use, known)) return null;
+  if (!change || !lines || !points || !perFrame) return null;
   const { y, x } = placeOfId(Math.min(change.id, lines * points), points);
   const [left, top] = toScreen(view, size, 0, 0);
   const [right, full] = toScreen(view, size, points, y);

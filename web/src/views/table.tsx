@@ -33,6 +33,9 @@ const ORDER = ["xy", "projection", "xz", "yz"];
 /** What a reconstruction of an object is looked at for, most wanted first. */
 const OBJECT = ["phase", "amplitude", "object", "magnitude"];
 
+/** What explains a reconstruction, and is not it. */
+const SECONDARY: ReadonlySet<string> = new Set(["coverage", "layers", "spectrum"]);
+
 /** The views that can be shown, in the places where people look for them: slices, scan images, objects, patterns, probes, curves. */
 export function arrangeViews(views: ViewInfo[]): ViewInfo[] {
   const names = shortNames(views);
@@ -46,8 +49,9 @@ export function arrangeViews(views: ViewInfo[]): ViewInfo[] {
     const part = OBJECT.indexOf(view.output);
     if (part >= 0 && view.axes.length === 2) return 20 + part;
     if (isPlaces(view)) return 43;
-    if (view.axes.length === 1) return view.axes[0] === "iteration" ? 42 : 50;
-    return view.axes.at(-3) === "mode" ? 41 : 25;
+    if (view.axes.length === 1) return view.output === "error" ? 42 : view.axes[0] === "iteration" ? 44 : 50;
+    if (view.axes.at(-3) === "mode") return 41;
+    return SECONDARY.has(view.output) ? 45 : 25;
   };
   return views.filter(kindOf).map((view, i) => ({ view, i })).sort((a, b) => rank(a.view) - rank(b.view) || a.i - b.i).map(({ view }) => view);
 }

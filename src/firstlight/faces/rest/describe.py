@@ -106,6 +106,7 @@ def _step(step: StepInfo, described: dict[str, Any]) -> RunStep:
         "values": plain(dict(step.values), nan=False),
         "held": dict(step.held),
         "live": step.live,
+        "per_frame": step.per_frame,
     }
     return RunStep.model_validate(values)
 

@@ -220,6 +220,8 @@ class RunStep(Model):
     """Parameters that another step gives."""
     live: bool = Field(examples=[True])
     """True if they may be changed while the run goes on."""
+    per_frame: bool = Field(default=False, examples=[False])
+    """True if a change holds for later frames alone, and what earlier ones gave stays as it is."""
 
 
 class ParameterChange(Model):
