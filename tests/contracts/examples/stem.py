@@ -44,6 +44,7 @@ def lattices() -> OperatorExample:
 
 OPERATORS: dict[str, Callable[[], OperatorExample]] = {
     "azimuthal_profile": lambda: rings("azimuthal_profile", bins=5, outer=3.0),
+    "dose_map": lambda: rings("dose_map", step_y=0.5, step_x=0.2),
     "count_electrons": lambda: rings("count_electrons", threshold=60.0),
     "find_disks": lambda: rings("find_disks", radius=1.0, count=4),
     "hologram": lambda: rings("hologram", fringes=(1.0, 4.0), cut=1.5),
@@ -59,7 +60,9 @@ FOLDS: dict[str, Callable[[], FoldExample]] = {
     "log_sum": lambda: folding("log_sum"),
     "max": lambda: folding("max"),
     "pick": lambda: scanned("pick", scan_y=1, scan_x=2),
+    "parallax": lambda: scanned("parallax", defocus=5.0),
     "ssb": lambda: scanned("ssb"),
+    "wdd": lambda: scanned("wdd"),
     "std": lambda: folding("std"),
 }
 
