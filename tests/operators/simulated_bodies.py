@@ -7,7 +7,9 @@ import numpy as np
 
 from firstlight.core import registry
 from firstlight.core.held import Held, Version
+from firstlight.kernels.cuda import columns, fourier_fbp, frame_filter, grids
 from firstlight.kernels.cuda.arrays import on_device, to_host
+from firstlight.operators.stripes import sinogram
 
 RNG = np.random.default_rng(7)
 CASES: dict[str, Any] = {}
@@ -152,6 +154,30 @@ def frames() -> None:
     dark[1, 1], flat[0, 6], flat[2:5, 2:5] = 5000, 0, np.nan
     agree("replace_bad_pixels", counts, dark, flat, tolerance=0)
     agree("replace_bad_pixels", values, dark, flat, size=5)
+
+
+@family
+def many_blocks() -> None:
+    """Arrays of many blocks, sorted runs of many tiles, batches of one frame: all of it small, as the blocks are."""
+    changed: dict[Any, dict[str, int]] = {
+        grids: {"_THREADS": 4, "_WIDE": 2, "_BUSY": 200},
+        columns: {"_SHARED_KEYS": 4},
+        fourier_fbp: {"_BATCH_BYTES": 1},
+        frame_filter: {"_BATCH_BYTES": 1},
+        sinogram: {"DEVICE_BYTES": 1},
+    }
+    for module, values in changed.items():
+        for name, value in values.items():
+            setattr(module, name, value)
+    dark, flat = RNG.random((5, 7)).astype(np.float32), 2 + RNG.random((5, 7)).astype(np.float32)
+    agree("flat_field", RNG.random((4, 5, 7)).astype(np.float32), dark, flat)
+    agree("remove_outliers", RNG.integers(0, 900, (2, 5, 7), dtype=np.uint16), threshold=300, tolerance=0)
+    agree(
+        "paganin", 1 + RNG.random((2, 3, 5)).astype(np.float32), delta_beta=1.0, energy=25, distance=30, pixel=1, gap=1
+    )
+    at = {"angle": np.array([0.0, 50.0, 110.0]), "row": np.arange(3)}
+    agree("fbp", RNG.random((3, 3, 7)).astype(np.float32), at=at, center=(3.0, 3.2, 2.9), tolerance=1e-3)
+    agree("remove_small_stripes", striped(2, 13, 11), size=3)
 
 
 if __name__ == "__main__":

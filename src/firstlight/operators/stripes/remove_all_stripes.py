@@ -49,4 +49,4 @@ def _on_cuda(sinograms: Any, *, small: int, large: int, ratio: float, drop: floa
     return bodies[2](bodies[1](alive, size=large, ratio=ratio, drop=drop, normalize=True), size=small)
 
 
-keep_on_device(remove_all_stripes, 12)
+keep_on_device(remove_all_stripes, 10, whole=2)

@@ -134,13 +134,20 @@ def work_on_cuda(function: OperatorFunction, planes: int, method: Callable[..., 
     keep_on_device(function, planes)
 
 
-def keep_on_device(function: OperatorFunction, planes: int) -> None:
-    """Tell which memory a step needs on a device, beside input and output: `planes` sinograms for each row."""
+def keep_on_device(function: OperatorFunction, planes: int, whole: int = 0) -> None:
+    """Tell which memory a step needs on a device, beside input and output.
+
+    Args:
+        function: the step.
+        planes: sinograms, for each row that is done together.
+        whole: copies of the whole block.
+    """
 
     @function.hook("device_workspace")
     def device_workspace(step: Operator, scan: Scan, frames: int) -> int:
         angles, columns = scan.main.size("angle"), scan.main.size("col")
-        return min(frames, _together(planes, angles, columns)) * planes * _VALUE * angles * columns
+        held = min(frames, _together(planes, angles, columns)) * planes + whole * frames
+        return held * _VALUE * angles * columns
 
 
 def keep_unit(function: OperatorFunction, planes: int, whole: int = 0) -> None:
