@@ -2,14 +2,21 @@
 
 import contextlib
 import json
+import resource
+import signal
 import threading
+import time
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
+import firstlight as fl
+from firstlight.connectors.dectris.messages import read_messages
 from firstlight.connectors.dectris.sim import DectrisSimulator
 from firstlight.connectors.merlin.sim import MerlinSimulator
+from firstlight.core.errors import FirstlightError, JobError
 from firstlight.jobs.load import load_job
 from firstlight.jobs.start import start
 
@@ -65,7 +72,13 @@ SINKS = {"hdf5": "copy.h5", "raw": "copy.raw", "zarr": "copy.zarr", "npy": "copy
 
 @pytest.mark.parametrize(
     ("stream", "encoding", "ending"),
-    [(1, "bs16-lz4<", "h5"), (2, "bs16-lz4<", "nxs"), (1, "lz4<", "h5"), (1, "<", "h5"), (1, "bs8-lz4<", "h5")],
+    [
+        (1, "bs16-lz4<", "h5"),
+        (2, "bs16-lz4<", "nxs"),
+        (1, "<", "h5"),
+        pytest.param(1, "lz4<", "h5", marks=pytest.mark.slow),
+        pytest.param(1, "bs8-lz4<", "h5", marks=pytest.mark.slow),
+    ],
 )
 def test_dectris_still_compressed(scan, tmp_path, stream, encoding, ending):
     faults = {"lose_ids": LOST, "repeat_ids": TWICE, "truncate_ids": CUT, "garbage_ids": [8], "linger": 0.5}
@@ -117,3 +130,70 @@ def test_merlin_becomes_a_mib_file(scan, tmp_path):
         address = {"use": "merlin", "host": told["host"], "port": told["port"], "idle": 2.0}
         same(live, carried_out({**address, **shape, "record": str(again)})[0])
     assert again.read_bytes() == record.read_bytes()
+
+
+@contextlib.contextmanager
+def no_file_larger_than(size):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.parametrize("ending", ["h5", "cbors"])
+def test_a_full_disk_ends_the_recording_and_the_run_goes_on(tmp_path, ending):
+    frames = np.random.default_rng(1).integers(0, 60000, (LINES, POINTS, 256, 256)).astype(np.uint16)
+    np.save(tmp_path / "large.npy", frames)
+    record = tmp_path / f"scan.{ending}"
+    with simulated(DectrisSimulator(file=tmp_path / "large.npy", encoding="<", settle=0.05)) as told:
+        with no_file_larger_than(4_000_000):
+            live, counts, log = carried_out(
+                {"use": "dectris", "data": told["data"], "scan_y": LINES, "scan_x": POINTS, "record": str(record)}
+            )
+    assert (counts.expected, counts.done) == (48, 48)
+    assert any("the run went on" in event.text and "disk is full" in event.text for event in log)
+    assert live["sum"].data.sum() == frames.sum(dtype=np.int64)
+    if ending == "h5":
+        with h5py.File(record) as file:
+            assert not file["entry"].attrs["complete"]
+            whole = file["entry/data/covered"][()].astype(bool)
+            assert 0 < whole.sum() < 48
+            np.testing.assert_array_equal(file["entry/data/data"][()][whole], frames[whole])
+    else:
+        assert 0 < len(list(read_messages(record))) < 50
+        assert json.loads((tmp_path / "scan.cbors.json").read_text())["complete"] is False
+
+
+def test_an_armed_detector_is_recorded_from_its_first_message(scan, tmp_path):
+    with simulated(DectrisSimulator(file=scan, auto=0, settle=0.05)) as told:
+        with fl.connect("dectris", api=told["api"], data=told["data"]) as detector:
+            source = detector.arm(shape=(LINES, POINTS), trigger_mode="exte", record=tmp_path / "scan.cbors")
+            live = fl.run(source, [fl.step("virtual_detector", shape="disk", outer=6.0)]).finished(60)
+            again = detector.arm(shape=(LINES, POINTS), trigger_mode="exte", record=tmp_path / "scan.h5")
+            fl.run(again, [fl.step("virtual_detector", shape="disk", outer=6.0)]).finished(60)
+    messages = list(read_messages(tmp_path / "scan.cbors"))
+    assert b"dheader" in bytes(messages[0][0])
+    assert len(messages) == 50
+    with h5py.File(tmp_path / "scan.h5") as file:
+        import hdf5plugin  # noqa: F401
+
+        np.testing.assert_array_equal(file["entry/data/data"][()], FRAMES)
+        received = file["entry/instrument/detector/received"][()]
+        assert (np.abs(received - time.time()) < 120).all()
+        assert (np.diff(file["entry/instrument/detector/start_time"][()]) >= 0).all()
+        assert file["entry/instrument/detector/frame_time"].attrs["units"] == "s"
+    assert np.asarray(live["virtual_detector"].data).shape == (LINES, POINTS)
+
+
+def test_a_recording_is_never_overwritten(scan, tmp_path):
+    (tmp_path / "scan.h5").write_bytes(b"mine")
+    with simulated(DectrisSimulator(file=scan, settle=0.05)) as told:
+        with pytest.raises(FirstlightError, match="exists already"):
+            carried_out({"use": "dectris", "data": told["data"], "record": str(tmp_path / "scan.h5")})
+    assert (tmp_path / "scan.h5").read_bytes() == b"mine"
+    with pytest.raises(JobError, match=r"record.*\.cbors"):
+        load_job({"source": {"use": "dectris", "record": "scan.tif"}, "steps": STEPS})

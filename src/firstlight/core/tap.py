@@ -16,8 +16,8 @@ from .errors import FirstlightError, SinkError
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 256
-"""Messages that are written before the queue is looked at again."""
+_AT_ONCE, _BYTES_AT_ONCE = 256, 2**20
+"""Messages, and about as many bytes, that are written before the queue is looked at again."""
 _PATIENCE = 60.0
 """Seconds that the end of a recording waits for the disk."""
 
@@ -162,7 +162,12 @@ class Tap:
         """Messages to write; empty at the end."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._queue) or self._closing)
-            return [self._queue.popleft() for _ in range(min(len(self._queue), _AT_ONCE))]
+            batch: list[Arrived] = []
+            size = 0
+            while self._queue and len(batch) < _AT_ONCE and size < _BYTES_AT_ONCE:
+                batch.append(self._queue.popleft())
+                size += sum(map(len, batch[-1].parts))
+            return batch
 
     def _fail(self, error: Exception, lost: int) -> None:
         known: Any = error if isinstance(error, FirstlightError) else SinkError(f"Recording failed: {error!r}.")
@@ -182,4 +187,5 @@ class Tap:
             _log.error("The recording is not whole. %s", error)
             return
         said = _log.info if complete else _log.warning
-        said("Recorded in %s: %s.", self._recorder.path, told)
+        ended = "" if self.error is None else f" It ended early, and the run went on: {self.error}"
+        said("Recorded in %s: %s.%s", self._recorder.path, told, ended)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -71,12 +72,20 @@ class Connected:
         """
         return self._detector.api
 
-    def arm(self, *, shape: Shape | None = None, hooks: Hooks | None = None, **settings: Any) -> Source:
+    def arm(
+        self,
+        *,
+        shape: Shape | None = None,
+        hooks: Hooks | None = None,
+        record: str | Path | None = None,
+        **settings: Any,
+    ) -> Source:
         """Configure the detector, arm it, and give the source of its frames.
 
         Args:
             shape: (scan_y, scan_x). Default: as many frames as the detector is set to, without lines.
             hooks: What is told of what happens; `on_ready_for_data` is the place to start the scan.
+            record: Record what comes in this file, as it comes (see the source's parameter `record`).
             settings: Of a DECTRIS detector: trigger_mode, frame_time, count_time, …; of a Merlin: settings={"NAME": value}.
 
         Raises:
@@ -98,7 +107,11 @@ class Connected:
         self._pending = None
         try:
             source = self._detector.arm(
-                shape=shape, configured=lambda: told.on_configured(self), ready=ready, **settings
+                shape=shape,
+                configured=lambda: told.on_configured(self),
+                ready=ready,
+                **({} if record is None else {"record": Path(record)}),
+                **settings,
             )
         except Exception as error:
             told.on_error(error)
@@ -106,7 +119,12 @@ class Connected:
         return source if hooks is None else HookedSource(source, hooks)
 
     def wait(
-        self, timeout: float | None = None, *, shape: Shape | None = None, hooks: Hooks | None = None
+        self,
+        timeout: float | None = None,
+        *,
+        shape: Shape | None = None,
+        hooks: Hooks | None = None,
+        record: str | Path | None = None,
     ) -> Source | None:
         """The next acquisition that somebody else starts; None at the time-out.
 
@@ -115,12 +133,14 @@ class Connected:
             shape: (scan_y, scan_x), where None or -1 stands for what follows from the number of frames, both for a square.
                 Default: what the hook `on_nav_shape` says, or else the detector.
             hooks: What is told of what happens.
+            record: Record what comes from now on in this file, as it comes.
 
         Raises:
             SourceError: The shape does not fit the frames that the detector announces. None is lost: call `wait` again.
         """
         pending, self._pending = self._pending, None
-        source: Any = pending or self._detector.wait(timeout)
+        kept = {} if record is None else {"record": Path(record)}
+        source: Any = pending or self._detector.wait(timeout, **kept)
         if source is None:
             return None
         self._pending = source

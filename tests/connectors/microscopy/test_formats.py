@@ -101,6 +101,7 @@ def test_a_stack_in_mrc(tmp_path):
     assert scan.main.sizes == {"scan_y": 3, "scan_x": 4, "row": 16, "col": 24}
 
 
+@pytest.mark.slow
 def test_tvips(tmp_path):
     from rsciio.tvips import file_writer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,16 +47,24 @@ class Detector:
             raise SourceError("The address of the REST interface is not known.", field="api", expected="http://dcu")
         return self._api
 
-    def wait(self, timeout: float | None = None, *, shape: tuple[int, int] | None = None) -> DectrisSource | None:
+    def wait(
+        self, timeout: float | None = None, *, shape: tuple[int, int] | None = None, record: Path | None = None
+    ) -> DectrisSource | None:
         """The next series that somebody else arms; None at the time-out.
 
         Args:
             timeout: Seconds; None: for ever.
             shape: (scan_y, scan_x), if the detector does not know it.
+            record: Record what comes from now on in this file, as it comes.
         """
         connection = self._open()
+        source = self._source(shape, record=record)
+        source.tap(connection)
         series = connection.wait(timeout)
-        return None if series is None else self._source(shape).over(connection, series)
+        if series is None:
+            connection.tap = None
+            return None
+        return source.over(connection, series)
 
     def listen(self, parameters: Mapping[str, Any]) -> DectrisSource:
         """A source of the next one, whoever starts it; opening the source waits for that.
@@ -69,6 +78,7 @@ class Detector:
         self,
         *,
         shape: tuple[int, int] | None = None,
+        record: Path | None = None,
         configured: Callable[[], None] | None = None,
         ready: Callable[[DectrisSource], None] | None = None,
         **changes: Any,
@@ -77,6 +87,7 @@ class Detector:
 
         Args:
             shape: (scan_y, scan_x); sets the number of frames where a trigger mode is given.
+            record: Record what comes in this file, as it comes.
             configured: Called when the detector is configured, before it is armed.
             ready: Called when the detector is armed: start the scan here.
             changes: As `Acquisition` names them: trigger_mode, frame_time, …
@@ -90,8 +101,14 @@ class Detector:
         self.api.configure(Acquisition(**changes))
         if configured is not None:
             configured()
-        number = self.api.arm()
-        source = self._source(shape, series=number).over(connection)
+        armed = self._source(shape, record=record)
+        armed.tap(connection)
+        try:
+            number = self.api.arm()
+        except BaseException:
+            connection.tap = None
+            raise
+        source = armed.model_copy(update={"series": number}).over(connection)
         if ready is not None:
             try:
                 ready(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -51,16 +52,24 @@ class Detector:
             self._api = MerlinControl(str(self._parameters["host"]), self._control_port)
         return self._api
 
-    def wait(self, timeout: float | None = None, *, shape: tuple[int, int] | None = None) -> MerlinSource | None:
+    def wait(
+        self, timeout: float | None = None, *, shape: tuple[int, int] | None = None, record: Path | None = None
+    ) -> MerlinSource | None:
         """The next acquisition that somebody else starts; None at the time-out.
 
         Args:
             timeout: Seconds; None: for ever.
             shape: (scan_y, scan_x), if Merlin does not tell it.
+            record: Record what comes from now on in this .mib file, as it comes.
         """
         connection = self._open()
+        source = self._source(shape, record)
+        source.tap(connection)
         found = connection.wait(timeout)
-        return None if found is None else self._source(shape).over(connection, found)
+        if found is None:
+            connection.tap = None
+            return None
+        return source.over(connection, found)
 
     def listen(self, parameters: Mapping[str, Any]) -> MerlinSource:
         """A source of the next one, whoever starts it; opening the source waits for that.
@@ -74,6 +83,7 @@ class Detector:
         self,
         *,
         shape: tuple[int, int] | None = None,
+        record: Path | None = None,
         settings: Mapping[str, Any] | None = None,
         configured: Callable[[], None] | None = None,
         ready: Callable[[MerlinSource], None] | None = None,
@@ -83,6 +93,7 @@ class Detector:
 
         Args:
             shape: (scan_y, scan_x); sets the number of frames.
+            record: Record what comes in this .mib file, as it comes.
             settings: Names of Merlin's parameters to values, in the order in which to set them.
             configured: Called when the parameters are set, before the acquisition is started.
             ready: Called when the acquisition is started: start the scan, or command SOFTTRIGGER, here.
@@ -101,8 +112,14 @@ class Detector:
             self.api.set("NUMFRAMESTOACQUIRE", shape[0] * shape[1])
         if configured is not None:
             configured()
-        self.api.command("STARTACQUISITION")
-        source = self._source(shape).over(connection)
+        source = self._source(shape, record)
+        source.tap(connection)
+        try:
+            self.api.command("STARTACQUISITION")
+        except BaseException:
+            connection.tap = None
+            raise
+        source.over(connection)
         if ready is not None:
             try:
                 ready(source)
@@ -111,9 +128,9 @@ class Detector:
                 raise
         return source
 
-    def _source(self, shape: tuple[int, int] | None) -> MerlinSource:
+    def _source(self, shape: tuple[int, int] | None, record: Path | None = None) -> MerlinSource:
         scan = {} if shape is None else {"scan_y": shape[0], "scan_x": shape[1]}
-        return MerlinSource(**{**self._parameters, **scan})
+        return MerlinSource(**{**self._parameters, **scan, "record": record})
 
     def _open(self) -> Connection:
         if self._connection is None:
