@@ -217,6 +217,31 @@ def test_from_a_file_to_its_result(desk, roots):
     assert header["shape"] == [4, COLUMNS]
 
 
+def test_a_sheet_of_centres_and_a_curve(desk, roots):
+    job = desk.post("/files/describe", json={"path": str(roots / "scan.h5")}).json()["job"]
+    centers = [CENTER - 1, CENTER, CENTER + 1]
+    steps = [{**step, "center": {"sweep": centers}} if "center" in step else step for step in job["steps"]]
+    screen = {"width": 256, "height": 256, "row": 1}
+    seen = []
+    for place in range(3):
+        asked = {"job": {**job, "steps": steps}, "index": [place], **screen}
+        header, found = read_message(desk.post("/files/trial", json=asked).content)
+        assert header["stack"][0]["values"] == centers
+        assert header["best"]["metric"] == "entropy"
+        assert centers[header["best"]["place"]] == CENTER
+        seen.append(found)
+    assert np.abs(seen[0] - seen[1]).max() > 0
+    iterative = [*steps[:2], {"use": "sirt", "center": CENTER, "iterations": 7}]
+    asked = {"job": {**job, "steps": iterative, "sinks": []}, "of": "sirt.residual", **screen}
+    header, curve = read_message(desk.post("/files/trial", json=asked).content)
+    assert header["axes"] == ["iteration"]
+    assert curve.shape == (7,)
+    assert curve[-1] < curve[0]
+    assert header["outputs"] == ["sirt.volume", "sirt.residual"]
+    asked["of"] = "sirt.nothing"
+    assert "gave nothing" in desk.post("/files/trial", json=asked).text
+
+
 def test_what_is_refused(desk, roots, tmp_path):
     outside = str(tmp_path / "secret.h5")
     for path in (outside, str(roots / ".." / "secret.h5"), str(roots / "none.h5")):

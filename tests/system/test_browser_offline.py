@@ -117,6 +117,31 @@ def test_from_a_file_to_its_result(page: Any, offline: str, visit: Path, tmp_pat
         assert file["entry/data/data"].shape == (SHAPE["rows"], SHAPE["columns"], SHAPE["columns"])
 
 
+@pytest.mark.parametrize("page", [False], ids=["no WebGL"], indirect=True)
+def test_the_centre_by_a_sheet_and_convergence_as_a_curve(page: Any, offline: str, visit: Path) -> None:
+    page.goto(f"{offline}?file={visit}/scan_0001.h5")
+    first = another_version(page, "slice", None)
+    until(page, 60, SETTLED)
+    true = (SHAPE["columns"] - 1) / 2
+    page.get_by_test_id("sweep").click()
+    until(page, 120, "() => document.querySelector('[data-testid=sweep-state]')?.dataset.done === 'true'")
+    marked = page.locator("[data-testid=sweep-sheet] button.best")
+    assert abs(float(marked.inner_text().split()[0]) - true) <= 0.5
+    assert page.locator("[data-testid=sweep-sheet] canvas").count() == 13
+    snapshot(page, "offline-sweep")
+    marked.click()
+    assert page.get_by_test_id("sweep-sheet").count() == 0
+    assert abs(float(page.get_by_test_id("center-value").inner_text()) - true) <= 0.5
+    another_version(page, "slice", first)
+    page.get_by_test_id("remove-fbp").click()
+    page.get_by_test_id("add-which").select_option("sirt")
+    page.get_by_test_id("add-step").click()
+    page.get_by_test_id("show-sirt").click()
+    page.get_by_test_id("which-output").select_option("sirt.residual", timeout=60_000)
+    until(page, 60, "() => Number(document.querySelector('[data-testid=curve]')?.dataset.length) > 10")
+    snapshot(page, "offline-curve")
+
+
 @pytest.mark.parametrize("page", [True], ids=["WebGL"], indirect=True)
 def test_the_structure_of_a_file(page: Any, offline: str, visit: Path) -> None:
     page.goto(f"{offline}?file={visit}/scan_0001.h5")

@@ -108,6 +108,10 @@ export interface TrialHeader {
   margin: number;
   seconds: number;
   stack: { axis: string; size: number; values: Json[] | null }[];
+  /** What the step gives, as `step.output`. */
+  outputs: string[];
+  /** Which value of a swept parameter makes the best picture. */
+  best: { metric: string; place: number; numbers: (number | null)[] } | null;
 }
 
 export interface ResultHeader {

@@ -55,7 +55,7 @@ function Work({ desk }: { desk: Desk }): ReactElement {
   const [tab, setTab] = useState("slice");
   const [run, setRun] = useState<string | null>(null);
   const [result, setResult] = useState<string | null>(null);
-  const shown = chosen !== null && job && hasStep(job, chosen) ? chosen : null;
+  const shown = chosen !== null && job && hasStep(job, chosen.split(".")[0] ?? "") ? chosen : null;
   const asked = useMemo(() => (job ? { job: withoutOutputs(job), row, of: shown ?? sinkStep(job), index: [] } : null), [job, row, shown]);
   const slice = useSlice(asked, SIZE);
   const found = useFound(job, slice);
@@ -69,7 +69,7 @@ function Work({ desk }: { desk: Desk }): ReactElement {
   };
   const tabs = [
     { id: "slice", label: "Slice", content: job
-      ? <SlicePanel job={job} onJob={setJob} slice={slice} shown={name} row={row} onRow={setRow} columns={columns} found={found} display={display} />
+      ? <SlicePanel job={job} onJob={setJob} slice={slice} shown={name} onShow={setChosen} row={row} onRow={setRow} columns={columns} found={found} display={display} />
       : <Empty desk={desk} /> },
     { id: "structure", label: "Structure", content: <StructureOf desk={desk} /> },
     { id: "result", label: "Result", content: result
@@ -83,7 +83,7 @@ function Work({ desk }: { desk: Desk }): ReactElement {
         {job && (
           <>
             <QuickPanel job={job} onJob={setJob} />
-            <StepList job={job} onJob={setJob} operators={operators} values={slice.told?.values ?? {}} shown={name} onShow={setChosen} />
+            <StepList job={job} onJob={setJob} operators={operators} values={slice.told?.values ?? {}} shown={name?.split(".")[0] ?? null} onShow={setChosen} />
             {tab === "slice" && <ContrastPanel key={name} name={name ?? "slice"} stream={slice.still} display={display} linked={false} onLink={null} />}
             <RunPanel job={job} onJob={setJob} run={run} onRun={setRun} onResult={openResult} />
           </>

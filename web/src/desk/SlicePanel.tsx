@@ -1,9 +1,11 @@
-import { type KeyboardEvent, type ReactElement, useMemo } from "react";
+import { type KeyboardEvent, type ReactElement, useMemo, useState } from "react";
 import type { Job } from "../api/types";
-import { Slider } from "../ui";
+import { Button, Slider } from "../ui";
 import { formatDuration } from "../units/format";
 import { StillImage } from "../views/StillImage";
 import type { Display } from "../views/display";
+import { Curve } from "./Curve";
+import { SweepSheet } from "./SweepSheet";
 import { centerOf, setCenter, stepsOf, nameOf } from "./edit";
 import { type Slice, resultOf } from "./useDesk";
 
@@ -12,6 +14,7 @@ interface Props {
   onJob: (job: Job) => void;
   slice: Slice;
   shown: string | null;
+  onShow: (output: string) => void;
   row: number | null;
   onRow: (row: number) => void;
   /** Columns of the detector. */
@@ -24,7 +27,7 @@ interface Props {
 const NUDGE = 0.25;
 
 /** One slice, made again whenever something is set; rows and the centre by sliders, the centre also by arrow keys. */
-export function SlicePanel({ job, onJob, slice, shown, row, onRow, columns, found, display }: Props): ReactElement {
+export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, columns, found, display }: Props): ReactElement {
   const { told, busy, mistake } = slice;
   const given = centerOf(job);
   const center = given?.center ?? (told && given ? resultOf(told.values, given.from) : null) ?? found;
@@ -37,13 +40,27 @@ export function SlicePanel({ job, onJob, slice, shown, row, onRow, columns, foun
   };
   const rows = told?.rows ?? 1;
   const busyText = busy ? "Reconstructing…" : told ? `made in ${told.seconds < 1 ? `${(told.seconds * 1000).toFixed(0)} ms` : formatDuration(told.seconds)}` : "";
-  const aside = useMemo(() => <span className={`tag ${busy ? "busy" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, busyText]);
+  const state = useMemo(() => <span className={`tag ${busy ? "busy" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, busyText]);
+  const [sweeping, setSweeping] = useState(false);
+  const outputs = told?.outputs ?? [];
+  const aside = (
+    <>
+      {outputs.length > 1 && (
+        <select className="select" aria-label="Output that is shown" data-testid="which-output" value={outputs.find((o) => o === name) ?? outputs[0]} onChange={(e) => onShow(e.target.value)}>
+          {outputs.map((output) => <option key={output} value={output}>{output.split(".").at(-1)}</option>)}
+        </select>
+      )}
+      {state}
+    </>
+  );
+  const title = <>{name}<span className="number">{told ? `row ${told.row}` : ""}{told && told.margin > 0 && <em> ± {told.margin} rows read</em>}</span></>;
+  const Shown = slice.line ? Curve : StillImage;
   return (
     <div className="slice">
-      <StillImage name="slice" title={<>{name}<span className="number">{told ? `row ${told.row}` : ""}{told && told.margin > 0 && <em> ± {told.margin} rows read</em>}</span></>} still={slice.still} display={display} aside={aside}>
+      <Shown name="slice" title={title} still={slice.still} display={display} aside={aside}>
         {mistake && <div className="stream-note bad slice-mistake" role="alert" data-testid="slice-mistake">{mistake.message}{mistake.problems.map((p) => <p key={p}>{p}</p>)}</div>}
         {!told && !mistake && <div className="stream-note middle" role="status">The first slice takes a few seconds…</div>}
-      </StillImage>
+      </Shown>
       <footer className="slice-controls number">
         {rows > 1 && (
           <label>Row <strong>{told?.row}</strong>
@@ -54,10 +71,15 @@ export function SlicePanel({ job, onJob, slice, shown, row, onRow, columns, foun
           <label onKeyDown={nudge}>Centre <strong data-testid="center-value">{center.toFixed(2)}</strong> px {given.center === null && <em>found by {given.from}</em>}
             <Slider label="Centre of rotation, in pixels; arrow keys move it by a quarter" value={center} min={Math.max(0, center - span(columns))} max={Math.min(columns - 1, center + span(columns))} step={NUDGE}
               color="var(--axis-x)" text={`${center.toFixed(2)} pixels`} onChange={(value) => onJob(setCenter(job, value))} testid="center" />
+            {told && <Button className="small" icon="dots" onClick={() => setSweeping(true)} data-testid="sweep">Try many</Button>}
             {given.center !== null && found !== null && <button type="button" className="link" onClick={() => onJob(setCenter(job, found))}>back to {found.toFixed(2)}, as found</button>}
           </label>
         )}
       </footer>
+      {sweeping && given && center !== null && (
+        <SweepSheet job={job} step={given.step} center={center} row={row} onClose={() => setSweeping(false)}
+          onTake={(value) => { onJob(setCenter(job, value)); setSweeping(false); }} />
+      )}
     </div>
   );
 }

@@ -54,6 +54,8 @@ export function useDesk(): Desk {
 export interface Slice {
   still: Still;
   told: TrialHeader | null;
+  /** True while it is a curve. */
+  line: boolean;
   busy: boolean;
   mistake: Mistake | null;
 }
@@ -64,6 +66,7 @@ export interface Asked { job: Job; row: number | null; of: string | null; index:
 export function useSlice(asked: Asked | null, size: { width: number; height: number }): Slice {
   const still = useMemo(() => new Still(), []);
   const [told, setTold] = useState<TrialHeader | null>(null);
+  const [line, setLine] = useState(false);
   const [busy, setBusy] = useState(false);
   const [mistake, setMistake] = useState<Mistake | null>(null);
   const text = asked ? JSON.stringify(asked) : null;
@@ -82,6 +85,7 @@ export function useSlice(asked: Asked | null, size: { width: number; height: num
       try {
         const header = still.put<TrialHeader>(await answer);
         setTold(header);
+        setLine(header.shape.length === 1);
         setMistake(null);
       } catch (error) {
         if (mine === turn.current) setMistake(mistakeOf(error));
@@ -94,7 +98,7 @@ export function useSlice(asked: Asked | null, size: { width: number; height: num
     // the size of the window is no reason to compute again
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [text, still]);
-  return { still, told, busy, mistake };
+  return { still, told, line, busy, mistake };
 }
 
 /** Steps by name, with the schema of their parameters. */

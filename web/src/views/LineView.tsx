@@ -54,7 +54,8 @@ function Last({ values }: { values: number[] }): ReactElement | null {
   return last === undefined ? null : <span className="number"><em>{formatValue(last, 3)} after {values.length}</em></span>;
 }
 
-function SvgPlot({ values, axisLabel, valueLabel, log }: LinePlotProps): ReactElement {
+/** Without WebGL: a plain line. */
+export function SvgPlot({ values, axisLabel, valueLabel, log }: LinePlotProps): ReactElement {
   const drawn = useMemo(() => polylines(log ? values.map(Math.log10) : values), [values, log]);
   const [low, high] = log ? [10 ** drawn.low, 10 ** drawn.high] : [drawn.low, drawn.high];
   const { parts } = drawn;

@@ -135,7 +135,7 @@ class Trial(Model):
     row: int | None = Field(default=None, ge=0, examples=[1024])
     """The detector row; null: the middle one."""
     of: str | None = Field(default=None, examples=["fbp"])
-    """The step to be shown; null: what the job writes first, or its last step."""
+    """The step to be shown, or one of its outputs (``sirt.residual``); null: what the job writes first, or its last step."""
     index: list[int] = Field(default_factory=list, max_length=30, examples=[[3]])
     """Position along the axes before the last two, as of a sweep."""
     width: int = Field(default=1024, ge=1, le=8192, examples=[1024])

@@ -7,7 +7,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from firstlight.jobs.load import load_job
 from firstlight.jobs.picture import Wanted, picture
 from firstlight.jobs.start import start
 
+from .compared import best_of
 from .places import free_name, inside
 
 MARGIN = 24
@@ -119,6 +120,10 @@ class Tried:
     margin: int
     """Rows that were read on each side."""
     seconds: float
+    outputs: tuple[str, ...] = ()
+    """What the step gives, as ``step.output``, the first first."""
+    best: Mapping[str, Any] | None = None
+    """Which value of a swept parameter makes the best picture, and by what."""
 
 
 class Trials:
@@ -149,7 +154,8 @@ def attempt(asked: Mapping[str, Any], roots: Sequence[Path]) -> Tried:
     begun = time.monotonic()
     given = {name: part for name, part in asked["job"].items() if name not in ("sinks", "views", "snapshots", "runner")}
     job = _parsed(given, roots)
-    wanted = str(asked.get("of") or _shown_by(asked["job"]) or job.pipeline.nodes[-1].name)
+    output = str(asked.get("of") or _shown_by(asked["job"]) or job.pipeline.nodes[-1].name)
+    wanted = output.partition(".")[0]
     nodes = needed(job.pipeline, wanted)
     row, rows, margin, only = _cut(job, nodes, asked.get("row"))
     part = Job(job.source, Pipeline(nodes), name=job.name, collect=True, only=only)
@@ -163,10 +169,13 @@ def attempt(asked: Mapping[str, Any], roots: Sequence[Path]) -> Tried:
             field="job",
             next_move="Take fewer iterations or angles, bin the frames, or look at an earlier step.",
         ) from error
-    found = next((result for name, result in results.items() if name.partition(".")[0] == wanted), None)
+    outputs = tuple(name for name in results if name.partition(".")[0] == wanted)
+    found = results.get(output) or (results[outputs[0]] if outputs and "." not in output else None)
     if found is None:
-        raise FirstlightError(f"The step '{wanted}' gave nothing to show.", field="of", value=wanted)
-    return Tried(wanted, found, dict(run.status().values), row, rows, margin, time.monotonic() - begun)
+        raise FirstlightError(f"The step '{wanted}' gave nothing to show.", field="of", value=output)
+    seconds = time.monotonic() - begun
+    tried = Tried(output, found, dict(run.status().values), row, rows, margin, seconds, outputs)
+    return replace(tried, best=best_of(found.marks, *_slice_of(tried)))
 
 
 def _shown_by(given: Mapping[str, Any]) -> str | None:
@@ -214,8 +223,8 @@ def _cut(job: Job, nodes: Sequence[Node], row: int | None) -> tuple[int, int, in
     return at, rows, margin, {**job.only, "row": Picked.parse(f"{low}:{high}")}
 
 
-_ACROSS_ROWS = frozenset({"align_frames", "bin", "rotate", "undistort"})
-"""Steps that bring values from one row to another."""
+_ACROSS_ROWS = frozenset({"align_frames", "bin", "find_center_rows", "rotate", "undistort"})
+"""Steps that bring values from one row to another, or say something of each."""
 
 
 def _sees_neighbours(node: Node) -> bool:
@@ -240,6 +249,8 @@ def _pictured(tried: Tried, question: Mapping[str, Any]) -> tuple[dict[str, Any]
         "margin": tried.margin,
         "seconds": tried.seconds,
         "stack": stacked,
+        "outputs": list(tried.outputs),
+        "best": tried.best,
     }
     return {**header, **told}, np.ascontiguousarray(pixels).tobytes()
 
@@ -247,15 +258,16 @@ def _pictured(tried: Tried, question: Mapping[str, Any]) -> tuple[dict[str, Any]
 def _slice_of(tried: Tried) -> tuple[Array, list[str]]:
     """Without the axis of the rows, and without axes of length 1 in front."""
     data, axes = tried.result.data, list(tried.result.axes)
+    whole = 1 if "iteration" in axes else 2
     for label in ("row", "z"):
-        if label in axes and data.ndim > 2:
+        if label in axes and data.ndim > whole:
             number = axes.index(label)
             low, high = max(0, tried.row - tried.margin), min(tried.rows, tried.row + tried.margin + 1)
             # binned rows are fewer than those that were read
             at = (tried.row - low) * data.shape[number] // (high - low)
             data = data.take(at, axis=number)
             axes.pop(number)
-    while data.ndim > 2 and data.shape[0] == 1:
+    while data.ndim > whole and data.shape[0] == 1:
         data, axes = data[0], axes[1:]
     return data, axes
 
