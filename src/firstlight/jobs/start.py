@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from firstlight.core import registry
+from firstlight.core.calibration import parse_calibration
 from firstlight.core.check import check as check_job
 from firstlight.core.chunk import MAIN
+from firstlight.core.errors import JobError
 from firstlight.core.job import Job, SinkSpec, ViewSpec
 from firstlight.core.operator import OperatorFunction
 from firstlight.core.pipeline import SOURCE, Node, Pipeline, Reference, pipeline
@@ -48,6 +50,7 @@ def run(
     *,
     sinks: Iterable[SinkSpec] = (),
     views: Iterable[ViewSpec] = (),
+    calibration: Mapping[str, Any] | None = None,
     runner: str = "local",
     **settings: Any,
 ) -> Run:
@@ -61,13 +64,18 @@ def run(
         steps: The pipeline, in order.
         sinks: What is written.
         views: What is shown.
+        calibration: What the source does not know of the scan, such as ``{"step_y": "0.5 nm", "detector_angle": "0.3 mrad"}``.
         runner: Name of the runner.
         settings: Further settings of the runner, such as ``threads``.
 
     Raises:
         JobError: The steps do not fit each other or the source.
     """
-    job = Job(source, beside(pipeline(steps)), tuple(sinks), tuple(views), collect=True)
+    problems: list[str] = []
+    known = parse_calibration(calibration, problems)
+    if problems:
+        raise JobError(problems)
+    job = Job(source, beside(pipeline(steps)), tuple(sinks), tuple(views), collect=True, calibration=known)
     return start(replace(job, runner=type(job.runner)(use=runner, **settings)))
 
 
