@@ -20,6 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 __all__ = ["SideBands", "add_line", "side_bands"]
 
@@ -90,9 +91,12 @@ def add_line(
         width: points of a line.
     """
     lines, half = total.shape
-    turn = -2 * np.pi * np.outer(np.arange(half), points % width) / width
     intensities = values.astype(np.float64)
-    along = (np.cos(turn) @ intensities) + 1j * (np.sin(turn) @ intensities)
+    if len(points) == width and (points == np.arange(width)).all():
+        along = fft.rfft(intensities, axis=0)
+    else:
+        turn = -2 * np.pi * np.outer(np.arange(half), points % width) / width
+        along = (np.cos(turn) @ intensities) + 1j * (np.sin(turn) @ intensities)
     down = np.exp(-2j * np.pi * (np.arange(lines) * line % lines) / lines)
     _gather(total, bands.starts, bands.places, bands.weights, along, down)
 

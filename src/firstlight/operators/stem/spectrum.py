@@ -23,15 +23,18 @@ class Spectrum:
     """Intensities in the bright field, kept so that aberrations can be changed."""
     bands: Sequence[SideBands]
     """Weights of the detector places, one list for each sum."""
-    totals: Array
-    """Each sum, by spatial frequency: (sum, q_y, q_x ≥ 0)."""
+    sums: Array
+    """Each sum, by spatial frequency: (sum, q_y, q_x ≥ 0), without what waits."""
+    waiting: Array
+    """(point,), bool: frames of lines that are not whole yet. A line costs little more than one frame, so it is summed at once."""
     size: tuple[int, int]
     """Rows and columns of a frame."""
 
     @classmethod
     def empty(cls, known: ScanMap, bands: Sequence[SideBands], size: tuple[int, int]) -> Spectrum:
         """Nothing has come."""
-        return cls(known, bands, np.zeros((len(bands), known.lines, known.points // 2 + 1), np.complex128), size)
+        sums = np.zeros((len(bands), known.lines, known.points // 2 + 1), np.complex128)
+        return cls(known, bands, sums, np.zeros(known.lines * known.points, bool), size)
 
     def take(self, chunk: Chunk) -> None:
         """Add the frames of a chunk, whose data are intensities in the bright field; those that came before are left out."""
@@ -39,13 +42,29 @@ class Spectrum:
         fresh = (places >= 0) & (places < len(self.map.covered))
         fresh[fresh] &= ~self.map.covered[places[fresh]]
         self.map.take(chunk.ids[fresh], chunk.data[fresh])
-        self._sum(places[fresh])
+        self.waiting[places[fresh]] = True
+        lines = np.unique(places[fresh] // self.map.points)
+        self._settle(lines[self.map.covered.reshape(self.map.shape)[lines].all(axis=1)])
+
+    @property
+    def totals(self) -> Array:
+        """Each sum over all frames that have come, by spatial frequency: (sum, q_y, q_x ≥ 0)."""
+        self._settle(np.flatnonzero(self.waiting.reshape(self.map.shape).any(axis=1)))
+        return self.sums
+
+    def _settle(self, lines: Array) -> None:
+        """Sum what waits in some lines."""
+        for line in lines:
+            begin = int(line) * self.map.points
+            part = self.waiting[begin : begin + self.map.points]
+            self._sum(begin + np.flatnonzero(part))
+            part[:] = False
 
     def _sum(self, places: Array) -> None:
         lines = places // self.map.points
         for line in np.unique(lines):
             here = places[lines == line]
-            for total, bands in zip(self.totals, self.bands, strict=True):
+            for total, bands in zip(self.sums, self.bands, strict=True):
                 add_line(total, bands, int(line), here % self.map.points, self.map.values[here], self.map.points)
 
     @property
@@ -61,7 +80,8 @@ class Spectrum:
 
     def merged(self, other: Spectrum) -> Spectrum:
         """Both sums, of disjoint frames."""
-        return Spectrum(self.map.merged(other.map), self.bands, self.totals + other.totals, self.size)
+        sums = self.totals + other.totals
+        return Spectrum(self.map.merged(other.map), self.bands, sums, np.zeros_like(self.waiting), self.size)
 
     def saved(self) -> dict[str, Any]:
         """The state as arrays."""
@@ -70,4 +90,5 @@ class Spectrum:
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take what `saved` gave."""
         self.map.values[:], self.map.covered[:] = saved["values"], saved["covered"]
-        self.totals[:] = saved["totals"]
+        self.waiting[:] = False
+        self.sums[:] = saved["totals"]
