@@ -83,7 +83,6 @@ EXTRAS = {
     "matplotlib": "notebook",
     "xarray": "notebook",
     "libertem": "libertem",
-    "napari": "napari",
 }
 """Import name of an optional library to the extra that installs it."""
 

@@ -5,6 +5,7 @@ import threading
 
 from firstlight.connectors.dectris.sim import DectrisSimulator
 from firstlight.connectors.merlin.sim import MerlinSimulator
+from firstlight.connectors.tpx3.sim import Tpx3Simulator
 from firstlight.core import registry
 
 SMALL = {"scan_y": 3, "scan_x": 4, "rows": 12, "columns": 16}
@@ -32,6 +33,10 @@ def running(simulator):
 def dectris(**given):
     given = {"source": "phantom4d", "parameters": SMALL, "settle": 0.05, "linger": 0.3, "auto": 0, **given}
     return running(DectrisSimulator(**given))
+
+
+def timepix(**given):
+    return running(Tpx3Simulator(**{"parameters": SMALL, "frames": 5, **given}))
 
 
 def merlin(**given):

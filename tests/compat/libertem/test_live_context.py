@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from played import dectris, merlin, truth
+from played import dectris, merlin, timepix, truth
 
 from firstlight.compat.libertem.api import CorrectionSet, Hooks, LiveContext
 from firstlight.compat.libertem.shipped import (
@@ -89,6 +89,36 @@ def test_passive_mode_of_a_merlin(context):
         assert pending.nav_shape == (3, 4)
         acquisition = context.make_acquisition(conn=connection, pending_aq=pending)
         assert np.array_equal(context.run_udf(acquisition, SumUDF())["intensity"].data, truth().sum(0))
+
+
+def test_passive_mode_of_a_timepix(context):
+    with (
+        timepix() as told,
+        context.make_connection("asi_tpx3").open(
+            data_host=told["host"], data_port=told["port"], chunks_per_stack=24
+        ) as connection,
+    ):
+        pending = connection.wait_for_acquisition(timeout=20)
+        assert (pending.nimages, pending.nav_shape) == (12, (3, 4))
+        acquisition = context.make_acquisition(conn=connection, pending_aq=pending, frames_per_partition=4)
+        assert tuple(acquisition.shape) == (3, 4, 12, 16)
+        result = context.run_udf(dataset=acquisition, udf=[SumUDF(), SumSigUDF()])
+    assert np.array_equal(result[0]["intensity"].data, truth().sum(0))
+    assert np.array_equal(result[1]["intensity"].data, truth().sum((1, 2)).reshape(3, 4))
+
+
+def test_an_array_as_detector(context):
+    hooks, scans = Hooks(), []
+    hooks.on_ready_for_data = lambda env: scans.append(tuple(env.aq.shape.nav))
+    with context.make_connection("memory").open(data=truth(), extra_kwargs={}) as connection:
+        acquisition = context.make_acquisition(conn=connection, nav_shape=(3, 4), hooks=hooks)
+        result = context.run_udf(dataset=acquisition, udf=SumSigUDF())
+        with pytest.raises(FirstlightError, match="another number"):
+            context.make_acquisition(conn=connection, nav_shape=(5, 4))
+    assert result["intensity"].data.tolist() == truth().sum((1, 2)).reshape(3, 4).tolist()
+    assert scans == [(3, 4)]
+    with pytest.raises(NotImplementedError, match="asi_tpx3"):
+        context.make_connection("eels")
 
 
 def test_active_mode_and_hooks(context):

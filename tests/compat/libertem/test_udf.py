@@ -1,5 +1,7 @@
 """UDFs as steps: our class, what LiberTEM ships, regions, corrections, and scans that come in any order."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import firstlight as fl
 from firstlight.compat.libertem import shipped
 from firstlight.compat.libertem.corrections import CorrectionSet
 from firstlight.compat.libertem.udf import UDF
-from firstlight.core.errors import FirstlightError
+from firstlight.core.errors import FirstlightError, MissingExtra
 
 RNG = np.random.default_rng(3)
 FRAMES = RNG.integers(0, 500, (5, 6, 8, 9)).astype(np.uint16)
@@ -185,7 +187,7 @@ def test_a_udf_beside_other_steps_in_one_pass():
     assert np.array_equal(found["libertem_udf.intensity"].data, FLAT.sum(0))
 
 
-def test_what_can_not_run_is_told():
+def test_what_can_not_run_is_told(monkeypatch):
     class NoMerge(UDF):
         def get_result_buffers(self):
             return {"image": self.buffer("sig")}
@@ -207,6 +209,13 @@ def test_what_can_not_run_is_told():
         results(Nothing())
     with pytest.raises(FirstlightError, match="can not be a result"):
         results(Objects())
+    monkeypatch.setitem(sys.modules, "libertem.udf.sum", None)
+    monkeypatch.setitem(sys.modules, "libertem", None)
+    with pytest.raises(MissingExtra, match=r"firstlight\[libertem\]"):
+        fl.from_libertem("libertem.udf.sum:SumUDF")
+    assert fl.from_libertem("firstlight.compat.libertem.shipped:SumUDF").use == "libertem_udf"
+    with pytest.raises(FirstlightError, match="no such UDF"):
+        fl.from_libertem("firstlight.compat.libertem.shipped:Nothing")
     with pytest.raises(FirstlightError, match="no UDF"):
         fl.from_libertem(shipped.SumUDF)
     with pytest.raises(FirstlightError, match="no such buffer"):

@@ -223,9 +223,10 @@ class Acquisition:
     @property
     def shape(self) -> Shape:
         """Sizes of scan and detector; the latter are asked for over its control."""
-        if self._sig is None:
-            self._sig = self.connection.read_sig_shape()
-        return Shape((*self._nav, *self._sig))
+        told: Any = None if self.pending is None else getattr(self.pending.header, "sig", None)
+        sig = self._sig or told or self.connection.read_sig_shape()
+        self._sig = sig
+        return Shape((*self._nav, *sig))
 
     @property
     def nav_shape(self) -> tuple[int, ...]:

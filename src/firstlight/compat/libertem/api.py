@@ -21,9 +21,11 @@ from .acquisition import Acquisition, Connection, Controller, Hooks, PendingAcqu
 from .buffers import BufferWrapper, Declared
 from .corrections import CorrectionSet
 from .fold import COVERED, UdfFold, forget, from_libertem
+from .memory import MemoryAcquisition, MemoryConnection, in_memory
 
 __all__ = ["CorrectionSet", "Hooks", "LiveContext", "UDFResults"]
 
+KINDS = ("dectris", "merlin", "asi_tpx3", "memory")
 Buffers = dict[str, BufferWrapper]
 
 
@@ -75,20 +77,20 @@ class LiveContext:
         Raises:
             NotImplementedError: There is no such detector.
         """
-        if detector_type not in ("dectris", "merlin"):
-            raise NotImplementedError(f"There is no detector '{detector_type}'; there are dectris and merlin.")
+        if detector_type not in KINDS:
+            raise NotImplementedError(f"There is no detector '{detector_type}'; there are {', '.join(KINDS)}.")
         return Builder(detector_type)
 
     def make_acquisition(
         self,
         *,
-        conn: Connection,
+        conn: Connection | MemoryConnection,
         nav_shape: tuple[int, ...] | None = None,
         frames_per_partition: int | None = None,
         controller: Controller | None = None,
         pending_aq: PendingAcquisition | None = None,
         hooks: Hooks | None = None,
-    ) -> Acquisition:
+    ) -> Acquisition | MemoryAcquisition:
         """One scan, for `run_udf`.
 
         Args:
@@ -103,6 +105,8 @@ class LiveContext:
             FirstlightError: The shape does not fit, or is not complete.
             ValueError: Both a controller and a pending acquisition are given.
         """
+        if isinstance(conn, MemoryConnection):
+            return MemoryAcquisition(conn, nav_shape, hooks or Hooks())
         return Acquisition(conn, nav_shape, controller, pending_aq, hooks or Hooks())
 
     def load(self, filetype: str, path: Any = None, *, data: Any = None, **parameters: Any) -> DataSet:
@@ -115,10 +119,7 @@ class LiveContext:
             parameters: Of the source; `nav_shape` where the file does not tell it.
         """
         if filetype == "memory":
-            array = np.asarray(data)
-            axes = "position row col" if array.ndim == 3 else "scan_y scan_x row col"
-            memory: Any = registry.get("sources", "memory")
-            return DataSet(memory.of(array, axes, arrival=array.ndim - 2))
+            return DataSet(in_memory(np.asarray(data)))
         if "nav_shape" in parameters:
             parameters["scan_y"], parameters["scan_x"] = parameters.pop("nav_shape")
         return DataSet(registry.get("sources", filetype)(path=path, **parameters))
@@ -232,23 +233,29 @@ class Builder:
     def open(
         self,
         *,
+        data: Any = None,
         api_host: str = "127.0.0.1",
         api_port: int | None = None,
         data_host: str = "127.0.0.1",
         data_port: int | None = None,
         drain: bool = False,
         **passed_over: Any,
-    ) -> Connection:
+    ) -> Connection | MemoryConnection:
         """Connect.
 
         Args:
+            data: The array that a detector of kind ``memory`` plays, of scan and detector axes.
             api_host: Where the detector is controlled.
             api_port: Its port; by default 80 (DECTRIS), 6341 (Merlin).
             data_host: Where frames come from; a Merlin is controlled there, too.
-            data_port: Its port; by default 9999, 6342.
+            data_port: Its port; by default 9999, 6342, 8283 (Timepix3).
             drain: Throw away what comes right after connecting (Merlin).
             passed_over: Sizes of buffers, which our engine finds itself.
         """
+        if self._kind == "memory":
+            return MemoryConnection(np.asarray(data))
+        if self._kind == "asi_tpx3":
+            return Connection("tpx3", {"host": data_host, "port": data_port or 8283})
         if self._kind == "dectris":
             where: dict[str, Any] = {
                 "api": f"http://{api_host}:{api_port or 80}",

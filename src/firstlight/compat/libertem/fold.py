@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import count
 from typing import Any, ClassVar, Self
 
@@ -14,9 +15,10 @@ from pydantic import Field, PrivateAttr
 from firstlight.core.arrays import Array
 from firstlight.core.axes import Signature, parse_signature
 from firstlight.core.chunk import Chunk, Scan
-from firstlight.core.errors import FirstlightError
+from firstlight.core.errors import FirstlightError, MissingExtra
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
+from firstlight.core.registry import EXTRAS
 
 from . import instance
 from .buffers import BufferWrapper, Declared, Shape
@@ -238,13 +240,16 @@ def from_libertem(udf: Any, *, roi: Any = None, corrections: CorrectionSet | Non
     """Make a step of a UDF, LiberTEM's or one derived from our `UDF`; its buffers are the outputs.
 
     Args:
-        udf: The UDF, such as ``SumUDF()`` or one of your own.
+        udf: The UDF, such as ``SumUDF()`` or one of your own; or where its class is, as ``libertem.udf.sum:SumUDF``.
         roi: Region of the scan, bool in its shape; other frames are left out.
         corrections: Dark image, gain and defect pixels, applied to each frame.
 
     Raises:
         FirstlightError: It is no UDF, or has buffers that can not be results.
+        MissingExtra: LiberTEM is named, and not installed.
     """
+    if isinstance(udf, str):
+        udf = _named(udf)
     if not callable(getattr(udf, "get_result_buffers", None)) or isinstance(udf, type):
         raise FirstlightError(
             "This is no UDF.",
@@ -259,6 +264,31 @@ def from_libertem(udf: Any, *, roi: Any = None, corrections: CorrectionSet | Non
     made = UdfFold(udf=name)
     _ = made.signature
     return made
+
+
+def _named(where: str) -> Any:
+    """The UDF of a class that needs no parameters.
+
+    Raises:
+        FirstlightError: There is none.
+        MissingExtra: LiberTEM is not installed.
+    """
+    module, _, name = where.partition(":")
+    try:
+        return getattr(import_module(module), name)()
+    except ModuleNotFoundError as missing:
+        extra = EXTRAS.get((missing.name or "").partition(".")[0])
+        if extra is not None:
+            raise MissingExtra(missing.name or module, extra, f"The UDF '{where}'") from missing
+        raise _no_udf(where) from missing
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _no_udf(where) from error
+
+
+def _no_udf(where: str) -> FirstlightError:
+    return FirstlightError(
+        "There is no such UDF.", field="udf", value=where, expected="module:Class, such as libertem.udf.sum:SumUDF"
+    )
 
 
 def forget(step: UdfFold) -> None:

@@ -30,6 +30,16 @@ class Begun:
         """Of the scan."""
         return self.start.nav[0] * self.start.nav[1]
 
+    @property
+    def scan(self) -> tuple[int, int]:
+        """Lines and points of a line."""
+        return self.start.nav
+
+    @property
+    def sig(self) -> tuple[int, int]:
+        """Rows and columns of the detector."""
+        return self.start.sig
+
 
 class Link:
     """A TCP connection. What has come of a message is kept when a reader gives up in between, so that the next one finds its place.
