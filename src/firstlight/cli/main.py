@@ -18,6 +18,7 @@ from . import (
     init,
     list_,
     reconstruct,
+    record,
     run,
     serve,
     show,
@@ -63,6 +64,7 @@ app.command("show")(show.show)
 app.command(
     "sim", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(sim.sim)
+app.command("record")(record.record)
 app.command("serve")(serve.serve)
 app.command("reconstruct")(reconstruct.reconstruct)
 app.command("sweep")(sweep.sweep)

@@ -1,0 +1,54 @@
+"""``firstlight record`` and ``firstlight sim … --replay`` as a user types them."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import hdf5plugin  # noqa: F401
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
+FRAMES = np.random.default_rng(0).poisson(3, (4, 5, 16, 16)).astype(np.uint16)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "firstlight.cli.main", *map(str, arguments)]
+
+
+@contextlib.contextmanager
+def simulated(*arguments):
+    process = subprocess.Popen(command("sim", *arguments), stdout=subprocess.PIPE, text=True)
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def record(tmp_path, *arguments):
+    environment = {**os.environ, "FIRSTLIGHT_STATE": str(tmp_path / "state"), "NO_COLOR": "1"}
+    return subprocess.run(command("record", *arguments), env=environment, capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.slow
+def test_a_detector_a_recording_and_the_recording_again(tmp_path):
+    np.save(tmp_path / "scan.npy", FRAMES)
+    with simulated("dectris", tmp_path / "scan.npy", "--linger", "5") as told:
+        done = record(tmp_path, "dectris", tmp_path / "scan.cbors", "--set", f"source.data={told['data']}")
+    assert done.returncode == 0, done.stderr
+    with simulated("dectris", "--replay", tmp_path / "scan.cbors", "--linger", "5") as told:
+        sets = [f"source.data={told['data']}", "source.scan_y=4"]
+        done = record(tmp_path, "dectris", tmp_path / "scan.h5", *(word for each in sets for word in ("--set", each)))
+    assert done.returncode == 0, done.stderr
+    with h5py.File(tmp_path / "scan.h5") as file:
+        np.testing.assert_array_equal(file["entry/data/data"][()], FRAMES)
+
+
+def test_an_ending_that_nobody_knows_is_refused(tmp_path):
+    done = record(tmp_path, "merlin", tmp_path / "scan.cbors")
+    assert done.returncode == 2
+    assert ".mib" in done.stderr
