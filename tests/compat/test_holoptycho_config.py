@@ -84,6 +84,12 @@ EFFECTS = {
     "ml_mode": ("Gaussian", lambda job: solver(job)["noise"] == "gaussian"),
     "prb_mode_num": ("3", lambda job: solver(job)["modes"] == 3),
     "it_ends_after": ("300", lambda job: solver(job)["iterations"] == 300),
+    "start_update_object": ("4", lambda job: solver(job).get("object_after") == 4),
+    "obj_mode_num": ("2", lambda job: solver(job).get("object_modes") == 2),
+    "precision": ("double", lambda job: solver(job).get("precision") == "double"),
+    "hot_pixel_count_threshold": ("50000", lambda job: solver(job).get("saturation") == 50000),
+    "init_obj_dpc_flag": ("True", lambda job: solver(job).get("first_object") == "deflection"),
+    "auto_center_dp": ("True", lambda job: solver(job).get("crop") == [256, 256] and len(job["steps"]) == 3),
     "start_update_probe": ("9", lambda job: solver(job)["probe_after"] == 9),
     "distance": ("-30", lambda job: solver(job).get("probe_defocus") == -30),
     "alg2_flag": ("ML_grad", lambda job: solver(job).get("algorithm2") == "ml"),
@@ -93,8 +99,8 @@ EFFECTS = {
     "scan_idle": ("2", lambda job: eiger(job)["idle"] == 2 == panda(job)["idle"]),
 }
 CHECKED_ALONE = {
-    "lambda_nm", "batch_width", "batch_height", "angle_flip_flag", "simulate_positions", "auto_center_dp",
-    "obj_mode_num", "init_prb_flag", "prb_path", "panda_curve", "alg_percentage", "mask_obj_flag", "amp_max", "amp_min",
+    "lambda_nm", "batch_width", "batch_height", "angle_flip_flag", "simulate_positions", "multislice_flag", "slice_num",
+    "slice_spacing_m", "position_correction_start", "pha_max", "pha_min", "init_prb_flag", "prb_path", "panda_curve", "alg_percentage", "mask_obj_flag", "amp_max", "amp_min",
 }  # fmt: skip
 METADATA = {"scan_id", "raw_uid", "x_num", "y_num", "x_range", "y_range"}
 
@@ -166,15 +172,18 @@ def test_a_required_key_is_named(name):
         ({"angle_flip_flag": "maybe"}, "True or False"),
         ({"dp_orient_iterative": "sideways"}, "rot90_cw"),
         ({"recon_mode": "vit"}, "expected iterative or both"),
-        ({"obj_mode_num": "2"}, "expected 1"),
+        ({"obj_mode_num": "2", "alg_flag": "DM"}, "ePIE and rPIE alone"),
+        ({"multislice_flag": "True"}, "needs slice_spacing_m"),
+        ({"multislice_flag": "True", "slice_spacing_m": "5e-6", "obj_mode_num": "2"}, "not possible together"),
+        ({"pha_min": "1", "pha_max": "0"}, "less than pha_max"),
+        ({"precision": "half"}, "expected single or double"),
         ({"simulate_positions": "True"}, "must be measured"),
-        ({"auto_center_dp": "True"}, "give batch_x0 and batch_y0"),
         ({"init_prb_flag": "False"}, "needs prb_path"),
         ({"panda_upsampl": "10"}, "did you mean 'panda_upsample'"),
         ({"alg_percentage": "1.5"}, "0 to 1"),
         ({"amp_min": "1", "amp_max": "0.5"}, "less than amp_max"),
         ({"detector_orientation": "auto"}, "rot90_cw"),
-        ({"batch_x0": ""}, "batch_x0 and batch_y0"),
+        ({"batch_x0": "", "auto_center_dp": "False"}, "batch_x0 and batch_y0"),
     ],
 )
 def test_what_can_not_be_is_refused(changes, says):
@@ -202,11 +211,29 @@ def test_switch_clamp_and_orientation_that_is_found():
     clamped = solver(job_with(mask_obj_flag="True", **limits))
     assert (clamped["least_magnitude"], clamped["largest_magnitude"]) == (0.5, 1.1)
     assert "least_magnitude" not in solver(job_with(mask_obj_flag="False", **limits))
+    phases = solver(job_with(mask_obj_flag="True", pha_min="-1", pha_max="0.01"))
+    assert (phases["least_phase"], phases["largest_phase"]) == (-1, 0.01)
+    assert "least_phase" not in solver(job_with(pha_min="-1"))
     found = job_with(dp_orient_iterative="auto", detector_orientation="identity")
     assert [step["use"] for step in found["steps"]] == ["crop", "ptychography"]
     assert solver(found)["orientation"] == "auto"
     parse_job(found)
     assert "alg_flag = PM" in " ".join(read_config({**GOOD, "alg_flag": "PM"}).warnings)
+
+
+def test_slices_correction_and_a_crop_that_is_found():
+    thick = job_with(multislice_flag="True", slice_num="3", slice_spacing_m="5e-06")
+    assert (solver(thick)["slices"], solver(thick)["slice_gap"]) == (3, pytest.approx(5))
+    assert "slices" not in solver(job_with(multislice_flag="False", slice_num="2", slice_spacing_m="5e-06"))
+    late = solver(job_with(position_correction_flag="True", position_correction_start="50"))
+    assert (late["refine_positions"], late["refine_after"]) == ("gradient", 50)
+    assert "refine_after" not in solver(job_with(position_correction_start="50"))
+    found = job_with(batch_x0="", batch_y0="", nx="128", ny="64", dp_orient_iterative="identity")
+    assert [step["use"] for step in found["steps"]] == ["orient", "orient", "ptychography"]
+    # identity with x first is a transposition with y first: what were columns are rows of the pattern
+    assert solver(found)["crop"] == [128, 64]
+    for job in (thick, found):
+        parse_job(job)
 
 
 def test_a_secret_is_refused_and_never_repeated():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from firstlight.kernels.correlation import shell_correlation
-from firstlight.kernels.ptycho import likelihood, noise, waves
+from firstlight.kernels.ptycho import likelihood, noise, products, sums, waves
 from firstlight.kernels.ptycho.difference_map import DifferenceMap, Waves
 from firstlight.kernels.ptycho.frames import Estimate, Frames
 from firstlight.kernels.ptycho.least_squares import LeastSquares
@@ -153,20 +153,26 @@ def test_compiled_loops_and_array_expressions_agree(monkeypatch, dtype):
         found += [waves.replace_modulus(seen, frames.amplitudes, frames.valid), seen]
         found += [waves.likelihood_step(liked, frames.amplitudes, frames.valid, "gaussian"), liked]
         found += [waves.likelihood_step(counted, frames.amplitudes, frames.valid, "poisson"), counted]
-        sums = [0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real]
-        waves.add_to_object(sums[0], sums[1], probe[None], changes, frames.corners)
-        waves.add_to_probe(sums[2], sums[3], image, changes, frames.corners)
-        found += [part.copy() for part in sums]
+        totals = [0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real]
+        sums.add_to_object(totals[0], totals[1], probe[None], changes, frames.corners)
+        sums.add_to_probe(totals[2], totals[3], image, changes, frames.corners)
+        found += [part.copy() for part in totals]
         for kind in ("gaussian", "poisson"):
             weighed = changes.copy()
             found += [np.array(noise.weigh(kind, weighed, frames.amplitudes, frames.valid)), weighed]
             curves = noise.curvature(kind, found[0], changes, frames.amplitudes, frames.valid)
             found += [np.array(curves)]
-        waves.step_in_windows(image, sums[0], sums[1], frames.corners, size=(12, 12), step=0.7, regularization=0.3)
-        return [*found, image, *sums]
+        moved, direction, weight, places = image.copy(), totals[0].copy(), totals[1].copy(), frames.corners
+        found += [products.step_products(image, direction, probe[None], totals[2][None], changes, places)]
+        found += [products.step_products(image, direction, probe[None], None, changes, places)]
+        sums.step_in_windows(image, totals[0], totals[1], places, size=(12, 12), step=0.7, regularization=0.3)
+        sums.scale_in_windows(direction, weight, places, size=(12, 12), floor=0.5)
+        found += [direction.copy()]
+        sums.move_in_windows(moved, direction, weight, places, size=(12, 12), step=0.3)
+        return [*found, image, *totals, moved, direction, weight]
 
     compiled = everything()
-    for module in (waves, noise):
+    for module in (waves, noise, sums, products):
         monkeypatch.setattr(module, "on_cpu", lambda array: False)
     for one, other in zip(compiled, everything(), strict=True):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * max(np.abs(other).max(), 1))
@@ -178,8 +184,8 @@ def test_the_gradient_is_that_of_the_cost(noise):
     part = np.arange(len(frames))
     change, _, here = likelihood.derivative(noise, estimate, frames, part, FAR)
     by_image, by_probe = 0 * estimate.image, 0 * estimate.probe
-    waves.add_to_object(by_image, 0 * by_image.real, estimate.probe[None], change, frames.corners)
-    waves.add_to_probe(by_probe, 0 * by_probe[0].real, estimate.image, change, frames.corners)
+    sums.add_to_object(by_image, 0 * by_image.real, estimate.probe[None], change, frames.corners)
+    sums.add_to_probe(by_probe, 0 * by_probe[0].real, estimate.image, change, frames.corners)
     for array, gradient in ((estimate.image, by_image), (estimate.probe, by_probe)):
         direction, length = complex_noise(*array.shape), 1e-6
         expected = 2 * float((gradient.conj() * direction).real.sum())

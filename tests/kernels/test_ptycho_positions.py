@@ -10,7 +10,8 @@ from firstlight.kernels.ptycho.pie import Pie
 from firstlight.kernels.ptycho.positions import Affine, annealed, at, gradient_steps
 from firstlight.kernels.ptycho.propagate import FarField
 from firstlight.kernels.ptycho.subpixel import collect_probe, lamps, shifted
-from firstlight.kernels.ptycho.waves import add_to_object, exit_waves
+from firstlight.kernels.ptycho.sums import add_to_object
+from firstlight.kernels.ptycho.waves import exit_waves
 
 FAR = FarField()
 TRUTH = simulate(window=32, scan=(9, 9), step=3.5, photons=1e6, fractional=True, margin=10)

@@ -256,3 +256,38 @@ def test_frc_resolution_of_the_phantom():
     curve = shell_correlation(np.angle(image / image.mean()), np.angle(truth.image[box, box]))
     assert curve.resolution("1/7") < 2.3
     assert found["error"][-1] < 0.01
+
+
+# ---- the part of the frames that is used -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32"])
+def test_the_middle_of_the_pattern_is_found_and_hot_pixels_do_not_count(dtype):
+    """Frames in a larger detector, off its middle, with a hot pixel outside and one inside the pattern."""
+    truth = simulate(window=32, scan=(9, 9), step=4)
+    small = np.fft.fftshift(truth.counts, axes=(1, 2)).astype(dtype)
+    wide = np.zeros((81, 60, 70), dtype)
+    wide[:, 9:41, 26:58] = small
+    wide[:, 50, 3] = 60_000
+    wide[:, 30, 35] = 60_000
+    step = Ptychography(iterations=4, crop=(32, 32), saturation=50_000, probe_defocus=0.0)
+    found, state = solved(step, wide, truth.corners)
+    np.testing.assert_allclose(found["middle"], [25, 42], atol=1)
+    assert np.count_nonzero(~state.patterns.valid) == 1
+    locked, other = solved(step.model_copy(update={"crop_middle": (25, 42)}), wide, truth.corners)
+    assert other.patterns.window == (32, 32)
+    np.testing.assert_array_equal(locked["middle"], [25, 42])
+    given = small.astype(np.float32)
+    given[:, 21, 9] = np.nan
+    plain, _ = solved(Ptychography(iterations=4, probe_defocus=0.0), given, truth.corners)
+    np.testing.assert_allclose(locked["error"], plain["error"], rtol=1e-4)
+    with pytest.raises(StepFailed, match="leaves the frame"):
+        solved(step.model_copy(update={"crop_middle": (5, 42)}), wide, truth.corners)
+
+
+def test_fewer_frames_than_the_middle_asks_for_are_used_at_the_end():
+    truth = simulate(window=32, scan=(5, 5), step=4)
+    frames = np.pad(np.fft.fftshift(truth.counts, axes=(1, 2)), ((0, 0), (4, 4), (4, 4)))
+    found, state = solved(Ptychography(iterations=2, crop=(32, 32), probe_defocus=0.0), frames, truth.corners)
+    assert len(state.patterns) == 25
+    np.testing.assert_allclose(found["middle"], [20, 20], atol=1)

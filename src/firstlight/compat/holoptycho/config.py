@@ -159,23 +159,41 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             found.append(f"{theirs} = {values[theirs]} contradicts {ours} = {values[ours]}")
     if "z_m" not in values:
         found.append("missing: z_m, the distance from the sample to the detector")
-    if not {"batch_x0", "batch_y0"} <= values.keys():
+    if values.get("auto_center_dp") is False and not {"batch_x0", "batch_y0"} <= values.keys():
         found.append(
-            "missing: batch_x0 and batch_y0, the first column and row of the pattern (there is no automatic crop)"
+            "missing: batch_x0 and batch_y0, the first column and row of the pattern, as auto_center_dp is False"
         )
-    if values.get("auto_center_dp"):
-        found.append("auto_center_dp is not possible here: give batch_x0 and batch_y0, and set it to False")
     if values.get("simulate_positions"):
         found.append("simulate_positions is not possible here: positions must be measured")
-    if values.get("obj_mode_num", 1) != 1:
-        found.append(f"obj_mode_num = {values['obj_mode_num']}: expected 1")
+    if values.get("multislice_flag") and "slice_spacing_m" not in values:
+        found.append("multislice_flag = True needs slice_spacing_m")
+    found += _layers(values)
     if values.get("init_prb_flag") is False and "prb_path" not in values:
         found.append("init_prb_flag = False needs prb_path")
     if not 0 <= values.get("alg_percentage", 0) <= 1:
         found.append(f"alg_percentage = {values['alg_percentage']:g}: expected 0 to 1")
     if not 0 <= values.get("amp_min", 0) < values.get("amp_max", math.inf):
         found.append(f"amp_min = {values.get('amp_min', 0):g}: expected at least 0, and less than amp_max")
+    if not values.get("pha_min", -math.inf) < values.get("pha_max", math.inf):
+        found.append(f"pha_min = {values['pha_min']:g}: expected less than pha_max")
     return found + _choices(values)
+
+
+def _layers(values: Mapping[str, Any]) -> list[str]:
+    """States and slices of the object need an algorithm of the PIE kind, and not one another."""
+    asked = [
+        name for name in ("obj_mode_num", "multislice_flag") if int(values.get(name, 0)) > (name == "obj_mode_num")
+    ]
+    if len(asked) == 2:
+        return ["obj_mode_num and multislice_flag are not possible together"]
+    others = [
+        f"{asked[0]} = {values[asked[0]]} is possible with ePIE and rPIE alone, not with {name} = {values[name]}"
+        for name in ("alg_flag", "alg2_flag")
+        if asked and ALGORITHMS.get(str(values.get(name, "")).lower(), "epie") not in ("epie", "rpie")
+    ]
+    if asked and values.get("position_correction_flag"):
+        others.append(f"{asked[0]} = {values[asked[0]]} is not possible with position_correction_flag")
+    return others
 
 
 def _choices(values: Mapping[str, Any]) -> list[str]:
@@ -183,6 +201,7 @@ def _choices(values: Mapping[str, Any]) -> list[str]:
         "recon_mode": ("iterative", "both"),
         "ml_mode": ("Poisson", "Gaussian"),
         "eiger_socket": ("sub", "pull"),
+        "precision": ("single", "double"),
     }
     return [
         f"{name} = {values[name]!r}: expected {' or '.join(choices)}"

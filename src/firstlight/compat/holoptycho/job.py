@@ -100,16 +100,31 @@ def _frames(config: Config) -> list[dict[str, Any]]:
         _orientation(config),
     )
     top, left = config.get("batch_y0", 0), config.get("batch_x0", 0)
+    crop = {
+        "use": "crop",
+        "name": "crop",
+        "rows": [top, top + config.get("ny")],
+        "columns": [left, left + config.get("nx")],
+    }
     return [
         *([{"use": "orient", "name": "mounted", "to": before}] if before != "identity" else []),
-        {
-            "use": "crop",
-            "name": "crop",
-            "rows": [top, top + config.get("ny")],
-            "columns": [left, left + config.get("nx")],
-        },
+        *([] if _centred(config) else [crop]),
         *([{"use": "orient", "name": "oriented", "to": after}] if after != "identity" else []),
     ]
+
+
+def _centred(config: Config) -> bool:
+    """True if the solver finds the middle of the pattern and crops: asked for, or no crop is given."""
+    return config.get("auto_center_dp", config.get("batch_x0") is None or config.get("batch_y0") is None)
+
+
+def _crop(config: Config) -> dict[str, Any]:
+    """Rows and columns around the middle of the pattern, as it lies before the solver."""
+    if not _centred(config):
+        return {}
+    rows, cols = config.get("ny"), config.get("nx")
+    turned = _orientation(config) in ("transpose", "antitranspose", "rot90_cw", "rot90_ccw")
+    return {"crop": [cols, rows] if turned else [rows, cols]}
 
 
 def _orientation(config: Config) -> str:
@@ -132,6 +147,7 @@ def _reconstruction(config: Config) -> dict[str, Any]:
         "detector_pixel": config.get("ccd_pixel_um"),
         **({"probe_defocus": defocus} if defocus or warm else {}),
         **({"probe": config.get("prb_path")} if warm else {}),
+        **_crop(config),
         **_choices(config),
     }
 
@@ -140,7 +156,18 @@ def _choices(config: Config) -> dict[str, Any]:
     """What is set only where the config asks for it."""
     second = ALGORITHMS.get(str(config.get("alg2_flag", "")).lower())
     clamped = config.get("mask_obj_flag", False)
+    thick, moving = config.get("multislice_flag", False), config.get("position_correction_flag", False)
     found = {
+        "object_after": config.get("start_update_object"),
+        "object_modes": config.get("obj_mode_num"),
+        "slices": config.get("slice_num", 2) if thick else None,
+        "slice_gap": config.get("slice_spacing_m") * 1e6 if thick else None,
+        "precision": None if config.get("precision") is None else str(config.get("precision")).lower(),
+        "saturation": config.get("hot_pixel_count_threshold"),
+        "first_object": "deflection" if config.get("init_obj_dpc_flag") else None,
+        "refine_after": config.get("position_correction_start") if moving else None,
+        "least_phase": config.get("pha_min") if clamped else None,
+        "largest_phase": config.get("pha_max") if clamped else None,
         "algorithm2": second,
         "switch_after": config.get("alg_percentage") if second else None,
         "refine_positions": "gradient" if config.get("position_correction_flag") else None,

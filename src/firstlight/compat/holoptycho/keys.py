@@ -84,14 +84,16 @@ KEYS: dict[str, Key] = {
     "det_roiy0": Key("ignored", "text", REQUIRED, required=True),
     "detector_orientation": Key("used", "orientation", "of the whole frame, before the crop; default fliplr"),
     "detectorkind": Key("ignored", note="frames say what they are"),
-    "auto_center_dp": Key("mapped", "flag", "refused where true: give batch_x0 and batch_y0"),
-    "auto_center_headroom": Key("ignored", note="no automatic crop"),
-    "segmentation_threshold": Key("ignored", note="no automatic crop"),
+    "auto_center_dp": Key(
+        "mapped", "flag", "the pattern's middle is found in the first 64 frames; default where no crop is given"
+    ),
+    "auto_center_headroom": Key("ignored", note="the middle is looked for in the whole frame"),
+    "segmentation_threshold": Key("ignored", note="always 0.02 of the brightest"),
     "dp_orient": Key("ignored", note="of the network, which is not there"),
     "dp_orient_iterative": Key(
         "mapped", "orientation", "of the pattern, before a transposition, or `auto`: found; default rot90_cw"
     ),
-    "hot_pixel_count_threshold": Key("ignored", note="pixels at the largest value of their type do not count"),
+    "hot_pixel_count_threshold": Key("mapped", "number", "pixels with this count or more do not count", positive=True),
     "flip_image": Key("ignored", note="deprecated there"),
     # ---- reconstruction
     "recon_mode": Key(
@@ -100,7 +102,12 @@ KEYS: dict[str, Key] = {
     "alg_flag": Key("mapped", "text", "algorithm: ePIE, rPIE, DM, RAAR, LSQML, ML_grad; default ePIE"),
     "ml_mode": Key("mapped", "text", "noise: Poisson or Gaussian"),
     "prb_mode_num": Key("used", "count", "modes of the probe; more than 1 will do here"),
-    "obj_mode_num": Key("mapped", "count", "refused where not 1"),
+    "obj_mode_num": Key("mapped", "count", "incoherent states of the object (ePIE, rPIE)"),
+    "multislice_flag": Key("mapped", "flag", "a thick object: slice_num slices, slice_spacing_m apart (ePIE, rPIE)"),
+    "slice_num": Key("mapped", "count", "of slices, where multislice_flag is true; default 2"),
+    "slice_spacing_m": Key(
+        "mapped", "length", "from slice to slice, where multislice_flag is true", "m", positive=True
+    ),
     "it_ends_after": Key("used", "whole", "iterations after the last frame; default 30"),
     "start_update_probe": Key("used", "whole", "iterations in which the probe stays as it is; default 2"),
     "distance": Key("mapped", "length", "defocus of the first probe; 0: found from the data", "um", required=True),
@@ -110,18 +117,23 @@ KEYS: dict[str, Key] = {
     "n_iterations": Key("ignored", note="the depth of a ring buffer there; it_ends_after says how long to go on"),
     "max_iterations": Key("ignored", note="it_ends_after says how long to go on"),
     "live_num_points_max": Key("ignored", note="no limit"),
-    "start_update_object": Key("ignored", note="the object is updated from the first iteration"),
+    "start_update_object": Key("used", "whole", "iterations in which the object stays as it is; default 0"),
     "gpus": Key("ignored", note="the machine's own devices are used"),
     "gpu_batch_size": Key("ignored", note="chosen by the algorithm"),
-    "precision": Key("ignored", note="single"),
+    "precision": Key("mapped", "text", "single or double"),
     "clear_region_enabled": Key("ignored", note="not needed"),
-    "mask_obj_flag": Key("mapped", "flag", "the object's magnitude is clamped to amp_min and amp_max"),
+    "mask_obj_flag": Key("mapped", "flag", "the object is clamped to amp_min, amp_max, pha_min and pha_max"),
     "amp_max": Key("mapped", "number", "of the object, where mask_obj_flag is true", positive=True),
     "amp_min": Key("mapped", "number", "of the object, where mask_obj_flag is true"),
-    **{name: Key("ignored", note="phases are not clamped") for name in ("pha_max", "pha_min")},
+    "pha_max": Key("mapped", "number", "of the object about its mean, in radian, where mask_obj_flag is true"),
+    "pha_min": Key("mapped", "number", "of the object about its mean, in radian, where mask_obj_flag is true"),
     "alg2_flag": Key("mapped", "text", "algorithm that takes over after alg_percentage of the iterations"),
     "alg_percentage": Key("mapped", "number", "part of it_ends_after, 0 to 1; default 0.8"),
     "position_correction_flag": Key("mapped", "flag", "positions are refined by their gradient"),
+    "position_correction_start": Key(
+        "mapped", "whole", "iterations before that, where position_correction_flag is true"
+    ),
+    "init_obj_dpc_flag": Key("mapped", "flag", "the object begins as the deflection of the light says"),
     **{
         name: Key("ignored", note="not a parameter of our engines") for name in ("alpha", "beta", "sigma2", "ml_weight")
     },
@@ -131,10 +143,7 @@ KEYS: dict[str, Key] = {
         for name in ("patch_flip", "inner_crop", "frame_write_stride")
     },
     # ---- carried along for the offline program, and ignored by holoptycho too
-    **{
-        name: Key("ignored", note="ignored by holoptycho too")
-        for name in ("init_obj_flag", "init_obj_dpc_flag", "mode_flag", "nth")
-    },
+    **{name: Key("ignored", note="ignored by holoptycho too") for name in ("init_obj_flag", "mode_flag", "nth")},
     **{
         name: Key("ignored", note="ignored by holoptycho too")
         for name in ("display_interval", "processes", "use_NCCL", "use_CUDA_MPI", "dm_version", "start_ave")

@@ -19,7 +19,7 @@ def with_tree(job: dict[str, Any], config: Config, environment: Environment) -> 
 
     ``live/object`` and ``live/probe`` follow the reconstruction, ``final/…`` come at the end, ``diffraction/dp`` and
     ``positions_um`` while frames arrive. Objects and probes have x first there, and so are transposed; patterns are as the
-    detector gives them, oriented and cropped.
+    detector gives them, oriented and cropped; where the solver crops, which then knows the middle alone, they are left out.
     """
     run = uuid.uuid4().hex
     place = {
@@ -40,7 +40,11 @@ def with_tree(job: dict[str, Any], config: Config, environment: Environment) -> 
             for name in ("object", "probe")
         ),
         {**place, "of": "ptychography.error", "node": "final/error"},
-        {**place, "of": "crop", "node": "diffraction/dp", "layout": "root8"},
+        *(
+            {**place, "of": step["name"], "node": "diffraction/dp", "layout": "root8"}
+            for step in job["steps"]
+            if step["use"] == "crop"
+        ),
         {**place, "of": "source.positions", "node": "positions_um"},
     ]
     views = [view for view in job["views"] if view["of"] != "ptychography.probe"]

@@ -15,7 +15,8 @@ import numpy as np
 from .frames import Estimate, Frames, Spread, shares
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
-from .waves import add_to_object, empty_like, exit_waves, replace_modulus
+from .sums import add_to_object
+from .waves import empty_like, exit_waves, replace_modulus
 
 Array = Any
 

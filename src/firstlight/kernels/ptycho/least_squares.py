@@ -13,9 +13,12 @@ from typing import Any, Literal
 import numpy as np
 
 from .frames import Estimate, Frames, Spread, shares
+from .pie import shared_rows
+from .products import step_products
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
-from .waves import add_to_object, empty_like, exit_waves, likelihood_step
+from .sums import Band, add_to_object, largest_in_windows, move_in_windows, scale_in_windows
+from .waves import empty_like, exit_waves, likelihood_step
 
 Array = Any
 Noise = Literal["gaussian", "poisson"]
@@ -50,12 +53,13 @@ class LeastSquares:
         Returns:
             ``Σ(|Ψ| − A)²`` over valid pixels of all positions, each as it was before its own step.
         """
-        error = 0.0
+        error, sums = 0.0, (0 * estimate.image, 0 * estimate.image.real)
         for start in range(0, len(order), self.batch):
             parts = shares(order[start : start + self.batch], workers)
             found = list(spread(lambda part: self._changes(estimate, frames, part, propagator), parts))
             error += sum(float(errors.sum()) for _, _, errors in found)
-            self._step(estimate, frames, parts, [change[:2] for change in found], spread, update_probe)
+            changes = [change[:2] for change in found]
+            self._step(estimate, sums, frames, parts, changes, spread, workers, update_probe)
         return error
 
     def _changes(
@@ -72,50 +76,58 @@ class LeastSquares:
     def _step(
         self,
         estimate: Estimate,
+        sums: tuple[Array, Array],
         frames: Frames,
         parts: list[Array],
         changes: list[tuple[Array, Array]],
         spread: Spread,
+        workers: int,
         update_probe: bool,
     ) -> None:
-        image, probe = estimate.image, estimate.probe
-        to_image, light, to_probe, seen = 0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real
-        for part, (change, probes) in zip(parts, changes, strict=True):
-            add_to_object(to_image, light, probes, change, frames.corners[part])
-            if update_probe:
-                collect_probe(to_probe, seen, image, change, frames, part)
-        to_image /= light + self.damping * light.max()
+        """Move object and probe; the sums are zero before and afterwards."""
+        image, probe, (to_image, light) = estimate.image, estimate.probe, sums
+        to_probe, seen = 0 * probe, 0 * probe[0].real
+        corners, size = frames.corners[np.concatenate(parts)], (probe.shape[-2], probe.shape[-1])
+        pairs = shared_rows(image, probe, workers)
+        together = list(zip(parts, changes, strict=True))
+
+        def gather(pair: tuple[Band | None, Band | None]) -> float:
+            for part, (change, probes) in together:
+                add_to_object(to_image, light, probes, change, frames.corners[part], pair[0])
+                if update_probe:
+                    collect_probe(to_probe, seen, image, change, frames, part, pair[1])
+            return largest_in_windows(light, corners, size, pair[0])
+
+        floor = self.damping * max(spread(gather, pairs))
+
+        def scale(pair: tuple[Band | None, Band | None]) -> None:
+            scale_in_windows(to_image, light, corners, size=size, floor=floor, band=pair[0])
+
+        list(spread(scale, pairs))
         if update_probe:
             to_probe /= seen + self.damping * seen.max()
 
         def lengths(given: tuple[Array, tuple[Array, Array]]) -> Array:
             part, (change, probes) = given
             moved = lamps(to_probe, frames, part) if update_probe else None
-            return _lengths(estimate.image, to_image, probes, moved, change, frames.corners[part])
+            return _lengths(step_products(image, to_image, probes, moved, change, frames.corners[part]), update_probe)
 
-        steps = np.concatenate(list(spread(lengths, list(zip(parts, changes, strict=True)))))
+        steps = np.concatenate(list(spread(lengths, together)))
         image_step, probe_step = (self.step * float(part) for part in np.median(steps, axis=0).clip(0, None))
-        image += image_step * to_image
+
+        def move(pair: tuple[Band | None, Band | None]) -> None:
+            move_in_windows(image, to_image, light, corners, size=size, step=image_step, band=pair[0])
+
+        list(spread(move, pairs))
         if update_probe:
             probe += probe_step * to_probe
 
 
-def _lengths(
-    image: Array, to_image: Array, probes: Array, to_probe: Array | None, change: Array, corners: Array
-) -> Array:
+def _lengths(products: Array, update_probe: bool) -> Array:
     """Best step along object and probe for each position, shape (position, 2): least squares of the exit waves."""
-    by_image = exit_waves(to_image, probes, corners, empty_like(change, change.shape))
-    axes = (1, 2, 3)
-
-    def dot(a: Array, b: Array) -> Array:
-        found = (a.real * b.real + a.imag * b.imag).sum(axis=axes, dtype="float64")
-        return found if isinstance(found, np.ndarray) else found.get()
-
-    a11, b1 = dot(by_image, by_image), dot(by_image, change)
-    if to_probe is None:
+    a11, a22, a12, b1, b2 = products.T
+    if not update_probe:
         return np.stack([b1 / a11.clip(1e-300), np.zeros_like(b1)], axis=1)
-    by_probe = exit_waves(image, to_probe, corners, empty_like(change, change.shape))
-    a22, b2, a12 = dot(by_probe, by_probe), dot(by_probe, change), dot(by_image, by_probe)
     # a little of the diagonal keeps the system regular where object and probe ask for the same change
     a11, a22 = a11 * 1.001 + 1e-300, a22 * 1.001 + 1e-300
     determinant = a11 * a22 - a12 * a12

@@ -15,7 +15,8 @@ from .frames import Estimate, Frames, Spread, shares
 from .noise import Noise, cost, curvature, weigh
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
-from .waves import add_to_object, empty_like, exit_waves
+from .sums import add_to_object
+from .waves import empty_like, exit_waves
 
 Array = Any
 

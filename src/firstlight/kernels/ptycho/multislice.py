@@ -16,7 +16,8 @@ import numpy as np
 from .frames import Estimate, Frames, Spread, shares
 from .propagate import NearField, Propagator
 from .subpixel import collect_probe, lamps
-from .waves import add_to_object, empty_like, exit_waves, replace_modulus, step_in_windows
+from .sums import add_to_object, step_in_windows
+from .waves import empty_like, exit_waves, replace_modulus
 
 Array = Any
 

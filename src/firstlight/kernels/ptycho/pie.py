@@ -16,7 +16,8 @@ from .frames import Estimate, Frames, Spread, shares
 from .momentum import Momentum
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
-from .waves import add_to_object, empty_like, exit_waves, replace_modulus, step_in_windows
+from .sums import Band, add_to_object, bands, largest_in_windows, step_in_windows
+from .waves import empty_like, exit_waves, on_cpu, replace_modulus
 
 Array = Any
 
@@ -56,7 +57,7 @@ class Pie:
             parts = shares(places, workers)
             found = list(spread(lambda part: _changes(estimate, frames, part, propagator), parts))
             error += sum(float(change.errors.sum()) for change in found)
-            self._step(estimate, sums, frames, found, update_probe)
+            self._step(estimate, sums, frames, found, spread, workers, update_probe)
             if momentum is not None:
                 momentum.passed(estimate, len(places), probe=update_probe)
         return error
@@ -67,27 +68,52 @@ class Pie:
         sums: _Sums,
         frames: Frames,
         changes: list[_Change],
+        spread: Spread,
+        workers: int,
         update_probe: bool,
     ) -> None:
-        size = estimate.probe.shape[-2:]
+        image, probe = estimate.image, estimate.probe
+        size = probe.shape[-2], probe.shape[-1]
+        corners = np.concatenate([frames.corners[change.part] for change in changes])
+        pairs = shared_rows(image, probe, workers)
+
+        def gather(pair: tuple[Band | None, Band | None]) -> float:
+            of_image, of_probe = pair
+            for change in changes:
+                part = frames.corners[change.part]
+                add_to_object(sums.image, sums.light, change.lamps, change.waves, part, of_image)
+                if update_probe:
+                    collect_probe(sums.probe, sums.seen, image, change.waves, frames, change.part, of_probe)
+            return largest_in_windows(sums.light, corners, size, of_image)
+
         if update_probe:
             sums.probe[...], sums.seen[...] = 0, 0
-        for change in changes:
-            add_to_object(sums.image, sums.light, change.lamps, change.waves, frames.corners[change.part])
-            if update_probe:
-                collect_probe(sums.probe, sums.seen, estimate.image, change.waves, frames, change.part)
-        step_in_windows(
-            estimate.image,
-            sums.image,
-            sums.light,
-            np.concatenate([frames.corners[change.part] for change in changes]),
-            size=size,
-            step=self.object_step,
-            regularization=self.regularization,
-        )
+        largest = max(spread(gather, pairs))
+
+        def move(pair: tuple[Band | None, Band | None]) -> None:
+            step_in_windows(
+                image,
+                sums.image,
+                sums.light,
+                corners,
+                size=size,
+                step=self.object_step,
+                regularization=self.regularization,
+                largest=largest,
+                band=pair[0],
+            )
+
+        list(spread(move, pairs))
         if update_probe:
             weight = (1 - self.regularization) * sums.seen + self.regularization * sums.seen.max()
-            estimate.probe += self.probe_step * sums.probe / weight.clip(np.finfo(weight.dtype).tiny)
+            probe += self.probe_step * sums.probe / weight.clip(np.finfo(weight.dtype).tiny)
+
+
+def shared_rows(image: Array, probe: Array, workers: int) -> list[tuple[Band | None, Band | None]]:
+    """Rows of the object and of the probe for each thread; on a device one does all."""
+    if not on_cpu(image):
+        return [(None, None)]
+    return list(zip(bands(image.shape[-2], workers), bands(probe.shape[-2], workers), strict=False))
 
 
 @dataclass(frozen=True, slots=True)

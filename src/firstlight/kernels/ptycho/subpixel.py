@@ -13,7 +13,8 @@ import numpy as np
 
 from .frames import Frames
 from .propagate import fft2, ifft2
-from .waves import add_to_probe, empty_like, exit_waves, namespace
+from .sums import Band, add_to_probe
+from .waves import empty_like, exit_waves, namespace
 
 Array = Any
 
@@ -73,12 +74,23 @@ def _shared(image: Array, waves: Array, corners: Array) -> Array:
 
 
 def collect_probe(
-    numerator: Array, denominator: Array, image: Array, waves: Array, frames: Frames, part: Array
+    numerator: Array,
+    denominator: Array,
+    image: Array,
+    waves: Array,
+    frames: Frames,
+    part: Array,
+    band: Band | None = None,
 ) -> None:
-    """Add ``Σ_j O*_j ψ_jm``, each moved back to where the probe stands, and ``Σ_j |O_j|²``; see `add_to_probe`."""
+    """Add ``Σ_j O*_j ψ_jm``, each moved back to where the probe stands, and ``Σ_j |O_j|²``; see `add_to_probe`.
+
+    Of windows that lie between pixels, all is done with the first band of rows, and nothing with the others.
+    """
     corners = frames.corners[part]
     if frames.shifts is None:
-        add_to_probe(numerator, denominator, image, waves, corners)
+        add_to_probe(numerator, denominator, image, waves, corners, band)
+        return
+    if band is not None and band[0] > 0:
         return
     # added up before it is transformed back: one transform for all
     back = fft2(_shared(image, waves, corners)) * ramps(frames.shifts[part], waves).conj()

@@ -32,7 +32,8 @@ def empty_like(array: Array, shape: tuple[int, ...]) -> Array:
     return namespace(array).empty(shape, array.dtype)
 
 
-def _window(corner: Array, shape: tuple[int, ...]) -> tuple[slice, slice]:
+def window_of(corner: Array, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of a window as large as the last two axes of a shape."""
     row, col = int(corner[0]), int(corner[1])
     return slice(row, row + shape[-2]), slice(col, col + shape[-1])
 
@@ -56,7 +57,7 @@ def exit_waves(image: Array, probes: Array, corners: Array, out: Array) -> Array
         _exit_waves(image, probes, corners, out)
         return out
     for place, corner in enumerate(corners):
-        out[place] = probes[place % len(probes)] * image[_window(corner, out.shape)]
+        out[place] = probes[place % len(probes)] * image[window_of(corner, out.shape)]
     return out
 
 
@@ -195,150 +196,3 @@ def _likelihood_step(
                 for c in range(cols):
                     line[c] = complex(line[c].real * total[c], line[c].imag * total[c])
         errors[b] = error
-
-
-# ---- sums over positions ---------------------------------------------------------------------------------------------
-
-
-def add_to_object(numerator: Array, denominator: Array, probes: Array, waves: Array, corners: Array) -> None:
-    """Add ``Σ_m P*_m ψ_m`` and ``Σ_m |P_m|²`` to the windows of two images.
-
-    Args:
-        numerator: Shape (y, x), complex; changed.
-        denominator: Shape (y, x), float; changed.
-        probes: Shape (1 or position, mode, v, u), complex.
-        waves: Exit waves or changes of them, shape (position, mode, v, u), complex.
-        corners: Shape (position, 2), integers on the host.
-    """
-    if on_cpu(waves):
-        _add_to_object(numerator, denominator, probes, waves, corners)
-        return
-    for place, corner in enumerate(corners):
-        window = _window(corner, waves.shape)
-        lamp = probes[place % len(probes)]
-        numerator[window] += (lamp.conj() * waves[place]).sum(axis=0)
-        denominator[window] += (lamp.real**2 + lamp.imag**2).sum(axis=0)
-
-
-@nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _add_to_object(
-    numerator: Array, denominator: Array, probes: Array, waves: Array, corners: Array
-) -> None:  # pragma: no cover - compiled
-    positions, modes, rows, cols = waves.shape
-    for b in range(positions):
-        first_row, first_col = corners[b, 0], corners[b, 1]
-        for r in range(rows):
-            above = numerator[first_row + r, first_col : first_col + cols]
-            below = denominator[first_row + r, first_col : first_col + cols]
-            for m in range(modes):
-                lamp, wave = probes[b % probes.shape[0], m, r], waves[b, m, r]
-                for c in range(cols):
-                    above[c] += lamp[c].conjugate() * wave[c]
-                    below[c] += lamp[c].real * lamp[c].real + lamp[c].imag * lamp[c].imag
-
-
-def add_to_probe(numerator: Array, denominator: Array, image: Array, waves: Array, corners: Array) -> None:
-    """Add ``Σ_j O*_j ψ_jm`` and ``Σ_j |O_j|²`` over the windows j of the object.
-
-    Args:
-        numerator: Shape (mode, v, u), complex; changed.
-        denominator: Shape (v, u), float; changed.
-        image: The object, shape (y, x), complex.
-        waves: Exit waves or changes of them, shape (position, mode, v, u), complex.
-        corners: Shape (position, 2), integers on the host.
-    """
-    if on_cpu(waves):
-        _add_to_probe(numerator, denominator, image, waves, corners)
-        return
-    for place, corner in enumerate(corners):
-        seen = image[_window(corner, waves.shape)]
-        numerator += seen.conj() * waves[place]
-        denominator += seen.real**2 + seen.imag**2
-
-
-@nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _add_to_probe(
-    numerator: Array, denominator: Array, image: Array, waves: Array, corners: Array
-) -> None:  # pragma: no cover - compiled
-    positions, modes, rows, cols = waves.shape
-    for b in range(positions):
-        first_row, first_col = corners[b, 0], corners[b, 1]
-        for r in range(rows):
-            seen = image[first_row + r, first_col : first_col + cols]
-            below = denominator[r]
-            for c in range(cols):
-                below[c] += seen[c].real * seen[c].real + seen[c].imag * seen[c].imag
-            for m in range(modes):
-                above, wave = numerator[m, r], waves[b, m, r]
-                for c in range(cols):
-                    above[c] += seen[c].conjugate() * wave[c]
-
-
-def step_in_windows(
-    image: Array,
-    numerator: Array,
-    denominator: Array,
-    corners: Array,
-    *,
-    size: tuple[int, int],
-    step: float,
-    regularization: float,
-) -> None:
-    """Move an image by ``step · N / ((1 − γ) D + γ max D)`` in the windows, and set N and D back to zero there.
-
-    The law of regularised PIE (Maiden, Johnson, Li, Optica 4, 736 (2017)), with the sums of a batch as N and D; a batch
-    of one position and γ = 1 is ePIE.
-
-    Args:
-        image: The object, shape (y, x), complex; changed.
-        numerator: Shape (y, x), complex: N, zero outside the windows; zero afterwards.
-        denominator: Shape (y, x), float: D, zero outside the windows; zero afterwards.
-        corners: Shape (position, 2), integers on the host.
-        size: Rows and columns of a window.
-        step: Length of the step.
-        regularization: γ, 0…1.
-    """
-    if on_cpu(image):
-        _step_in_windows(image, numerator, denominator, corners, size[0], size[1], step, regularization)
-        return
-    windows = [_window(corner, size) for corner in corners]
-    largest = max(denominator[window].max() for window in windows)
-    for window in windows:
-        weight = (1 - regularization) * denominator[window] + regularization * largest
-        image[window] += step * numerator[window] / weight.clip(np.finfo(weight.dtype).tiny)
-        numerator[window] = 0
-    for window in windows:
-        denominator[window] = 0
-
-
-@nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _step_in_windows(
-    image: Array,
-    numerator: Array,
-    denominator: Array,
-    corners: Array,
-    rows: int,
-    cols: int,
-    step: float,
-    regularization: float,
-) -> None:  # pragma: no cover - compiled
-    largest = denominator[corners[0, 0], corners[0, 1]] * 0
-    for corner in corners:
-        for r in range(corner[0], corner[0] + rows):
-            line = denominator[r, corner[1] : corner[1] + cols]
-            for c in range(cols):
-                largest = max(largest, line[c])
-    flat = largest * 0 + regularization * largest + np.finfo(denominator.dtype).tiny
-    slope = largest * 0 + (1 - regularization)
-    length = largest * 0 + step
-    for corner in corners:
-        for r in range(corner[0], corner[0] + rows):
-            above = numerator[r, corner[1] : corner[1] + cols]
-            below = denominator[r, corner[1] : corner[1] + cols]
-            target = image[r, corner[1] : corner[1] + cols]
-            for c in range(cols):
-                factor = length / (slope * below[c] + flat)
-                target[c] += complex(above[c].real * factor, above[c].imag * factor)
-                above[c] = 0
-    for corner in corners:
-        denominator[corner[0] : corner[0] + rows, corner[1] : corner[1] + cols] = 0

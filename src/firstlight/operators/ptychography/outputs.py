@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SIGNATURE = (
     "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, layers: layer y x, coverage: y x, "
-    "probe: mode v u, shares: mode, spectrum: v u, positions: point yx, pattern: row col, orientation: , "
+    "probe: mode v u, shares: mode, spectrum: v u, positions: point yx, pattern: line pixel, middle: yx, orientation: , "
     "error: iteration, r_factor: iteration, agreement: ring"
 )
 TYPES = {
@@ -58,6 +58,7 @@ def outputs_of(step: Ptychography, state: Reconstruction) -> dict[str, Array]:
         "spectrum": _spectrum(step, state),
         "positions": patterns.refined[patterns.by_id()] * state.pixel,
         "pattern": _pattern(step, state),
+        "middle": np.asarray(_middle(state), np.float64),
         "orientation": np.array(float(NAMES.index(state.way))),
         "error": np.asarray(state.errors, np.float64),
         "r_factor": np.asarray(state.factors, np.float64),
@@ -69,6 +70,12 @@ def _level(image: Array, lit: Array) -> Array:
     """The image with a mean phase of zero where there is light."""
     mean = image[lit].sum() if lit.any() else 1.0
     return image * np.exp(-1j * np.angle(mean)).astype(image.dtype)
+
+
+def _middle(state: Reconstruction) -> tuple[int, int]:
+    rows, cols = state.patterns.window
+    known = None if state.window is None else state.window.middle
+    return (rows // 2, cols // 2) if known is None else known
 
 
 def _spectrum(step: Ptychography, state: Reconstruction) -> Array:

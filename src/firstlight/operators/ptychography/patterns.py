@@ -21,22 +21,35 @@ _DEAD = {2: 65535}
 """By bytes of a pixel: the count with which detectors mark masked and saturated pixels."""
 
 
-def kept_type(dtype: str, *, double: bool = False) -> str:
+def kept_type(dtype: str, *, double: bool = False, marked: bool = False) -> str:
     """The type in which frames are kept: small counts as they are, anything else as amplitudes.
 
     Args:
         dtype: Of the frames as they come.
         double: True where amplitudes shall be double.
+        marked: True where dead pixels are marked in the frames, for which 8 bits have no room.
     """
     given = np.dtype(dtype)
     if given.kind == "u" and given.itemsize <= 2:
+        if marked:
+            return "<u2"
         return given.newbyteorder("=").str
     return "float64" if double else "float32"
 
 
-def kept_as(frames: Array, kept: str) -> Array:
-    """Frames of counts as they are kept, see `kept_type`."""
-    return frames.astype(kept, copy=False) if kept[-2] == "u" else amplitudes_of(frames, kept)
+def kept_as(frames: Array, kept: str, saturation: float | None = None) -> Array:
+    """Frames of counts as they are kept, see `kept_type`.
+
+    Args:
+        frames: Counts.
+        kept: Type of what is kept.
+        saturation: From this count on, a pixel is dead.
+    """
+    counted = kept[-2] == "u"
+    found = frames.astype(kept, copy=False) if counted else amplitudes_of(frames, kept)
+    if saturation is None:
+        return found
+    return np.where(frames >= saturation, found.dtype.type(_DEAD[2] if counted else np.nan), found)
 
 
 def amplitudes_of(counts: Array, dtype: str = "float32") -> Array:

@@ -31,6 +31,7 @@ from .reconstruction import Reconstruction
 from .refine import Method
 from .refusals import refuse_contradictions
 from .rounds import Rounds, new_engine
+from .window import Window
 
 FIRST_IMAGE = 16
 """Frames before the first round: fewer do not overlap enough to say anything."""
@@ -49,8 +50,9 @@ class Ptychography(Solver[Reconstruction]):
     Outputs: the complex `object` and its `phase` (in radian, about zero) and `amplitude`, and its `layers` one by one (slices
     from the side of the light, or incoherent states); `coverage`, the photons that fell on each of its pixels; the `probe`, as
     orthogonal modes, strongest first, the `shares` of the power that they have, and their power `spectrum` on the detector; the
-    `positions` in the order of the frames' ids, refined if asked; the last `pattern`; the `orientation` of the frames, a number
-    from 0: identity, fliplr, flipud, rot180, transpose, rot90_ccw, rot90_cw, antitranspose; the `error` of each round,
+    `positions` in the order of the frames' ids, refined if asked; the last `pattern`, and row and column of the
+    `middle` of the part of the frames that is used; the `orientation` of the frames, a number from 0: identity, fliplr, flipud,
+    rot180, transpose, rot90_ccw, rot90_cw, antitranspose; the `error` of each round,
     Σ(|Ψ| − √I)² / ΣI, and its `r_factor`, Σ||Ψ| − √I| / Σ√I of up to 64 frames; the `agreement` of two half sets if asked: their
     Fourier ring correlation, ring by ring from frequency 0, each as wide as one period in the shorter side of the object.
     """
@@ -140,6 +142,12 @@ class Ptychography(Solver[Reconstruction]):
     """Rounds over frames that have just come, alone, before one over all (epie, rpie, lsq)."""
     noise: Literal["gaussian", "poisson"] = "poisson"
     """What lsq and ml take for the noise: `poisson` of the counts, `gaussian` of the amplitudes."""
+    crop: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
+    """Rows and columns of the frames that are used; default: all."""
+    crop_middle: tuple[int, int] | Literal["auto"] = "auto"
+    """Row and column of the frame around which they are used; `auto`: the middle of the bright spot in the first 64 frames."""
+    saturation: Annotated[float, Field(gt=0)] | None = None
+    """Pixels with this count or more do not count, in any frame; default: those at the largest value of their type."""
     orientation: Orientation | Literal["auto"] = "identity"
     """How frames are turned and mirrored before use (names as in `orient`); `auto`: the way in which they fit the positions best."""
     zero_frequency: ZeroFrequency = "auto"
@@ -178,7 +186,8 @@ class Ptychography(Solver[Reconstruction]):
     def sizes(self, known: Mapping[str, int | None], scan: Scan) -> dict[str, int | None]:
         """The object is as large as the scan makes it."""
         frame = scan.main.sizes
-        fine = {axis: frame.get(name) for axis, name in (("v", "row"), ("u", "col"))}
+        rows, cols = self.crop or (frame.get("row"), frame.get("col"))
+        fine = {"v": rows, "u": cols}
         return {
             "y": None,
             "x": None,
@@ -188,6 +197,8 @@ class Ptychography(Solver[Reconstruction]):
             "iteration": None,
             "point": None,
             "ring": None,
+            "line": rows,
+            "pixel": cols,
             "yx": 2,
         }
 
@@ -203,7 +214,7 @@ class Ptychography(Solver[Reconstruction]):
     def calibration(self, scan: Scan) -> Mapping[str, Quantity]:
         """Lengths in the image are those of the object's pixel, where it is square and known."""
         kept = {name: value for name, value in scan.calibration.items() if name != "pixel"}
-        row, col = scan.main.sizes.get("row"), scan.main.sizes.get("col")
+        row, col = self.crop or (scan.main.sizes.get("row"), scan.main.sizes.get("col"))
         optics = None if row is None or col is None else optics_of(self, scan, (row, col))
         found = None if optics is None else optics.pixel
         if row is None or optics is None or found is None or not np.isclose(*found):
@@ -218,21 +229,27 @@ class Ptychography(Solver[Reconstruction]):
         Raises:
             StepFailed: The unit of the positions needs a pixel size that nobody knows, or parameters contradict each other.
         """
-        rows, cols = scan.main.size("row"), scan.main.size("col")
+        rows, cols = self.crop or (scan.main.size("row"), scan.main.size("col"))
         unit = scan.streams["positions"].unit if "positions" in scan.streams else None
-        kept = kept_type(scan.main.dtype, double=self.precision == "double")
+        kept = self._kept(scan.main.dtype)
         patterns = Patterns((rows, cols), kept, self.memory, self.scratch, shapes=self.variations)
         layers, window = max(self.slices, self.object_modes), (rows * self.upsampling, cols * self.upsampling)
         canvas = Canvas(window, self.complex_type, layers, self.object_modes > 1)
         optics = optics_of(self, scan, (rows, cols))
         found = Reconstruction(patterns, canvas, optics, unit or "px", new_engine(self))
         found.enough = min(ENOUGH, 3 * (scan.main.frames or ENOUGH) // 4)
+        found.window = self._window()
         refuse_contradictions(self, found)
         if factor(found.unit)[0] != "pixels":
             found.optics.require("pixel")
         self._unknown(found)
         found.engine = new_engine(self, found)
         return found
+
+    def _window(self) -> Window | None:
+        if self.crop is None:
+            return None
+        return Window(self.crop, None if self.crop_middle == "auto" else self.crop_middle)
 
     def _unknown(self, state: Reconstruction) -> None:
         """Orientation and focus are not known yet, where they are asked for."""
@@ -241,24 +258,30 @@ class Ptychography(Solver[Reconstruction]):
 
     def digest(self, chunk: Chunk) -> Chunk:
         """Frames as they are kept: done by the threads that bring them."""
-        kept = kept_type(str(chunk.data.dtype), double=self.precision == "double")
-        return chunk.with_data(kept_as(chunk.data, kept), chunk.axes)
+        kept = self._kept(str(chunk.data.dtype))
+        return chunk.with_data(kept_as(chunk.data, kept, self.saturation), chunk.axes)
 
     def add(self, state: Reconstruction, chunk: Chunk, *held: Held) -> None:
         """Keep the frames, with the windows that their positions mean."""
         if chunk.epoch > state.patterns.epoch:
             # the detector began again: another scan, seen through the same probe
             state.patterns = state.patterns.again(chunk.epoch)
-            state.canvas = state.canvas.again()
+            state.canvas, state.window = state.canvas.again(), self._window()
             state.restart(new_engine(self, state))
         if chunk.epoch < state.patterns.epoch:
             return
+        for cut in [chunk] if state.window is None else state.window.take(chunk):
+            self._keep(state, cut)
+
+    def _keep(self, state: Reconstruction, chunk: Chunk) -> None:
         places = np.asarray(chunk.coords["positions"], np.float64)
         state.patterns.add(chunk.ids, self._cornered(state, chunk.data), places / state.pixel)
         state.canvas.reach(state.patterns.corners[-len(chunk) :])
 
     def complete(self, state: Reconstruction) -> None:
         """Forget what was found while frames came, if the timing must not show."""
+        for cut in () if state.window is None else state.window.flush():
+            self._keep(state, cut)
         patterns = state.patterns
         if not self.repeatable or not len(patterns):
             return
@@ -304,6 +327,9 @@ class Ptychography(Solver[Reconstruction]):
         """
         fixed = (
             "regime",
+            "crop",
+            "crop_middle",
+            "saturation",
             "orientation",
             "modes",
             "variations",
@@ -347,6 +373,9 @@ class Ptychography(Solver[Reconstruction]):
     def is_second(self, number: int) -> bool:
         """True if it is the second algorithm's turn in a round."""
         return self.algorithm2 is not None and number >= self.switch_after * self.iterations
+
+    def _kept(self, dtype: str) -> str:
+        return kept_type(dtype, double=self.precision == "double", marked=self.saturation is not None)
 
     def _cornered(self, state: Reconstruction, frames: Array) -> Array:
         """Frames with the zero frequency at the corner, where the far field's transforms have it."""

@@ -15,6 +15,7 @@ from .engines import Engine
 from .optics import Optics
 from .orientation import Orientation
 from .patterns import Patterns
+from .window import Window
 
 
 @dataclass(slots=True)
@@ -35,6 +36,8 @@ class Reconstruction:
     """Frames that tell the defocus: some, or all of a small scan."""
     focused: bool = False
     """True once defocus and orientation are known, or nobody asks for them."""
+    window: Window | None = None
+    """Part of the frames that is used; None: all."""
     way: Orientation = "identity"
     """How frames are turned and mirrored when they come."""
     corner_zero: bool | None = None

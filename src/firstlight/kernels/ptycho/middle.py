@@ -1,0 +1,40 @@
+"""Where the middle of a diffraction pattern is: that of its largest bright spot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import find_objects, label
+
+Array = Any
+
+THRESHOLD = 0.02
+"""Part of the brightest pixel that counts as bright."""
+
+
+def pattern_middle(mean: Array, threshold: float = THRESHOLD) -> tuple[int, int] | None:
+    """Row and column of the middle of the box around the largest connected bright spot; None if all is dark.
+
+    The middle of the box, and not of the light: the aperture of a lens is lit unevenly, but its edges stand where they are.
+
+    Args:
+        mean: Mean of some patterns, shape (row, col), dead pixels zero.
+        threshold: Part of the brightest pixel.
+    """
+    # a single hot pixel would be the brightest: what none of its neighbours shares is left out
+    calm = np.minimum(mean, _neighbours(mean))
+    peak = float(calm.max(initial=0.0))
+    if peak <= 0:
+        return None
+    spots, number = label(calm > threshold * peak)
+    sizes = np.bincount(spots.ravel(), minlength=number + 1)
+    largest = int(np.argmax(sizes[1:])) + 1
+    rows, cols = find_objects(spots)[largest - 1]
+    return (rows.start + rows.stop) // 2, (cols.start + cols.stop) // 2
+
+
+def _neighbours(image: Array) -> Array:
+    """The brightest of the four neighbours of each pixel; at an edge there are three."""
+    padded = np.pad(image, 1)
+    return np.max([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]], axis=0)
