@@ -80,15 +80,15 @@ def only_here(values):
 
 def test_what_has_no_body_there_runs_here_and_the_plan_says_so():
     chosen = job(
-        [{"use": "flat_field"}, {"use": "minus_log"}, only_here(), {"use": "calculate", "expression": "v + 1"}],
+        [{"use": "flat_field"}, {"use": "minus_log"}, only_here(), {"use": "minus_log", "name": "again"}],
         device="cuda",
     )
     found = plan(chosen)
     places = {step.name: step.device for step in found.steps if step.kind == "map"}
-    assert places == {"flat_field": "cuda", "minus_log": "cuda", "only_here": "cpu", "calculate": "cuda"}
+    assert places == {"flat_field": "cuda", "minus_log": "cuda", "only_here": "cpu", "again": "cuda"}
     said = "\n".join(found.describe())
     assert "device cuda:0 (numba's simulator)" in said
-    assert "on cuda:0: flat_field, minus_log, calculate" in said
+    assert "on cuda:0: flat_field, minus_log, again" in said
     assert "on the processor: mean_of_dark, mean_of_flat, only_here" in said
     wanted = outputs(replace(chosen, runner=RunnerSettings(device="cpu")))[1]
     for name, array in outputs(chosen)[1].items():

@@ -221,8 +221,12 @@ class DeviceWork:
         return self._kept
 
     def close(self) -> None:
-        """Give back what is kept."""
+        """Give back what is kept; nobody works with a device any more."""
         with self._changed:
-            if self._kept is not None:
-                self._kept.clear()
-                self._kept = None
+            kept, self._kept = self._kept, None
+        if kept is not None:
+            from firstlight.kernels.cuda.arrays import Lane, working
+
+            for number in self._numbers:
+                with working(Lane(number)):
+                    kept.clear()
