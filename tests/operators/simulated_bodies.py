@@ -125,6 +125,8 @@ def filters() -> None:
     agree("remove_stripes_titarenko", values, blocks=2, order=2)
     agree("remove_stripes_titarenko", values[:, :1, :2])
     agree("remove_stripes_smoothing", values, sigma=2.0, blocks=4)
+    agree("remove_stripes_fitting", values, sigma=2.0)
+    agree("remove_stripes_fitting", values[:, :1])
     agree("remove_stripes_fourier", striped(2, 21, 24), cutoff=3.0, rows=2)
     agree("remove_stripes_wavelet", striped(1, 33, 35), moments=2, level=2)
 
@@ -150,6 +152,12 @@ def frames() -> None:
     agree("bin", values, rows=1, columns=2, method="sum")
     agree("normalize_by_region", counts, rows=(1, 4), columns=(0, 3))
     agree("normalize_by_region", values, columns=(-2, 7), of="median", method="subtract", level=2.0)
+    agree("normalize_by_sides", values[0], left=2, right=2)
+    agree("normalize_by_sides", counts[0], left=3, right=0, method="subtract")
+    agree("normalize_by_monitor", counts, at={"monitor": np.array([0.5, 1.5])}, reference=2.0, offset=0.5)
+    agree("correct_beam_hardening", values, coefficients=(1.0, 0.2, -0.1))
+    for method in ("edge", "mirror", "constant"):
+        agree("pad", counts, rows=(1, 3), columns=(2, 0), method=method, value=7, tolerance=0)
     dark, flat = 100 + RNG.random((5, 7)).astype(np.float32), 900 + RNG.random((5, 7)).astype(np.float32)
     dark[1, 1], flat[0, 6], flat[2:5, 2:5] = 5000, 0, np.nan
     agree("replace_bad_pixels", counts, dark, flat, tolerance=0)

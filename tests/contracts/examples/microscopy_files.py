@@ -49,6 +49,14 @@ def blo(tmp_path: Path) -> Source:
     return registry.get("sources", "blo")(path=tmp_path / "scan.blo", chunk=50)
 
 
+def emd(tmp_path: Path) -> Source:
+    with h5py.File(tmp_path / "scan.emd", "w") as file:
+        group = file.create_group("experiment/scan")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = FRAMES.reshape(3, 4, 4, 6)
+    return registry.get("sources", "emd")(path=tmp_path / "scan.emd", chunk=200)
+
+
 def dectris_file(tmp_path: Path) -> Source:
     """The second of three data files is missing."""
     write_master(tmp_path, FRAMES, per_file=5)
@@ -93,6 +101,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "microscopy": microscopy,
     "empad": empad,
     "blo": blo,
+    "emd": emd,
     "dectris_file": dectris_file,
 }
 UNLIMITED = {name: {"sync_offset"} for name in SOURCES}

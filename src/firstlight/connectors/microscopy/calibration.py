@@ -24,6 +24,8 @@ _FREQUENCIES = {
     "1/m": 1e-9,
 }
 """Reciprocal nanometres in a unit of spatial frequency."""
+DETECTOR_UNITS = frozenset({*_ANGLES, *_FREQUENCIES})
+"""Units that only the axes of a detector behind a sample have."""
 
 
 def calibration_of(signal: dict[str, Any]) -> dict[str, Quantity | None]:
