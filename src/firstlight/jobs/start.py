@@ -16,6 +16,7 @@ from firstlight.core.operator import OperatorFunction
 from firstlight.core.pipeline import SOURCE, Node, Pipeline, Reference, pipeline
 from firstlight.core.plan import Plan
 from firstlight.core.run import Run
+from firstlight.core.selection import Picked
 from firstlight.core.source import Source
 from firstlight.core.step import Step
 from firstlight.runners.room import budget_of, with_sizes
@@ -51,6 +52,7 @@ def run(
     sinks: Iterable[SinkSpec] = (),
     views: Iterable[ViewSpec] = (),
     calibration: Mapping[str, Any] | None = None,
+    only: Mapping[str, str] | None = None,
     runner: str = "local",
     **settings: Any,
 ) -> Run:
@@ -65,17 +67,20 @@ def run(
         sinks: What is written.
         views: What is shown.
         calibration: What the source does not know of the scan, such as ``{"step_y": "0.5 nm", "detector_angle": "0.3 mrad"}``.
+        only: The region that is worked on: by axis the positions, such as ``{"scan_y": "10:20", "row": "mid-64:mid+64"}``.
         runner: Name of the runner.
         settings: Further settings of the runner, such as ``threads``.
 
     Raises:
         JobError: The steps do not fit each other or the source.
+        FirstlightError: The region makes no sense.
     """
     problems: list[str] = []
     known = parse_calibration(calibration, problems)
+    region = {axis: Picked.parse(str(text)) for axis, text in (only or {}).items()}
     if problems:
         raise JobError(problems)
-    job = Job(source, beside(pipeline(steps)), tuple(sinks), tuple(views), collect=True, calibration=known)
+    job = Job(source, beside(pipeline(steps)), tuple(sinks), tuple(views), collect=True, calibration=known, only=region)
     return start(replace(job, runner=type(job.runner)(use=runner, **settings)))
 
 

@@ -44,6 +44,7 @@ def lattices() -> OperatorExample:
 
 OPERATORS: dict[str, Callable[[], OperatorExample]] = {
     "azimuthal_profile": lambda: rings("azimuthal_profile", bins=5, outer=3.0),
+    "correct_pixels": lambda: rings("correct_pixels", dead=((1, 2), (3, 3))),
     "dose_map": lambda: rings("dose_map", step_y=0.5, step_x=0.2),
     "count_electrons": lambda: rings("count_electrons", threshold=60.0),
     "find_disks": lambda: rings("find_disks", radius=1.0, count=4),
