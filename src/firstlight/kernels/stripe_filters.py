@@ -20,10 +20,13 @@ from firstlight.kernels.stripes import low_pass
 from firstlight.kernels.wavelets import coarser, finer, largest_level
 
 __all__ = [
+    "STRONGEST",
+    "averaged",
     "block_ends",
     "butterworth",
     "gap_of",
     "lowest_waves",
+    "polynomials",
     "remove_by_fitting",
     "remove_by_fourier",
     "remove_by_smoothing",
@@ -34,7 +37,7 @@ __all__ = [
 ]
 
 Sinogram = NDArray[np.float32]
-_STRONGEST = 10.0
+STRONGEST = 10.0
 """Response of a column beyond which it is none."""
 
 
@@ -97,14 +100,23 @@ def remove_by_fitting(sinogram: Sinogram, order: int, sigma: float) -> Sinogram:
     The coefficients of the polynomials (in an orthonormal basis) are averaged across the columns by a Gaussian. Where
     the two are not above 0, or too far apart for a response, the value stays.
     """
-    angles = sinogram.shape[0]
-    place = np.linspace(-1, 1, angles) if angles > 1 else np.zeros(1)
-    basis = np.linalg.qr(np.polynomial.legendre.legvander(place, min(order, angles - 1)))[0].astype(np.float32)
+    basis = polynomials(sinogram.shape[0], order)
     own = np.einsum("ak,ac->kc", basis, sinogram)
-    usual = scipy.ndimage.gaussian_filter1d(own, sigma, axis=1)
+    usual = averaged(own, sigma)
     fitted, wanted = np.einsum("ak,kc->ac", basis, own), np.einsum("ak,kc->ac", basis, usual)
-    sound = (fitted > 0) & (wanted > fitted / _STRONGEST) & (wanted < fitted * _STRONGEST)
+    sound = (fitted > 0) & (wanted > fitted / STRONGEST) & (wanted < fitted * STRONGEST)
     return sinogram * np.divide(wanted, fitted, out=np.ones_like(fitted), where=sound)
+
+
+def polynomials(angles: int, order: int) -> NDArray[np.float32]:
+    """Orthonormal polynomials up to an order over so many angles: (angle, polynomial)."""
+    place = np.linspace(-1, 1, angles) if angles > 1 else np.zeros(1)
+    return np.linalg.qr(np.polynomial.legendre.legvander(place, min(order, angles - 1)))[0].astype(np.float32)
+
+
+def averaged(coefficients: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """A Gaussian average of coefficients (..., col) across the columns."""
+    return scipy.ndimage.gaussian_filter1d(coefficients, sigma, axis=-1)
 
 
 def remove_by_smoothness(

@@ -1,4 +1,4 @@
-"""What is simple on every frame or slice, on a CUDA device: cut, bin, mask, rescale, and follow the air beside the sample."""
+"""What is simple on every frame or slice, on a CUDA device: cut, pad, bin, mask, scale, polynomials and grey values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from firstlight.kernels.cuda.arrays import Device, cuda, empty, launch, on_device, to_host
 from firstlight.kernels.cuda.grids import over
 
-__all__ = ["bin_frames", "crop_frames", "mask_disk", "region_means", "scale_frames", "to_integers"]
+__all__ = [
+    "bin_frames",
+    "crop_frames",
+    "mask_disk",
+    "pad_frames",
+    "polynomial",
+    "region_means",
+    "scale_frames",
+    "to_integers",
+]
 
 _THREADS = 256
 
@@ -22,6 +31,33 @@ def crop_frames(frames: Device, rows: slice, columns: slice) -> Device:
     out = empty((frames.shape[0], rows.stop - rows.start, columns.stop - columns.start), frames.dtype)
     over(_crop, out.shape, frames, np.int32(rows.start), np.int32(columns.start), out)
     return out
+
+
+def pad_frames(
+    frames: Device, rows: tuple[int, int], columns: tuple[int, int], *, mirror: bool, value: float | None
+) -> Device:
+    """Put rows and columns around every frame (frame, row, col), in its type.
+
+    Args:
+        frames: of any number type.
+        rows: above and below.
+        columns: on the left and on the right.
+        mirror: the frame mirrored at its rim, the outermost pixels repeated; otherwise these alone.
+        value: a constant instead of both.
+    """
+    count, height, width = frames.shape
+    out = empty((count, height + sum(rows), width + sum(columns)), frames.dtype)
+    constant = np.dtype(frames.dtype).type(0 if value is None else value)
+    over(_pad, out.shape, frames, np.int32(rows[0]), np.int32(columns[0]), mirror, value is not None, constant, out)
+    return out
+
+
+def polynomial(values: Device, coefficients: tuple[float, ...]) -> Device:
+    """c0 + c1 v + c2 v^2 + ... of every value: float32 of the same shape."""
+    size = int(np.prod(values.shape))
+    out = empty((size,))
+    over(_horner, (size,), values.reshape((size,)), on_device(np.array(coefficients, np.float32)), out)
+    return out.reshape(values.shape)
 
 
 def bin_frames(frames: Device, rows: int, columns: int, kind: str, *, mean: bool) -> Device:
@@ -94,6 +130,40 @@ def _crop(frames: Any, top: Any, left: Any, out: Any) -> None:
     col, row, n = cuda.grid(3)
     if col < out.shape[2] and row < out.shape[1] and n < out.shape[0]:
         out[n, row, col] = frames[n, row + top, col + left]
+
+
+@cuda.jit(device=True)
+def _source(place: Any, size: Any, mirror: Any) -> Any:
+    """Where the value at a place beyond the rim is found."""
+    if 0 <= place < size:
+        return place
+    if mirror:
+        folded = place % (2 * size)
+        return folded if folded < size else 2 * size - 1 - folded
+    return 0 if place < 0 else size - 1
+
+
+@cuda.jit
+def _pad(frames: Any, top: Any, left: Any, mirror: Any, fixed: Any, constant: Any, out: Any) -> None:
+    col, row, n = cuda.grid(3)
+    if col >= out.shape[2] or row >= out.shape[1] or n >= out.shape[0]:
+        return
+    i, j = row - top, col - left
+    if fixed and not (0 <= i < frames.shape[1] and 0 <= j < frames.shape[2]):
+        out[n, row, col] = constant
+    else:
+        out[n, row, col] = frames[n, _source(i, frames.shape[1], mirror), _source(j, frames.shape[2], mirror)]
+
+
+@cuda.jit
+def _horner(values: Any, factors: Any, out: Any) -> None:
+    n = cuda.grid(1)
+    if n >= out.shape[0]:
+        return
+    value, total = np.float32(values[n]), factors[factors.shape[0] - 1]
+    for k in range(factors.shape[0] - 2, -1, -1):
+        total = total * value + factors[k]
+    out[n] = total
 
 
 @lru_cache(maxsize=32)

@@ -21,7 +21,13 @@ from firstlight.kernels.cuda.stripes import low_passed
 from firstlight.kernels.cuda.wavelets import coarser, finer
 from firstlight.kernels.wavelets import largest_level
 
-__all__ = ["remove_by_fourier", "remove_by_smoothing", "remove_by_smoothness", "remove_by_wavelets"]
+__all__ = [
+    "remove_by_fitting",
+    "remove_by_fourier",
+    "remove_by_smoothing",
+    "remove_by_smoothness",
+    "remove_by_wavelets",
+]
 
 Profiles = NDArray[np.float64]
 
@@ -64,6 +70,18 @@ def remove_by_fourier(sinograms: Device, cutoff: float, order: int, rows: int) -
     return out
 
 
+def remove_by_fitting(sinograms: Device, order: int, sigma: float) -> Device:
+    """Multiply each column by what its polynomial along the angles lacks to that of its neighbours (Vo 2018, algorithm 1)."""
+    rows, angles, columns = sinograms.shape
+    host_basis = filters.polynomials(angles, order)
+    basis, own = on_device(host_basis), empty((rows, host_basis.shape[1], columns))
+    over(_coefficients, own.shape, sinograms, basis, own)
+    usual = on_device(filters.averaged(to_host(own), sigma))
+    out = empty(sinograms.shape)
+    over(_even_out, out.shape, sinograms, basis, own, usual, np.float32(filters.STRONGEST), out)
+    return out
+
+
 def remove_by_wavelets(sinograms: Device, level: int, sigma: float, moments: int) -> Device:
     """Damp the lowest frequencies along the angles in the vertical detail of each level (Münch et al. 2009)."""
     count, angles, columns = sinograms.shape
@@ -94,6 +112,33 @@ def _add_profile(sinograms: Any, change: Any, owner: Any, out: Any) -> None:
     col, angle, row = cuda.grid(3)
     if col < out.shape[2] and angle < out.shape[1] and row < out.shape[0]:
         out[row, angle, col] = sinograms[row, angle, col] + change[row, owner[angle], col]
+
+
+@cuda.jit
+def _coefficients(sinograms: Any, basis: Any, own: Any) -> None:
+    """A thread walks down a column for each polynomial."""
+    col, k, row = cuda.grid(3)
+    if col >= own.shape[2] or k >= own.shape[1] or row >= own.shape[0]:
+        return
+    total = np.float32(0)
+    for angle in range(basis.shape[0]):
+        total += basis[angle, k] * sinograms[row, angle, col]
+    own[row, k, col] = total
+
+
+@cuda.jit
+def _even_out(sinograms: Any, basis: Any, own: Any, usual: Any, strongest: Any, out: Any) -> None:
+    """Where both polynomials are above 0 and not too far apart for a response, the value follows the usual one."""
+    col, angle, row = cuda.grid(3)
+    if col >= out.shape[2] or angle >= out.shape[1] or row >= out.shape[0]:
+        return
+    fitted, wanted, value = np.float32(0), np.float32(0), sinograms[row, angle, col]
+    for k in range(basis.shape[1]):
+        fitted += basis[angle, k] * own[row, k, col]
+        wanted += basis[angle, k] * usual[row, k, col]
+    if fitted > np.float32(0) and wanted > fitted / strongest and wanted < fitted * strongest:
+        value *= wanted / fitted
+    out[row, angle, col] = value
 
 
 @cuda.jit(device=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -38,3 +38,10 @@ def correct_beam_hardening(values: Array, *, coefficients: Coefficients) -> Arra
 @correct_beam_hardening.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+@correct_beam_hardening.device("cuda")
+def _on_cuda(values: Any, *, coefficients: Coefficients) -> Any:
+    from firstlight.kernels.cuda.frames import polynomial as on_device
+
+    return on_device(values, (0.0, *coefficients))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -35,6 +35,16 @@ def normalize_by_monitor(
     Raises:
         FirstlightError: the scan has no monitor values, or `reference` is not above `offset`.
     """
+    factor = _factors(monitor, reference, offset)
+    return np.multiply(frames, factor[:, None, None], dtype=np.float32)
+
+
+@normalize_by_monitor.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str | None:
+    return scan.main.unit
+
+
+def _factors(monitor: Array | None, reference: float, offset: float) -> Array:
     if monitor is None:
         raise FirstlightError(
             "'normalize_by_monitor' needs the monitor value of each frame.",
@@ -47,10 +57,13 @@ def normalize_by_monitor(
             "The reference is no beam.", field="reference", value=reference, expected=f"more than the offset, {offset}"
         )
     values = np.asarray(monitor, np.float64).reshape(-1) - offset
-    factor = np.divide(reference - offset, values, out=np.full(values.shape, np.nan), where=values > 0)
-    return np.multiply(frames, factor.astype(np.float32)[:, None, None], dtype=np.float32)
+    factors = np.divide(reference - offset, values, out=np.full(values.shape, np.nan), where=values > 0)
+    return factors.astype(np.float32)
 
 
-@normalize_by_monitor.hook("unit")
-def _unit(step: Operator, scan: Scan) -> str | None:
-    return scan.main.unit
+@normalize_by_monitor.device("cuda")
+def _on_cuda(frames: Any, *, reference: float, offset: float = 0.0, monitor: Array | None = None) -> Any:
+    from firstlight.kernels.cuda.frames import scale_frames
+
+    factors = _factors(monitor, reference, offset)
+    return scale_frames(frames, factors, np.zeros_like(factors))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -40,7 +40,16 @@ def normalize_by_sides(
     Raises:
         AxesError: a line is shorter than both sides, or both are 0.
     """
-    columns = lines.shape[1]
+    _demand_air(lines.shape[1], left, right)
+    return level_lines(lines, left, right, divide=method == "divide")
+
+
+@normalize_by_sides.hook("unit")
+def _unit(step: Operator, scan: Scan) -> str | None:
+    return scan.main.unit
+
+
+def _demand_air(columns: int, left: int, right: int) -> None:
     if not 0 < left + right <= columns:
         raise AxesError(
             "There is no air on either side." if left + right == 0 else "A line is shorter than both sides.",
@@ -48,9 +57,11 @@ def normalize_by_sides(
             value=f"{left} + {right}",
             expected=f"1 to {columns} columns together",
         )
-    return level_lines(lines, left, right, divide=method == "divide")
 
 
-@normalize_by_sides.hook("unit")
-def _unit(step: Operator, scan: Scan) -> str | None:
-    return scan.main.unit
+@normalize_by_sides.device("cuda")
+def _on_cuda(lines: Any, *, left: int = 5, right: int = 5, method: str = "divide") -> Any:
+    from firstlight.kernels.cuda.sides import level_lines as on_device
+
+    _demand_air(lines.shape[1], left, right)
+    return on_device(lines, left, right, divide=method == "divide")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -40,14 +40,7 @@ def pad(
     Raises:
         AxesError: there is more to mirror than the frame has.
     """
-    _, height, width = frames.shape
-    if method == "mirror" and (max(rows) > height or max(columns) > width):
-        raise AxesError(
-            "A mirrored rim is wider than the frame.",
-            field="rows" if max(rows) > height else "columns",
-            value=rows if max(rows) > height else columns,
-            expected=f"at most {height} rows and {width} columns",
-        )
+    _demand_mirror(frames, rows, columns, method)
     rims = ((0, 0), rows, columns)
     if method == "constant":
         return np.pad(frames, rims, constant_values=value)
@@ -72,3 +65,30 @@ def _dtype(step: Operator, given: str) -> str:
 @pad.hook("unit")
 def _unit(step: Operator, scan: Scan) -> str | None:
     return scan.main.unit
+
+
+def _demand_mirror(frames: Array, rows: tuple[int, int], columns: tuple[int, int], method: str) -> None:
+    _, height, width = frames.shape
+    if method == "mirror" and (max(rows) > height or max(columns) > width):
+        raise AxesError(
+            "A mirrored rim is wider than the frame.",
+            field="rows" if max(rows) > height else "columns",
+            value=rows if max(rows) > height else columns,
+            expected=f"at most {height} rows and {width} columns",
+        )
+
+
+@pad.device("cuda")
+def _on_cuda(
+    frames: Any,
+    *,
+    rows: tuple[int, int] = (0, 0),
+    columns: tuple[int, int] = (0, 0),
+    method: str = "edge",
+    value: float = 0.0,
+) -> Any:
+    from firstlight.kernels.cuda.frames import pad_frames
+
+    _demand_mirror(frames, rows, columns, method)
+    constant = value if method == "constant" else None
+    return pad_frames(frames, rows, columns, mirror=method == "mirror", value=constant)

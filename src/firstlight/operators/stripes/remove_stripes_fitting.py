@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import operator
 from firstlight.kernels import stripe_filters
 
-from .sinogram import VO, each_sinogram, keep_unit
+from .sinogram import VO, each_sinogram, keep_unit, work_on_cuda
 
 
 @operator(
@@ -41,3 +41,12 @@ def remove_stripes_fitting(
 
 
 keep_unit(remove_stripes_fitting, 6)
+
+
+def _on_cuda(sinograms: Any, *, order: int, sigma: float) -> Any:
+    from firstlight.kernels.cuda.stripe_filters import remove_by_fitting
+
+    return remove_by_fitting(sinograms, order, sigma)
+
+
+work_on_cuda(remove_stripes_fitting, 2, _on_cuda)
