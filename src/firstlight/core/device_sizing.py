@@ -18,6 +18,8 @@ SHARE = 0.8
 """Part of a device's free memory that a run takes; the rest is for compiled kernels and for what a library keeps."""
 TARGET = 64 * 2**20
 """Bytes of a block that is worked on by a device: smaller ones leave part of a large device idle."""
+DRIVER, LANE = 400 * 2**20, 64 * 2**20
+"""Bytes of the host that the driver takes for a device (an estimate: none was at hand), and that copies of one block go through."""
 VERSIONS = 2
 """Of a held image that are kept on a device: darks and flats from before and after the scan."""
 
@@ -53,6 +55,11 @@ class DeviceSize:
     def room(self) -> float:
         """Of the smallest of the devices."""
         return room_on(self.devices)
+
+
+def taken_on_host(devices: Sequence[Device]) -> float:
+    """Byte of the host's memory that devices take."""
+    return len(devices) * (DRIVER + MOST_IN_FLIGHT * LANE)
 
 
 def room_on(devices: Sequence[Device]) -> float:

@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from .chunk import MAIN, Stream
-from .device_sizing import IN_FLIGHT, TARGET, DeviceSize, device_size, held_on_device, room_on, share_of
+from .device_sizing import IN_FLIGHT, TARGET, DeviceSize, device_size, held_on_device, room_on, share_of, taken_on_host
 from .devices import PROCESSOR
 from .errors import AxesError, JobError
 from .pipeline import SOURCE
@@ -62,7 +62,8 @@ class _Sizing:
     def __init__(self, plan: Plan, budget: float, threads: int) -> None:
         self.plan, self.budget, self.threads = plan, budget, threads
         self.checked = budget >= SMALLEST
-        self.room = max(budget - PROGRAM, 0.0)
+        self.program = PROGRAM + taken_on_host(plan.devices)
+        self.room = max(budget - self.program, 0.0)
         self.queue = min(LARGEST_QUEUE, max(budget / 32, 4 * MIB))
         self.station = min(LARGEST_STATION, max(budget / 64, 2 * MIB))
         self.problems: list[str] = []
@@ -84,7 +85,7 @@ class _Sizing:
                 regroupings.append(self._regrouping(stage.cut, left, stage.block[0]))
                 left = max(left - regroupings[-1].memory, 0.0)
         ways: dict[Key, Way] = {each.cut.key: each.way for each in regroupings}
-        peak = PROGRAM + self._kept() + self._work(first, behind, ways) + sum(each.memory for each in regroupings)
+        peak = self.program + self._kept() + self._work(first, behind, ways) + sum(each.memory for each in regroupings)
         stages = (*first, *behind)
         on_device = device_size(self.plan, [stage.device for stage in stages])
         self._check_device(on_device, stages)
