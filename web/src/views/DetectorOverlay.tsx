@@ -46,7 +46,7 @@ function Drawing(shape: Shape): ReactElement {
       <path d={around(outer) + (ring && inner > 0 ? around(inner) : "")} fill={color} fillOpacity={0.13} fillRule="evenodd" />
       {circle(outer)}
       {ring && inner > 0 && circle(inner)}
-      <text x={x + outer * view.sx * 0.71 + 5} y={y - outer * view.sy * 0.71 - 5} fill={color}>{step}</text>
+      <text x={x} y={Math.max(14, y - outer * view.sy - 6)} textAnchor="middle" fill={color}>{step}</text>
     </g>
   );
 }
