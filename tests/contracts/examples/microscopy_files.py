@@ -57,6 +57,14 @@ def emd(tmp_path: Path) -> Source:
     return registry.get("sources", "emd")(path=tmp_path / "scan.emd", chunk=200)
 
 
+def raw_scan(tmp_path: Path) -> Source:
+    """The last frame is cut off."""
+    frames = b"".join(b"head" + frame.tobytes() for frame in FRAMES)
+    (tmp_path / "scan.bin").write_bytes(frames[:-3])
+    given = {"frame": (4, 6), "dtype": "uint16", "head": 4, "scan_y": 3, "scan_x": 4, "chunk": 200}
+    return registry.get("sources", "raw_scan")(path=tmp_path / "scan.bin", **given)
+
+
 def dectris_file(tmp_path: Path) -> Source:
     """The second of three data files is missing."""
     write_master(tmp_path, FRAMES, per_file=5)
@@ -102,6 +110,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "empad": empad,
     "blo": blo,
     "emd": emd,
+    "raw_scan": raw_scan,
     "dectris_file": dectris_file,
 }
 UNLIMITED = {name: {"sync_offset"} for name in SOURCES}

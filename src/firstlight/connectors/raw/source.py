@@ -89,7 +89,7 @@ class RawSource(RecordedSource):
         return tuple(shape), dtype, offset
 
     def _recording_of(self, array: Array, axes: tuple[str, ...], told: dict[str, Any]) -> Recording:
-        arrival = told.get("arrival") or 1
+        arrival = told.get("arrival") or sum(label.startswith("scan_") for label in axes) or 1
         arrival = arrival if type(arrival) is int and 0 < arrival < len(axes) else 1
         scanned = array.shape[:arrival]
         first = told.get("first_id") or 0
