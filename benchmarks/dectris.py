@@ -1,5 +1,8 @@
 """DECTRIS stream v1 over loopback to a finished image of the centre of mass, beside LiberTEM-live on the same simulator.
 
+It also measures how long after its last frame came a line of the scan is in the picture (256 x 256 pixels, compressed, 1000 frames/s,
+lines of 50, pictures every 20 ms): from the arrival of the newest frame to the finished picture.
+
 Both read series of the same frames (Poisson disks, 16 distinct ones) from ``firstlight sim dectris``, in turn, on the same
 cores. The first series warms both up and does not count. Time runs from arming to the finished image.
 
@@ -24,11 +27,14 @@ import numpy as np
 import firstlight as fl
 from firstlight.connectors.dectris.detector import Detector
 from firstlight.core.buffer import BufferSettings
-from firstlight.core.job import Job
+from firstlight.core.job import Job, ViewSpec
+from firstlight.core.pipeline import Reference
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "dectris.json"
 ENCODINGS = {"raw": "<", "bslz4": "bs16-lz4<"}
+LATENCY_RATE, LINE = 1000, 50
+"""Frames per second, and points of a line, of the scan whose latency is measured."""
 
 
 def main() -> int:
@@ -43,8 +49,12 @@ def main() -> int:
                     {"size": size, "encoding": name, "frames": count} | _round(folder, size, encoding, count, options)
                 )
             _say(rounds[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        latency = _latency(Path(folder))
+    sys.stdout.write(json.dumps(latency) + "\n")
     result = {
         "rounds": rounds,
+        "latency": latency,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "load_before": round(os.getloadavg()[0], 1),
         "date": time.strftime("%Y-%m-%d"),
@@ -63,11 +73,30 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _round(folder: str, size: int, encoding: str, count: int, options: argparse.Namespace) -> dict[str, Any]:
-    file = Path(folder) / "frames.npy"
+def _frames(folder: Path, size: int) -> Path:
+    file = folder / "frames.npy"
     distance = np.hypot(*np.mgrid[-size // 2 : size // 2, -size // 2 : size // 2])
     mean = np.where(distance < size / 8, 20.0, 0.2)
     np.save(file, np.random.default_rng(0).poisson(mean, (16, size, size)).astype(np.uint16))
+    return file
+
+
+def _latency(folder: Path) -> dict[str, Any]:
+    """From the arrival of the newest frame to the picture that shows it."""
+    count, rate = 5 * LATENCY_RATE, LATENCY_RATE
+    found, lost = {}, 0
+    with _simulator(_frames(folder, 256), ENCODINGS["bslz4"], count, "--rate", str(rate)) as told:
+        with Detector(told["data"], api=told["api"]) as detector:
+            for frames in (1000, count):  # the first series loads what is compiled
+                source = detector.arm(shape=(frames // LINE, LINE), trigger_mode="exte")
+                run = fl.run(source, [fl.step("center_of_mass")], views=[ViewSpec(Reference("center_of_mass"), every=0.02)])
+                run.finished(600)
+                found, lost = run.report()["latency_ms"], run.counts.expected - run.counts.done
+    return {"frames_per_second": rate, "p50_ms": round(found["p50"], 1), "p95_ms": round(found["p95"], 1), "lost": lost}
+
+
+def _round(folder: str, size: int, encoding: str, count: int, options: argparse.Namespace) -> dict[str, Any]:
+    file = _frames(Path(folder), size)
     found: dict[str, Any] = {}
     with _simulator(file, encoding, count) as told:
         found["ours"] = _ours(told, count, size)
@@ -82,8 +111,8 @@ def _round(folder: str, size: int, encoding: str, count: int, options: argparse.
 class _simulator:  # noqa: N801 (used as a function)
     """The simulated detector in a process of its own."""
 
-    def __init__(self, file: Path, encoding: str, count: int) -> None:
-        command = [sys.executable, "-m", "firstlight.cli.main", "sim", "dectris", str(file), "--auto", "0"]
+    def __init__(self, file: Path, encoding: str, count: int, *more: str) -> None:
+        command = [sys.executable, "-m", "firstlight.cli.main", "sim", "dectris", str(file), "--auto", "0", *more]
         command += ["--settle", "0", "--encoding", encoding, "--frames", str(count)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 

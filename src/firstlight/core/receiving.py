@@ -242,7 +242,9 @@ class Receiving(Generic[Raw]):
         with self._deciding:
             self._decoding += 1
             self._decoding_bytes += len(batch) * layout.nbytes
-        self._decoders.submit(self._work, layout, batch, self._epoch)
+        # when the newest of them came, as Unix time: decoding belongs to the latency
+        received = time.time() - (time.monotonic() - (self._last or time.monotonic()))
+        self._decoders.submit(self._work, layout, batch, self._epoch, received)
 
     def _reject(self, place: int, epoch: int, reason: str) -> None:
         if reason != self._rejected_for:
@@ -252,11 +254,11 @@ class Receiving(Generic[Raw]):
 
     # ---- the decoding threads ---------------------------------------------------------------------------------------
 
-    def _work(self, layout: Layout, batch: list[tuple[Raw, int]], epoch: int) -> None:
+    def _work(self, layout: Layout, batch: list[tuple[Raw, int]], epoch: int, received: float) -> None:
         try:
             data, places = (None, []) if self._abandoned.is_set() else self._pixels(layout, batch, epoch)
             if data is not None and places:
-                self.handover.put(Chunk(data=data, axes=layout.axes, ids=as_ids(places), epoch=epoch))
+                self.handover.put(Chunk(data, layout.axes, as_ids(places), epoch, received=received))
         except Exception as error:  # it must reach the reader, not end in a silent thread
             _log.exception("Decoding failed.")
             known = isinstance(error, FirstlightError)
