@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from firstlight.kernels.cuda.arrays import Device, cuda, empty, launch, on_device, to_host
 from firstlight.kernels.cuda.grids import over
+from firstlight.kernels.cuda.rims import mirrored, nearest
 
 __all__ = [
     "bin_frames",
@@ -132,17 +133,6 @@ def _crop(frames: Any, top: Any, left: Any, out: Any) -> None:
         out[n, row, col] = frames[n, row + top, col + left]
 
 
-@cuda.jit(device=True)
-def _source(place: Any, size: Any, mirror: Any) -> Any:
-    """Where the value at a place beyond the rim is found."""
-    if 0 <= place < size:
-        return place
-    if mirror:
-        folded = place % (2 * size)
-        return folded if folded < size else 2 * size - 1 - folded
-    return 0 if place < 0 else size - 1
-
-
 @cuda.jit
 def _pad(frames: Any, top: Any, left: Any, mirror: Any, fixed: Any, constant: Any, out: Any) -> None:
     col, row, n = cuda.grid(3)
@@ -151,8 +141,10 @@ def _pad(frames: Any, top: Any, left: Any, mirror: Any, fixed: Any, constant: An
     i, j = row - top, col - left
     if fixed and not (0 <= i < frames.shape[1] and 0 <= j < frames.shape[2]):
         out[n, row, col] = constant
+    elif mirror:
+        out[n, row, col] = frames[n, mirrored(i, frames.shape[1]), mirrored(j, frames.shape[2])]
     else:
-        out[n, row, col] = frames[n, _source(i, frames.shape[1], mirror), _source(j, frames.shape[2], mirror)]
+        out[n, row, col] = frames[n, nearest(i, frames.shape[1]), nearest(j, frames.shape[2])]
 
 
 @cuda.jit

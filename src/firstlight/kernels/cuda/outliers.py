@@ -16,6 +16,7 @@ import numpy as np
 
 from firstlight.kernels.cuda.arrays import Device, cuda, empty, stream
 from firstlight.kernels.cuda.grids import over
+from firstlight.kernels.cuda.rims import nearest
 from firstlight.kernels.median import Outliers
 
 __all__ = ["remove_outliers", "remove_outliers_3d", "replace_pixels"]
@@ -97,14 +98,6 @@ def _stride(count: int) -> int:
 
 
 @cuda.jit(device=True, inline=True)
-def _inside(place: Any, size: Any) -> Any:
-    """The nearest place of an axis."""
-    if place < 0:
-        return 0
-    return size - 1 if place >= size else place
-
-
-@cuda.jit(device=True, inline=True)
 def _above(place: Any) -> Any:
     return place if place > 0 else 0
 
@@ -125,9 +118,9 @@ def _remover(deep: int, half: int) -> Any:
         a, rest = place // (side * side), place % (side * side)
         i, j = rest // side, rest % side
         return volume[
-            _inside(angle + a - deep, volume.shape[0]),
-            _inside(row + i - half, volume.shape[1]),
-            _inside(col + j - half, volume.shape[2]),
+            nearest(angle + a - deep, volume.shape[0]),
+            nearest(row + i - half, volume.shape[1]),
+            nearest(col + j - half, volume.shape[2]),
         ]
 
     @cuda.jit(device=True)
@@ -170,7 +163,7 @@ def _remover(deep: int, half: int) -> Any:
             for i in range(row - half, row + half + 1):
                 for j in range(col - half, col + half + 1):
                     near = np.float32(
-                        volume[_inside(a, volume.shape[0]), _inside(i, volume.shape[1]), _inside(j, volume.shape[2])]
+                        volume[nearest(a, volume.shape[0]), nearest(i, volume.shape[1]), nearest(j, volume.shape[2])]
                     )
                     below += 1 if near < dark else 0
                     above += 1 if near > bright else 0

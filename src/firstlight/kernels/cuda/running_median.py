@@ -14,6 +14,7 @@ import numpy as np
 
 from firstlight.kernels.cuda.arrays import Device, cuda, empty
 from firstlight.kernels.cuda.grids import over
+from firstlight.kernels.cuda.rims import mirrored
 
 __all__ = ["running_median"]
 
@@ -38,13 +39,6 @@ def running_median(values: Device, size: int) -> Device:
     return out
 
 
-@cuda.jit(device=True)
-def _mirrored(place: Any, count: Any) -> Any:
-    """Where the value at a place beyond the rim is found: d c b a | a b c d | d c b a."""
-    folded = place % (2 * count)
-    return folded if folded < count else 2 * count - 1 - folded
-
-
 @lru_cache(maxsize=16)
 def _kernel(size: int) -> Any:
     half = size // 2
@@ -57,7 +51,7 @@ def _kernel(size: int) -> Any:
             return
         window = cuda.local.array(size, numba.float32)
         for k in range(size):
-            value = values[row, _mirrored(first + k - half, columns), rank]
+            value = values[row, mirrored(first + k - half, columns), rank]
             place = k
             while place > 0 and window[place - 1] > value:
                 window[place] = window[place - 1]
@@ -67,8 +61,8 @@ def _kernel(size: int) -> Any:
         last = first + stretch
         last = columns if last > columns else last
         for col in range(first + 1, last):
-            old = values[row, _mirrored(col - half - 1, columns), rank]
-            new = values[row, _mirrored(col + half, columns), rank]
+            old = values[row, mirrored(col - half - 1, columns), rank]
+            new = values[row, mirrored(col + half, columns), rank]
             before, value = np.float32(-np.inf), window[0]
             for k in range(size):
                 following = window[k + 1] if k + 1 < size else np.float32(np.inf)

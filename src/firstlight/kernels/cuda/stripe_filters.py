@@ -17,6 +17,7 @@ from firstlight.kernels.cuda import fourier
 from firstlight.kernels.cuda.arrays import Device, cuda, empty, on_device, to_host, zeros
 from firstlight.kernels.cuda.columns import column_means
 from firstlight.kernels.cuda.grids import over
+from firstlight.kernels.cuda.rims import nearest
 from firstlight.kernels.cuda.stripes import low_passed
 from firstlight.kernels.cuda.wavelets import coarser, finer
 from firstlight.kernels.wavelets import largest_level
@@ -144,9 +145,7 @@ def _even_out(sinograms: Any, basis: Any, own: Any, usual: Any, strongest: Any, 
 @cuda.jit(device=True)
 def _padded(sinograms: Any, means: Any, gap: Any, row: Any, place: Any, col: Any) -> Any:
     """A value of the sinogram with the mean of each column before and behind the angles, and the outermost columns repeated."""
-    column, angle = col - gap, place - gap
-    column = 0 if column < 0 else column
-    column = sinograms.shape[2] - 1 if column >= sinograms.shape[2] else column
+    column, angle = nearest(col - gap, sinograms.shape[2]), place - gap
     if 0 <= angle < sinograms.shape[1]:
         return sinograms[row, angle, column]
     return np.float32(means[row, 0, column])

@@ -19,6 +19,7 @@ from firstlight.kernels.cuda import fourier
 from firstlight.kernels.cuda.arrays import Device, cuda, empty, launch, on_device, to_host
 from firstlight.kernels.cuda.columns import interpolate_columns, sorted_columns, unsorted_columns
 from firstlight.kernels.cuda.grids import over
+from firstlight.kernels.cuda.rims import mirrored
 from firstlight.kernels.cuda.running_median import running_median
 
 __all__ = [
@@ -210,12 +211,6 @@ def _keep_others(sinograms: Any, divisors: Any, found: Any, out: Any) -> None:
         out[row, angle, col] = sinograms[row, angle, col] / divisors[row, col]
 
 
-@cuda.jit(device=True)
-def _mirrored(place: Any, count: Any) -> Any:
-    folded = place % (2 * count)
-    return folded if folded < count else 2 * count - 1 - folded
-
-
 @cuda.jit
 def _fluctuation(sinograms: Any, smooth: Any, total: Any) -> None:
     """A thread walks down a column with a running mean, in double precision as on the CPU."""
@@ -225,9 +220,9 @@ def _fluctuation(sinograms: Any, smooth: Any, total: Any) -> None:
     angles, before = sinograms.shape[1], smooth // 2
     running, jumps, share = 0.0, 0.0, 1.0 / smooth
     for angle in range(-before, smooth - before):
-        running += float(sinograms[row, _mirrored(angle, angles), col])
+        running += float(sinograms[row, mirrored(angle, angles), col])
     for angle in range(angles):
         jumps += abs(float(sinograms[row, angle, col]) - running * share)
-        running += float(sinograms[row, _mirrored(angle + smooth - before, angles), col])
-        running -= float(sinograms[row, _mirrored(angle - before, angles), col])
+        running += float(sinograms[row, mirrored(angle + smooth - before, angles), col])
+        running -= float(sinograms[row, mirrored(angle - before, angles), col])
     total[row, col] = jumps

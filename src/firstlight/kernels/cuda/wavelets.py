@@ -8,6 +8,7 @@ import numpy as np
 
 from firstlight.kernels.cuda.arrays import Device, cuda, empty, on_device
 from firstlight.kernels.cuda.grids import over
+from firstlight.kernels.cuda.rims import mirrored
 from firstlight.kernels.wavelets import daubechies
 
 __all__ = ["coarser", "finer"]
@@ -58,12 +59,6 @@ def finer(low_parts: Device, details: Device, moments: int, shape: tuple[int, in
     return out
 
 
-@cuda.jit(device=True)
-def _mirrored(place: Any, count: Any) -> Any:
-    folded = place % (2 * count)
-    return folded if folded < count else 2 * count - 1 - folded
-
-
 @cuda.jit
 def _halve_columns(planes: Any, taps: Any, out: Any) -> None:
     """out[a, j] = sum_k taps[k] planes[a, 2j + 1 - k]."""
@@ -72,7 +67,7 @@ def _halve_columns(planes: Any, taps: Any, out: Any) -> None:
         return
     total = np.float32(0)
     for k in range(taps.shape[0]):
-        total += taps[k] * planes[row, angle, _mirrored(2 * col + 1 - k, planes.shape[2])]
+        total += taps[k] * planes[row, angle, mirrored(2 * col + 1 - k, planes.shape[2])]
     out[row, angle, col] = total
 
 
@@ -84,7 +79,7 @@ def _halve_angles(planes: Any, taps: Any, out: Any) -> None:
         return
     total = np.float32(0)
     for k in range(taps.shape[0]):
-        total += taps[k] * planes[row, _mirrored(2 * angle + 1 - k, planes.shape[1]), col]
+        total += taps[k] * planes[row, mirrored(2 * angle + 1 - k, planes.shape[1]), col]
     out[row, angle, col] = total
 
 
