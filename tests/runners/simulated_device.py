@@ -66,7 +66,7 @@ def test_two_devices_share_the_blocks(two_devices):
     _, wanted = outputs(job(device="cpu"))
     for name, array in wanted.items():
         np.testing.assert_allclose(found[name], array, atol=2e-5 * np.abs(array).max(), err_msg=name)
-    blocks = run._context.devices.blocks
+    blocks = run.report()["device_blocks"]
     assert set(blocks) == {"cuda:0", "cuda:1"}
     assert min(blocks.values()) > 0
     assert run.plan.sizes.stages[-1].block[0] == 1  # 4 rows, two in flight on each of two devices

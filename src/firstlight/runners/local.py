@@ -414,4 +414,6 @@ class LocalRun(Following):
     def report(self) -> dict[str, Any]:
         """The machine-readable report."""
         stages = {name: asdict(times) for name, times in dict(self._context.times).items()}
-        return report_of(self.status(), stages, self._context.changes) | sizes_of(self.plan) | self._context.findings
+        there = {"device_blocks": dict(self._context.devices.blocks)}
+        planned = sizes_of(self.plan) | there
+        return report_of(self.status(), stages, self._context.changes) | planned | self._context.findings
