@@ -17,7 +17,20 @@ from firstlight.core.source import RandomAccess, Source
 
 from .diffraction import STEP as DIFFRACTION
 from .diffraction import diffraction_sinks, diffraction_steps, is_diffraction
-from .infer import VALUES, Values, air_of, background_of, needs_angles, readable, sample, side_width, turn, values_of
+from .infer import (
+    DEAD_SIZE,
+    VALUES,
+    Values,
+    air_of,
+    background_of,
+    dead_points,
+    needs_angles,
+    readable,
+    sample,
+    side_width,
+    turn,
+    values_of,
+)
 
 SINKS = {
     ".h5": "hdf5",
@@ -143,6 +156,7 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
         if "flat" in scan.streams and values in (None, "counts"):
             before = [
                 {"use": "flat_field"},
+                *_dead(scan, reader if values is None else None, told),
                 *_level(scan, reader if values is None else None, told),
                 {"use": "minus_log"},
             ]
@@ -164,6 +178,22 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
         source.close()
     last = before[-1]["use"] if before else "source.data"
     return [*before, {"use": "find_center"}, {"use": "fbp", "inputs": [last], "center": {"from": "find_center"}}], told
+
+
+def _dead(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict[str, Any]]:
+    """The step that fills pixels which saw nothing, where there are any."""
+    share = 0.0 if reader is None else dead_points(reader, scan)
+    if not share:
+        return []
+    told.append(
+        f"{100 * share:.2g} % of the pixels saw no light (0 or below the darks) while their neighbours did: they get the"
+        " median of those (--values counts leaves them)"
+    )
+    return [
+        {"use": "calculate", "name": "without_dead", "expression": "where(v > 0, v, nan)"},
+        # only what is no number is replaced: no value differs by so much
+        {"use": "remove_outliers", "name": "fill_dead", "threshold": 1e6, "size": DEAD_SIZE, "kind": "dark"},
+    ]
 
 
 def _level(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import SourceError
@@ -26,6 +27,10 @@ _CLEAR = 0.25
 _NEAR_ONE = 0.15
 _OFF = 0.03
 """Air that is further from 1 (or background from 0, as a part of the largest attenuation) is brought there."""
+DEAD_SIZE = 5
+"""Side of the neighbourhood, in pixels, in which a pixel without light is alone."""
+_DEAD_LIGHT = 0.05
+"""Transmission that its neighbours have then."""
 _STEADY = 0.1
 """How much the sides of single frames may differ from air, so that all of them can be said to see it."""
 
@@ -78,15 +83,32 @@ def _rows(scan: Scan) -> slice:
     return slice(start, start + _ROWS)
 
 
-def air_of(source: RandomAccess, scan: Scan) -> float | None:
-    """Transmission of air, where both sides of every frame see it and it is clearly not 1; None otherwise."""
+def _transmission(source: RandomAccess, scan: Scan) -> Sample | None:
+    """Some frames after the flat field; None where there are no darks and flats."""
     if not {"dark", "flat"} <= scan.streams.keys():
         return None
     dark, flat = (
         np.asarray(source.read({"row": _rows(scan)}, name), np.float64).mean(axis=0) for name in ("dark", "flat")
     )
     light = np.where(flat - dark > 0, flat - dark, np.nan)
-    seen = _seen((sample(source, scan).frames - dark) / light)
+    return _seen((sample(source, scan).frames - dark) / light)
+
+
+def dead_points(source: RandomAccess, scan: Scan) -> float:
+    """Share of the pixels that saw nothing while those around them saw light: their logarithm would be a spike."""
+    seen = _transmission(source, scan)
+    if seen is None:
+        return 0.0
+    frames = np.nan_to_num(seen.frames, nan=1.0)
+    around = median_filter(frames, size=(1, DEAD_SIZE, DEAD_SIZE), mode="nearest")
+    return float(np.mean((frames <= 0) & (around > _DEAD_LIGHT)))
+
+
+def air_of(source: RandomAccess, scan: Scan) -> float | None:
+    """Transmission of air, where both sides of every frame see it and it is clearly not 1; None otherwise."""
+    seen = _transmission(source, scan)
+    if seen is None:
+        return None
     width = side_width(seen.frames.shape[-1])
     sides = [np.nanmedian(part, axis=(1, 2)) for part in (seen.frames[..., :width], seen.frames[..., -width:])]
     steady = all(bool((np.abs(side / seen.air - 1) < _STEADY).all()) for side in sides) if seen.air > 0 else False
