@@ -133,7 +133,7 @@ class Connection:
             self._current.finish("Merlin closed the connection")
 
     def _receive(self, link: socket.socket) -> None:
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLAB)
+        # the size of its buffer is left to the kernel, which gives more than may be asked for (net.core.rmem_max)
         if self.address.drain:
             self._drain(link)
         self._tell(connected=True)
