@@ -351,6 +351,8 @@ def on_device(values: Any, dtype: DTypeLike | None = None) -> Device:
             raise TypeError(f"The device array holds {values.dtype}, expected {np.dtype(dtype)}.")
         return as_numba(values)
     host = np.ascontiguousarray(values, dtype).reshape(np.shape(values))
+    if not host.dtype.isnative:  # big-endian files: no kernel reads them
+        host = host.astype(host.dtype.newbyteorder("="))
     made = empty(host.shape, host.dtype)
     with _counting:
         _counted.to_device += 1
