@@ -65,6 +65,12 @@ def raw_scan(tmp_path: Path) -> Source:
     return registry.get("sources", "raw_scan")(path=tmp_path / "scan.bin", **given)
 
 
+def seq(tmp_path: Path) -> Source:
+    from ...connectors.microscopy.test_seq import written
+
+    return registry.get("sources", "seq")(path=written(tmp_path / "scan.seq"), scan_y=3, chunk=300)
+
+
 def dectris_file(tmp_path: Path) -> Source:
     """The second of three data files is missing."""
     write_master(tmp_path, FRAMES, per_file=5)
@@ -111,6 +117,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "blo": blo,
     "emd": emd,
     "raw_scan": raw_scan,
+    "seq": seq,
     "dectris_file": dectris_file,
 }
 UNLIMITED = {name: {"sync_offset"} for name in SOURCES}
