@@ -5,6 +5,7 @@ PTX, with NVIDIA's own compiler) instead of running it. The simulator runs kerne
 here alone.
 """
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ def projections() -> None:
         compile_body(use, lines, at=at, iterations=1, start="fbp", pixel=2.0)
         compile_body(use, lines.astype(np.uint16), at=at, iterations=1, center=(3.0, 3.1))
     compile_body("backproject", lines, at=at, padding="edge")
-    arrays.arranged(arrays.on_device(lines), (2, 0, 1))
+    importlib.import_module("firstlight.kernels.cuda.arranged").arranged(arrays.on_device(lines), (2, 0, 1))
 
 
 if __name__ == "__main__":

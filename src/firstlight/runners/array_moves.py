@@ -38,9 +38,9 @@ def arranged(data: Array, order: Sequence[int]) -> Array:
     """With the axes in another order: a view on the host, C-contiguous on a device."""
     if on_host(data):
         return data.transpose(tuple(order))
-    from firstlight.kernels.cuda import arrays
+    from firstlight.kernels.cuda.arranged import arranged as arranged_there
 
-    return arrays.arranged(data, order)
+    return arranged_there(data, order)
 
 
 def to_front(data: Array, axis: int) -> Array:

@@ -35,9 +35,6 @@ PIECE = 16 * 2**20
 SMALL = 64 * 1024
 """Bytes up to which the driver takes a copy of an array by itself, without waiting for what was asked for before."""
 
-_THREADS, _MOST_BLOCKS = 256, 4096
-"""Of a kernel that goes over an array number by number."""
-
 simulated_devices = 1
 """How many devices the simulator pretends to have; all of them are the host's memory."""
 
@@ -277,36 +274,6 @@ def joined(parts: Sequence[Device]) -> Device:
             made[place : place + part.shape[0]].copy_to_device(part, stream=stream())
         place += part.shape[0]
     return made
-
-
-def arranged(values: Device, order: Sequence[int]) -> Device:
-    """The array with its axes in another order, C-contiguous; itself if that is the order it has.
-
-    Args:
-        values: C-contiguous, up to four axes.
-        order: For each axis of the result, which axis of `values` it is.
-    """
-    if list(order) == list(range(len(order))):
-        return values
-    lengths, steps = [1] * 4, [0] * 4
-    for place, axis in enumerate(order, 4 - len(order)):
-        lengths[place], steps[place] = values.shape[axis], math.prod(values.shape[axis + 1 :])
-    made = empty([values.shape[axis] for axis in order], values.dtype)
-    size = math.prod(values.shape)
-    if size:
-        grid = min(-(-size // _THREADS), _MOST_BLOCKS)
-        flat, target = values.reshape((size,)), made.reshape((size,))
-        launch(_arrange, grid, _THREADS, flat, target, *map(np.int64, (*lengths[1:], *steps)))
-    return made
-
-
-@cuda.jit
-def _arrange(values: Any, target: Any, b: Any, c: Any, d: Any, p: Any, q: Any, r: Any, s: Any) -> None:
-    """Fill a target with axes of length (a, b, c, d) from places that are p, q, r, s apart along them."""
-    for place in range(cuda.grid(1), target.size, cuda.gridsize(1)):
-        line, w = place // d, place % d
-        plane, z = line // c, line % c
-        target[place] = values[(plane // b) * p + (plane % b) * q + z * r + w * s]
 
 
 # ---- transfers -------------------------------------------------------------------------------------------------------
