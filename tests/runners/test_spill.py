@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstlight.core.chunk import Chunk
+from firstlight.kernels.sparse_frames import SparseFrames
 from firstlight.runners.spill import DiskRing
 
 
@@ -46,6 +47,27 @@ def test_what_goes_in_comes_out_in_order(moves: list[tuple[str, int]], capacity:
             np.testing.assert_array_equal(found.coords["angle"], wanted.coords["angle"])
         assert ring.bytes == sum(kept.nbytes for _, kept in held)
         assert ring.most_bytes <= capacity
+    ring.close()
+
+
+def test_sparse_frames_stay_sparse() -> None:
+    ring = DiskRing(10_000)
+    rng = np.random.default_rng(0)
+    chunks: list[Chunk] = []
+    for number in range(3):
+        starts = np.concatenate([[0], np.cumsum(rng.integers(0, 9, 7))])
+        events = rng.integers(0, 10**6, starts[-1]).astype(np.uint32)
+        frames: Any = SparseFrames(starts, events, np.arange(len(events), dtype=np.uint8), (1000, 1000), np.uint16)
+        chunks.append(Chunk(frames, ("row", "col"), np.arange(7) + number))
+    tickets = [ring.put(each) for each in chunks]
+    assert ring.bytes == sum(each.nbytes for each in chunks)
+    for ticket, wanted in zip(tickets, chunks, strict=True):
+        assert ticket is not None
+        found = ring.take(ticket)
+        assert found.sparse
+        assert found.data.shape == (7, 1000, 1000)
+        for name in ("indptr", "indices", "values"):
+            np.testing.assert_array_equal(getattr(found.data, name), getattr(wanted.data, name))
     ring.close()
 
 

@@ -116,6 +116,28 @@ class SparseFrames:
                 self._dense = self._filled()
         return self._dense if dtype is None else self._dense.astype(dtype, copy=False)
 
+    def packed(self) -> NDArray[np.uint8]:
+        """The events as bytes, for `like`."""
+        parts = (self.indptr, self.indices, self.values)
+        return np.concatenate([part.view(np.uint8) for part in parts])
+
+    def like(self, packed: NDArray[np.uint8]) -> SparseFrames:
+        """Frames that `packed` made bytes of, by these ones or by others of the same types, frames and number of events."""
+        first = self.indptr.nbytes
+        second = first + self.indices.nbytes
+        indptr, indices = packed[:first].view(np.int64), packed[first:second].view(self.indices.dtype)
+        return SparseFrames(indptr, indices, packed[second:].view(self.values.dtype), self.size_of_frame, self.dtype)
+
+    def hollow(self) -> SparseFrames:
+        """Frames of the same types, number and events, that take no memory, for `like`."""
+        found = object.__new__(SparseFrames)
+        found.size_of_frame, found.dtype = self.size_of_frame, self.dtype
+        found._dense, found._lock = None, threading.Lock()
+        found.indptr, found.indices, found.values = (
+            np.broadcast_to(np.zeros((), part.dtype), part.shape) for part in (self.indptr, self.indices, self.values)
+        )
+        return found
+
     def _filled(self) -> NDArray[Any]:
         out = np.zeros((len(self), self.size_of_frame[0] * self.size_of_frame[1]), self.dtype)
         most = np.iinfo(self.dtype).max if self.dtype.kind in "ui" else np.inf

@@ -11,6 +11,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk
+from firstlight.kernels.sparse_frames import SparseFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ class DiskRing:
 
     def put(self, chunk: Chunk) -> Ticket | None:
         """Store one chunk; None if there is no room, in the ring or on the disk."""
-        data = np.ascontiguousarray(chunk.data)
+        given: Any = chunk.data
+        sparse = isinstance(given, SparseFrames)
+        data = given.packed() if sparse else np.ascontiguousarray(given)
         start = self._room(data.nbytes)
         if start is None:
             return None
@@ -69,8 +72,8 @@ class DiskRing:
             self._write(data)
         except OSError:
             return None
-        hollow = replace(chunk, data=np.broadcast_to(np.zeros((), data.dtype), data.shape))
-        ticket = Ticket(start, data.nbytes, data.shape, data.dtype.str, hollow)
+        empty: Any = given.hollow() if sparse else np.broadcast_to(np.zeros((), data.dtype), data.shape)
+        ticket = Ticket(start, data.nbytes, data.shape, data.dtype.str, replace(chunk, data=empty))
         self._used.append(ticket)
         self._head = start + data.nbytes
         self.most_bytes = max(self.most_bytes, self.bytes)
@@ -92,7 +95,8 @@ class DiskRing:
                 raise OSError(f"The spill file lost {len(view)} bytes at {ticket.start}.")
             view = view[count:]
         self._used.remove(ticket)
-        return replace(ticket.empty, data=data)
+        given: Any = ticket.empty.data
+        return replace(ticket.empty, data=given.like(data) if isinstance(given, SparseFrames) else data)
 
     def discard(self, ticket: Any) -> None:
         """Free the room of a chunk without reading it."""
