@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from .frames import Estimate, Frames, Spread, shares
+from .pie import shared_rows
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
-from .sums import add_to_object
+from .sums import Band, add_to_object
 from .waves import empty_like, exit_waves, replace_modulus
 
 Array = Any
@@ -83,7 +84,7 @@ class DifferenceMap:
             return self._reflect(estimate, frames, state, part, propagator)
 
         error = sum(spread(reflect, parts))
-        self.overlap(estimate, frames, state, update_probe=update_probe)
+        self.overlap(estimate, frames, state, spread, workers=workers, update_probe=update_probe)
         return error
 
     def _reflect(self, estimate: Estimate, frames: Frames, state: Waves, part: Array, propagator: Propagator) -> float:
@@ -109,28 +110,54 @@ class DifferenceMap:
             waves += (1 - self.relaxation) * allowed
         return float(error.sum())
 
-    def overlap(self, estimate: Estimate, frames: Frames, state: Waves, *, update_probe: bool = True) -> None:
+    def overlap(
+        self,
+        estimate: Estimate,
+        frames: Frames,
+        state: Waves,
+        spread: Spread,
+        *,
+        workers: int = 1,
+        update_probe: bool = True,
+    ) -> None:
         """Solve for the object and the probe that fit the exit waves best, in turn."""
+        # where each position has a probe of its own, all rows of a share of them are done at once: it takes memory
+        alone = frames.shifts is not None or frames.weights is not None
+        pairs = shared_rows(estimate.image, estimate.probe, 1 if alone else workers)
         for _ in range(self.overlap_rounds):
-            self._solve_object(estimate, frames, state)
+            self._solve_object(estimate, frames, state, spread, [pair[0] for pair in pairs])
             if not update_probe:
                 return
-            self._solve_probe(estimate, frames, state)
+            self._solve_probe(estimate, frames, state, spread, [pair[1] for pair in pairs])
 
-    def _solve_object(self, estimate: Estimate, frames: Frames, state: Waves) -> None:
+    def _solve_object(
+        self, estimate: Estimate, frames: Frames, state: Waves, spread: Spread, rows: list[Band | None]
+    ) -> None:
         light = 0 * estimate.image.real
         numerator = 0 * estimate.image
-        for part in _parts(frames):
-            probes = lamps(estimate.probe, frames, part)
-            add_to_object(numerator, light, probes, state.waves[part[0] : part[-1] + 1], frames.corners[part])
+
+        def gather(band: Band | None) -> None:
+            for part in _parts(frames):
+                probes = lamps(estimate.probe, frames, part)
+                waves = state.waves[part[0] : part[-1] + 1]
+                add_to_object(numerator, light, probes, waves, frames.corners[part], band)
+
+        list(spread(gather, rows))
         inertia = self.image_inertia * light.max()
         estimate.image[...] = (numerator + inertia * estimate.image) / (light + inertia)
 
-    def _solve_probe(self, estimate: Estimate, frames: Frames, state: Waves) -> None:
+    def _solve_probe(
+        self, estimate: Estimate, frames: Frames, state: Waves, spread: Spread, rows: list[Band | None]
+    ) -> None:
         seen = 0 * estimate.probe[0].real
         numerator = 0 * estimate.probe
-        for part in _parts(frames):
-            collect_probe(numerator, seen, estimate.image, state.waves[part[0] : part[-1] + 1], frames, part)
+
+        def gather(band: Band | None) -> None:
+            for part in _parts(frames):
+                waves = state.waves[part[0] : part[-1] + 1]
+                collect_probe(numerator, seen, estimate.image, waves, frames, part, band)
+
+        list(spread(gather, rows))
         inertia = self.probe_inertia * seen.max()
         estimate.probe[...] = (numerator + inertia * estimate.probe) / (seen + inertia)
 
@@ -138,4 +165,5 @@ class DifferenceMap:
 def _parts(frames: Frames) -> list[Array]:
     """All positions, or shares of them where each has a probe of its own, which takes memory."""
     every = np.arange(len(frames))
-    return [every] if frames.shifts is None else shares(every, -(-len(frames) // 32))
+    alone = frames.shifts is not None or frames.weights is not None
+    return shares(every, -(-len(frames) // 32)) if alone else [every]
