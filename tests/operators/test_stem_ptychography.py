@@ -15,6 +15,7 @@ from firstlight.operators.stem.wdd import Wdd
 
 from .scenes import relative_rms
 
+SLOW = pytest.mark.slow
 EXACT = {"noise": False, "dose": 1e6, "scan_y": 20, "scan_x": 21}
 
 
@@ -32,7 +33,7 @@ def about_zero(values):
     return values - values.mean()
 
 
-@pytest.mark.parametrize("given", [{}, {"defocus": -12.0, "spherical": 1.0}])
+@pytest.mark.parametrize("given", [{}, pytest.param({"defocus": -12.0, "spherical": 1.0}, marks=SLOW)])
 def test_deconvolution_recovers_a_weak_phase(given):
     source = PhantomStemSource(**EXACT, **given)
     fold, state = folded(Wdd(epsilon=1e-3, **given), source)
@@ -53,6 +54,7 @@ def test_deconvolution_recovers_a_strong_phase_where_side_bands_do_not():
     assert relative_rms(weak.result(spectrum)["phase"], truth) > 0.04
 
 
+@SLOW
 def test_the_filter_and_aberrations_of_a_deconvolution_change_while_it_runs():
     source = PhantomStemSource(defocus=20.0, **EXACT)
     truth = about_zero(source.truth().phase)
@@ -66,7 +68,11 @@ def test_the_filter_and_aberrations_of_a_deconvolution_change_while_it_runs():
 
 @pytest.mark.parametrize(
     "given",
-    [{"defocus": 20.0}, {"defocus": -12.0, "rotation": 90.0, "flip": True}, {"defocus": 25.0, "spherical": 1.0}],
+    [
+        pytest.param({"defocus": 20.0}, marks=SLOW),
+        {"defocus": -12.0, "rotation": 90.0, "flip": True},
+        {"defocus": 25.0, "spherical": 1.0},
+    ],
 )
 def test_defocus_is_found_and_images_come_over_each_other(given):
     source = PhantomStemSource(**{**EXACT, **given})
