@@ -144,3 +144,23 @@ def test_each_frame_gets_the_version_that_applies_to_it():
     found, wanted = (outputs(job(steps, source=source, device=device))[1] for device in ("cuda", "cpu"))
     for name, array in wanted.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [
+            *STEPS[:2],
+            {"use": "remove_outliers_3d", "threshold": 0.2, "size": 3},
+            {"use": "remove_small_stripes", "size": 3},
+        ],
+        [STEPS[1], {"use": "remove_small_stripes", "size": 3}, {"use": "remove_outliers", "threshold": 0.2, "size": 3}],
+    ],
+    ids=["a halo along the angle", "a halo along the rows"],
+)
+def test_blocks_with_neighbours_and_axes_in_another_order(steps):
+    source = SCAN.model_copy(update={"chunk": 400.0, "zingers": 0.01})
+    found, wanted = (outputs(job(steps, source=source, device=device))[1] for device in ("cuda", "cpu"))
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5, err_msg=name)

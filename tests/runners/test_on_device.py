@@ -20,18 +20,29 @@ JOB = {
 }
 
 
-def test_whole_runs_in_the_simulator():
-    command = [sys.executable, "-m", "pytest", str(Path(__file__).parent / "simulated_device.py"), "-q"]
+def in_the_simulator(chosen, seconds):
+    command = [sys.executable, "-m", "pytest", str(Path(__file__).parent / "simulated_device.py"), "-q", "-m", chosen]
     answer = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "--timeout", "100"],
+        [*command, "-p", "no:cacheprovider", "--timeout", str(seconds)],
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=seconds,
         check=False,
     )
     assert "passed" in answer.stdout, answer.stdout[-3000:] + answer.stderr[-2000:]
     assert answer.returncode == 0, answer.stdout[-5000:]
+
+
+@pytest.mark.timeout(240)
+def test_whole_runs_in_the_simulator():
+    in_the_simulator("not slow", 220)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_chains_with_halos_in_the_simulator():
+    in_the_simulator("slow", 590)
 
 
 @pytest.mark.parametrize(
