@@ -94,6 +94,21 @@ def test_the_page_has_every_row():
     assert len(lines) == len(ROWS), "a line of the page stands in no table"
 
 
+OF_OTHER_FIELDS = (".operators.stem.", ".operators.ptychography.")
+"""Families of steps that the programs of this page know nothing of."""
+
+
+def test_the_page_names_every_step_that_tomography_may_use():
+    text = PAGE.read_text(encoding="utf-8")
+    ours = [name for name in registry.names("operators") if not _of_another_field(registry.get("operators", name))]
+    assert len(ours) > 70
+    assert [name for name in ours if f"`{name}`" not in text] == []
+
+
+def _of_another_field(found):
+    return any(family in f"{found.__module__}." for family in OF_OTHER_FIELDS)
+
+
 def test_show_finds_a_step_by_its_name_elsewhere():
     done = CliRunner().invoke(app, ["show", "remove_stripe_based_sorting", "--json"])
     assert done.exit_code == 0, done.output

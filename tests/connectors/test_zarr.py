@@ -155,6 +155,22 @@ def test_halving_keeps_the_mean_of_even_lengths_and_the_range(shape, dtype):
         assert small.mean() == pytest.approx(block.mean(), rel=1e-5)
 
 
+def test_another_reader_of_ome_ngff_finds_nothing_wrong(tmp_path):
+    """The models of ome-zarr-models, which are made from the specification."""
+    models = pytest.importorskip("ome_zarr_models.v05", reason="ome-zarr-models is not installed")
+    shape = {"z": 3, "y": 600, "x": 700}
+    seen = Scan({MAIN: Stream(tuple(shape), shape, "float32", unit="1/cm")}, "s", {"pixel": Quantity(1.3, "um")})
+    sink = ZarrSink(path=str(tmp_path / "a.zarr"))
+    sink.open(seen, {})
+    sink.write(Chunk(np.ones((3, 600, 700), np.float32), ("y", "x"), np.arange(3)))
+    sink.close({}, complete=True)
+    image = models.Image.from_zarr(zarr.open_group(tmp_path / "a.zarr", mode="r"))
+    found = image.attributes.ome.multiscales[0]
+    assert [axis.name for axis in found.axes] == ["z", "y", "x"]
+    assert found.datasets[0].coordinateTransformations[0].scale == [1.3, 1.3, 1.3]
+    assert len(found.datasets) > 1
+
+
 def test_levels_end():
     assert levels((10, 200, 200), ("z", "y", "x")) == [(10, 200, 200)]
     assert len(levels((10, 10**6, 10**6), ("z", "y", "x"))) == 8
