@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from firstlight.kernels.ptycho.frames import Estimate, Frames
-from firstlight.kernels.ptycho.object_modes import ObjectModes, state_waves
+from firstlight.kernels.ptycho.object_modes import ObjectModes, _changes, state_waves
 from firstlight.kernels.ptycho.phantom import simulate, texture
 from firstlight.kernels.ptycho.pie import Pie
 from firstlight.kernels.ptycho.propagate import FarField
+from firstlight.kernels.ptycho.sums import add_to_object
 
 FAR, WINDOW = FarField(), 32
 
@@ -70,3 +71,24 @@ def test_the_true_states_are_a_fixed_point():
     frames = Frames(clean, frames.corners, frames.valid)
     assert ObjectModes().sweep(estimate, frames, order, FAR, map) < 1e-15 * (clean**2).sum()
     np.testing.assert_allclose(estimate.image, image, atol=1e-6)
+
+
+def test_what_is_asked_of_each_state_is_the_gradient():
+    """Finite differences of Σ(|Ψ| − A)² along any direction of the states."""
+    image, probe, frames, _ = scene()
+    rng = np.random.default_rng(7)
+    estimate, part = Estimate(image * (1 + 0.2 * rng.random(image.shape)), probe.copy()), np.arange(12)
+    frames = Frames(frames.amplitudes.astype(np.float64), frames.corners, frames.valid)
+    light, change, _ = _changes(estimate, frames, part, FAR)
+    gradient = 0 * estimate.image
+    for number in range(2):
+        own = np.ascontiguousarray(change[:, number : number + 1])
+        add_to_object(gradient[number], np.zeros(image.shape[1:]), light, own, frames.corners[part])
+    direction = rng.standard_normal(image.shape) + 1j * rng.standard_normal(image.shape)
+
+    def cost(length):
+        moved = Estimate(estimate.image + length * direction, probe)
+        return _changes(moved, frames, part, FAR)[2]
+
+    expected = -2 * float((gradient.conj() * direction).real.sum())
+    assert (cost(1e-6) - cost(-1e-6)) / 2e-6 == pytest.approx(expected, rel=1e-4)

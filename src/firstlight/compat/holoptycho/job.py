@@ -14,7 +14,7 @@ from .tree import with_tree
 
 QUEUE = 20_000
 """Messages that may wait in the network layer, as in holoptycho."""
-VIEWS = ("phase", "amplitude", "probe", "error")
+VIEWS = ("phase", "amplitude", "probe", "error", "positions", "pattern", "coverage")
 
 
 def job_of(config: Config, environment: Environment, folder: Path) -> dict[str, Any]:
