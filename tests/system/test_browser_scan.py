@@ -23,7 +23,7 @@ from firstlight.operators.stem.virtual_detector import virtual_detector
 
 from .test_browser import QUIET, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 LINES, POINTS, PIXELS = 8, 10, 24
 SCAN = {"scan_y": LINES, "scan_x": POINTS, "pixels": PIXELS, "field": 1.0, "aperture": 16.0, "strength": 0.6}
@@ -188,7 +188,6 @@ def test_a_scan_fills_in_and_is_looked_into(page, watched):
     assert run.report()["lost"] == run.report()["dropped"] == 0
 
 
-@pytest.mark.slow
 def test_a_ptychographic_scan_is_seen_whole(page, watched):
     small = {"scan_y": 10, "scan_x": 10, "window": 48, "step": 5.0, "modes": 2}
     with simulated(HxnSimulator(parameters=small, rate=50)) as told:

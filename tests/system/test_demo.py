@@ -101,3 +101,17 @@ def test_a_killed_demo_leaves_no_simulator(demo, tmp_path):
     process.wait()
     simulator.wait(20)
     assert not simulator.is_running()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scan", "image"), [("stem", "patterns.image"), ("ptychography", "ptychography.phase")])
+def test_the_other_scans_are_shown_to_their_end(demo, tmp_path, scan, image):
+    process, address, run = demo("--scan", scan, "--rate", 0, "--no-loop", "--report", "r.json")
+    deadline = time.monotonic() + 60
+    while image not in {each["name"] for each in httpx.get(f"{address}/api/v1/runs/{run}", timeout=60).json()["views"]}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    rest = process.stderr.read()
+    assert process.wait(120) == 0, rest
+    report = check_report(tmp_path / "r.json")
+    assert report["done"] == {"stem": 4096, "ptychography": 256}[scan]

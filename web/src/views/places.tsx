@@ -60,7 +60,7 @@ export function PlacesView({ name, info, stream, state, active, large, onActivat
     const [height, width] = [extent.y1 - extent.y0 || 1, extent.x1 - extent.x0 || 1];
     const scale = Math.min((size.width - 2 * BORDER) / width, (size.height - 2 * BORDER) / height);
     const place = (y: number, x: number): [number, number] => [size.width / 2 + (x - extent.x0 - width / 2) * scale, size.height / 2 + (y - extent.y0 - height / 2) * scale];
-    drawDots(canvas.current, size, frame.pixels, place, 2.2);
+    drawDots(canvas.current, size, frame.pixels, place, Math.max(2.2, size.width / 220));
     box.current?.setAttribute("data-version", String(frame.header.version));
   }, [frame, extent, size]);
   const unit = frame?.header.unit ?? info.unit ?? "px";
@@ -103,7 +103,7 @@ export function PlacesOverlay({ run, places, window: [rows, columns], frame, vie
       beam / 2 + (last > first ? ((value - first) / (last - first)) * (length - beam) : 0);
     const place = (y: number, x: number): [number, number] =>
       toScreen(view, size, along(x, extent.x0, extent.x1, width, columns), along(y, extent.y0, extent.y1, height, rows));
-    drawDots(canvas.current, size, told.pixels, place, 1.6);
+    drawDots(canvas.current, size, told.pixels, place, Math.max(1.6, size.width / 300));
   }, [told, view, size, height, width, rows, columns]);
   return <canvas ref={canvas} className="places-overlay" data-testid="places-overlay" />;
 }
