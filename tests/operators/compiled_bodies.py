@@ -38,6 +38,10 @@ def compiled(kernel: Any, grid: Any, block: Any, *arguments: Any) -> None:
         known[kernel.py_func, types] = len(text)
 
 
+def native(values: Any, dtype: Any) -> Any:
+    return np.dtype(np.asarray(values).dtype if dtype is None else dtype).newbyteorder("=")
+
+
 def pretend() -> None:
     """Put what needs no device in the place of what does, before a kernel's module takes it."""
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
@@ -50,7 +54,7 @@ def pretend() -> None:
     arrays.zeros = arrays.empty
     arrays.is_on_device = lambda values: isinstance(values, FakeCUDAArray)
     arrays.on_device = lambda values, dtype=None: (
-        values if isinstance(values, FakeCUDAArray) else to_device(np.ascontiguousarray(values, dtype))
+        values if isinstance(values, FakeCUDAArray) else to_device(np.ascontiguousarray(values, native(values, dtype)))
     )
     arrays.to_host = lambda values, out=None: values.copy_to_host()
 

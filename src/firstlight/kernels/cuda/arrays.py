@@ -308,7 +308,7 @@ def on_device(values: Any, dtype: DTypeLike | None = None) -> Device:
 
     Args:
         values: of the host, any shape; a device array is given back as it is.
-        dtype: converted on the host to this; by default the values keep theirs.
+        dtype: converted on the host to this; by default the values keep theirs, in the byte order of the machine.
 
     Raises:
         TypeError: a device array of another type than asked for.
@@ -317,9 +317,9 @@ def on_device(values: Any, dtype: DTypeLike | None = None) -> Device:
         if dtype is not None and np.dtype(values.dtype) != np.dtype(dtype):
             raise TypeError(f"The device array holds {values.dtype}, expected {np.dtype(dtype)}.")
         return as_numba(values)
-    host = np.ascontiguousarray(values, dtype).reshape(np.shape(values))
-    if not host.dtype.isnative:  # big-endian files: no kernel reads them
-        host = host.astype(host.dtype.newbyteorder("="))
+    kind = np.asarray(values).dtype if dtype is None else np.dtype(dtype)
+    native = kind.newbyteorder("=")  # no kernel reads numbers of big-endian files
+    host = np.ascontiguousarray(values, native).reshape(np.shape(values))
     made = empty(host.shape, host.dtype)
     with _counting:
         _counted.to_device += 1
