@@ -95,6 +95,11 @@ EFFECTS = {
     "alg2_flag": ("ML_grad", lambda job: solver(job).get("algorithm2") == "ml"),
     "position_correction_flag": ("True", lambda job: solver(job).get("refine_positions") == "gradient"),
     "eiger_socket": ("pull", lambda job: eiger(job)["socket"] == "pull"),
+    "x_low": ("-3 um", lambda job: limits(job)["low"] == [-1e9, -3] and solver(job)["inputs"][1] == "asked_for"),
+    "x_high": ("3", lambda job: limits(job)["high"] == [1e9, 3]),
+    "y_low": ("-2", lambda job: limits(job)["low"] == [-2, -1e9]),
+    "y_high": ("2", lambda job: limits(job)["high"] == [2, 1e9]),
+    "repeatable": ("True", lambda job: solver(job).get("repeatable") is True),
     "scan_timeout": ("5 min", lambda job: eiger(job)["timeout"] == 300 == panda(job)["timeout"]),
     "scan_idle": ("2", lambda job: eiger(job)["idle"] == 2 == panda(job)["idle"]),
 }
@@ -111,6 +116,10 @@ def crop(job):
 
 def solver(job):
     return job["steps"][-1]
+
+
+def limits(job):
+    return next((step for step in job["steps"] if step["use"] == "exclude_outside"), {"low": None, "high": None})
 
 
 def panda(job):

@@ -174,6 +174,11 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         found.append(f"alg_percentage = {values['alg_percentage']:g}: expected 0 to 1")
     if not 0 <= values.get("amp_min", 0) < values.get("amp_max", math.inf):
         found.append(f"amp_min = {values.get('amp_min', 0):g}: expected at least 0, and less than amp_max")
+    found += [
+        f"{axis}_low = {values[f'{axis}_low']:g}: expected less than {axis}_high = {values[f'{axis}_high']:g}"
+        for axis in "xy"
+        if values.get(f"{axis}_low", -math.inf) >= values.get(f"{axis}_high", math.inf)
+    ]
     if not values.get("pha_min", -math.inf) < values.get("pha_max", math.inf):
         found.append(f"pha_min = {values['pha_min']:g}: expected less than pha_max")
     return found + _choices(values)

@@ -14,6 +14,8 @@ from .tree import with_tree
 
 QUEUE = 20_000
 """Messages that may wait in the network layer, as in holoptycho."""
+FARTHEST = 1e9
+"""Micrometre: beyond any stage, for a side on which a scan has no limit. A job in JSON has no infinity."""
 VIEWS = ("phase", "amplitude", "probe", "error", "positions", "pattern", "coverage")
 
 
@@ -25,10 +27,10 @@ def job_of(config: Config, environment: Environment, folder: Path) -> dict[str, 
         environment: Where the streams come from.
         folder: For the results, where `working_directory` names no other.
     """
-    steps = _frames(config)
-    reconstruction = _reconstruction(config)
+    frames, places = _frames(config), _limits(config)
+    steps, reconstruction = [*frames, *places], _reconstruction(config)
     if steps:
-        reconstruction["inputs"] = [steps[-1]["name"]]
+        reconstruction["inputs"] = [frames[-1]["name"] if frames else "source.data", *(each["name"] for each in places)]
     target = Path(config.get("working_directory", folder))
     name = f"scan_{config.get('scan_num')}"
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -113,6 +115,16 @@ def _frames(config: Config) -> list[dict[str, Any]]:
     ]
 
 
+def _limits(config: Config) -> list[dict[str, Any]]:
+    """Positions beyond what the scan was asked for are left out, where the config says what that was."""
+    if not any(f"{axis}_{end}" in config.values for axis in "xy" for end in ("low", "high")):
+        return []
+    low = [config.get(f"{axis}_low", -FARTHEST) for axis in "yx"]
+    high = [config.get(f"{axis}_high", FARTHEST) for axis in "yx"]
+    inputs = ["source.positions"]
+    return [{"use": "exclude_outside", "name": "asked_for", "inputs": inputs, "low": low, "high": high}]
+
+
 def _centred(config: Config) -> bool:
     """True if the solver finds the middle of the pattern and crops: asked for, or no crop is given."""
     return config.get("auto_center_dp", config.get("batch_x0") is None or config.get("batch_y0") is None)
@@ -173,6 +185,7 @@ def _choices(config: Config) -> dict[str, Any]:
         "refine_positions": "gradient" if config.get("position_correction_flag") else None,
         "least_magnitude": config.get("amp_min") if clamped else None,
         "largest_magnitude": config.get("amp_max") if clamped else None,
+        "repeatable": config.get("repeatable"),
         "orientation": "auto" if config.get("dp_orient_iterative") == "auto" else None,
     }
     return {name: value for name, value in found.items() if value is not None}

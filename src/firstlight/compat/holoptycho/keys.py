@@ -151,6 +151,16 @@ KEYS: dict[str, Key] = {
     # ---- ours
     "eiger_socket": Key("own", "text", "`sub` (default) from a proxy or replay, `pull` from the detector itself"),
     "panda_curve": Key("own", "flag", "the PandABox's stream speaks CurveZMQ with the same keys; default false"),
+    **{
+        f"{axis}_{end}": Key(
+            "own", "number", f"{which} {axis} that the scan was asked for: beyond, frames are excluded", "um"
+        )
+        for axis in "xy"
+        for end, which in (("low", "smallest"), ("high", "largest"))
+    },
+    "repeatable": Key(
+        "own", "flag", "the image is that of the recorded scan to the last bit, whatever the timing was; default false"
+    ),
     "scan_timeout": Key("own", "length", "how long to wait for the scan to begin; default 1 h", "s", positive=True),
     "scan_idle": Key(
         "own", "length", "the scan is over after this time without a frame; default 30 s", "s", positive=True

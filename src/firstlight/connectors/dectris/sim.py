@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -73,10 +74,14 @@ class DectrisSimulator(Configured):
     """Numbers of frames to cut off."""
     garbage_ids: tuple[int, ...] = ()
     """Numbers of frames before which bytes without meaning are sent."""
+    swap_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of frames that go out after their successor."""
     restart_after: Annotated[int, Field(gt=0)] | None = None
     """Abandon the series once after so many frames, and arm anew."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Another seed holds back other frames."""
+    wait: Annotated[Second, Field(ge=0)] | None = None
+    """How long to wait for somebody who reads, where frames are published; default: until somebody does."""
     settle: Annotated[Second, Field(ge=0)] = 0.5
     """Time from arming to the first frame where a signal triggers."""
     linger: Annotated[Second, Field(ge=0)] = 2.0
@@ -157,8 +162,10 @@ class DectrisSimulator(Configured):
             context.destroy(linger=0)
 
     def _wait_for_reader(self, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
+        end = math.inf if self.wait is None or self.socket == "push" else time.monotonic() + self.wait
         while not stop.is_set() and not monitor.poll(100):
-            pass
+            if time.monotonic() > end:
+                return
         stop.wait(0.2 if self.socket == "pub" else 0.0)  # a subscription takes a moment
 
     def _play(self, unit: ControlUnit, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
@@ -215,6 +222,7 @@ class DectrisSimulator(Configured):
             repeat=frozenset(self.repeat_ids),
             truncate=frozenset(self.truncate_ids),
             garbage=frozenset(self.garbage_ids),
+            swap=frozenset(number for number in self.swap_ids if number + 1 < count),
             restart_after=self.restart_after,
         )
         return Manner(self.stream, self.encoding, self.split, self.rate, self.dwell, self.settle, self.channels, faults)

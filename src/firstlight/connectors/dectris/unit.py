@@ -30,6 +30,8 @@ class Faults:
     repeat: frozenset[int] = frozenset()
     truncate: frozenset[int] = frozenset()
     garbage: frozenset[int] = frozenset()
+    swap: frozenset[int] = frozenset()
+    """These go out after their successor."""
     restart_after: int | None = None
     """The series is abandoned after so many frames, once, and armed anew."""
 
@@ -92,6 +94,7 @@ class ControlUnit:
         self._busy = threading.RLock()
         self._end = threading.Event()
         self._restarted = False
+        self._swapped = _swapped(manner.faults.swap)
         self._player: threading.Thread | None = None
         self._encoded: OrderedDict[int, tuple[str, list[bytes]]] = OrderedDict()
 
@@ -155,7 +158,7 @@ class ControlUnit:
                 begin, first = time.monotonic(), 0
                 continue
             self._pace(begin, self._at - first)
-            self._frame(self._at)
+            self._frame(self._swapped.get(self._at, self._at))
             self._at += 1
             if self._manner.dwell and self._at % self._line == 0:
                 self._end.wait(self._manner.dwell)
@@ -247,3 +250,11 @@ class ControlUnit:
             if self._socket.poll(50, zmq.POLLOUT):
                 self._socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
                 return
+
+
+def _swapped(numbers: frozenset[int]) -> dict[int, int]:
+    """Which frame goes out in the turn of another one, where some go out after their successor."""
+    turns: dict[int, int] = {}
+    for number in sorted(numbers):
+        turns[number], turns[number + 1] = number + 1, turns.get(number, number)
+    return turns

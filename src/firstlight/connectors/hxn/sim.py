@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,7 +19,7 @@ from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
 
 from .client import url_of
-from .start import config_of, start
+from .start import config_of, limits_of, start
 
 POSITIONS = "positions"
 
@@ -51,6 +51,15 @@ class HxnSimulator(Configured):
     """Numbers of frames to hold back."""
     lose_messages: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Numbers of messages with positions to hold back."""
+    swap_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of frames that go out after their successor."""
+    swap_messages: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of messages with positions that go out after their successor."""
+    settling_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of frames whose positions lie beyond the scan, as while a stage settles."""
+    join_after: Annotated[int, Field(ge=0)] = 0
+    """Both streams are published at once, whether somebody listens or not, and the reconstruction is started when about so
+    many frames are out: it joins in the middle of the scan. Needs a `rate`."""
     upsample: Annotated[int, Field(ge=1, le=1000)] = 1
     """Samples of the PandABox for each frame."""
     eiger_port: int = Field(default=0, ge=0, le=65535)
@@ -93,6 +102,8 @@ class HxnSimulator(Configured):
     def _something_to_play(self) -> HxnSimulator:
         if self.file is not None and not self.file.is_file():
             raise ValueError(f"file = '{self.file}' is no file")
+        if self.join_after and not self.rate:
+            raise ValueError(f"join_after = {self.join_after} needs a rate: otherwise all is over at once")
         return self
 
     def run(
@@ -113,8 +124,10 @@ class HxnSimulator(Configured):
         stop = stop or threading.Event()
         frames, places, told = self._load()
         begin = on_ready or (lambda content: None)
+        told["range"] = {"low": places.min(axis=0).tolist(), "high": places.max(axis=0).tolist()}
         if self.hp_start:
-            begin = self._starting(frames.shape, places, told, stop, begin)
+            begin = self._starting(frames.shape, told, stop, begin)
+        places = unsettled(places, self.settling_ids)
         with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
             np.save(Path(folder) / "frames.npy", frames)
             np.save(Path(folder) / "places.npy", places)
@@ -123,15 +136,14 @@ class HxnSimulator(Configured):
     def _starting(
         self,
         shape: tuple[int, ...],
-        places: Array,
         told: dict[str, Any],
         stop: threading.Event,
         on_ready: Callable[[dict[str, Any]], None],
     ) -> Callable[[dict[str, Any]], None]:
         """What is done when both ports are open: start the reconstruction, then tell."""
         count, rows, cols = shape
-        extent = places.max(axis=0) - places.min(axis=0)
-        config = config_of(told, (count, rows, cols), self.scan_id, (float(extent[0]), float(extent[1])))
+        config = config_of(told, (count, rows, cols), self.scan_id)
+        config |= limits_of(told) if self.settling_ids else {}
         config |= {
             "recon_mode": self.mode,
             "n_iterations": str(self.n_iterations),
@@ -151,12 +163,13 @@ class HxnSimulator(Configured):
         self, folder: Path, told: dict[str, Any], stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
         itemsize = np.load(folder / "frames.npy", mmap_mode="r").dtype.itemsize
-        common = {"rate": self.rate, "linger": self.linger}
+        common = {"rate": self.rate, "linger": self.linger, **({"wait": 0.0} if self.join_after else {})}
         eiger = registry.get("simulators", "dectris")(
             file=folder / "frames.npy",
             encoding=f"bs{8 * itemsize}-lz4<" if self.compress else "<",
             lose_ids=self.lose_ids,
-            socket="pub" if self.hp_start else self.socket,
+            swap_ids=self.swap_ids,
+            socket="pub" if self.hp_start or self.join_after else self.socket,
             secret_key=self.secret_key,
             **_place("eiger_endpoint", self.eiger_endpoint, self.interface, self.eiger_port),
             **common,
@@ -165,19 +178,23 @@ class HxnSimulator(Configured):
             file=folder / "places.npy",
             upsample=self.upsample,
             lose=self.lose_messages,
+            swap=self.swap_messages,
             x_channel=self.panda_ch1,
             y_channel=self.panda_ch2,
             secret_key=self.secret_key if self.panda_curve else None,
             **_place("panda_endpoint", self.panda_endpoint, self.interface, self.panda_port),
             **common,
         )
-        both_there = _BothThere(told, on_ready, stop)
-        with ThreadPoolExecutor(2, "hxn simulator") as pool:
+        with ThreadPoolExecutor(3, "hxn simulator") as pool:
+            late = _Late(self.join_after / (self.rate or 1.0), on_ready, stop, pool)
+            both_there = _BothThere(told, late if self.join_after else on_ready, stop)
             both = {
                 name: pool.submit(_until_over, part, stop, both_there)
                 for name, part in (("data", eiger), ("positions", panda))
             }
-            return {name: future.result() for name, future in both.items()}
+            sent = {name: future.result() for name, future in both.items()}
+            late.demand_started()
+            return sent
 
     def _load(self) -> tuple[Array, Array, dict[str, Any]]:
         """Frames (frame, row, col) of unsigned integers, positions (frame, 2), and what belongs to them."""
@@ -248,6 +265,42 @@ class _BothThere:
             self._go.set()
         while not self._go.wait(0.05) and not self._stop.is_set():
             pass
+
+
+class _Late:
+    """Called when both ports are open; starts the reconstruction some seconds later, while frames go out already."""
+
+    def __init__(
+        self, seconds: float, on_ready: Callable[[dict[str, Any]], None], stop: threading.Event, pool: ThreadPoolExecutor
+    ) -> None:
+        self._seconds, self._on_ready, self._stop, self._pool = seconds, on_ready, stop, pool
+        self._started: Future[None] | None = None
+
+    def __call__(self, content: dict[str, Any]) -> None:
+        """Return at once."""
+        self._started = self._pool.submit(self._start, content)
+
+    def _start(self, content: dict[str, Any]) -> None:
+        if not self._stop.wait(self._seconds):
+            self._on_ready(content)
+
+    def demand_started(self) -> None:
+        """Wait until the reconstruction is started.
+
+        Raises:
+            SourceError: It could not be started.
+        """
+        if self._started is not None:
+            self._started.result()
+
+
+def unsettled(places: Array, numbers: Sequence[int]) -> Array:
+    """Positions (frame, 2) of which some lie beyond the scan, by a fifth of its extent on the fast axis."""
+    wrong = [number for number in numbers if number < len(places)]
+    found = np.array(places, np.float64)
+    fast = found[:, 1]
+    found[wrong, 1] = fast.max() + 0.2 * (np.ptp(fast) or 1.0)
+    return found
 
 
 def _place(name: str, endpoint: str | None, interface: str, port: int) -> dict[str, Any]:

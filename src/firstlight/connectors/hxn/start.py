@@ -18,24 +18,19 @@ _STARTED = ("starting", "running", "finished", "error")
 """States in which holoptycho takes /restart and refuses /run."""
 
 
-def config_of(
-    told: Mapping[str, Any], shape: tuple[int, int, int], scan: str, extent: tuple[float, float]
-) -> dict[str, str]:
+def config_of(told: Mapping[str, Any], shape: tuple[int, int, int], scan: str) -> dict[str, str]:
     """Holoptycho's config for a replay: flat, all values strings.
 
     Args:
-        told: `unit` of the positions and `calibration`, as the simulator has them.
+        told: `unit` and `range` of the positions and `calibration`, as the simulator has them.
         shape: Frames, rows, columns.
         scan: Number of the scan.
-        extent: Height and width of the scan, in the unit of the positions.
 
     Raises:
         SourceError: Positions are not in a unit of length, or the scan does not tell energy, distance or pixel.
     """
-    dimension, size = factor(told["unit"] or "px")
-    if dimension == "pixels":
-        raise SourceError("The positions of this scan are in pixels, holoptycho takes lengths.", field="hp_start")
-    micrometre = size * 1e6
+    micrometre = _micrometre(told)
+    extent = [high - low for low, high in zip(told["range"]["low"], told["range"]["high"], strict=True)]
     known = {name: Quantity(each["value"], each["unit"]) for name, each in told["calibration"].items()}
     missing = [name for name in ("energy", "distance", "pixel") if name not in known]
     if missing:
@@ -66,6 +61,28 @@ def config_of(
         "detector_orientation": "identity",
         "dp_orient_iterative": "transpose",
     }
+
+
+def limits_of(told: Mapping[str, Any]) -> dict[str, str]:
+    """Keys of our own that leave out positions beyond what the scan was asked for, with a margin of a hundredth.
+
+    Raises:
+        SourceError: Positions are not in a unit of length.
+    """
+    found: dict[str, str] = {}
+    for axis, low, high in zip("yx", told["range"]["low"], told["range"]["high"], strict=True):
+        margin = 0.01 * (high - low)
+        found[f"{axis}_low"] = repr((low - margin) * _micrometre(told))
+        found[f"{axis}_high"] = repr((high + margin) * _micrometre(told))
+    return found
+
+
+def _micrometre(told: Mapping[str, Any]) -> float:
+    """Micrometres in the unit of the positions."""
+    dimension, size = factor(told["unit"] or "px")
+    if dimension == "pixels":
+        raise SourceError("The positions of this scan are in pixels, holoptycho takes lengths.", field="hp_start")
+    return size * 1e6
 
 
 def start(url: str, config: Mapping[str, str], stop: threading.Event) -> dict[str, Any]:
