@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import yaml
 
-from firstlight.core import registry
+from firstlight.connectors.recorded.recognised import recognising, source_class
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.job import parse_job
@@ -43,8 +43,6 @@ SINKS = {
 }
 FOLDER = "tiff"
 """The sink for a path without an ending."""
-_LAST = ("hdf5",)
-"""Sources that are asked last: they take any file of their family."""
 
 STEPS: Mapping[Values, tuple[str, ...]] = {
     "counts": ("normalize_bright", "minus_log"),
@@ -106,7 +104,7 @@ def suggest(
     given = dict(source or {})
     use = given.pop("use", None) or source_of(path)
     told: list[str] = []
-    infer = getattr(_load(use), "infer", None)
+    infer = getattr(source_class(use), "infer", None)
     if infer is not None:
         inferred, told = infer(Path(path), given)
         given = {**inferred, **given}
@@ -265,10 +263,9 @@ def source_of(path: str | Path) -> str:
         raise SourceError("There is no such file.", field="path", value=str(path), next_move="Check the path.")
     if not Path(path).is_dir():
         _read_at_all(Path(path))
-    for name in sorted(registry.names("sources"), key=lambda name: (name in _LAST, name)):
-        recognises = getattr(_load(name), "recognises", None)
-        if recognises is not None and recognises(Path(path)):
-            return name
+    found = recognising(Path(path))
+    if found is not None:
+        return found
     raise SourceError(
         "No source recognises this folder." if Path(path).is_dir() else "No source recognises this file.",
         field="path",
@@ -302,13 +299,6 @@ def _read_at_all(path: Path) -> None:
         from firstlight.connectors.hdf5.files import open_file  # reads h5py: only once there is something to read
 
         open_file(path).close()
-
-
-def _load(name: str) -> Any:
-    try:
-        return registry.get("sources", name)
-    except ImportError:
-        return None
 
 
 def sink_of(out: str | Path) -> str:

@@ -41,9 +41,21 @@ def diffraction_steps(
             "frames are far-field diffraction patterns (in the near field: --set ptychography.regime=near, and "
             "--set ptychography.source_distance='3 mm' for a beam that diverges from a focus so far before the sample)"
         )
+    probe = _offered(source)
+    if probe is not None and f"{STEP}.probe" not in overrides:
+        step["probe"] = str(probe)
+        told.append(
+            f"the probe begins as the one in {probe.name} (--set ptychography.probe=null: from the mean pattern)"
+        )
     if regime == "near" and not {f"{STEP}.source_distance", f"{STEP}.pixel"} & set(overrides):
         _demand_magnification(source, scan)
     return [step], told
+
+
+def _offered(source: RandomAccess) -> Path | None:
+    """File with a probe to begin with, where the source has one."""
+    offer = getattr(source, "first_probe", None)
+    return None if offer is None else offer()
 
 
 def diffraction_sinks(sink: Mapping[str, Any], out: str) -> list[dict[str, Any]]:

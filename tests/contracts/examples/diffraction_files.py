@@ -19,8 +19,35 @@ def cxi(tmp_path: Path) -> Source:
     return registry.get("sources", "cxi")(path=tmp_path / "scan.cxi")
 
 
+def ptyd(tmp_path: Path) -> Source:
+    with h5py.File(tmp_path / "scan.ptyd", "w") as file:
+        file["meta/energy"] = 9.0
+        for number in range(3):
+            file[f"chunks/{number}/data"] = FRAMES[4 * number : 4 * number + 4]
+            file[f"chunks/{number}/positions"] = np.random.default_rng(number).normal(size=(4, 2)) * 1e-6
+    return registry.get("sources", "ptyd")(path=tmp_path / "scan.ptyd")
+
+
+def hxn_file(tmp_path: Path) -> Source:
+    with h5py.File(tmp_path / "scan_1.h5", "w") as file:
+        file["dp"] = FRAMES
+        file["points"] = np.random.default_rng(1).normal(size=(2, 12))
+    return registry.get("sources", "hxn_file")(path=tmp_path / "scan_1.h5")
+
+
+def ptychodus(tmp_path: Path) -> Source:
+    with h5py.File(tmp_path / "ptychodus_dp.hdf5", "w") as file:
+        file["dp"] = FRAMES
+    with h5py.File(tmp_path / "ptychodus_para.hdf5", "w") as file:
+        file["probe_position_x_m"], file["probe_position_y_m"] = np.random.default_rng(1).normal(size=(2, 12)) * 1e-6
+    return registry.get("sources", "ptychodus")(path=tmp_path / "ptychodus_dp.hdf5")
+
+
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "cxi": cxi,
+    "ptyd": ptyd,
+    "hxn_file": hxn_file,
+    "ptychodus": ptychodus,
     "phantom_ptychography": lambda tmp_path: registry.get("sources", "phantom_ptychography")(
         window=16, scan_y=3, scan_x=4
     ),
@@ -30,4 +57,4 @@ LIVE = {
     "panda": TESTS / "connectors" / "panda" / "test_source.py",
     "together": TESTS / "connectors" / "test_together.py",
 }
-UNLIMITED = {"cxi": {"angles"}}
+UNLIMITED = {name: {"angles"} for name in ("cxi", "ptyd", "hxn_file", "ptychodus")}

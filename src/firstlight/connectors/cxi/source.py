@@ -17,9 +17,9 @@ from firstlight.core.errors import SourceError
 from firstlight.core.units import Metre, Quantity
 
 from ..hdf5.files import dataset, is_dataset, lookup, open_file, quantity, words
-from ..hdf5.frames import DatasetReader, check_numbers, recorded
+from ..hdf5.frames import DatasetReader, check_numbers, recorded, table
 from ..hdf5.handles import File
-from ..recorded.diffraction import Diffraction, diffraction_recording
+from ..recorded.diffraction import Diffraction, PositionUnit, diffraction_recording
 from ..recorded.frames import Recording
 from ..recorded.source import RecordedSource
 
@@ -48,6 +48,8 @@ class CxiSource(RecordedSource):
     """Path of the patterns (position row col); default: ``entry_1/data_1/data``."""
     translation: str | None = None
     """Path of the positions of the sample (position, x y z), in metre; default: where CXI has them."""
+    position_unit: PositionUnit = "m"
+    """Of the positions: CXI's is metre, some files have micrometre, or pixels of the object."""
     distance: Annotated[Metre, Field(gt=0)] | None = None
     """From the sample to the detector; default: what the file says."""
 
@@ -72,7 +74,6 @@ class CxiSource(RecordedSource):
         frames = dataset(file, self.data or _first(file, _DATA) or _DATA[0], "data")
         check_numbers(frames, "data", 3)
         moves = dataset(file, self.translation or _first(file, _TRANSLATION) or _TRANSLATION[0], "translation")
-        check_numbers(moves, "translation", 2)
         calibration = {
             "pixel": quantity(file, (f"{_DETECTOR}/x_pixel_size",), "m"),
             "energy": self._energy(file),
@@ -82,8 +83,8 @@ class CxiSource(RecordedSource):
         }
         found = Diffraction(
             DatasetReader(frames),
-            beam_places(np.asarray(moves[()], np.float64), _basis(file)),
-            "m",
+            beam_places(np.asarray(table(moves, "translation", 2), np.float64), _basis(file)),
+            self.position_unit,
             self.path.stem,
             self.known(calibration),
             _bad(file, frames.shape[1:]),

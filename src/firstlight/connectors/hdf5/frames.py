@@ -146,3 +146,33 @@ def check_numbers(found: Dataset, field: str, dimensions: int | None = None) -> 
             value=found.shape,
             expected="at least one frame",
         )
+
+
+LARGEST_TABLE = 2**28
+"""Bytes of positions, masks and the like, which are read whole."""
+
+
+def table(found: Dataset, field: str, dimensions: int | None = None) -> Array:
+    """A small dataset, whole.
+
+    Raises:
+        SourceError: It does not hold numbers, has the wrong number of dimensions, is empty, or is too large to be what it should be.
+    """
+    check_numbers(found, field, dimensions)
+    if found.size * found.dtype.itemsize > LARGEST_TABLE:
+        raise SourceError(
+            f"The dataset '{found.name}' in {found.file.filename} is too large for a table.",
+            field=field,
+            value=found.shape,
+            expected=f"at most {LARGEST_TABLE} byte",
+            next_move="Name another dataset, or check the file: it may be damaged.",
+        )
+    try:
+        return np.asarray(found[()])
+    except OSError as error:
+        raise SourceError(
+            f"The dataset '{found.name}' in {found.file.filename} can not be read ({error}).",
+            field=field,
+            value=found.name,
+            next_move="The file is damaged, or its compression is not known here: try to read it with another program.",
+        ) from error

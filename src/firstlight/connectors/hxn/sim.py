@@ -18,6 +18,7 @@ from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
 
+from ..recorded.recognised import recognising
 from .client import url_of
 from .start import config_of, limits_of, start
 
@@ -239,12 +240,14 @@ class HxnSimulator(Configured):
     def _source(self) -> str:
         if self.file is None:
             return "phantom_ptychography"
-        for name in registry.names("sources"):
-            recognises = getattr(registry.get("sources", name), "recognises", None)
-            if recognises is not None and name != "hdf5" and recognises(self.file):
-                return name
+        found = recognising(self.file)
+        if found is not None:
+            return found
         raise SourceError(
-            "No source knows this file.", field="file", value=str(self.file), expected="a CXI file, or give `source`"
+            "No source knows this file.",
+            field="file",
+            value=str(self.file),
+            expected="a CXI, .ptyd, HXN or ptychodus file, or give `source`",
         )
 
 
@@ -271,7 +274,11 @@ class _Late:
     """Called when both ports are open; starts the reconstruction some seconds later, while frames go out already."""
 
     def __init__(
-        self, seconds: float, on_ready: Callable[[dict[str, Any]], None], stop: threading.Event, pool: ThreadPoolExecutor
+        self,
+        seconds: float,
+        on_ready: Callable[[dict[str, Any]], None],
+        stop: threading.Event,
+        pool: ThreadPoolExecutor,
     ) -> None:
         self._seconds, self._on_ready, self._stop, self._pool = seconds, on_ready, stop, pool
         self._started: Future[None] | None = None

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import SourceError
-from firstlight.core.units import Quantity
+from firstlight.core.units import Quantity, factor
 
 from .frames import ArrayReader, Frames, Reader, Recording
 
+PositionUnit = Literal["m", "mm", "um", "nm", "px"]
+"""Units in which positions may be given."""
 POSITIONS = "positions"
 """Name of the stream of positions, which a solver joins to the frames by their ids."""
+LARGEST_FRAME = 2**30
+"""Bytes of one frame, far beyond any detector: more is a damaged file."""
+WIDEST_SCAN = 0.1
+"""Metres. Wider ones are positions in another unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +84,10 @@ def diffraction_recording(found: Diffraction) -> Recording:
     """The scan of a file: frames (position row col), and the stream `positions` (position yx).
 
     Raises:
-        SourceError: There are not as many positions as frames, or one is not a number.
+        SourceError: There are not as many positions as frames, they are far apart for their unit, or frames are absurdly large.
     """
     count, rows, cols = found.reader.shape
+    _demand_size(found.reader)
     places = np.ascontiguousarray(found.places, np.float64)
     if places.shape != (count, 2):
         raise SourceError(
@@ -90,6 +98,7 @@ def diffraction_recording(found: Diffraction) -> Recording:
             next_move="Name the positions that belong to these frames.",
         )
     known = np.asarray(np.isfinite(places).all(axis=1))
+    _demand_width(places[known], found.unit)
     reader = found.reader if found.bad is None or not found.bad.any() else Masked(found.reader, found.bad)
     ids = np.arange(count, dtype=np.int64)
     main = Stream(
@@ -110,3 +119,32 @@ def diffraction_recording(found: Diffraction) -> Recording:
             Frames(reader, ids, ids, missing, reason=reason),
         ),
     )
+
+
+def _demand_size(reader: Reader) -> None:
+    size = prod(reader.shape[1:]) * reader.dtype.itemsize
+    if size > LARGEST_FRAME:
+        raise SourceError(
+            f"A frame of {reader.name} has {size} byte.",
+            field="data",
+            value=reader.shape[1:],
+            expected=f"at most {LARGEST_FRAME} byte",
+            next_move="Check the file: it may be damaged.",
+        )
+
+
+def _demand_width(places: Array, unit: str) -> None:
+    """Positions in the wrong unit make an object that fits into no memory."""
+    dimension, size = factor(unit)
+    if dimension == "pixels" or not len(places):
+        return
+    with np.errstate(over="ignore"):
+        extent = float(np.ptp(places, axis=0).max()) * size
+    if not extent <= WIDEST_SCAN:
+        raise SourceError(
+            f"The positions are {extent:.3g} m apart.",
+            field="position_unit",
+            value=unit,
+            expected=f"at most {WIDEST_SCAN} m",
+            next_move="Say in which unit they are: --set source.position_unit=um, or px for pixels of the object.",
+        )

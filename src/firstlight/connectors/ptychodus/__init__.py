@@ -1,0 +1,1 @@
+"""Files of ptychodus and pty-chi."""
