@@ -1,5 +1,6 @@
 """A recording never makes the detector wait: what the disk does not take is counted, and a disk that fails ends the recording alone."""
 
+import gc
 import threading
 
 import pytest
@@ -104,3 +105,15 @@ def test_a_tap_that_never_began_leaves_nothing(times):
     for _ in range(times):
         tap.finish()
     assert kept.closed is None
+
+
+def test_objects_from_before_a_recording_are_no_garbage_to_look_for_until_it_ends():
+    assert gc.get_freeze_count() == 0
+    first, second = Tap(Kept(), 1000), Tap(Kept(), 1000)
+    first.begin("series", SCAN)
+    assert gc.get_freeze_count() > 1000
+    second.begin("series", SCAN)
+    second.finish()
+    assert gc.get_freeze_count() > 1000
+    first.finish()
+    assert gc.get_freeze_count() == 0

@@ -106,7 +106,8 @@ def test_dectris_messages_are_replayed_byte_for_byte(scan, tmp_path):
     record, again = tmp_path / "scan.cbors", tmp_path / "again.cbors"
     shape = {"scan_y": LINES, "scan_x": POINTS}
     with simulated(simulator) as told:
-        live, counts, _ = carried_out({"use": "dectris", "data": told["data"], **shape, "record": str(record)})
+        live, counts, log = carried_out({"use": "dectris", "data": told["data"], **shape, "record": str(record)})
+    assert sum(f"Recorded in {record}: " in event.text for event in log) == 1
     with simulated(DectrisSimulator(replay=record, linger=1.0)) as told:
         replayed, same_counts, _ = carried_out({"use": "dectris", "data": told["data"], **shape, "record": str(again)})
     assert same_counts == counts

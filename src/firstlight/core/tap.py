@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -17,7 +18,9 @@ from .errors import FirstlightError, SinkError
 _log = logging.getLogger(__name__)
 
 _AT_ONCE, _BYTES_AT_ONCE = 256, 2**20
-"""Messages, and about as many bytes, that are written before the queue is looked at again."""
+"""Messages, and about as many bytes, that are written at once."""
+_GATHER = 0.02
+"""Seconds between looks at the queue: to be woken for each message costs the receiving thread more than to read it."""
 _PATIENCE = 60.0
 """Seconds that the end of a recording waits for the disk."""
 
@@ -30,6 +33,8 @@ class Arrived(NamedTuple):
     owner: object
     """The acquisition that was going on."""
     parts: Sequence[memoryview]
+    told: Sequence[Any] = ()
+    """What it says, if that is known: nobody need read it twice."""
 
 
 class Recorder(ABC):
@@ -85,10 +90,13 @@ class Tap:
         """Gather from now on; nothing is written before `begin`."""
         self._recorder, self._memory = recorder, memory
         self._queue: deque[Arrived] = deque()
+        self._taken: deque[Arrived] = deque()
+        """Out of the queue, and not written yet; belongs to the thread that writes."""
         self._bytes = 0
+        """Of both."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closing = False
+        self._closing = self._frozen = False
         self.dropped = 0
         """Messages that were not recorded."""
         self.error: FirstlightError | None = None
@@ -96,8 +104,8 @@ class Tap:
         self.newest: Sequence[memoryview] = ()
         """The message that came last."""
 
-    def __call__(self, owner: object, parts: Sequence[memoryview]) -> None:
-        """Take one message; never waits."""
+    def __call__(self, owner: object, parts: Sequence[memoryview], told: Sequence[Any] = ()) -> None:
+        """Take one message, and what it says; never waits."""
         size = sum(map(len, parts))
         with self._changed:
             self.newest = parts
@@ -106,14 +114,15 @@ class Tap:
                 return
             if self._thread is None:  # nobody knows yet what is wanted: the newest is
                 while self._queue and self._bytes + size > self._memory:
-                    self._bytes -= sum(map(len, self._queue.popleft().parts))
+                    self._bytes -= _length(self._queue.popleft())
                     self.dropped += 1
             elif self._bytes and self._bytes + size > self._memory:
                 self._drop()
                 return
-            self._queue.append(Arrived(time.time(), owner, parts))
+            self._queue.append(Arrived(time.time(), owner, parts, told))
             self._bytes += size
-            self._changed.notify()
+            if 2 * self._bytes > self._memory:
+                self._changed.notify()
 
     def _drop(self) -> None:
         self.dropped += 1
@@ -130,6 +139,11 @@ class Tap:
             SinkError: The file exists, or can not be created.
         """
         self._recorder.begin(owner, scan)
+        # messages that wait are many objects, which make Python look through all others again and again for garbage: that
+        # was half of what the receiving thread did, and stopped every thread for a tenth of a second each time
+        if not gc.get_freeze_count():
+            self._frozen = True
+            gc.freeze()
         with self._changed:
             self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -143,6 +157,8 @@ class Tap:
         if thread is None or done:
             return
         thread.join(_PATIENCE)
+        if self._frozen:
+            gc.unfreeze()
         if thread.is_alive():
             _log.error("The disk does not answer: the recording in %s has no end.", self._recorder.path)
 
@@ -154,28 +170,35 @@ class Tap:
                 self._recorder.write(batch)
             except Exception as error:  # it ends the recording, not the run, and must be said
                 self._fail(error, len(batch))
+            size = sum(map(_length, batch))
             with self._changed:
-                self._bytes -= sum(len(part) for each in batch for part in each.parts)
+                self._bytes -= size
         self._close()
 
     def _next(self) -> list[Arrived]:
         """Messages to write; empty at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._queue) or self._closing)
-            batch: list[Arrived] = []
-            size = 0
-            while self._queue and len(batch) < _AT_ONCE and size < _BYTES_AT_ONCE:
-                batch.append(self._queue.popleft())
-                size += sum(map(len, batch[-1].parts))
-            return batch
+        while not self._taken:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or 2 * self._bytes > self._memory, _GATHER)
+                if self._closing and not self._queue:
+                    return []
+                self._taken, self._queue = self._queue, deque()
+        batch: list[Arrived] = []
+        size = 0
+        while self._taken and len(batch) < _AT_ONCE and size < _BYTES_AT_ONCE:
+            batch.append(self._taken.popleft())
+            size += _length(batch[-1])
+        return batch
 
     def _fail(self, error: Exception, lost: int) -> None:
         known: Any = error if isinstance(error, FirstlightError) else SinkError(f"Recording failed: {error!r}.")
         with self._changed:
             self.error = self.error or known
-            self.dropped += lost + len(self._queue)
-            self._bytes -= sum(len(part) for each in self._queue for part in each.parts)
-            self._queue.clear()
+            for left in (self._taken, self._queue):
+                lost += len(left)
+                self._bytes -= sum(map(_length, left))
+                left.clear()
+            self.dropped += lost
         _log.error("The recording ended early, the run goes on. %s", known)
 
     def _close(self) -> None:
@@ -189,3 +212,7 @@ class Tap:
         said = _log.info if complete else _log.warning
         ended = "" if self.error is None else f" It ended early, and the run went on: {self.error}"
         said("Recorded in %s: %s.%s", self._recorder.path, told, ended)
+
+
+def _length(message: Arrived) -> int:
+    return sum(map(len, message.parts))

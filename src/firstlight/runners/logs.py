@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Literal
 
 from firstlight.core.run import Event
@@ -10,6 +11,9 @@ from firstlight.core.run import Event
 from .context import Context
 
 LOGGER = logging.getLogger("firstlight")
+_lock = threading.Lock()
+_listening: set[EventLog] = set()
+"""Runs for which the level was lowered: Python's own lets only warnings pass."""
 
 
 class EventLog(logging.Handler):
@@ -28,9 +32,17 @@ class EventLog(logging.Handler):
         self._context.tell(Event("log", record.getMessage(), level, record.created))
 
     def attach(self) -> None:
-        """Listen."""
+        """Listen, also to what is merely said, unless the program has set a level of its own for ``firstlight``."""
         LOGGER.addHandler(self)
+        with _lock:
+            if _listening or LOGGER.level == logging.NOTSET:
+                _listening.add(self)
+                LOGGER.setLevel(logging.INFO)
 
     def detach(self) -> None:
         """Listen no more; harmless when called twice."""
         LOGGER.removeHandler(self)
+        with _lock:
+            if self in _listening:
+                _listening.discard(self)
+                LOGGER.setLevel(logging.INFO if _listening else logging.NOTSET)

@@ -49,6 +49,8 @@ class ChunkedFrames:
         self._direct: tuple[str, int, str] | None = None
         """Encoding, size of the shuffled items and type of the frames that go in as they come."""
         room = math.prod(self.scanned) or _FIRST_ROOM
+        self._usual: tuple[tuple[int, ...], str, int] | None = None
+        """What the frames that fit look like."""
         self._mask = np.zeros(room, np.uint8)
         self._times: dict[str, Array] = {"received": np.full(room, np.nan)}
         self._times |= {name: np.full(room, -1, np.int64) for name in _TIMES}
@@ -59,17 +61,20 @@ class ChunkedFrames:
         Raises:
             BadMessage: It does not look like the others, or is cut off.
         """
-        if frame.shape != self.stream.frame_shape or frame.dtype != self.stream.dtype:
-            raise BadMessage(
-                f"it is {frame.dtype} {frame.shape}, not {self.stream.dtype} {self.stream.frame_shape}",
-            )
+        first = frame.planes[0]
+        look = (first.shape, first.dtype, len(frame.planes))
+        if look != self._usual:
+            if frame.shape != self.stream.frame_shape or frame.dtype != self.stream.dtype:
+                wanted = f"{self.stream.dtype} {self.stream.frame_shape}"
+                raise BadMessage(f"it is {frame.dtype} {frame.shape}, not {wanted}")
+            self._usual = look
         chunks = [self._chunk(plane) for plane in frame.planes]
-        self._make(frame.planes[0])
+        self._make(first)
         self._grow(place)
-        where = np.unravel_index(place, self.scanned)
+        where = _indices(place, self.scanned)
         for at_plane, (plane, chunk) in enumerate(zip(frame.planes, chunks, strict=True)):
             inner = (at_plane,) if len(frame.planes) > 1 else ()
-            offset = tuple(map(int, (*where, *inner, 0, 0)))
+            offset = (*where, *inner, 0, 0)
             if chunk is not None and self._direct == (plane.codec, plane.shuffled, plane.dtype):
                 self.data.id.write_direct_chunk(offset, chunk)
             else:
@@ -184,6 +189,15 @@ def _decoded(plane: Payload) -> Array:
     out = np.empty(plane.shape, np.dtype(plane.dtype).newbyteorder("="))
     decode_into(plane, out)
     return out
+
+
+def _indices(place: int, lengths: tuple[int, ...]) -> tuple[int, ...]:
+    """Index along each axis, the last one fastest; `numpy.unravel_index` takes ten times as long for one place."""
+    found: tuple[int, ...] = ()
+    for length in reversed(lengths[1:]):
+        place, at = divmod(place, length)
+        found = (at, *found)
+    return (place, *found)
 
 
 def _longer(values: Array, count: int, fill: float) -> Array:

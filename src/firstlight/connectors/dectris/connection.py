@@ -197,13 +197,12 @@ class Connection:
                 if at:
                     time.sleep(_GATHER)
                 return
-            if len(parts) == 1 and parts[0][:3] == stream2.MAGIC:
-                self._handle(stream2.read(parts[0]))
-            else:
-                for found in self._reading.feed(parts):
-                    self._handle(found)
+            single = len(parts) == 1 and parts[0][:3] == stream2.MAGIC
+            found = [stream2.read(parts[0])] if single else self._reading.feed(parts)
+            for each in found:
+                self._handle(each)
             if self.tap is not None:
-                self.tap(self._current, parts)
+                self.tap(self._current, parts, found)
             if time.monotonic() > end or (self._current is not None and self._current.full):
                 return
 

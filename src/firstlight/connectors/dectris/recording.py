@@ -21,7 +21,6 @@ from ..recorded.disk import disk_errors
 from . import instrument, stream2
 from .chunked import ChunkedFrames
 from .series import Series
-from .stream1 import Parts
 from .wire import BadMessage, Frame
 
 _FLUSH = 0.5
@@ -46,7 +45,6 @@ class SeriesFile(Recorder):
         self._file: Any = None
         self._entry: Any = None
         self._series: Series | None = None
-        self._parts = Parts()
         self._places = Places(announced=True, window=window, total=None)
         self._frames: ChunkedFrames | None = None
         self._refused: list[Gap] = []
@@ -97,13 +95,9 @@ class SeriesFile(Recorder):
     def _found(self, each: Arrived) -> list[Frame]:
         """The frames of the series that a message completes."""
         series = self._series
-        first = each.parts[0] if each.parts else b""
-        told = (
-            [stream2.read(each.parts[0])] if bytes(first[:3]) == stream2.MAGIC else self._parts.feed(list(each.parts))
-        )
         if series is None or each.owner is not series:
             return []
-        return [one for one in told if isinstance(one, Frame) and one.series == series.start.series]
+        return [one for one in each.told if isinstance(one, Frame) and one.series == series.start.series]
 
     def _write(self, frames: ChunkedFrames, frame: Frame, at: float) -> None:
         placed = self._places.take(frame.number)
