@@ -113,7 +113,7 @@ KEYS: dict[str, Key] = {
     "distance": Key("mapped", "length", "defocus of the first probe; 0: found from the data", "um", required=True),
     "init_prb_flag": Key("mapped", "flag", "false: the probe begins as prb_path says"),
     "prb_path": Key("mapped", "text", "probe (.npy) to begin with, where init_prb_flag is false"),
-    "allow_mid_scan_join": Key("ignored", note="joining late is always possible; what was missed is counted as lost"),
+    "allow_mid_scan_join": Key("ignored", note="joining late is always possible; frames count from the first that was seen"),
     "n_iterations": Key("ignored", note="the depth of a ring buffer there; it_ends_after says how long to go on"),
     "max_iterations": Key("ignored", note="it_ends_after says how long to go on"),
     "live_num_points_max": Key("ignored", note="no limit"),

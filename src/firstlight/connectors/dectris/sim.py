@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,7 +23,7 @@ from firstlight.core.source import Source
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
 
-from .replay import replay
+from .replay import replay as play_again
 from .rest import app_for
 from .unit import ControlUnit, Faults, Manner
 from .wire import read_encoding
@@ -80,8 +80,8 @@ class DectrisSimulator(Configured):
     """Abandon the series once after so many frames, and arm anew."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Another seed holds back other frames."""
-    wait: Annotated[Second, Field(ge=0)] | None = None
-    """How long to wait for somebody who reads, where frames are published; default: until somebody does."""
+    unheard: Annotated[int, Field(ge=0)] = 0
+    """Frames that are published before anybody reads, as for a run that was started too late; the series then waits for it."""
     settle: Annotated[Second, Field(ge=0)] = 0.5
     """Time from arming to the first frame where a signal triggers."""
     linger: Annotated[Second, Field(ge=0)] = 2.0
@@ -103,6 +103,8 @@ class DectrisSimulator(Configured):
             raise ValueError(f"file = '{self.file}' is no file")
         if self.replay is not None and not self.replay.is_file():
             raise ValueError(f"replay = '{self.replay}' is no file")
+        if self.unheard and self.socket == "push":
+            raise ValueError(f"unheard = {self.unheard} needs socket = pub: what is pushed waits for a reader")
         read_encoding(self.encoding)
         return self
 
@@ -128,7 +130,10 @@ class DectrisSimulator(Configured):
         context = zmq.Context()
         try:
             socket, monitor, data = self._bind(context)
-            unit = ControlUnit(socket, frames, self._config(frames), self._manner(frames), stop, line)
+            manner = self._manner(frames)
+            if self.unheard:
+                manner = replace(manner, unheard=self.unheard, heard=lambda: self._wait_for_reader(monitor, stop))
+            unit = ControlUnit(socket, frames, self._config(frames), manner, stop, line)
             unit.config["stream"]["header_detail"] = self.header_detail
             with _Served(unit, self.interface, self.api_port) as api:
                 if on_ready is not None:
@@ -154,7 +159,7 @@ class DectrisSimulator(Configured):
             if on_ready is not None:
                 on_ready({"data": data, "replay": str(path)})
             self._wait_for_reader(monitor, stop)
-            report = replay(socket, path, self.rate, stop)
+            report = play_again(socket, path, self.rate, stop)
             stop.wait(self.linger)
             return report
         finally:
@@ -162,16 +167,15 @@ class DectrisSimulator(Configured):
             context.destroy(linger=0)
 
     def _wait_for_reader(self, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
-        end = math.inf if self.wait is None or self.socket == "push" else time.monotonic() + self.wait
         while not stop.is_set() and not monitor.poll(100):
-            if time.monotonic() > end:
-                return
+            pass
         stop.wait(0.2 if self.socket == "pub" else 0.0)  # a subscription takes a moment
 
     def _play(self, unit: ControlUnit, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
         if not self.auto:
             return
-        self._wait_for_reader(monitor, stop)
+        if not self.unheard:
+            self._wait_for_reader(monitor, stop)
         for _ in range(self.auto):
             unit.arm()
             while unit.state != "idle" and not stop.is_set():

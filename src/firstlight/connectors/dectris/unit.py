@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,9 @@ class Manner:
     """Seconds from arming to the first frame where the trigger is a signal."""
     channels: tuple[str, ...] = ("threshold_1",)
     faults: Faults = field(default_factory=Faults)
+    unheard: int = 0
+    """Frames after which the first series pauses until `heard` returns."""
+    heard: Callable[[], None] | None = None
 
 
 class ControlUnit:
@@ -157,6 +161,9 @@ class ControlUnit:
                 self._restart()
                 begin, first = time.monotonic(), 0
                 continue
+            if self._manner.heard is not None and self.series == 1 and self._at == self._manner.unheard:
+                self._manner.heard()
+                begin = time.monotonic() - (self._at - first) / (self._manner.rate or math.inf)
             self._pace(begin, self._at - first)
             self._frame(self._swapped.get(self._at, self._at))
             self._at += 1

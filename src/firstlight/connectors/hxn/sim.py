@@ -23,6 +23,8 @@ from .client import url_of
 from .start import config_of, limits_of, start
 
 POSITIONS = "positions"
+_MOMENT = 1.0
+"""Seconds from the last frame of which nobody hears to the start of the reconstruction: the series has begun by then."""
 
 
 class HxnSimulator(Configured):
@@ -59,8 +61,7 @@ class HxnSimulator(Configured):
     settling_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Numbers of frames whose positions lie beyond the scan, as while a stage settles."""
     join_after: Annotated[int, Field(ge=0)] = 0
-    """Both streams are published at once, whether somebody listens or not, and the reconstruction is started when about so
-    many frames are out: it joins in the middle of the scan. Needs a `rate`."""
+    """Frames of which nobody hears: the reconstruction is started when they are out, and the scan goes on when it listens."""
     upsample: Annotated[int, Field(ge=1, le=1000)] = 1
     """Samples of the PandABox for each frame."""
     eiger_port: int = Field(default=0, ge=0, le=65535)
@@ -89,6 +90,8 @@ class HxnSimulator(Configured):
     """Start the reconstruction by holoptycho's routes, and play when it listens; publishes then."""
     hp_url: str | None = None
     """Address of that service; default: HOLOPTYCHO_URL, or port 8000 of this machine."""
+    config: dict[str, str] = Field(default_factory=dict)
+    """Further keys of holoptycho's config, such as ``{alg_flag: DM}``; they go before those that the replay knows."""
     mode: Literal["iterative", "vit", "both"] = "iterative"
     """What holoptycho shall reconstruct with."""
     n_iterations: Annotated[int, Field(ge=0)] = 300
@@ -103,8 +106,6 @@ class HxnSimulator(Configured):
     def _something_to_play(self) -> HxnSimulator:
         if self.file is not None and not self.file.is_file():
             raise ValueError(f"file = '{self.file}' is no file")
-        if self.join_after and not self.rate:
-            raise ValueError(f"join_after = {self.join_after} needs a rate: otherwise all is over at once")
         return self
 
     def run(
@@ -152,6 +153,7 @@ class HxnSimulator(Configured):
             "panda_upsample": str(self.upsample),
             "pos_x_channel": self.panda_ch1,
             "pos_y_channel": self.panda_ch2,
+            **self.config,
         }
         url = url_of(self.hp_url)
 
@@ -164,7 +166,7 @@ class HxnSimulator(Configured):
         self, folder: Path, told: dict[str, Any], stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
         itemsize = np.load(folder / "frames.npy", mmap_mode="r").dtype.itemsize
-        common = {"rate": self.rate, "linger": self.linger, **({"wait": 0.0} if self.join_after else {})}
+        common = {"rate": self.rate, "linger": self.linger, "unheard": self.join_after}
         eiger = registry.get("simulators", "dectris")(
             file=folder / "frames.npy",
             encoding=f"bs{8 * itemsize}-lz4<" if self.compress else "<",
@@ -187,7 +189,7 @@ class HxnSimulator(Configured):
             **common,
         )
         with ThreadPoolExecutor(3, "hxn simulator") as pool:
-            late = _Late(self.join_after / (self.rate or 1.0), on_ready, stop, pool)
+            late = _Late(self.join_after / (self.rate or 1e4) + _MOMENT, on_ready, stop, pool)
             both_there = _BothThere(told, late if self.join_after else on_ready, stop)
             both = {
                 name: pool.submit(_until_over, part, stop, both_there)
@@ -271,7 +273,7 @@ class _BothThere:
 
 
 class _Late:
-    """Called when both ports are open; starts the reconstruction some seconds later, while frames go out already."""
+    """Called when both ports are open; starts the reconstruction some seconds later, when frames are out already."""
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -55,6 +56,9 @@ class PandaSimulator(Configured):
     """Numbers of messages to hold back."""
     swap: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Numbers of messages that come after their successor (JSON)."""
+    unheard: Annotated[int, Field(ge=0)] = 0
+    """Positions that are published before anybody listens, as for a run that was started too late; the first capture then
+    waits for it (JSON)."""
     captures: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often the scan is played, each time as a capture of its own."""
     wait: Annotated[Second, Field(ge=0)] = 60.0
@@ -166,8 +170,11 @@ class PandaSimulator(Configured):
             else:
                 port = socket.bind_to_random_port(f"tcp://{self.interface}")
             on_ready({"positions": f"tcp://{self.interface}:{port}", "count": len(places)})
-            self._await_listener(monitor, stop)
-            sent = sum(self._capture(socket, places, stop) for _ in range(self.captures))
+            if not self.unheard:
+                self._await_listener(monitor, stop)
+            sent = sum(
+                self._capture(socket, places, stop, None if number else monitor) for number in range(self.captures)
+            )
             stop.wait(self.linger)
         finally:
             context.destroy(linger=1000)
@@ -182,12 +189,19 @@ class PandaSimulator(Configured):
                 stop.wait(0.2)
                 return
 
-    def _capture(self, socket: zmq.Socket[bytes], places: Array, stop: threading.Event) -> int:
+    def _capture(
+        self, socket: zmq.Socket[bytes], places: Array, stop: threading.Event, monitor: zmq.Socket[bytes] | None
+    ) -> int:
+        """Send one capture; with a monitor it waits for a listener after what nobody hears."""
         began, sent, messages = time.monotonic(), 0, 0
+        unheard = self.unheard if monitor is not None else 0
         socket.send(json_stream.write_start())
         for number, first, counts in self._messages(places):
             if stop.is_set():
                 break
+            if unheard and monitor is not None and first >= unheard * self.upsample:
+                self._await_listener(monitor, stop)
+                began, unheard = time.monotonic() - first / self.upsample / (self.rate or math.inf), 0
             socket.send(
                 json_stream.write_samples({self.x_channel: counts[:, 1], self.y_channel: counts[:, 0]}, first, number)
             )
