@@ -1,5 +1,7 @@
 """CXI files as they are exchanged: where the beam was, dead pixels, energies in joule, and a real near-field scan."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -103,6 +105,47 @@ def test_other_files_are_not_recognised(tmp_path):
         file["exchange/data"] = FRAMES
     assert not CxiSource.recognises(tmp_path / "b.h5")
     assert CxiSource.recognises(write(tmp_path / "a.cxi"))
+
+
+def test_a_reconstruction_is_one_file_that_readers_of_cxi_understand(tmp_path):
+    """Object, probe and positions; the probe starts the next scan, and translations mean the same places as those of the data."""
+    from firstlight.jobs.defaults import suggest
+
+    given = {"use": "phantom_ptychography", "window": 32, "scan_y": 6, "scan_x": 6, "step": 4.0}
+    write(scan := tmp_path / "scan.cxi", frames=np.ones((6, 8, 8), np.int32))
+    sinks = suggest(scan, tmp_path / "out.cxi").job["sinks"]
+    step = {"use": "ptychography", "iterations": 3}
+    job = fl.load_job({"source": given, "steps": [step], "sinks": sinks})
+    found = fl.start(replace(job, collect=True)).finished()
+    with h5py.File(tmp_path / "out.cxi") as file:
+        entry = file["entry_1"]
+        assert (file["cxi_version"][()], entry["definition"].asstr()[()]) == (160, "NXcxi_ptycho")
+        np.testing.assert_array_equal(entry["image_1/data"][()], found["ptychography.object"].data)
+        np.testing.assert_array_equal(entry["instrument_1/source_1/illumination"][()], found["ptychography.probe"].data)
+        moves = entry["sample_1/geometry_1/translation"][()]
+        basis = np.array([[0.0, -1.0], [-1.0, 0.0], [0.0, 0.0]])
+        np.testing.assert_allclose(beam_places(moves, basis), found["ptychography.positions"].data * 1e-6, rtol=1e-9)
+        assert entry["instrument_1/beam_1/energy"][()] == pytest.approx(9e3 * 1.602176634e-19, rel=1e-6)
+        assert all(
+            entry[place].attrs[f"{name}_complete"]
+            for place, name in (
+                ("image_1", "data"),
+                ("instrument_1/source_1", "illumination"),
+                ("sample_1/geometry_1", "positions"),
+            )
+        )
+    warm = fl.step("ptychography", iterations=1, probe=tmp_path / "out.cxi")
+    assert fl.run(fl.source(**given), [warm]).finished()["ptychography.probe"].data.shape == (1, 32, 32)
+
+
+def test_a_probe_without_a_file_of_its_object_is_refused(tmp_path):
+    from firstlight.connectors.cxi.sink import CxiSink
+    from firstlight.core.chunk import Scan, Stream
+    from firstlight.core.errors import SinkError
+
+    scan = Scan({MAIN: Stream(("mode", "v", "u"), {"mode": 1, "v": 4, "u": 4}, "complex64", 0)}, "x")
+    with pytest.raises(SinkError, match="Write the object first"):
+        CxiSink(path=tmp_path / "a.cxi", role="probe").open(scan, {})
 
 
 @given(st.binary(max_size=4096))

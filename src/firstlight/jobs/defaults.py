@@ -40,6 +40,7 @@ SINKS = {
     ".tif": "tiff",
     ".tiff": "tiff",
     ".zarr": "zarr",
+    ".cxi": "cxi",
 }
 FOLDER = "tiff"
 """The sink for a path without an ending."""

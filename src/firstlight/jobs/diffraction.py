@@ -59,9 +59,11 @@ def _offered(source: RandomAccess) -> Path | None:
 
 
 def diffraction_sinks(sink: Mapping[str, Any], out: str) -> list[dict[str, Any]]:
-    """The object goes where the user says, the probe beside it; images that can not be complex get the phase."""
+    """The object goes where the user says, the probe beside it (a CXI file holds both, and the positions); images that can not be complex get the phase."""
     if sink["use"] == "tiff":
         return [{**sink, "of": f"{STEP}.phase"}]
+    if sink["use"] == "cxi":
+        return [{**sink, "of": f"{STEP}.{role}", "role": role} for role in ("object", "probe", "positions")]
     place = Path(out)
     beside = out if "://" in out else str(place.with_name(f"{place.stem}-probe{place.suffix}"))
     probes = [] if "://" in out else [{**sink, "of": f"{STEP}.probe", "path": beside}]

@@ -1,12 +1,15 @@
 """Examples of the sources over files with diffraction patterns and positions."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from firstlight.core import registry
+from firstlight.core.sink import Sink
 from firstlight.core.source import Source
 
 FRAMES = np.random.default_rng(0).integers(1, 1000, (12, 4, 6)).astype(np.uint16)
@@ -52,6 +55,30 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
         window=16, scan_y=3, scan_x=4
     ),
 }
+
+
+class Cxi:
+    """Reads what the sink of CXI files writes."""
+
+    def make(self, tmp_path: Path) -> Sink:
+        return registry.get("sinks", "cxi")(path=tmp_path / "out.cxi")
+
+    def read(self, sink: Any) -> Any:
+        with h5py.File(sink.path, locking=False) as file:
+            return file["entry_1/image_1/data"][()]  # pyright: ignore[reportIndexIssue]
+
+    def missing(self, sink: Any) -> list[int]:
+        with h5py.File(sink.path, locking=False) as file:
+            return np.flatnonzero(file["entry_1/image_1/covered"][()] == 0).tolist()  # pyright: ignore[reportIndexIssue]
+
+    def record(self, sink: Any) -> dict[str, Any]:
+        with h5py.File(sink.path, locking=False) as file:
+            group: Any = file["entry_1/image_1"]
+            name = "data_record_final" if "data_record_final" in group else "data_record"
+            return json.loads(group[name].asstr()[()])
+
+
+SINKS: dict[str, Callable[[], Cxi]] = {"cxi": Cxi}
 TESTS = Path(__file__).parents[2]
 LIVE = {
     "panda": TESTS / "connectors" / "panda" / "test_source.py",

@@ -1,0 +1,170 @@
+"""Sink into a CXI file: object, probe and positions of one reconstruction, each by a sink of its own.
+
+Specification: Maia, Nature Methods 9, 854 (2012), cxidb.org; names of NXcxi_ptycho. The object is ``entry_1/image_1/data``, the
+probe ``entry_1/instrument_1/source_1/illumination``, and ``entry_1/sample_1/geometry_1/translation`` is the motion of the sample in metre.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from firstlight.core.chunk import Chunk, Scan
+from firstlight.core.errors import SinkError
+from firstlight.core.units import factor
+
+from ..hdf5.handles import File, Group
+from ..hdf5.target import Storage, Target
+from ..hdf5.writing import FileSink, Writing
+
+Role = Literal["object", "probe", "positions"]
+_PLACES: dict[Role, tuple[str, str]] = {
+    "object": ("entry_1/image_1", "data"),
+    "probe": ("entry_1/instrument_1/source_1", "illumination"),
+    "positions": ("entry_1/sample_1/geometry_1", "positions"),
+}
+_CLASSES = {"entry_1": "NXentry", "instrument_1": "NXinstrument", "source_1": "NXsource", "sample_1": "NXsample"}
+_JOULES = 1.602176634e-19
+_HC = 1.98644586e-25
+"""Planck's constant times the speed of light, in joule metre."""
+VERSION = 160
+
+
+class CxiSink(FileSink):
+    """Writes a result of ptychography into a CXI file. The sink of the object makes the file; others of the same path add to it."""
+
+    use: ClassVar[str] = "cxi"
+    cites: ClassVar[tuple[str, ...]] = ("10.1038/nmeth.2110",)
+
+    role: Role = "object"
+    """What of the reconstruction this output is."""
+
+    def writing(self, path: Path, scan: Scan) -> Writing:
+        """Create the file, or open the one that the object's sink made.
+
+        Raises:
+            SinkError: It exists, can not be created, or the object's sink has not made it.
+        """
+        file = self.create(path) if self.role == "object" else self._made(path)
+        return _Part(path, file, scan, Storage(self.compression), self.role)
+
+    def _made(self, path: Path) -> File:
+        import h5py
+
+        try:
+            file = h5py.File(path, "r+", locking=False)
+        except OSError as error:
+            raise SinkError(
+                f"There is no file to add the {self.role} to ({error}).",
+                field="path",
+                value=str(path),
+                next_move="Write the object first: a sink 'cxi' with role object and the same path, before this one.",
+            ) from error
+        group, name = _PLACES[self.role]
+        if "entry_1" not in file or f"{group}/{name}" in file:
+            file.close()
+            raise SinkError(
+                f"The file is no CXI file without a {self.role}.",
+                field="path",
+                value=str(path),
+                expected="one just made",
+            )
+        return file
+
+
+class _Part(Writing):
+    """One array and what describes it."""
+
+    def __init__(self, path: Path, file: File, scan: Scan, storage: Storage, role: Role) -> None:
+        super().__init__(path, file, scan, storage)
+        self.role: Role = role
+        self._target: Target | None = None
+
+    @property
+    def _group(self) -> Group:
+        return self.file[_PLACES[self.role][0]]
+
+    def begin(self, record: dict[str, Any]) -> None:
+        """Write the head of the file, and what is known of the beam; say that this part is not complete."""
+        group, name = _PLACES[self.role]
+        if self.role == "object":
+            self.file["cxi_version"], self.file["number_of_entries"] = VERSION, 1
+            self.file.require_group("entry_1")["title"] = self.scan.name
+            self.file["entry_1/definition"] = "NXcxi_ptycho"
+            self.file["entry_1/program_name"] = "firstlight"
+        made = self.file.require_group(group)
+        for part, kind in _CLASSES.items():
+            if f"/{part}" in f"/{group}":
+                place = f"/{group}".partition(f"/{part}")[0] + f"/{part}"
+                self.file[place].attrs["NX_class"] = kind
+        made.attrs[f"{name}_complete"] = np.bool_(False)
+        made[f"{name}_record"] = json.dumps(record, default=str)
+        if self.role == "object":
+            self._beam()
+        stream = self.scan.main
+        if all(stream.sizes.get(label) for label in stream.axes):
+            self._make(None)
+
+    def _beam(self) -> None:
+        """Energy and wavelength; the pixel of the object."""
+        known = self.scan.calibration
+        if "energy" in known:
+            joule = known["energy"].to("keV") * 1e3 * _JOULES
+            self.file["entry_1/instrument_1/source_1/energy"] = joule
+            self.file["entry_1/instrument_1/source_1/wavelength"] = _HC / joule
+            self.file["entry_1/instrument_1/beam_1/energy"] = joule
+        if "pixel" in known:
+            for axis in "xy":
+                self._group[f"{axis}_pixel_size"] = known["pixel"].to("m")
+        self._group["data_space"], self._group["is_fft_shifted"] = "real", np.uint8(0)
+
+    def _make(self, chunk: Chunk | None) -> Target:
+        name = _PLACES[self.role][1]
+        mask = "covered" if self.role == "object" else f"{name}_covered"
+        self._target = Target(self._group, self.scan.main, chunk, self.storage, name=name, mask=mask)
+        if self.scan.main.unit:
+            self._target.data.attrs["units"] = self.scan.main.unit
+        self.file.flush()
+        return self._target
+
+    def target(self, chunk: Chunk) -> Target:
+        """The array.
+
+        Raises:
+            SinkError: The detector began again: one reconstruction has one object.
+        """
+        if chunk.epoch and self.scan.main.arrival:
+            raise SinkError(
+                "A CXI file holds one scan.", field="epoch", value=chunk.epoch, next_move="Use the sink hdf5 or zarr."
+            )
+        return self._target or self._make(chunk)
+
+    def note(self, target: Target, chunk: Chunk | None) -> None:
+        """Nothing goes with single frames."""
+
+    def end(self, record: dict[str, Any], *, complete: bool) -> None:
+        """Write positions as CXI has them, and the final record."""
+        name = _PLACES[self.role][1]
+        if self.role == "positions" and self._target is not None:
+            self._translate(self._target)
+        self._group[f"{name}_record_final"] = json.dumps(record, default=str)
+        self._group.attrs[f"{name}_complete"] = np.bool_(complete)
+
+    def _translate(self, target: Target) -> None:
+        """Motion of the sample, shape (position, 3): x, y, z in metre.
+
+        CXI's x runs against columns and its y against rows, and so does the sample against the beam.
+        """
+        dimension, size = factor(self.scan.main.unit or "px")
+        if dimension == "pixels":
+            if "pixel" not in self.scan.calibration:
+                return
+            size = self.scan.calibration["pixel"].to("m")
+        places = np.asarray(target.data[()], np.float64) * size
+        moves = np.zeros((len(places), 3))
+        moves[:, 0], moves[:, 1] = places[:, 1], places[:, 0]
+        made = self._group.create_dataset("translation", data=moves)
+        made.attrs.update({"units": "m", "axes": "translation:x:y:z"})
