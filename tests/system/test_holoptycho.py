@@ -104,25 +104,22 @@ def beamline(tmp_path, monkeypatch):
     made.shut()
 
 
-def test_two_scans_in_a_row_are_replayed_and_reconstructed(beamline):
+def test_a_scan_is_replayed_and_reconstructed(beamline):
+    """As fast as it can be played; two in a row, with faults: test_ptychography_loop."""
     truth = PhantomPtychographySource(**SMALL).truth()
     noise = ((np.sqrt(truth.expected) - np.sqrt(truth.counts)) ** 2).sum() / truth.counts.sum()
-    runs = []
-    for scan, rate in (("411993", 0), ("411994", 400)):
-        sent, told = beamline.replay(scan_id=scan, rate=rate, n_iterations=60, upsample=2)
-        assert sent["data"]["sent"] == 81
-        found = beamline.until(*ENDED)
-        assert (found["status"], found["error"], found["run"]) == ("finished", None, told["run"])
-        run = beamline.supervisor.run(found["run"])
-        counts = run.status().consumers["ptychography"]
-        assert (counts.done, counts.lost, counts.waiting, counts.conserved) == (81, 0, 0, True)
-        (path,) = beamline.folder.glob(f"scan_{scan}_*_object.h5")
-        with h5py.File(path) as file:
-            assert file["entry/data/data"].dtype.kind == "c"
-        assert run.report()["values"]["ptychography.error"][-1] < 4 * noise
-        runs.append(found["run"])
-    assert runs[0] != runs[1]
-    assert json.loads(beamline.hp("config", "show"))["scan_num"] == "411994"
+    sent, told = beamline.replay(scan_id="411993", n_iterations=60, upsample=2)
+    assert sent["data"]["sent"] == 81
+    found = beamline.until(*ENDED)
+    assert (found["status"], found["error"], found["run"]) == ("finished", None, told["run"])
+    run = beamline.supervisor.run(found["run"])
+    counts = run.status().consumers["ptychography"]
+    assert (counts.done, counts.lost, counts.waiting, counts.conserved) == (81, 0, 0, True)
+    (path,) = beamline.folder.glob("scan_411993_*_object.h5")
+    with h5py.File(path) as file:
+        assert file["entry/data/data"].dtype.kind == "c"
+    assert run.report()["values"]["ptychography.error"][-1] < 4 * noise
+    assert json.loads(beamline.hp("config", "show"))["scan_num"] == "411993"
     assert "running" in beamline.hp("logs", "-n", "50")
     assert json.loads(beamline.hp("logs", "clear"))["detail"] == "Logs cleared"
     assert beamline.hp("logs").strip() == ""
