@@ -216,7 +216,8 @@ def read(path: Path) -> dict[str, bytes]:
         import tifffile
 
         return {"volume": tifffile.imread(path).tobytes()}
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.suffix != ".json"]
+    found = [file for file in sorted(path.rglob("*")) if file.is_file() and file.suffix != ".json"]
+    files = [file for file in found if "received" not in file.relative_to(path).parts]
     assert len(files) >= 40
     return {str(file.relative_to(path)): file.read_bytes() for file in files}
 

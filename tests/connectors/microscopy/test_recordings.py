@@ -2,13 +2,18 @@
 
 import json
 import warnings
+from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
+import zarr
 
+from firstlight.connectors.hdf5.sink import Hdf5Sink
 from firstlight.connectors.hspy.sink import HspySink
 from firstlight.connectors.npy.sink import NpySink
 from firstlight.connectors.npy.source import NpySource
+from firstlight.connectors.zarr.sink import ZarrSink
 from firstlight.core.chunk import MAIN, Chunk, Gap, Scan, Stream
 from firstlight.core.errors import SourceError
 from firstlight.core.units import Quantity
@@ -24,8 +29,8 @@ MEASURED = {
 SCAN = Scan({MAIN: Stream(tuple(SIZES), SIZES, "uint16", 2)}, "series 7", MEASURED, metadata={"sample": "SrTiO3"})
 
 
-def written(sink, lost=()):
-    sink.open(SCAN, {"job": {}})
+def written(sink, lost=(), scan=SCAN):
+    sink.open(scan, {"job": {}})
     flat = DATA.reshape(12, 5, 6)
     for ids in (np.array([5, 2, 0, 1]), np.array([3, 4]), np.arange(6, 12)):
         kept = np.array([i for i in ids if i not in lost])
@@ -90,6 +95,19 @@ def test_numpy_loads_a_recording_and_the_source_knows_what_is_missing(tmp_path):
     assert [(gap.first, gap.last, gap.kind) for gap in gaps] == [(4, 4, "lost")]
     source.close()
     assert json.loads((tmp_path / "scan.npy.json").read_text())["missing"] == [[4, 4]]
+
+
+@pytest.mark.parametrize("lines", [3, None])
+def test_hdf5_and_zarr_tell_when_each_frame_came(tmp_path, lines):
+    scan = replace(SCAN, streams={MAIN: replace(SCAN.main, sizes={**SIZES, "scan_y": lines})})
+    written(Hdf5Sink(path=tmp_path / "scan.h5"), lost=(4,), scan=scan)
+    written(ZarrSink(path=str(tmp_path / "scan.zarr")), lost=(4,), scan=scan)
+    expected = 1.7e9 + np.array([[5, 5, 5, 3], [np.nan, 5, 6, 6], [6, 6, 6, 6]])
+    with h5py.File(tmp_path / "scan.h5") as file:
+        np.testing.assert_array_equal(file["entry/data/received"], expected)
+        assert file["entry/data/received"].attrs["units"] == "s"
+    found = zarr.open_array(str(tmp_path / "scan.zarr"), path="received", mode="r")
+    np.testing.assert_array_equal(found[...], expected)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,21 @@ from firstlight.core.arrays import Ids
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import SinkError
 
+from ..recorded.times import Times
 from .handles import File, Group
 from .nexus import begin_entry, data_group, describe_data, end_entry, extend_axis
 from .target import Storage, Target, whole_bytes
 from .writing import FileSink, Writing
+
+_RECEIVED = "received"
 
 
 class Hdf5Sink(FileSink):
     """Writes one output into an HDF5 file that NeXus readers understand.
 
     The attributes ``default`` and ``signal`` lead to the array. ``covered`` tells what of it is there, also while it is
-    written and after a crash. What came after a restart of the detector goes into groups of its own (``epoch_1`` …).
+    written and after a crash. ``received`` tells, at the end, when each frame came. What came after a restart of the detector
+    goes into groups of its own (``epoch_1`` …).
     """
 
     use: ClassVar[str] = "hdf5"
@@ -71,6 +75,7 @@ class _Entry(Writing):
     def __init__(self, path: Path, file: File, scan: Scan, storage: Storage) -> None:
         super().__init__(path, file, scan, storage)
         self.targets: dict[int, Target] = {}
+        self._times: dict[int, Times] = {}
 
     def begin(self, record: dict[str, Any]) -> None:
         """Write the head, and create the array of the first epoch if its shape is known."""
@@ -84,6 +89,9 @@ class _Entry(Writing):
         for name in ("missing", "missing_reason", "end_time"):
             if name in entry:
                 del entry[name]
+        if _RECEIVED in entry["data"]:
+            self._times[0] = Times.known(entry["data"][_RECEIVED][...])
+            del entry["data"][_RECEIVED]
         self.targets[0] = Target(entry["data"], self.scan.main, None, self.storage)
         self.targets[0].restore(done)
 
@@ -115,10 +123,12 @@ class _Entry(Writing):
         return made
 
     def note(self, target: Target, chunk: Chunk | None) -> None:
-        """Write the angles of the frames, and let a growing axis follow."""
+        """Write the angles of the frames, let a growing axis follow, and note when they came."""
         angles = None if chunk is None else chunk.coords.get("angle")
         places = np.empty(0, np.int64) if chunk is None else chunk.ids - target.stream.first
         extend_axis(target, self.scan, angles, places)
+        if chunk is not None and target.stream.arrival_axes not in ((), ("frame",)):
+            self._times.setdefault(chunk.epoch, Times()).note(places, chunk.received)
 
     def flush(self, target: Target) -> None:
         """Hand what was written to the operating system."""
@@ -133,6 +143,11 @@ class _Entry(Writing):
         """Write what is missing, and the final record."""
         if self.storage.swmr:
             self._leave_swmr()
+        for epoch, times in self._times.items():
+            target = self.targets[epoch]
+            self.take_space("write when frames came", 8 * target.frames)
+            made = target.group.create_dataset(_RECEIVED, data=times.first(target.frames).reshape(target.scanned))
+            made.attrs.update({"units": "s", "description": "Unix time at which the frame came; NaN: it did not"})
         end_entry(self.file["entry"], self.targets, self.gaps, record, complete=complete)
 
     def _leave_swmr(self) -> None:

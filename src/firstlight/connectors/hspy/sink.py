@@ -18,6 +18,7 @@ from ..hdf5.handles import File, Group
 from ..hdf5.target import Storage, Target, whole_bytes
 from ..hdf5.writing import FileSink, Writing
 from ..recorded.mapped import check_epoch
+from ..recorded.times import Times
 
 _VERSION = "3.3"
 """Of HyperSpy's file format."""
@@ -53,7 +54,7 @@ class _Experiment(Writing):
         self._group: Group = None
         self._ours: Group = None
         self._target: Target | None = None
-        self._received: Array = np.empty(0)
+        self._times = Times()
 
     def begin(self, record: dict[str, Any]) -> None:
         """Write the head, and the array if its shape is known."""
@@ -120,15 +121,8 @@ class _Experiment(Writing):
 
     def note(self, target: Target, chunk: Chunk | None) -> None:
         """Note when frames came."""
-        if chunk is None or not target.stream.arrival:
-            return
-        places = chunk.ids - target.stream.first
-        room = max(math.prod(target.scanned), int(places.max()) + 1)
-        if room > len(self._received):
-            grown = np.full(max(room, 2 * len(self._received)), np.nan)
-            grown[: len(self._received)] = self._received
-            self._received = grown
-        self._received[places] = chunk.received
+        if chunk is not None and target.stream.arrival:
+            self._times.note(chunk.ids - target.stream.first, chunk.received)
 
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write what is missing, when frames came, and the final record."""
@@ -137,7 +131,7 @@ class _Experiment(Writing):
             self._axes(target)
             ours["missing"] = target.missing()
             ours["missing"].attrs["columns"] = "first, last id (both included)"
-            ours["received"] = self._received[: target.frames]
+            ours["received"] = self._times.first(target.frames)
             ours["received"].attrs["units"] = "s"
         ours["missing_reason"] = json.dumps([[gap.first, gap.last, gap.kind, gap.reason] for gap in self.gaps])
         ours["record"][()] = json.dumps(record, default=str)

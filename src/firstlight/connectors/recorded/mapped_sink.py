@@ -7,7 +7,6 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import PrivateAttr
 
 from firstlight.core.arrays import Array, Ids
@@ -18,6 +17,7 @@ from firstlight.core.sink import Sink
 from .disk import disk_errors, exists_already
 from .mapped import MASK, MappedArray, check_epoch, check_known, merged_angles
 from .sidecar import angle_list, describe, finished, write_json
+from .times import Times
 
 TIMES = ".times"
 """Ending of the file with the Unix time at which each frame came, by place (float64, little-endian; NaN: it did not)."""
@@ -35,7 +35,7 @@ class MappedSink(Sink):
     _told: dict[str, Any] = PrivateAttr(default_factory=dict)
     _gaps: list[Gap] = PrivateAttr(default_factory=list)
     _angles: Array | None = PrivateAttr(None)
-    _received: Array | None = PrivateAttr(None)
+    _times: Times | None = PrivateAttr(None)
 
     @abstractmethod
     def head(self, stream: Stream) -> bytes:
@@ -88,7 +88,7 @@ class MappedSink(Sink):
             write_json(_beside(path, ".json"), self._told)
         self._gaps, self._array = [], array
         self._angles = angle_list(scan, scan.main, array.positions)
-        self._received = np.full(array.positions, np.nan) if scan.main.arrival else None
+        self._times = Times(array.positions) if scan.main.arrival else None
 
     def write(self, chunk: Chunk) -> None:
         """Write frames to the places that their ids name.
@@ -104,8 +104,8 @@ class MappedSink(Sink):
                 self._array.write(chunk)
             places = chunk.ids - self._array.stream.first
             merged_angles(self._angles, chunk, places)
-            if self._received is not None:
-                self._received[places] = chunk.received
+            if self._times is not None:
+                self._times.note(places, chunk.received)
 
     def miss(self, gap: Gap) -> None:
         """Note frames that will not come."""
@@ -121,8 +121,8 @@ class MappedSink(Sink):
         )
         with disk_errors(array.path, "write the final description"):
             write_json(_beside(array.path, ".json"), ended)
-            if self._received is not None:
-                _beside(array.path, TIMES).write_bytes(self._received.astype("<f8").tobytes())
+            if self._times is not None:
+                _beside(array.path, TIMES).write_bytes(self._times.first(array.positions).astype("<f8").tobytes())
         array.close()
 
     def location(self) -> str:

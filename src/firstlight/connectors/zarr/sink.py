@@ -18,6 +18,7 @@ from ..recorded.disk import disk_error
 from ..recorded.mapped import check_epoch, check_shape, merged_angles, places_of
 from ..recorded.place import boxes, missing_ranges, runs, volume
 from ..recorded.sidecar import angle_list, describe, finished
+from ..recorded.times import Times
 from .ngff import halved, levels, multiscales
 from .stores import is_url, store_at
 
@@ -26,11 +27,15 @@ _SLAB = 64 * 2**20
 """Bytes of a level that are held to make the next."""
 
 
+_RECEIVED = "received"
+
+
 class ZarrSink(Sink):
     """Writes one output as Zarr 3 with OME-NGFF 0.5, into a folder or to ``s3://bucket/path``; viewers get a pyramid.
 
     Array ``0`` is the result; ``covered`` tells what of it is there, also while it is written and after a crash; ``1``,
-    ``2`` … are made at the end, each with half the pixels. The record stands in the attribute ``firstlight``.
+    ``2`` … are made at the end, each with half the pixels, and ``received``: when each frame came. The record stands in
+    the attribute ``firstlight``.
     """
 
     use: ClassVar[str] = "zarr"
@@ -145,6 +150,7 @@ class _Group:
         self.scanned = self.shape[: max(stream.arrival, 1)]
         self.begun = describe(scan, record)
         self.gaps: list[Gap] = []
+        self.times = Times()
         self.angles = angle_list(scan, stream, self.shape[0] if self.shape else 0)
         self.root: Any
         self.array: Any
@@ -158,6 +164,8 @@ class _Group:
             return
         self.root = zarr.open_group(store, mode="r+")
         self.array, self.covered = self.root["0"], self.root["covered"]
+        if _RECEIVED in self.root:
+            self.times = Times.known(self.root[_RECEIVED][...])
         mask = np.zeros(prod(self.covered.shape), np.uint8)
         mask[done - stream.first] = 1
         self.covered[...] = mask.reshape(self.covered.shape)
@@ -209,6 +217,7 @@ class _Group:
                 done += count
         self._cover(rising, frame, cuts)
         merged_angles(self.angles, chunk, places)
+        self.times.note(places, chunk.received)
 
     def _grow(self, count: int) -> None:
         inner = prod(self.scanned[1:])
@@ -245,6 +254,8 @@ class _Group:
             )
             made[...] = self.angles
             made.attrs["units"] = "deg"
+        if self.stream.arrival:
+            self._tell_times()
         if (
             self.sink.pyramid
             and prod(self.shape)
@@ -255,6 +266,14 @@ class _Group:
         self.root.attrs["firstlight"] = finished(
             self.begun, record, missing=missing, gaps=self.gaps, angles=None, complete=complete
         )
+
+    def _tell_times(self) -> None:
+        labels = self.stream.axes[: len(self.scanned)]
+        made = self.root.create_array(
+            _RECEIVED, shape=self.scanned, dtype="float64", dimension_names=labels, overwrite=True, fill_value=np.nan
+        )
+        made[...] = self.times.first(prod(self.scanned)).reshape(self.scanned)
+        made.attrs["units"] = "s"
 
     def _pyramid(self) -> None:
         """Each level from the one before, slab by slab."""
