@@ -84,14 +84,16 @@ def test_a_second_replay_on_the_same_ports_is_refused():
             second.run()
 
 
-def test_parts_of_a_scan():
-    frames, places, _ = HxnSimulator(parameters=SMALL, skip_frames=10, max_frames=5, nx=20, ny=24)._load()
+def test_parts_of_a_scan(tmp_path):
+    frames, places, _ = HxnSimulator(parameters=SMALL, skip_frames=10, max_frames=5, nx=20, ny=24, chunk_size=2)._load(
+        tmp_path
+    )
     whole = PhantomPtychographySource(**SMALL)
     assert frames.shape == (5, 24, 20)
     np.testing.assert_array_equal(frames, whole.read({"position": slice(10, 15)})[:, 4:28, 6:26])
     np.testing.assert_array_equal(places, whole.read({"position": slice(10, 15)}, "positions"))
     with pytest.raises(SourceError, match="No frame is left"):
-        HxnSimulator(parameters=SMALL, skip_frames=1000)._load()
+        HxnSimulator(parameters=SMALL, skip_frames=1000)._load(tmp_path)
 
 
 def test_the_simulator_is_documented():

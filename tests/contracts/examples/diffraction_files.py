@@ -81,6 +81,7 @@ class Cxi:
 SINKS: dict[str, Callable[[], Cxi]] = {"cxi": Cxi}
 TESTS = Path(__file__).parents[2]
 LIVE = {
+    "tiled": TESTS / "connectors" / "test_tiled_source.py",
     "panda": TESTS / "connectors" / "panda" / "test_source.py",
     "together": TESTS / "connectors" / "test_together.py",
 }

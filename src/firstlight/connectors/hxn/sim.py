@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -20,9 +21,9 @@ from firstlight.core.units import Bytes, Hertz, Second
 
 from ..recorded.recognised import recognising
 from .client import url_of
+from .loading import Part, bring
 from .start import config_of, limits_of, start
 
-POSITIONS = "positions"
 _MOMENT = 1.0
 """Seconds from the last frame of which nobody hears to the start of the reconstruction: the series has begun by then."""
 
@@ -72,8 +73,10 @@ class HxnSimulator(Configured):
     """Address to serve on. Anything but loopback makes the streams visible to the network."""
     linger: Annotated[Second, Field(ge=0)] = 2.0
     """How long to stay after the last frame."""
-    memory: Annotated[Bytes, Field(gt=0)] = 4 * 2.0**30
-    """Bytes of frames to hold."""
+    chunk_size: Annotated[int, Field(gt=0)] = 1024
+    """Frames that are read at once, from a file or a server."""
+    memory: Annotated[Bytes, Field(gt=0)] = 2.0**30
+    """Bytes of frames to hold while they are read; all of them go to a temporary file."""
     socket: Literal["push", "pub"] = "push"
     """Push frames to one reader without loss, or publish them to many, as at HXN."""
     secret_key: str | None = None
@@ -84,8 +87,12 @@ class HxnSimulator(Configured):
     """Channel of the PandABox for the fast axis, x."""
     panda_ch2: str = "INENC3.VAL.Value"
     """Channel of the PandABox for the slow axis, y."""
-    scan_id: str = "0"
-    """Number of the scan, for names of results."""
+    tiled_url: str | None = None
+    """Address of a Tiled server, a catalogue or a run, to play from in place of a file; default with `uid`: TILED_BASE_URL."""
+    uid: str | None = None
+    """Unique name of the run on the Tiled server."""
+    scan_id: str = Field(default="0", pattern=r"^\w{1,100}$")
+    """Number of the scan, for names of results; on a Tiled server, which one to play: of several the newest."""
     hp_start: bool = False
     """Start the reconstruction by holoptycho's routes, and play when it listens; publishes then."""
     hp_url: str | None = None
@@ -124,16 +131,17 @@ class HxnSimulator(Configured):
             SourceError: There is nothing to play, or a port is taken: another replay may be running there.
         """
         stop = stop or threading.Event()
-        frames, places, told = self._load()
-        begin = on_ready or (lambda content: None)
+        with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
+            return self._replay(Path(folder), stop, on_ready or (lambda content: None))
+
+    def _replay(self, folder: Path, stop: threading.Event, begin: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        frames, places, told = self._load(folder)
         told["range"] = {"low": places.min(axis=0).tolist(), "high": places.max(axis=0).tolist()}
         if self.hp_start:
             begin = self._starting(frames.shape, told, stop, begin)
         places = unsettled(places, self.settling_ids)
-        with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
-            np.save(Path(folder) / "frames.npy", frames)
-            np.save(Path(folder) / "places.npy", places)
-            return self._play(Path(folder), told, stop, begin)
+        np.save(folder / "places.npy", places)
+        return self._play(folder, told, stop, begin)
 
     def _starting(
         self,
@@ -199,49 +207,21 @@ class HxnSimulator(Configured):
             late.demand_started()
             return sent
 
-    def _load(self) -> tuple[Array, Array, dict[str, Any]]:
-        """Frames (frame, row, col) of unsigned integers, positions (frame, 2), and what belongs to them."""
-        source: Any = registry.get("sources", self.source or self._source())(
-            **({} if self.file is None else {"path": self.file}), **self.parameters
-        )
-        scan = source.open()
-        try:
-            if POSITIONS not in scan.streams or not hasattr(source, "read") or scan.main.frames is None:
-                raise SourceError(
-                    "This is no ptychographic scan.",
-                    field="file",
-                    value=str(self.file),
-                    expected="frames with positions on the sample",
-                )
-            count = scan.main.frames - self.skip_frames if self.max_frames is None else self.max_frames
-            part = {"position": slice(self.skip_frames, self.skip_frames + max(count, 0))}
-            if max(count, 0) * scan.main.frame_bytes > self.memory:
-                raise SourceError(
-                    "The scan does not fit into memory.", field="memory", value=self.memory, expected="more"
-                )
-            frames, places = source.read(part), source.read(part, POSITIONS)
-        finally:
-            source.close()
-        told = {name: {"value": value.value, "unit": value.unit} for name, value in scan.calibration.items()}
-        return self._cropped(_counts(frames)), places, {"unit": scan.streams[POSITIONS].unit, "calibration": told}
-
-    def _cropped(self, frames: Array) -> Array:
-        if not len(frames):
-            raise SourceError(
-                "No frame is left to play.",
-                field="skip_frames",
-                value=self.skip_frames,
-                expected="fewer than there are",
-            )
-        cuts = [slice(None)]
-        for length, wanted in zip(frames.shape[1:], (self.ny, self.nx), strict=True):
-            start = 0 if wanted is None else max(0, (length - wanted) // 2)
-            cuts.append(slice(start, length if wanted is None else start + wanted))
-        return np.ascontiguousarray(frames[tuple(cuts)])
+    def _load(self, folder: Path) -> tuple[Array, Array, dict[str, Any]]:
+        """Frames (frame, row, col) in a file, positions (frame, 2), and what belongs to them."""
+        given = {} if self.file is None else {"path": self.file}
+        name = self.source or self._source()
+        if name == "tiled":
+            number = int(self.scan_id) if self.scan_id.isdecimal() and self.uid is None else 0
+            url = self.tiled_url or os.environ.get("TILED_BASE_URL", "http://localhost:8000")
+            given = {"url": url, "uid": self.uid, "scan_id": number or None}
+        source = registry.get("sources", name)(**given, **self.parameters)
+        part = Part(self.skip_frames, self.max_frames, self.ny, self.nx, self.chunk_size, self.memory)
+        return bring(source, part, folder)
 
     def _source(self) -> str:
         if self.file is None:
-            return "phantom_ptychography"
+            return "tiled" if self.tiled_url or self.uid else "phantom_ptychography"
         found = recognising(self.file)
         if found is not None:
             return found
@@ -336,15 +316,3 @@ def _until_over(simulator: Any, stop: threading.Event, on_ready: Callable[[dict[
     except FirstlightError:
         stop.set()
         raise
-
-
-def _counts(frames: Array) -> Array:
-    """Frames as an Eiger gives them: unsigned, the largest value where a pixel does not measure."""
-    bad = ~np.isfinite(frames) | (frames < 0) if frames.dtype.kind in "fi" else np.zeros(frames.shape, bool)
-    good = np.where(bad, 0, frames)
-    if frames.dtype.kind == "f":
-        good = np.rint(good)
-    kind = np.uint16 if good.max(initial=0) < np.iinfo(np.uint16).max else np.uint32
-    out = good.astype(kind)
-    out[bad] = np.iinfo(kind).max
-    return out
