@@ -2,11 +2,14 @@
 
 What lies between the source and the regrouping must give the same for a band of the axis as for all of it; `core.sizing`
 sees to that. The first reading (which every other consumer needs too) tells which frames there are and fills the first
-band; each further band is read, corrected and filled while the blocks of the one before are worked on.
+band; each further band is read, corrected and filled while the blocks of the one before are worked on. Two bands are in
+memory and no more: room for the next is taken once the last block of the one before the present is done.
 """
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +26,33 @@ from firstlight.core.sizing import CHUNK
 from .context import Context
 from .gather import Gathered
 from .stage import Stage
+
+LOOK = 0.02
+"""Seconds between two looks at whether blocks are done."""
+
+
+class InHand:
+    """Blocks of a band that somebody still works on."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._blocks: list[weakref.ref[Any]] = []
+        self._needed = threading.Event()
+
+    def add(self, block: Chunk) -> None:
+        """Note the array of a block, which ends with its last user."""
+        data: Any = block.data
+        self._blocks.append(weakref.ref(data if data.base is None else data.base))
+
+    def give_up(self) -> None:
+        """The next band is needed now, whoever keeps a block: wait no longer."""
+        self._needed.set()
+
+    def wait(self) -> None:
+        """Until all blocks are done."""
+        while any(block() is not None for block in self._blocks):
+            if self._needed.wait(LOOK):
+                return
 
 
 class Bands:
@@ -63,20 +93,27 @@ class Bands:
     ) -> Iterator[Chunk | Gap]:
         """The blocks of the first band, which is filled already, and of those that are to be read."""
         with ThreadPoolExecutor(1, thread_name_prefix="bands") as reader:
-            current = first
+            current, before = first, InHand()
             for number in range(len(todo)):
                 following: Future[Gathered] | None = None
                 if number + 1 < len(todo):
-                    following = reader.submit(self._read, first, todo[number + 1])
+                    following = reader.submit(self._read, first, todo[number + 1], before)
+                present = InHand()
                 try:
-                    yield from current.blocks(wanted)
+                    for block in current.blocks(wanted):
+                        if isinstance(block, Chunk):
+                            present.add(block)
+                        yield block
+                        del block  # it is the worker's: its room is free once that has done it
                 finally:
                     current.close()
+                    before.give_up()
                 if following is not None:
-                    current = following.result()
+                    current, before = following.result(), present
 
-    def _read(self, known: Gathered, own: slice) -> Gathered:
-        """Fill one band."""
+    def _read(self, known: Gathered, own: slice, before: InHand) -> Gathered:
+        """Fill one band, as soon as the blocks of the one before the present are done."""
+        before.wait()
         band = known.again(own)
         source: Any = self._context.plan.job.played
         main = self._context.plan.scan.main
