@@ -142,7 +142,7 @@ def test_colors_are_those_of_the_web_pages():
     from firstlight.faces.rest.download import color_tables
 
     tables = color_tables()
-    assert set(tables) == {"gray", "viridis", "inferno", "magma", "plasma", "cividis", "turbo", "rdbu"}
+    assert set(tables) == {"gray", "viridis", "inferno", "magma", "plasma", "cividis", "turbo", "rdbu", "cyclic"}
     assert all(table.shape == (256, 3) for table in tables.values())
     assert tuple(tables["viridis"][0]) == (0x44, 0x01, 0x54)
 
