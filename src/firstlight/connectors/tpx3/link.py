@@ -41,6 +41,35 @@ class Begun:
         return self.start.sig
 
 
+def connected(address: tuple[str, int], end: float, stopped: Callable[[], bool], next_move: str) -> socket.socket:
+    """A connection whose reads come back after 0.1 s.
+
+    Args:
+        address: Host and port.
+        end: Until when to try (monotonic clock).
+        stopped: True to give up.
+        next_move: What the user may do where nobody answers.
+
+    Raises:
+        SourceError: Nobody answers.
+        Stopped: It was given up.
+    """
+    while not stopped():
+        try:
+            link = socket.create_connection(address, timeout=1.0)
+        except OSError as error:
+            if time.monotonic() > end:
+                where = f"{address[0]}:{address[1]}"
+                raise SourceError(
+                    f"Nobody answers: {error}.", field="host", value=where, next_move=next_move
+                ) from error
+            time.sleep(0.1)
+            continue
+        link.settimeout(0.1)
+        return link
+    raise Stopped("The run was stopped before a scan began.")
+
+
 class Link:
     """A TCP connection. What has come of a message is kept when a reader gives up in between, so that the next one finds its place.
 
@@ -73,18 +102,8 @@ class Link:
             SourceError: Nobody answers.
             Stopped: It was given up.
         """
-        while self._socket is None:
-            if stopped():
-                raise Stopped("The run was stopped before a scan began.")
-            try:
-                self._socket = socket.create_connection(self._address, timeout=1.0)
-                self._socket.settimeout(0.1)
-            except OSError as error:
-                if time.monotonic() > end:
-                    raise SourceError(
-                        f"Nobody answers: {error}.", field="host", value=self.where, next_move="See that Accos runs."
-                    ) from error
-                time.sleep(0.1)
+        if self._socket is None:
+            self._socket = connected(self._address, end, stopped, next_move="See that Accos runs.")
 
     def receive(self, size: int, end: float, stopped: Callable[[], bool]) -> memoryview:
         """So many bytes; memory is taken as they come, not before.

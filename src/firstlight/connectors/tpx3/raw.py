@@ -13,11 +13,12 @@ from typing import IO, Annotated, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from firstlight.core.chunk import MAIN, End, Item, Scan, Stream
-from firstlight.core.errors import SourceError, Stopped
+from firstlight.core.errors import SourceError
 from firstlight.core.source import Source
 from firstlight.core.units import Quantity, Second
 from firstlight.kernels.timepix import CHIP, TICK
 
+from .link import connected
 from .packets import EDGES, Packets, Place
 from .placing import Clock, Placing
 
@@ -214,7 +215,9 @@ class Tpx3RawSource(_RawSource):
                 self._server = socket.create_server((self.host, self.port))
                 self._server.settimeout(0.1)
             else:
-                self._link = self._connected(time.monotonic() + self.timeout)
+                end = time.monotonic() + self.timeout
+                move = "See that SERVAL runs, and streams raw packets there."
+                self._link = connected((self.host, self.port), end, lambda: self._stopped, move)
         except OSError as error:
             raise SourceError(f"The port can not be used: {error}.", field="port", value=self.port) from error
         self.listening()
@@ -231,21 +234,6 @@ class Tpx3RawSource(_RawSource):
             raise SourceError("Nobody is waited for.", field="serve", value=self.serve, next_move="Call open() first.")
         host, port = self._server.getsockname()[:2]
         return host, port
-
-    def _connected(self, end: float) -> socket.socket:
-        while not self._stopped:
-            try:
-                link = socket.create_connection((self.host, self.port), timeout=1.0)
-            except OSError as error:
-                if time.monotonic() > end:
-                    raise SourceError(
-                        f"Nobody answers: {error}.", field="host", value=f"{self.host}:{self.port}"
-                    ) from error
-                time.sleep(0.1)
-                continue
-            link.settimeout(0.1)
-            return link
-        raise Stopped("The run was stopped before a scan began.")
 
     def _next(self) -> bytes:
         end = time.monotonic() + (self.idle if self._came else self.timeout)

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
-from firstlight.core.step import Configured
 from firstlight.core.units import Second
 from firstlight.kernels.timepix import CHIP, TICK
 
 from .packets import EDGES, global_words, hit_words, section, trigger_words
-from .played import played
+from .serving import Serving
 
 
-class Tpx3RawSimulator(Configured):
-    """Sends one scan of raw packets to each client, line by line, with a trigger for each line."""
+class Tpx3RawSimulator(Serving):
+    """Sends one scan of raw packets to each client, line by line, with a trigger for each line.
+
+    Patterns have at most 256 x 256 pixels.
+    """
 
     use: ClassVar[str] = "tpx3_raw"
 
-    file: Path | None = None
-    """File to play: .npy of unsigned integers (scan_y, scan_x, row, col), at most 256 x 256 pixels; default: a phantom."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of the phantom, such as ``{scan_y: 64, scan_x: 64}``."""
     dwell: Annotated[Second, Field(gt=0, le=10)] = 1e-5
     """How long the probe stays at a point."""
     flyback: Annotated[Second, Field(ge=0, le=10)] = 1e-5
@@ -44,51 +40,11 @@ class Tpx3RawSimulator(Configured):
     """Lines whose trigger is lost."""
     rate: Annotated[float, Field(gt=0)] | None = None
     """Lines per second; default: as fast as possible."""
-    clients: Annotated[int, Field(ge=0)] = 1
-    """Serve so many clients, one after the other; 0: until told to stop."""
-    port: int = Field(default=0, ge=0, le=65535)
-    """TCP port; 0: any free one."""
-    interface: str = "127.0.0.1"
-    """Address to serve on. Anything but loopback makes the detector visible to the network."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Another seed gives other times."""
 
-    def run(
-        self, stop: threading.Event | None = None, on_ready: Callable[[dict[str, Any]], None] | None = None
-    ) -> dict[str, Any]:
-        """Serve until all clients are served, or `stop` is set.
-
-        Args:
-            stop: Set it from another thread to end.
-            on_ready: Called once the port is open.
-
-        Returns:
-            What was sent.
-
-        Raises:
-            SourceError: There is nothing to play, or the port is taken.
-        """
-        stop = stop or threading.Event()
-        data = played(self.file, self.parameters)
-        try:
-            server = socket.create_server((self.interface, self.port))
-        except OSError as error:
-            raise SourceError(f"The port can not be used: {error}.", field="port", value=self.port) from error
-        served = 0
-        with server:
-            server.settimeout(0.1)
-            if on_ready is not None:
-                host, port = server.getsockname()
-                on_ready({"host": host, "port": port, "frames": data.shape[0] * data.shape[1]})
-            while not stop.is_set() and (not self.clients or served < self.clients):
-                with contextlib.suppress(TimeoutError):
-                    client, _ = server.accept()
-                    with client, contextlib.suppress(OSError):
-                        self._serve(client, data, stop)
-                    served += 1
-        return {"clients": served, "frames": data.shape[0] * data.shape[1]}
-
-    def _serve(self, client: socket.socket, data: Array, stop: threading.Event) -> None:
+    def serve(self, client: socket.socket, data: Array, stop: threading.Event) -> None:
+        """Send one client everything."""
         for part in self.sections(data):
             if stop.is_set():
                 return
