@@ -123,3 +123,19 @@ def test_a_key_in_an_address_is_refused_and_not_repeated():
     with pytest.raises(SourceError, match="more than an address") as refused:
         opened(url="http://127.0.0.1:9?api_key=secret", uid="x")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.heavy
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+def test_the_config_for_scans_like_it(url):
+    """Read by what runs it: positions come out as they were measured."""
+    from firstlight.compat.holoptycho.config import read_config
+    from firstlight.connectors.hxn.from_scan import config_from_tiled
+
+    config = read_config(config_from_tiled(url, scan_id=411))
+    assert (config.get("scan_num"), config.get("raw_uid"), config.get("panda_upsample")) == ("411", "new", 4)
+    assert config.get("x_ratio") * config.get("x_direction") == pytest.approx(FACTOR / 1e4)
+    assert (config.get("nx"), config.get("z_m")) == (32, METRES)
+    assert config.get("xray_energy_kev") == pytest.approx(KEV)
+    assert config.get("x_range") == pytest.approx(np.ptp(MADE.places[:, 1]) * 1e6, rel=1e-6)

@@ -25,6 +25,8 @@ remote_app = typer.Typer(
 )
 app.add_typer(logs_app, name="logs")
 app.add_typer(config_app, name="config")
+from_app = typer.Typer(help="The config for a scan that is there already, as JSON.", no_args_is_help=True)
+config_app.add_typer(from_app, name="from")
 app.add_typer(model_app, name="model")
 app.add_typer(remote_app, name="remote")
 
@@ -110,6 +112,34 @@ def restart(context: typer.Context, config: ConfigArgument = None) -> None:
 def show_config(context: typer.Context) -> None:
     """Show the config that was run last."""
     _show(_ask(context, "/config"))
+
+
+@from_app.command("file")
+@verb
+def config_from_file_(
+    file: Annotated[Path, typer.Argument(help="A scan (CXI, .ptyd, HXN, ptychodus), or a config (INI, JSON).")],
+) -> None:
+    """Print the config for a scan in a file, or the one that a file holds; to run it: hp start "$(… config from file FILE)"."""
+    from firstlight.connectors.hxn.from_scan import config_from_file
+
+    _show(config_from_file(file))
+
+
+@from_app.command("tiled")
+@verb
+def config_from_tiled_(
+    uid: Annotated[str | None, typer.Option("--uid", envvar="TILED_RUN_UID", help="Unique name of the run.")] = None,
+    scan_id: Annotated[int | None, typer.Option("--scan-id", help="Its number; of several the newest.")] = None,
+    tiled_url: Annotated[
+        str,
+        typer.Option("--tiled-url", envvar="TILED_BASE_URL", help="Address of the server, a catalogue, or the run."),
+    ] = "http://localhost:8000",
+    mode: Annotated[str, typer.Option("--mode", help="iterative or both.")] = "iterative",
+) -> None:
+    """Print the config for live scans like one on a Tiled server. The API key is taken from TILED_API_KEY."""
+    from firstlight.connectors.hxn.from_scan import config_from_tiled
+
+    _show(config_from_tiled(tiled_url, uid=uid, scan_id=scan_id, mode=mode))
 
 
 @logs_app.callback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ _SILICON = 3.1355893
 """Spacing of Si(111) planes in Å, those of the monochromator."""
 _PIXELS = {"eiger": 75.0, "merlin": 55.0}
 """Pixel of a detector in micrometre, by the beginning of its name."""
+_KEPT = ("uid", "scan_id", "plan_name", "x_scale_factor", "z_scale_factor", "scan")
+"""Of the start document, for configs of scans alike."""
 _COUNTS = 1e3
 """Positions that reach further than this are counts of an encoder; others are micrometres."""
 
@@ -126,8 +129,15 @@ class TiledScanSource(RecordedSource):
             raise SourceError(
                 "These are no frames.", field="detector", value=reader.shape, expected="(frames, rows, columns)"
             )
-        places = self._places(node, start, reader.shape[0], baseline(run, "zpsth"))
-        known = {"scan_id": str(start.get("scan_id", "")), "uid": str(start.get("uid", ""))}
+        angle = baseline(run, "zpsth")
+        places, samples = self._places(node, start, reader.shape[0], angle)
+        known = {
+            "angle": "" if angle is None else repr(angle),
+            "start": json.dumps({name: start[name] for name in _KEPT if name in start}, default=str),
+            "scan_id": str(start.get("scan_id", "")),
+            "uid": str(start.get("uid", "")),
+            "samples": str(samples),
+        }
         found = Diffraction(
             reader,
             places,
@@ -138,8 +148,8 @@ class TiledScanSource(RecordedSource):
         )
         return diffraction_recording(found)
 
-    def _places(self, node: Any, start: Mapping[str, Any], count: int, angle: float | None) -> Array:
-        """Rows (slow) and columns (fast) in micrometre, shape (frame, 2).
+    def _places(self, node: Any, start: Mapping[str, Any], count: int, angle: float | None) -> tuple[Array, int]:
+        """Rows (slow) and columns (fast) in micrometre, shape (frame, 2); and how many samples each is the mean of.
 
         Raises:
             SourceError: There are no encoders, or they have fewer samples than there are frames.
@@ -153,6 +163,7 @@ class TiledScanSource(RecordedSource):
                 expected=" or ".join(" and ".join(names) for names in ENCODERS),
             )
         axes: list[Array] = []
+        each = 1
         scales = (("x_scale_factor", self.x_direction), ("z_scale_factor", self.y_direction))
         for name, (scale, direction) in zip(pair, scales, strict=True):
             found = axis_of(node, (name,))
@@ -172,7 +183,7 @@ class TiledScanSource(RecordedSource):
         if self.angle_correction and angle is not None:
             turn = math.radians(angle)
             fast = fast * (abs(math.cos(turn)) if abs(angle) <= 45 else abs(math.sin(turn)))
-        return np.stack([slow, fast], axis=1)
+        return np.stack([slow, fast], axis=1), each
 
     def _calibration(self, run: Any, detector: str, start: Mapping[str, Any]) -> dict[str, Quantity | None]:
         scan = start.get("scan")
