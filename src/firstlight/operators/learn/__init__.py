@@ -1,0 +1,1 @@
+"""Steps that learned: networks that run in a pipeline."""

@@ -1,0 +1,27 @@
+"""Example of the network of ptychography: a small scan of the phantom that it was trained for."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from firstlight.core import registry
+from firstlight.core.chunk import MAIN, Scan, Stream
+from firstlight.kernels.ptycho.phantom import simulate
+from firstlight.testing import FoldExample, cut
+
+
+def network() -> FoldExample:
+    truth = simulate(window=64, scan=(4, 4), photons=1e5)
+    sizes = {"position": 16, "row": 64, "col": 64}
+    scan = Scan(
+        {
+            MAIN: Stream(tuple(sizes), sizes, "float32", unit="counts"),
+            "positions": Stream(("position", "yx"), {"position": 16, "yx": 2}, "float64", unit="px"),
+        }
+    )
+    step = registry.get("operators", "ptychography_network")(model="phantom_v1")
+    frames = np.fft.fftshift(truth.counts, axes=(1, 2))
+    return FoldExample(step, scan, cut(frames, coords={"positions": truth.corners + 0.25}))
+
+
+FOLDS: dict[str, Callable[[], FoldExample]] = {"ptychography_network": network}
