@@ -17,6 +17,7 @@ from . import (
     import_,
     init,
     list_,
+    model,
     reconstruct,
     record,
     run,
@@ -74,6 +75,7 @@ app.command("compare")(compare.compare)
 app.command("init")(init.init)
 app.command("import")(import_.import_)
 app.command("doctor")(doctor.doctor)
+app.add_typer(model.app)
 app.add_typer(hp.app)
 
 

@@ -1,0 +1,82 @@
+"""``firstlight model list|set|status``: the networks that are there, and the one that is used where none is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .say import JsonOption, say, verb
+
+app = typer.Typer(name="model", help="Networks: which there are, and which one is used.", no_args_is_help=True)
+
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder", metavar="FOLDER", help="Where networks lie; default: FIRSTLIGHT_MODELS, or your data folder."
+    ),
+]
+
+
+@app.command("list")
+@verb
+def list_models(folder: FolderOption = None, json_: JsonOption = False) -> None:
+    """List the networks, with their size; a star marks the one that is used."""
+    from firstlight.core.errors import FirstlightError
+    from firstlight.operators.learn.models import chosen_model, models
+
+    try:
+        chosen = chosen_model(folder)
+    except FirstlightError:
+        chosen = None  # `status` tells why
+    found = models(folder)
+    if json_:
+        say(json.dumps([_plain(each, each == chosen) for each in found], indent=1))
+        return
+    for each in found:
+        size = each.path.stat().st_size / 1e6
+        say(f"{'*' if each == chosen else ' '} {each.full_name}  {size:.1f} MB  {each.path}")
+
+
+@app.command("set")
+@verb
+def set_model(
+    name: Annotated[str, typer.Argument(help="Name of the network: NAME, the newest version, or NAME_v3.")],
+    folder: FolderOption = None,
+) -> None:
+    """Choose the network that is used where none is named. It is read and run once, so that a bad file is refused now."""
+    from firstlight.operators.learn.models import choose_model, find_model
+    from firstlight.operators.learn.session import load_network
+
+    load_network(find_model(name, folder).path)
+    found = choose_model(name, folder)
+    say(f"{found.full_name}  {found.path}")
+
+
+@app.command("status")
+@verb
+def model_status(folder: FolderOption = None, json_: JsonOption = False) -> None:
+    """Show the network that is used: what it takes, and what its file says of itself."""
+    from firstlight.operators.learn.models import chosen_model
+    from firstlight.operators.learn.session import load_network
+
+    found = chosen_model(folder)
+    network = load_network(found.path)
+    told = {
+        **_plain(found, True),
+        "window": list(network.window),
+        "batch": network.batch,
+        "holds_probe": network.probe is not None,
+        **network.about,
+    }
+    if json_:
+        say(json.dumps(told, indent=1))
+        return
+    for name, value in told.items():
+        say(f"{name}: {value}")
+
+
+def _plain(model: Any, chosen: bool) -> dict[str, Any]:
+    return {"name": model.name, "version": model.version, "path": str(model.path), "chosen": chosen}
