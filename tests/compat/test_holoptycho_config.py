@@ -79,7 +79,15 @@ EFFECTS = {
     "position_swap_xy": ("True", lambda job: panda(job)["swap"] is True),
     "detector_orientation": ("rot180", lambda job: job["steps"][0]["to"] == "rot180"),
     "dp_orient_iterative": ("identity", lambda job: job["steps"][2]["to"] == "transpose"),
-    "recon_mode": ("both", lambda job: solver(job)["use"] == "ptychography"),
+    "recon_mode": (
+        "both",
+        lambda job: [step["use"] for step in job["steps"][-2:]] == ["ptychography", "ptychography_network"],
+    ),
+    "vit_normalization": ("2e4", lambda job: network(job).get("normalization") == 2e4),
+    "vit_scale": ("2e4", lambda job: network(job).get("scale") == 2e4),
+    "dp_orient": ("identity", lambda job: network(job).get("orientation") == "identity"),
+    "patch_flip": ("fliplr", lambda job: network(job).get("patch_orientation") == "rot90_ccw"),
+    "inner_crop": ("16", lambda job: network(job).get("inner") == 224),
     "alg_flag": ("DM", lambda job: solver(job)["algorithm"] == "dm"),
     "ml_mode": ("Gaussian", lambda job: solver(job)["noise"] == "gaussian"),
     "prb_mode_num": ("3", lambda job: solver(job)["modes"] == 3),
@@ -103,6 +111,7 @@ EFFECTS = {
     "scan_timeout": ("5 min", lambda job: eiger(job)["timeout"] == 300 == panda(job)["timeout"]),
     "scan_idle": ("2", lambda job: eiger(job)["idle"] == 2 == panda(job)["idle"]),
 }
+OF_NETWORK = {"vit_normalization", "vit_scale", "dp_orient", "patch_flip", "inner_crop"}
 CHECKED_ALONE = {
     "lambda_nm", "batch_width", "batch_height", "angle_flip_flag", "simulate_positions", "multislice_flag", "slice_num",
     "slice_spacing_m", "position_correction_start", "pha_max", "pha_min", "init_prb_flag", "prb_path", "panda_curve", "alg_percentage", "mask_obj_flag", "amp_max", "amp_min",
@@ -118,6 +127,14 @@ def solver(job):
     return job["steps"][-1]
 
 
+def solver_of(job):
+    return next(step for step in job["steps"] if step["use"] == "ptychography")
+
+
+def network(job):
+    return next((step for step in job["steps"] if step["use"] == "ptychography_network"), {})
+
+
 def limits(job):
     return next((step for step in job["steps"] if step["use"] == "exclude_outside"), {"low": None, "high": None})
 
@@ -131,7 +148,7 @@ def eiger(job):
 
 
 def job_with(variables=STREAMS, **changes):
-    return job_of(read_config({**GOOD, **changes}), read_environment(variables), Path("/tmp"))
+    return job_of(read_config({**GOOD, **changes}), read_environment(variables), Path("/tmp"), "/models/eight_v1.onnx")
 
 
 @pytest.mark.parametrize("name", sorted({*DOCUMENTED, *KEYS}))
@@ -148,9 +165,27 @@ def test_each_key_does_what_the_table_says(name):
     elif name not in CHECKED_ALONE:
         value, shows = EFFECTS[name]
         changes = {"lambda_nm": ""} if name == "xray_energy_kev" else {}
-        assert shows(job_with(**{name: value}, **changes))
-        if name != "recon_mode":  # its other value is refused
-            assert not shows(job_with())
+        learned = {"recon_mode": "vit"} if name in OF_NETWORK else {}
+        assert shows(job_with(**{name: value}, **changes, **learned))
+        assert not shows(job_with(**learned))
+
+
+def test_the_network_alone_or_beside_the_engine():
+    with pytest.raises(ConfigError, match="hp model set NAME"):
+        job_of(read_config({**GOOD, "recon_mode": "vit"}), read_environment(STREAMS), Path("/tmp"))
+    alone, both = (
+        job_with(recon_mode="vit"),
+        job_with({**STREAMS, "TILED_BASE_URL": "http://t:8000"}, recon_mode="both"),
+    )
+    assert {view["of"].partition(".")[0] for view in alone["views"]} == {"ptychography_network"}
+    assert [sink["of"] for sink in alone["sinks"]] == ["ptychography_network.object"]
+    # frames as they are before they are turned for the engine; the same positions, with the signs of the network
+    assert (network(both)["inputs"], solver_of(both)["inputs"]) == (["crop", "source.positions"], ["oriented"])
+    assert network(job_with(recon_mode="vit", x_direction_iterative="1"))["signs"] == [1, -1]
+    nodes = {to["node"]: view["of"] for view in both["views"] for to in view.get("to", []) if isinstance(to, dict)}
+    assert nodes["vit/mosaic"] == "ptychography_network.phase"
+    assert nodes["live/object"] == "ptychography.object"
+    assert [node.name for node in parse_job(alone).pipeline.nodes][-1] == "ptychography_network"
 
 
 def test_the_job_is_one_that_runs():
@@ -180,7 +215,9 @@ def test_a_required_key_is_named(name):
         ({"x_direction": "2"}, "1 or -1"),
         ({"angle_flip_flag": "maybe"}, "True or False"),
         ({"dp_orient_iterative": "sideways"}, "rot90_cw"),
-        ({"recon_mode": "vit"}, "expected iterative or both"),
+        ({"recon_mode": "fast"}, "expected iterative or vit or both"),
+        ({"recon_mode": "both", "batch_x0": ""}, "needs batch_x0 and batch_y0"),
+        ({"recon_mode": "vit", "dp_orient": "auto"}, "dp_orient = auto is not possible"),
         ({"obj_mode_num": "2", "alg_flag": "DM"}, "ePIE and rPIE alone"),
         ({"multislice_flag": "True"}, "needs slice_spacing_m"),
         ({"multislice_flag": "True", "slice_spacing_m": "5e-6", "obj_mode_num": "2"}, "not possible together"),

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import sys
+import time
 
 import pytest
 
@@ -14,6 +15,7 @@ from firstlight.faces.rest.settings import Settings
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 
+from ..operators.networks import write_network
 from .test_holoptycho_config import GOOD, STREAMS
 
 pytestmark = pytest.mark.alone
@@ -101,18 +103,36 @@ def test_the_config_of_holoptychos_own_database_is_taken_over(make, tmp_path):
     assert ask(url, "/config") == GOOD
 
 
+def settled(url):
+    """The state of the networks, once none is being read."""
+    for _ in range(600):
+        if (found := ask(url, "/model/status"))["model_status"] != "loading":
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the network is being read for ever")
+
+
 def test_networks_of_the_local_folder(make, tmp_path):
-    url, _ = make()
+    url, service = make()
     folder = tmp_path / "models"
     folder.mkdir()
-    for name in ("eight_v2.onnx", "eight_v10.onnx", "other.txt"):
+    write_network(folder / "eight_v10.onnx", 8, {"normalization": "1"})
+    for name in ("eight_v2.onnx", "eight_v11.engine", "other.txt"):
         (folder / name).write_bytes(b"x" * 2000)
     listed = ask(url, "/model/list")
-    assert [each["filename"] for each in listed["local"]] == ["eight_v10.onnx", "eight_v2.onnx"]
-    assert (listed["azure"], listed["azure_available"], listed["local"][0]["size_mb"]) == ([], False, 0.002)
-    assert ask(url, "/model", {"name": "eight"}, post=True) == {"detail": "Model swap started: eight latest"}
-    chosen = ask(url, "/model/status")
+    assert [each["filename"] for each in listed["local"]] == ["eight_v10.onnx", "eight_v2.onnx", "eight_v11.engine"]
+    assert (listed["azure"], listed["azure_available"], listed["local"][1]["size_mb"]) == ([], False, 0.002)
+    assert ask(url, "/model", {"name": "eight", "version": "10"}, post=True) == {
+        "detail": "Model swap started: eight v10"
+    }
+    chosen = settled(url)
     assert (chosen["current_model_name"], chosen["current_model_version"]) == ("eight", "10")
+    assert service.models.path == str(folder / "eight_v10.onnx")
+    assert ask(url, "/model", {"name": "eight"}, post=True) == {"detail": "Model swap started: eight latest"}
+    assert "no whole ONNX file" in settled(url)["model_error"]  # TensorRT's engines are not read here
+    ask(url, "/model", {"name": "eight", "version": "2"}, post=True)
+    cut = settled(url)
+    assert (cut["model_status"], cut["current_model_version"]) == ("error", "10")
     ask(url, "/model", {"name": "eight", "version": "3"}, post=True)
     wrong = ask(url, "/model/status")
     assert (wrong["model_status"], wrong["current_model_version"]) == ("error", "10")

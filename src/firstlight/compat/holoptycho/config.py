@@ -167,7 +167,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         found.append("simulate_positions is not possible here: positions must be measured")
     if values.get("multislice_flag") and "slice_spacing_m" not in values:
         found.append("multislice_flag = True needs slice_spacing_m")
-    found += _layers(values)
+    found += [*_layers(values), *_network(values)]
     if values.get("init_prb_flag") is False and "prb_path" not in values:
         found.append("init_prb_flag = False needs prb_path")
     if not 0 <= values.get("alg_percentage", 0) <= 1:
@@ -201,9 +201,24 @@ def _layers(values: Mapping[str, Any]) -> list[str]:
     return others
 
 
+def _network(values: Mapping[str, Any]) -> list[str]:
+    """The network sees whole windows of a known place and orientation."""
+    if str(values.get("recon_mode", "")).lower() not in ("vit", "both"):
+        return []
+    mode, found = values["recon_mode"], list[str]()
+    if values.get("auto_center_dp") or not {"batch_x0", "batch_y0"} <= values.keys():
+        found.append(f"recon_mode = {mode} needs batch_x0 and batch_y0, and auto_center_dp not to be True")
+    found += [
+        f"{name} = auto is not possible for the network"
+        for name in ("dp_orient", "patch_flip")
+        if values.get(name) == "auto"
+    ]
+    return found
+
+
 def _choices(values: Mapping[str, Any]) -> list[str]:
     allowed = {
-        "recon_mode": ("iterative", "both"),
+        "recon_mode": ("iterative", "vit", "both"),
         "ml_mode": ("Poisson", "Gaussian"),
         "eiger_socket": ("sub", "pull"),
         "precision": ("single", "double"),
@@ -224,6 +239,4 @@ def _warnings(passed_over: list[str], values: Mapping[str, Any]) -> tuple[str, .
         for name in ("alg_flag", "alg2_flag")
         if name in values and values[name].lower() not in ALGORITHMS
     ]
-    if str(values.get("recon_mode", "")).lower() == "both":
-        found.append("recon_mode = both: there is no network here; the iterative engine runs alone.")
     return tuple(found)

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .config import Config
+from .config import Config, ConfigError
 from .environment import Environment
 from .keys import ALGORITHMS
+from .network import NAME, modes, network_step
+from .network import VIEWS as NETWORK_VIEWS
 from .orientation import for_rows
 from .tree import with_tree
 
@@ -19,18 +21,44 @@ FARTHEST = 1e9
 VIEWS = ("phase", "amplitude", "probe", "error", "positions", "pattern", "coverage")
 
 
-def job_of(config: Config, environment: Environment, folder: Path) -> dict[str, Any]:
+def job_of(config: Config, environment: Environment, folder: Path, model: str | None = None) -> dict[str, Any]:
     """The job as plain values: two streams joined by number, orientation, crop, reconstruction, HDF5 files.
+
+    As `recon_mode` says, the reconstruction is the iterative engine, the network, or both on the same frames.
 
     Args:
         config: As checked.
         environment: Where the streams come from.
         folder: For the results, where `working_directory` names no other.
+        model: Path of the chosen network.
+
+    Raises:
+        ConfigError: The network shall run, and none is chosen.
     """
     frames, places = _frames(config), _limits(config)
-    steps, reconstruction = [*frames, *places], _reconstruction(config)
-    if steps:
-        reconstruction["inputs"] = [frames[-1]["name"] if frames else "source.data", *(each["name"] for each in places)]
+    iterative, network = modes(config)
+    if network and model is None:
+        raise ConfigError(
+            "No network is chosen.", field="recon_mode", value=config.get("recon_mode"), next_move="hp model set NAME"
+        )
+    joined = [each["name"] for each in places] or ["source.positions"]
+    reconstructions: list[dict[str, Any]] = []
+    if iterative:
+        first = _reconstruction(config)
+        if frames or places:
+            first["inputs"] = [frames[-1]["name"] if frames else "source.data", *(each["name"] for each in places)]
+        reconstructions.append(first)
+    if network and model is not None:
+        seen = [each["name"] for each in frames if each["name"] != "oriented"] or ["source.data"]
+        reconstructions.append(network_step(config, model, [seen[-1], *joined]))
+    shown = [
+        *([f"ptychography.{output}" for output in VIEWS] if iterative else []),
+        *([f"{NAME}.{output}" for output in NETWORK_VIEWS] if network else []),
+    ]
+    written = [
+        *(["ptychography.object", "ptychography.probe"] if iterative else []),
+        *([f"{NAME}.object"] if network else []),
+    ]
     target = Path(config.get("working_directory", folder))
     name = f"scan_{config.get('scan_num')}"
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -40,14 +68,19 @@ def job_of(config: Config, environment: Environment, folder: Path) -> dict[str, 
             "use": "together",
             "sources": {"data": _eiger(config, environment), "positions": _panda(config, environment)},
         },
-        "steps": [*steps, reconstruction],
-        "views": [{"of": f"ptychography.{output}", "every": "0.5 s"} for output in VIEWS],
+        "steps": [*frames, *places, *reconstructions],
+        "views": [{"of": output, "every": "0.5 s"} for output in shown],
         "sinks": [
-            {"use": "hdf5", "of": f"ptychography.{output}", "path": str(target / f"{name}_{stamp}_{output}.h5")}
-            for output in ("object", "probe")
+            {"use": "hdf5", "of": output, "path": str(target / f"{name}_{stamp}_{_file_part(output)}.h5")}
+            for output in written
         ],
     }
     return job if environment.tiled is None else with_tree(job, config, environment)
+
+
+def _file_part(output: str) -> str:
+    step, _, name = output.partition(".")
+    return name if step == "ptychography" else "network"
 
 
 def _eiger(config: Config, environment: Environment) -> dict[str, Any]:

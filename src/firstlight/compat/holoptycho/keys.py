@@ -89,16 +89,14 @@ KEYS: dict[str, Key] = {
     ),
     "auto_center_headroom": Key("ignored", note="the middle is looked for in the whole frame"),
     "segmentation_threshold": Key("ignored", note="always 0.02 of the brightest"),
-    "dp_orient": Key("ignored", note="of the network, which is not there"),
+    "dp_orient": Key("mapped", "orientation", "of the pattern, for the network; default rot90_cw"),
     "dp_orient_iterative": Key(
         "mapped", "orientation", "of the pattern, before a transposition, or `auto`: found; default rot90_cw"
     ),
     "hot_pixel_count_threshold": Key("mapped", "number", "pixels with this count or more do not count", positive=True),
     "flip_image": Key("ignored", note="deprecated there"),
     # ---- reconstruction
-    "recon_mode": Key(
-        "mapped", "text", "`iterative`; `both` too, with a warning; `vit` is refused: there is no network"
-    ),
+    "recon_mode": Key("mapped", "text", "`iterative`, `vit` (the chosen network alone) or `both`; default iterative"),
     "alg_flag": Key("mapped", "text", "algorithm: ePIE, rPIE, DM, RAAR, LSQML, ML_grad; default ePIE"),
     "ml_mode": Key("mapped", "text", "noise: Poisson or Gaussian"),
     "prb_mode_num": Key("used", "count", "modes of the probe; more than 1 will do here"),
@@ -113,7 +111,9 @@ KEYS: dict[str, Key] = {
     "distance": Key("mapped", "length", "defocus of the first probe; 0: found from the data", "um", required=True),
     "init_prb_flag": Key("mapped", "flag", "false: the probe begins as prb_path says"),
     "prb_path": Key("mapped", "text", "probe (.npy) to begin with, where init_prb_flag is false"),
-    "allow_mid_scan_join": Key("ignored", note="joining late is always possible; frames count from the first that was seen"),
+    "allow_mid_scan_join": Key(
+        "ignored", note="joining late is always possible; frames count from the first that was seen"
+    ),
     "n_iterations": Key("ignored", note="the depth of a ring buffer there; it_ends_after says how long to go on"),
     "max_iterations": Key("ignored", note="it_ends_after says how long to go on"),
     "live_num_points_max": Key("ignored", note="no limit"),
@@ -138,10 +138,11 @@ KEYS: dict[str, Key] = {
         name: Key("ignored", note="not a parameter of our engines") for name in ("alpha", "beta", "sigma2", "ml_weight")
     },
     # ---- network and mosaic
-    **{
-        name: Key("ignored", note="of the network, which is not there")
-        for name in ("patch_flip", "inner_crop", "frame_write_stride")
-    },
+    "vit_normalization": Key("used", "number", "counts by which patterns are divided; default 1e5", positive=True),
+    "vit_scale": Key("used", "number", "by which they are multiplied then; default 1e4", positive=True),
+    "patch_flip": Key("mapped", "orientation", "of the network's patches; default identity"),
+    "inner_crop": Key("mapped", "whole", "pixels at each side of a patch that do not count; default 0"),
+    "frame_write_stride": Key("ignored", note="every pattern is written"),
     # ---- carried along for the offline program, and ignored by holoptycho too
     **{name: Key("ignored", note="ignored by holoptycho too") for name in ("init_obj_flag", "mode_flag", "nth")},
     **{

@@ -9,6 +9,8 @@ from typing import Any
 
 from firstlight.core.errors import FirstlightError
 
+from firstlight.operators.learn.session import load_network
+
 from .kept import Kept
 
 _FILE = re.compile(r"(?P<name>.+)_v(?P<version>\d+)\.(?:onnx|engine)")
@@ -19,10 +21,14 @@ class ModelError(FirstlightError):
     """A network that can not be chosen."""
 
 
+class ModelBusy(FirstlightError):
+    """A network can not be chosen while another one is being read."""
+
+
 class Models:
     """Files ``NAME_vVERSION.onnx`` in a folder, and which of them is chosen. Safe to call from any thread.
 
-    There is no engine here yet that runs them: the choice is kept, and `recon_mode` with a network is refused.
+    A network that is chosen is read and run once, on a thread of its own, before the choice is kept: the next run uses it.
 
     Args:
         folder: The files; it need not be there.
@@ -34,16 +40,28 @@ class Models:
         self._folder, self._kept = folder, kept
         self._error: str | None = None
         self._lock = threading.Lock()
+        self._loading: threading.Thread | None = None
 
     def status(self) -> dict[str, Any]:
         """State and choice."""
         return {
-            "model_status": "error" if self._error else "ready",
+            "model_status": "loading" if self.busy else "error" if self._error else "ready",
             "model_error": self._error,
             "current_engine_path": self._kept.get("current_engine_path"),
             "current_model_name": self._kept.get("current_model_name"),
             "current_model_version": self._kept.get("current_model_version"),
         }
+
+    @property
+    def busy(self) -> bool:
+        """True while a network is being read."""
+        return self._loading is not None and self._loading.is_alive()
+
+    @property
+    def path(self) -> str | None:
+        """The file of the chosen network; None if none is, or it is there no longer."""
+        found = self._kept.get("current_engine_path")
+        return found if isinstance(found, str) and Path(found).is_file() and found.endswith(".onnx") else None
 
     def files(self) -> list[dict[str, Any]]:
         """The files of the folder: name, path, size in MB."""
@@ -57,12 +75,15 @@ class Models:
 
         Raises:
             ModelError: The name or the version is malformed.
+            ModelBusy: Another one is being read.
         """
         if not _NAME.fullmatch(name) or (version is not None and not re.fullmatch(r"\d{1,9}", version)):
             raise ModelError(
                 "This is no name of a network.", field="name", value=name, expected="letters, digits, '.', '_' and '-'"
             )
         with self._lock:
+            if self.busy:
+                raise ModelBusy("Another network is being read.", next_move="Try again in a moment.")
             versions = {
                 int(match["version"]): path
                 for path in (Path(each["path"]) for each in self.files())
@@ -74,8 +95,17 @@ class Models:
                 self._error = f"There is no network '{asked}' in {self._folder}."
                 return
             self._error = None
-            self._kept.set(
-                current_engine_path=str(versions[wanted]),
-                current_model_name=name,
-                current_model_version=str(wanted),
-            )
+            self._loading = threading.Thread(target=self._load, args=(versions[wanted], name, wanted), daemon=True)
+            self._loading.start()
+
+    def _load(self, path: Path, name: str, version: int) -> None:
+        try:
+            load_network(path)
+        except FirstlightError as error:
+            self._error = str(error)
+            return
+        self._kept.set(
+            current_engine_path=str(path),
+            current_model_name=name,
+            current_model_version=str(version),
+        )

@@ -17,7 +17,7 @@ from firstlight.core.errors import FirstlightError
 from firstlight.jobs.supervise import Supervisor
 
 from .environment import z85
-from .models import ModelError
+from .models import ModelBusy, ModelError
 from .service import Refused, Service
 
 AUTHORISED = "firstlight.authorised"
@@ -61,6 +61,8 @@ class _Route(APIRoute):
                 return _detail(422, found)
             except Refused as error:
                 return _detail(error.status, error.message)
+            except ModelBusy as error:
+                return _detail(409, str(error))
             except ModelError as error:
                 return _detail(422, str(error))
             except FirstlightError as error:

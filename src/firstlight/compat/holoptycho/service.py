@@ -196,7 +196,7 @@ class Service:
             raise Refused(400, "No config: give one, or run with one first.")
         try:
             found = read_config(self.config() if config is None else config)
-            job = job_of(found, read_environment(self.variables), Path(self.roots[0]))
+            job = job_of(found, read_environment(self.variables), Path(self.roots[0]), self.models.path)
         except ConfigError as error:
             raise Refused(400, str(error)) from None
         return found.given, job, found.warnings

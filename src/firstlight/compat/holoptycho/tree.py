@@ -8,6 +8,7 @@ from typing import Any
 
 from .config import Config
 from .environment import Environment
+from .network import NAME, modes
 
 HC_KEV_M = 1.239841984e-9
 LIVE_EVERY = "2 s"
@@ -20,6 +21,7 @@ def with_tree(job: dict[str, Any], config: Config, environment: Environment) -> 
     ``live/object`` and ``live/probe`` follow the reconstruction, ``final/…`` come at the end, ``diffraction/dp`` and
     ``positions_um`` while frames arrive. Objects and probes have x first there, and so are transposed; patterns are as the
     detector gives them, oriented and cropped; where the solver crops, which then knows the middle alone, they are left out.
+    Of the network ``vit/mosaic`` and ``vit/mosaic_amp``, phase and amplitude, follow it; NaN where no patch lies.
     """
     run = uuid.uuid4().hex
     place = {
@@ -30,16 +32,26 @@ def with_tree(job: dict[str, Any], config: Config, environment: Environment) -> 
         **MARKS,
     }
     complex_ones = {"layout": "amplitude_phase", "transposed": True}
+    iterative, network = modes(config)
+    engine = ("object", "probe") if iterative else ()
+    mosaics = {"phase": "vit/mosaic", "amplitude": "vit/mosaic_amp"} if network else {}
     live = [
-        {"of": f"ptychography.{name}", "every": LIVE_EVERY, "to": [{**place, "node": f"live/{name}", **complex_ones}]}
-        for name in ("object", "probe")
+        *(
+            {
+                "of": f"ptychography.{name}",
+                "every": LIVE_EVERY,
+                "to": [{**place, "node": f"live/{name}", **complex_ones}],
+            }
+            for name in engine
+        ),
+        *(
+            {"of": f"{NAME}.{name}", "every": LIVE_EVERY, "to": [{**place, "node": node, "transposed": True}, "web"]}
+            for name, node in mosaics.items()
+        ),
     ]
     kept = [
-        *(
-            {**place, "of": f"ptychography.{name}", "node": f"final/{name}", **complex_ones}
-            for name in ("object", "probe")
-        ),
-        {**place, "of": "ptychography.error", "node": "final/error"},
+        *({**place, "of": f"ptychography.{name}", "node": f"final/{name}", **complex_ones} for name in engine),
+        *([{**place, "of": "ptychography.error", "node": "final/error"}] if iterative else []),
         *(
             {**place, "of": step["name"], "node": "diffraction/dp", "layout": "root8"}
             for step in job["steps"]
@@ -47,8 +59,11 @@ def with_tree(job: dict[str, Any], config: Config, environment: Environment) -> 
         ),
         {**place, "of": "source.positions", "node": "positions_um"},
     ]
-    views = [view for view in job["views"] if view["of"] != "ptychography.probe"]
-    live[1]["to"].append("web")
+    shown = {"ptychography.probe", *(f"{NAME}.{name}" for name in mosaics)}
+    views = [view for view in job["views"] if view["of"] not in shown]
+    for view in live:
+        if view["of"] == "ptychography.probe":
+            view["to"].append("web")
     return {**job, "views": [*views, *live], "sinks": [*job["sinks"], *kept]}
 
 
@@ -62,7 +77,7 @@ def _metadata(config: Config, run: str) -> dict[str, Any]:
         "raw_uid": config.get("raw_uid"),
         "scan_id": config.get("scan_id"),
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "recon_mode": "iterative",
+        "recon_mode": str(config.get("recon_mode", "iterative")).lower(),
         "x_pixel_m": wavelength * distance / (config.get("nx") * pixel * 1e-6),
         "y_pixel_m": wavelength * distance / (config.get("ny") * pixel * 1e-6),
         "x_num": config.get("x_num"),
