@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,13 @@ class HandOver:
             item = self._queue.popleft()
             self._bytes -= item.nbytes if isinstance(item, Chunk) else 0
             return item
+
+    def items(self) -> Iterator[Item]:
+        """All items as they come, until it is closed and empty."""
+        while not self.finished:
+            item = self.get(timeout=0.5)
+            if item is not None:
+                yield item
 
     def close(self) -> None:
         """Nothing more will be put."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from .arrays import Array, as_ids
 from .chunk import MAIN, Chunk, End, Gap
-from .errors import FirstlightError, SourceError
+from .errors import FirstlightError, SourceError, Stopped
 from .handover import HandOver, Pool, lend
 from .places import Places
 
@@ -123,6 +123,20 @@ class Receiving(Generic[Raw]):
     def stop(self) -> None:
         """Ask for an early end; what has arrived is delivered."""
         self._stop_asked.set()
+
+    def wait_for_layout(self, timeout: float, stopped: Callable[[], bool]) -> Layout | None:
+        """What frames look like; None where it ends, or `timeout` seconds pass, before a frame tells.
+
+        Raises:
+            Stopped: `stopped` became true.
+        """
+        end = time.monotonic() + timeout
+        with self.changed:
+            while self.layout is None and not self.over and not stopped() and time.monotonic() < end:
+                self.changed.wait(0.05)
+        if stopped():
+            raise Stopped("The run was stopped before the first frame came.")
+        return self.layout
 
     def abandon(self) -> None:
         """Nobody will read it: what still waits for a decoder is let go."""

@@ -1,5 +1,6 @@
 """A detector whose every message is chosen by the test, on loopback; and how to read a source to its end."""
 
+import contextlib
 import threading
 import time
 
@@ -7,8 +8,11 @@ import numpy as np
 import zmq
 
 from firstlight.connectors.dectris import stream1, stream2
+from firstlight.connectors.dectris.sim import DectrisSimulator
 from firstlight.connectors.dectris.source import DectrisSource
 from firstlight.core.chunk import MAIN, Chunk, End, Gap
+
+SMALL = {"scan_y": 3, "scan_x": 4, "rows": 12, "columns": 16}
 
 
 def config(frames, shape=(5, 7), dtype="uint16", mode="exte", **more):
@@ -154,3 +158,25 @@ class Reader:
 
 def at(*numbers, epoch=0):
     return [(epoch, number) for number in numbers]
+
+
+@contextlib.contextmanager
+def simulated(**parameters):
+    """A simulator in a thread: its addresses, and its report once it is over."""
+    given = {"parameters": SMALL, "settle": 0.05, "linger": 0.3, "source": "phantom4d", **parameters}
+    if "file" in given:
+        del given["source"], given["parameters"]
+    told, report, stop, ready = {}, {}, threading.Event(), threading.Event()
+
+    def run():
+        report.update(DectrisSimulator(**given).run(stop, lambda content: (told.update(content), ready.set())))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield told, report
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()

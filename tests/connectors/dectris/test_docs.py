@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_sim import simulated
+from detectors import simulated
 
 import firstlight as fl
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectors import Reader, at, config
-from test_sim import SMALL, simulated
+from detectors import SMALL, Reader, at, config, simulated
 
 from firstlight.connectors.dectris import stream1
 from firstlight.connectors.dectris.detector import Detector

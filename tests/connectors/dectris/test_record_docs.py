@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import pytest
 import yaml
-from test_sim import simulated
+from detectors import simulated
 
 import firstlight as fl
 

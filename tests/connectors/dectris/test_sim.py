@@ -1,13 +1,11 @@
 """The simulated detector, its REST interface, and the detector object that uses both: passive and active."""
 
-import contextlib
 import json
-import threading
 import urllib.request
 
 import numpy as np
 import pytest
-from detectors import Reader, at
+from detectors import SMALL, Reader, at, simulated
 
 from firstlight.connectors.dectris.control import Acquisition, ControlError, Simplon
 from firstlight.connectors.dectris.detector import Detector
@@ -17,30 +15,6 @@ from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
 pytestmark = pytest.mark.alone
-
-SMALL = {"scan_y": 3, "scan_x": 4, "rows": 12, "columns": 16}
-
-
-@contextlib.contextmanager
-def simulated(**parameters):
-    """A simulator in a thread: its addresses, and its report once it is over."""
-    given = {"parameters": SMALL, "settle": 0.05, "linger": 0.3, "source": "phantom4d", **parameters}
-    if "file" in given:
-        del given["source"], given["parameters"]
-    told, report, stop, ready = {}, {}, threading.Event(), threading.Event()
-
-    def run():
-        report.update(DectrisSimulator(**given).run(stop, lambda content: (told.update(content), ready.set())))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert ready.wait(20)
-    try:
-        yield told, report
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def truth():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,7 +18,7 @@ from firstlight.core.source import Source, dark_of_level, with_dark_level
 from firstlight.core.tap import Recorder, Tap
 from firstlight.core.units import Bytes, Quantity, Second
 
-from ..recorded.appended import refuse_existing
+from ..recorded.appended import tap_for
 from . import stream1, stream2
 from .connection import Address, Connection
 from .messages import MessagesFile
@@ -115,15 +115,8 @@ class DectrisSource(Source):
         """
         if self.record is None or self._tap is not None:
             return
-        if self._series is not None:
-            raise SourceError(
-                "The series has begun already, and its start would be missing in the recording.",
-                field="record",
-                value=str(self.record),
-                next_move="Give 'record' before the series is waited for.",
-            )
-        refuse_existing(self.record)
-        self._tap = Tap(self._recorder(self.record), self.record_memory)
+        begun = "" if self._series is None else "series"
+        self._tap = tap_for(self._recorder(self.record), self.record_memory, begun=begun)
         if connection is not None:
             connection.tap = self._tap
 
@@ -171,10 +164,7 @@ class DectrisSource(Source):
             raise SourceError("The source is not open.", field="data", value=self.data, next_move="Call open() first.")
         if self.dark_level is not None and self._seen is not None:
             yield from dark_of_level(self._seen, self.dark_level)
-        while not series.handover.finished:
-            item = series.handover.get(timeout=0.5)
-            if item is not None:
-                yield item
+        yield from series.handover.items()
         self._end_recording(series)
         if series.error is not None:
             raise series.error
@@ -257,13 +247,7 @@ class DectrisSource(Source):
         return scan_sizes(start.frames, self.scan_y, self.scan_x, arrival=self.arrival, told=told, says=says)
 
     def _wait_for_layout(self, series: Series) -> None:
-        def known() -> bool:
-            return series.layout is not None or series.over or self._stopped
-
-        self._wait(series, known)
-        if self._stopped:
-            raise Stopped("The run was stopped before the first frame came.")
-        if series.layout is None:
+        if series.wait_for_layout(self.timeout, lambda: self._stopped) is None:
             raise SourceError(
                 "No frame came that tells what frames look like"
                 + (f": {series.why}." if series.why else f" (waited {self.timeout:g} s)."),
@@ -271,12 +255,6 @@ class DectrisSource(Source):
                 value=self.data,
                 next_move="Set the stream's header_detail to basic, and trigger the detector.",
             )
-
-    def _wait(self, series: Series, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + self.timeout
-        with series.changed:
-            while not condition() and (left := end - time.monotonic()) > 0:
-                series.changed.wait(min(left, 0.05))
 
     def _scan(self, series: Series, sizes: dict[str, int | None]) -> Scan:
         layout, start = series.layout, series.start

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -17,7 +16,7 @@ from firstlight.core.source import Source, dark_of_level, with_dark_level
 from firstlight.core.tap import Tap
 from firstlight.core.units import Bytes, Second
 
-from ..recorded.appended import refuse_existing
+from ..recorded.appended import tap_for
 from .acquisition import Acquisition
 from .connection import Address, Connection
 from .recording import MibFile
@@ -101,15 +100,8 @@ class MerlinSource(Source):
         """
         if self.record is None or self._tap is not None:
             return
-        if self._acquisition is not None:
-            raise SourceError(
-                "The acquisition has begun already, and its start would be missing in the recording.",
-                field="record",
-                value=str(self.record),
-                next_move="Give 'record' before the acquisition is waited for.",
-            )
-        refuse_existing(self.record)
-        self._tap = Tap(MibFile(self.record, self.window), self.record_memory)
+        begun = "" if self._acquisition is None else "acquisition"
+        self._tap = tap_for(MibFile(self.record, self.window), self.record_memory, begun=begun)
         if connection is not None:
             connection.tap = self._tap
 
@@ -153,10 +145,7 @@ class MerlinSource(Source):
             raise SourceError("The source is not open.", field="host", value=self.host, next_move="Call open() first.")
         if self.dark_level is not None and self._seen is not None:
             yield from dark_of_level(self._seen, self.dark_level)
-        while not found.handover.finished:
-            item = found.handover.get(timeout=0.5)
-            if item is not None:
-                yield item
+        yield from found.handover.items()
         if self._tap is not None:
             self._tap.finish()
         if found.error is not None:
@@ -205,13 +194,7 @@ class MerlinSource(Source):
         )
 
     def _wait_for_layout(self, found: Acquisition) -> None:
-        end = time.monotonic() + self.timeout
-        with found.changed:
-            while found.layout is None and not found.over and not self._stopped and time.monotonic() < end:
-                found.changed.wait(0.05)
-        if self._stopped:
-            raise Stopped("The run was stopped before the first frame came.")
-        if found.layout is None:
+        if found.wait_for_layout(self.timeout, lambda: self._stopped) is None:
             raise SourceError(
                 f"No frame came that can be read: {found.why or f'waited {self.timeout:g} s'}.",
                 field="host",

@@ -15,7 +15,7 @@ import zmq
 from pydantic import Field, PrivateAttr
 
 from firstlight.core.arrays import Array
-from firstlight.core.chunk import MAIN, Chunk, End, Item, Scan, Stream
+from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
 from firstlight.core.errors import SourceError
 from firstlight.core.handover import HandOver
 from firstlight.core.source import Source
@@ -33,8 +33,8 @@ class PandaSource(Source):
     """Receives positions from a PandABox, one for each frame, keyed by sample number: loss and disorder never shift them.
 
     `address` is the JSON stream over ZeroMQ (``tcp://host:6666``) or the box's own data port (``panda://host:8889``). A
-    position is the mean of `upsample` samples; y and x are ``encoder · scale · direction``. What has no samples is lost, and
-    counted. A capture that starts over opens a new epoch.
+    position is the mean of `upsample` samples; y and x are ``encoder · scale · direction``. What has no samples is lost, what is
+    not a number rejected, and both are counted. A capture that starts over opens a new epoch.
     """
 
     use: ClassVar[str] = "panda"
@@ -113,10 +113,7 @@ class PandaSource(Source):
             raise SourceError(
                 "The source is not open.", field="address", value=self.address, next_move="Call open() first."
             )
-        while not handover.finished:
-            item = handover.get(timeout=0.5)
-            if item is not None:
-                yield item
+        yield from handover.items()
         if self._error is not None:
             raise self._error
 
@@ -182,8 +179,12 @@ class PandaSource(Source):
             return count
         keep = np.ones(len(placed.ids), bool) if self.positions is None else placed.ids < self.positions
         if keep.any():
-            places = self.places(placed.values[keep])
-            handover.put(Chunk(places, ("yx",), placed.ids[keep], placed.epoch, received=now))
+            places, ids = self.places(placed.values[keep]), placed.ids[keep]
+            known = np.isfinite(places).all(axis=1)
+            for wrong in ids[~known].tolist():
+                handover.put(Gap(placed.epoch, wrong, wrong, "its position is not a number", "rejected"))
+            if known.any():
+                handover.put(Chunk(places[known], ("yx",), ids[known], placed.epoch, received=now))
         return count + int(keep.sum())
 
     def places(self, counts: Array) -> Array:

@@ -149,10 +149,7 @@ class PvaSource(Source):
             )
         if self.dark is None and self.dark_level is not None and self._seen is not None:
             yield from dark_of_level(self._seen, self.dark_level)
-        while not receiver.handover.finished:
-            item = receiver.handover.get(timeout=0.5)
-            if item is not None:
-                yield item
+        yield from receiver.handover.items()
         if receiver.error is not None:
             raise receiver.error
 

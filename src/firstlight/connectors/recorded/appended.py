@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from firstlight.core.chunk import Scan
+from firstlight.core.errors import SourceError
 from firstlight.core.record import versions
-from firstlight.core.tap import Arrived, Recorder
+from firstlight.core.tap import Arrived, Recorder, Tap
 
 from .disk import disk_errors, exists_already
 from .sidecar import describe, write_json
@@ -112,6 +113,29 @@ def refuse_existing(path: Path) -> None:
     """
     if path.expanduser().exists():
         raise exists_already(path.expanduser())
+
+
+def tap_for(recorder: Recorder, memory: float, *, begun: str) -> Tap:
+    """What gathers messages for a recording from now on.
+
+    Args:
+        recorder: Writes them.
+        memory: Bytes of messages that may wait for it.
+        begun: What has begun already, such as ``series``; empty: nothing.
+
+    Raises:
+        SinkError: The file exists already.
+        SourceError: Something has begun: its start would be missing.
+    """
+    if begun:
+        raise SourceError(
+            f"The {begun} has begun already, and its start would be missing in the recording.",
+            field="record",
+            value=str(recorder.path),
+            next_move=f"Give 'record' before the {begun} is waited for.",
+        )
+    refuse_existing(recorder.path)
+    return Tap(recorder, memory)
 
 
 def _beside(path: Path, ending: str) -> Path:
