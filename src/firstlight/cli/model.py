@@ -1,4 +1,4 @@
-"""``firstlight model list|set|status``: the networks that are there, and the one that is used where none is named."""
+"""``firstlight model list|set|status|samples``: networks, the one that is used where none is named, and what to train others with."""
 
 from __future__ import annotations
 
@@ -80,3 +80,32 @@ def model_status(folder: FolderOption = None, json_: JsonOption = False) -> None
 
 def _plain(model: Any, chosen: bool) -> dict[str, Any]:
     return {"name": model.name, "version": model.version, "path": str(model.path), "chosen": chosen}
+
+
+@app.command("samples")
+@verb
+def samples(
+    scan: Annotated[Path, typer.Argument(help="File with the patterns and positions of a scan.")],
+    image: Annotated[Path, typer.Argument(metavar="OBJECT", help="Its reconstruction: the complex object.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="HDF5 file to write.")],
+    stride: Annotated[int, typer.Option("--stride", min=1, help="Every so many patterns.")] = 1,
+    pixel: Annotated[
+        float | None, typer.Option("--pixel", min=0, help="Pixel of the object in nm; default: as the scan says.")
+    ] = None,
+) -> None:
+    """Write samples to train a network with: amplitudes, positions in metre, and the object in each window."""
+    from firstlight.core import registry
+    from firstlight.jobs.arrays import open_array
+    from firstlight.jobs.defaults import source_of
+    from firstlight.operators.learn.samples import write_samples
+
+    with open_array(str(image)) as result:
+        found = result.read(0)
+    source = registry.get("sources", source_of(scan))(path=scan)
+    try:
+        written = write_samples(
+            out, source, source.open(), found, stride=stride, pixel=None if pixel is None else pixel * 1e-9
+        )
+    finally:
+        source.close()
+    say(f"{written.count} samples of {written.window[0]} × {written.window[1]} pixels in {out}")

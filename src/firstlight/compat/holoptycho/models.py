@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from firstlight.core.errors import FirstlightError
-
 from firstlight.operators.learn.session import load_network
 
 from .kept import Kept
