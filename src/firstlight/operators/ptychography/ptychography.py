@@ -29,7 +29,7 @@ from .outputs import SIGNATURE, TYPES, UNITS, outputs_of
 from .patterns import Patterns, ZeroFrequency, has_corner_zero, kept_as, kept_type
 from .reconstruction import Reconstruction
 from .refine import Method
-from .refusals import refuse_contradictions
+from .refusals import refuse_contradictions, refuse_wild_places
 from .rounds import Rounds, new_engine
 from .window import Window
 
@@ -80,8 +80,11 @@ class Ptychography(Solver[Reconstruction]):
     """From one slice to the next, down the beam."""
     upsampling: Annotated[int, Field(ge=1, le=8)] = 1
     """Fine pixels along each side of one of the detector's, where those are too coarse for the probe (far field)."""
-    first_object: Literal["empty", "deflection"] = "empty"
-    """What the object begins as: nothing, or what the deflection of the light says (differential phase contrast)."""
+    first_object: Literal["empty", "deflection", "network"] = "empty"
+    """What the object begins as: nothing, what the deflection of the light says (differential phase contrast), or what a network
+    predicts."""
+    network: Annotated[str, Field(max_length=120)] | None = None
+    """Name of that network; default: the one chosen by `firstlight model set`."""
     probe: Path | None = None
     """File with the probe to start from: .npy of shape (v, u) or (mode, v, u), or HDF5, such as the probe that the last scan
     left; default: from the mean pattern."""
@@ -275,6 +278,7 @@ class Ptychography(Solver[Reconstruction]):
 
     def _keep(self, state: Reconstruction, chunk: Chunk) -> None:
         places = np.asarray(chunk.coords["positions"], np.float64)
+        refuse_wild_places(state, chunk.ids, places)
         state.patterns.add(chunk.ids, self._cornered(state, chunk.data), places / state.pixel)
         state.canvas.reach(state.patterns.corners[-len(chunk) :])
 

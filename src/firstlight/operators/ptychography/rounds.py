@@ -86,8 +86,15 @@ class Rounds:
         state.restart(new_engine(step, state))
 
     def _first_object(self, given: Round) -> None:
-        """What the deflection of the light says, where it is asked for."""
+        """What the deflection of the light says, or a network, where it is asked for."""
         step, state = self.step, self.state
+        if step.first_object == "network":
+            from firstlight.operators.learn.first_object import object_from_network
+
+            frames = given.frames
+            state.canvas.stack[0] = object_from_network(
+                step.network, frames.amplitudes, frames.corners, state.canvas.shape
+            )
         if step.first_object != "deflection":
             return
         frames, middle = given.frames, np.asarray(state.canvas.window) / 2
