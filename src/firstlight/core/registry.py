@@ -81,6 +81,7 @@ EXTRAS = {
     "tiled": "tiled",
     "distributed": "cluster",
     "matplotlib": "notebook",
+    "napari": "napari",
     "xarray": "notebook",
     "libertem": "libertem",
 }

@@ -13,7 +13,7 @@ from firstlight.core.run import Result, Results
 from .calibrated import calibrated
 from .context import Context
 from .describe import view_name
-from .plotting import LivePlot
+from .plotting import Backend, LivePlot, canvas_of
 from .wiring import Wiring
 
 _LOOK = 0.02
@@ -73,18 +73,20 @@ class Following:
         for station in self._wiring.folds.values():
             station.follow(every)
 
-    def plot(self, *names: str, every: float = 0.5, canvas: Any = None) -> LivePlot:
-        """Plot results while they build up, with matplotlib; what it is too slow for is skipped.
+    def plot(self, *names: str, every: float = 0.5, backend: Backend = "matplotlib", canvas: Any = None) -> LivePlot:
+        """Plot results while they build up; what the plot is too slow for is skipped.
 
         Args:
             names: Results, such as ``center_of_mass.row_shift``. Default: all images.
             every: Shortest time between two pictures, in second.
-            canvas: What draws instead of matplotlib: something with `draw(results)` and `close()`.
+            backend: What draws: matplotlib, or napari in a window of its own.
+            canvas: What draws instead: something with `draw(results)` and `close()`, such as `Layers` over a viewer of yours.
 
         Raises:
-            MissingExtra: matplotlib is not installed.
+            MissingExtra: The library that draws is not installed.
+            ValueError: There is no such backend.
         """
-        return LivePlot(self, names, every, canvas)
+        return LivePlot(self, names, every, canvas_of(backend) if canvas is None else canvas)
 
     def finished(self, timeout: float | None = None) -> Results:
         """Wait for the end."""

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from firstlight.core.errors import MissingExtra
 from firstlight.core.run import Result, Results
 
 _log = logging.getLogger(__name__)
+
+
+Backend = Literal["matplotlib", "napari"]
 
 
 class Canvas(Protocol):
@@ -40,13 +43,9 @@ class Followed(Protocol):
 class LivePlot:
     """Draws what a run has so far, at most so often; `wait` for the last picture, or `close` to see no more."""
 
-    def __init__(self, run: Followed, names: Sequence[str], every: float, canvas: Canvas | None) -> None:
-        """Start drawing.
-
-        Raises:
-            MissingExtra: matplotlib is not installed.
-        """
-        self.canvas: Canvas = Figure() if canvas is None else canvas
+    def __init__(self, run: Followed, names: Sequence[str], every: float, canvas: Canvas) -> None:
+        """Start drawing."""
+        self.canvas = canvas
         self.drawn = 0
         """Pictures so far."""
         self.error: Exception | None = None
@@ -81,6 +80,22 @@ class LivePlot:
             _log.warning("The live plot ended: %s", error)
         finally:
             self.canvas.close()
+
+
+def canvas_of(backend: Backend) -> Canvas:
+    """What draws.
+
+    Raises:
+        MissingExtra: Its library is not installed.
+        ValueError: There is none of that name.
+    """
+    if backend == "matplotlib":
+        return Figure()
+    if backend == "napari":
+        from .napari_layers import Layers
+
+        return Layers()
+    raise ValueError(f"backend = {backend!r}: expected one of {', '.join(get_args(Backend))}")
 
 
 def _images(results: Results) -> list[str]:
