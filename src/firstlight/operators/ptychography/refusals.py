@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from firstlight.core.arrays import Array, Ids
 from firstlight.core.errors import StepFailed
 
 from .orientation import exchanges
@@ -11,6 +14,10 @@ from .reconstruction import Reconstruction
 
 if TYPE_CHECKING:
     from .ptychography import Ptychography
+
+
+LARGEST = 2**29
+"""Pixels of the object: 4 GiB in single precision. A position that asks for more is a fault of an encoder, or a wrong unit."""
 
 
 def refuse_contradictions(step: Ptychography, state: Reconstruction) -> None:
@@ -31,6 +38,41 @@ def refuse_contradictions(step: Ptychography, state: Reconstruction) -> None:
                 value=None,
                 next_move="Give zone_plate_diameter.",
             )
+
+
+def refuse_wild_places(state: Reconstruction, ids: Ids, places: Array) -> None:
+    """Find a position that can not be, before the image grows to reach it.
+
+    Args:
+        state: What there is.
+        ids: Numbers of frames.
+        places: Their positions, shape (position, 2), in the unit of the scan.
+
+    Raises:
+        StepFailed: A position is not a number, or the image would have more than `LARGEST` pixels.
+    """
+    known = np.isfinite(places).all(axis=1)
+    wild, expected = np.flatnonzero(~known), "finite numbers"
+    if not len(wild):
+        pixels = places / state.pixel
+        low, high, canvas = pixels.min(axis=0), pixels.max(axis=0) + state.patterns.window, state.canvas
+        if canvas.stack.size:
+            low, high = np.minimum(low, canvas.origin), np.maximum(high, np.add(canvas.origin, canvas.shape))
+        if np.prod(high - low) <= LARGEST:
+            return
+        # whichever is farthest from the others; those that came before are taken for right
+        middle = np.median(np.concatenate([state.patterns.places, pixels]), axis=0)
+        wild = [int(np.abs(pixels - middle).max(axis=1).argmax())]
+        expected = (
+            f"positions within an image of {LARGEST} pixels of {state.pixel[0]:.3g} × {state.pixel[1]:.3g} {state.unit}"
+        )
+    raise StepFailed(
+        f"The position of frame {int(ids[wild[0]])} can not be.",
+        field="positions",
+        value=tuple(places[wild[0]].tolist()),
+        expected=expected,
+        next_move="Put the step `exclude_outside` before this one: it leaves such frames out, and counts them.",
+    )
 
 
 def _turned(step: Ptychography, state: Reconstruction) -> None:
