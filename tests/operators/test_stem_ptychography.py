@@ -101,6 +101,7 @@ def expected_of(source, fold, defocus):
     return fft.irfft2(fft.rfft2(source.truth().phase) * total / len(rows), s=source.truth().phase.shape)
 
 
+@pytest.mark.slow
 def test_defocus_is_found_in_few_electrons_and_live():
     source = PhantomStemSource(defocus=20.0, strength=0.3, dose=5e3)
     run = fl.run(source, [fl.step("parallax"), fl.step("wdd", defocus=20.0)])

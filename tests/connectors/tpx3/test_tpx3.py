@@ -191,7 +191,10 @@ class Recorded(fl.Source):
         pass
 
 
-@pytest.mark.parametrize("steps", [STEPS, *((step,) for step in STEPS)], ids=lambda steps: steps[-1]["use"])
+ALONE = [pytest.param((step,), id=step.get("name", step["use"]), marks=pytest.mark.slow) for step in STEPS]
+
+
+@pytest.mark.parametrize("steps", [pytest.param(STEPS, id="all"), *ALONE])
 def test_steps_work_on_events_and_find_what_they_find_in_frames(steps, monkeypatch):
     def refuse(self):
         raise AssertionError("somebody made dense frames")
