@@ -71,18 +71,17 @@ class Beamline:
             time.sleep(0.1)
         return found
 
-    def replay(self, **given):
+    def replay(self, told=None, **given):
         """Play a scan to its end; the service is told to run by the replay itself."""
+        told, stop = {} if told is None else told, threading.Event()
         simulator = HxnSimulator(
-            parameters=SMALL,
             hp_start=True,
             hp_url=self.url,
             eiger_endpoint=self.eiger,
             panda_endpoint=self.panda,
             linger=0.5,
-            **given,
+            **{"parameters": SMALL, **given},
         )
-        told, stop = {}, threading.Event()
         watchdog = threading.Timer(90, stop.set)
         watchdog.start()
         try:
