@@ -179,3 +179,22 @@ def test_damaged_descriptions_end_in_a_clear_error_or_in_frames(tmp_path, change
         pass
     finally:
         source.close()
+
+
+def test_an_image_that_is_as_large_as_the_scan_makes_it(tmp_path):
+    """The phase of a ptychographic object: nobody knows its size before it is there."""
+    scan = Scan({MAIN: Stream(("y", "x"), {"y": None, "x": None}, "float32", 0, unit="rad")}, "star")
+    image = np.random.default_rng(5).normal(size=(1, 5, 7)).astype(np.float32)
+    sink = TiffSink(path=tmp_path / "phase.tif")
+    sink.open(scan, {})
+    sink.write(Chunk(image, ("y", "x"), np.zeros(1, np.int64)))
+    sink.close({}, complete=True)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "phase.tif"), image[0])
+    with pytest.raises(SinkError, match="exists already"):
+        TiffSink(path=tmp_path / "phase.tif").open(scan, {})
+    with pytest.raises(SinkError, match="no stack of images"):
+        TiffSink(path=tmp_path / "folder").open(scan, {})
+    sink = TiffSink(path=tmp_path / "none.tif")
+    sink.open(scan, {})
+    sink.close({}, complete=False)
+    assert not (tmp_path / "none.tif").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -9,10 +10,11 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from firstlight.core.arrays import Ids
-from firstlight.core.chunk import Chunk, Gap, Scan
+from firstlight.core.chunk import MAIN, Chunk, Gap, Scan
 from firstlight.core.errors import SinkError
 from firstlight.core.sink import Sink
 
+from ..recorded.disk import exists_already
 from .result import Folder, OneFile
 
 
@@ -34,6 +36,8 @@ class TiffSink(Sink):
     """Replace a result that exists already."""
 
     _result: Folder | OneFile | None = PrivateAttr(None)
+    _waiting: tuple[Scan, dict[str, Any]] | None = PrivateAttr(None)
+    """Scan and record of an image whose size is not known yet."""
 
     def open(self, scan: Scan, record: dict[str, Any]) -> None:
         """Make the folder or the file, and write the record.
@@ -41,9 +45,25 @@ class TiffSink(Sink):
         Raises:
             SinkError: There is something already, the output is no stack of images, or the disk is full.
         """
+        self._waiting = None
+        self._demand_images(scan)
+        stream = scan.main
+        if not stream.arrival and not all(stream.sizes.get(label) for label in stream.axes):
+            # an image that is as large as the scan makes it: what it is gets known with it
+            self._refuse_old()
+            self._waiting = (scan, record)
+            return
+        self._begin(scan, record)
+
+    def _begin(self, scan: Scan, record: dict[str, Any]) -> None:
         result = self._made(scan, record)
         result.begin(overwrite=self.overwrite)
         self._result = result
+
+    def _refuse_old(self) -> None:
+        path = self.path.expanduser()
+        if path.is_file() and not self.overwrite:
+            raise exists_already(path)
 
     @property
     def resumable(self) -> bool:
@@ -56,17 +76,26 @@ class TiffSink(Sink):
         Raises:
             SinkError: It is not there.
         """
+        self._demand_images(scan)
         result = self._made(scan, record)
         if not result.path.exists():
             raise SinkError("There is nothing to go on with.", field="path", value=str(result.path))
         result.again(done)
         self._result = result
 
+    @property
+    def _one(self) -> bool:
+        """True for one file with everything."""
+        return self.layout == "file" or (self.layout == "auto" and self.path.suffix.lower() in (".tif", ".tiff"))
+
     def _made(self, scan: Scan, record: dict[str, Any]) -> Folder | OneFile:
+        kind = OneFile if self._one else Folder
+        return kind(self.path.expanduser(), scan, record, {"compression": self.compression})
+
+    def _demand_images(self, scan: Scan) -> None:
         stream = scan.main
         images = len(stream.frame_axes) if stream.arrival else len(stream.axes) - 1
-        one = self.layout == "file" or (self.layout == "auto" and self.path.suffix.lower() in (".tif", ".tiff"))
-        fits = len(stream.axes) >= 2 if one else images == 2
+        fits = len(stream.axes) >= 2 if self._one else images == 2
         if not fits or np.dtype(stream.dtype).kind not in "biuf":
             raise SinkError(
                 "The output is no stack of images.",
@@ -75,7 +104,7 @@ class TiffSink(Sink):
                 expected="real numbers with two axes for each position, such as z y x",
                 next_move="Use the sink hdf5 or zarr.",
             )
-        if one and self.compression != "none":
+        if self._one and self.compression != "none":
             raise SinkError(
                 "One file with everything is not compressed.",
                 field="compression",
@@ -83,8 +112,6 @@ class TiffSink(Sink):
                 expected="none",
                 next_move="Set layout to folder.",
             )
-        kind = OneFile if one else Folder
-        return kind(self.path.expanduser(), scan, record, {"compression": self.compression})
 
     def write(self, chunk: Chunk) -> None:
         """Write frames to the places that their ids name.
@@ -92,6 +119,11 @@ class TiffSink(Sink):
         Raises:
             SinkError: The disk is full, or a frame does not fit.
         """
+        if len(chunk) and self._waiting is not None:
+            (scan, record), self._waiting = self._waiting, None
+            sizes = dict(zip(chunk.axes, chunk.data.shape[1:], strict=True))
+            main = replace(scan.main, sizes={label: sizes[label] for label in scan.main.axes})
+            self._begin(replace(scan, streams={**scan.streams, MAIN: main}), record)
         if self._result is None:
             raise SinkError(
                 "The result is not open.", field="path", value=str(self.path), next_move="Call open() first."
@@ -110,7 +142,7 @@ class TiffSink(Sink):
         Raises:
             SinkError: The disk is full; what was written before stays.
         """
-        result, self._result = self._result, None
+        result, self._result, self._waiting = self._result, None, None
         if result is not None:
             result.end(record, complete=complete)
 
