@@ -3,7 +3,9 @@
 import contextlib
 import threading
 import time
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import zmq
@@ -15,14 +17,17 @@ from firstlight.connectors.dectris.sim import DectrisSimulator
 from firstlight.connectors.hxn.client import HoloptychoError, ask
 from firstlight.connectors.panda import json_stream
 from firstlight.connectors.phantom.ptychography import PhantomPtychographySource
-from firstlight.core.errors import FirstlightError
+from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.jobs.load import load_job
 from firstlight.jobs.start import start
+from firstlight.operators.learn import ptychography_network
 
 from ..compat.test_holoptycho_config import GOOD
 from .test_holoptycho import SMALL, beamline
+from .test_recording import no_file_larger_than
 
 __all__ = ["beamline"]  # a fixture
+NETWORK = str(Path(ptychography_network.__file__).parent / "networks" / "phantom_v1.onnx")
 X, Y = "INENC2.VAL.Value", "INENC3.VAL.Value"
 OPTICS = {"nx": "32", "ny": "32", "batch_x0": "0", "batch_y0": "0", "xray_energy_kev": "9", "lambda_nm": "", "z_m": "2"}
 UPRIGHT = {"x_ratio": "1", "y_ratio": "1", "x_direction": "1", "y_direction": "1", "angle": "0"}
@@ -54,14 +59,17 @@ def test_what_can_not_be_is_refused_by_name_and_starts_nothing(beamline):
 
 
 @contextlib.contextmanager
-def positions(address, places, wait):
-    """A PandABox that sends whatever it is told to, once `wait` is over."""
+def positions(address, places):
+    """A PandABox that sends whatever it is told to, once somebody listens."""
     context = zmq.Context()
     socket = context.socket(zmq.PUB)
+    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
     socket.bind(address)
 
     def play():
-        time.sleep(wait)
+        if not monitor.poll(30_000):
+            return
+        time.sleep(0.3)  # a subscription takes a moment
         socket.send(json_stream.write_start())
         for first in range(0, len(places), 10):
             part = places[first : first + 10]
@@ -78,13 +86,13 @@ def positions(address, places, wait):
 
 
 @contextlib.contextmanager
-def frames(address, folder):
-    """An Eiger that publishes the phantom's frames."""
+def frames(address, folder, secret=None):
+    """An Eiger that publishes the phantom's frames; with the name of a variable it speaks CurveZMQ."""
     phantom = PhantomPtychographySource(**SMALL)
     phantom.open()
     np.save(folder / "played.npy", phantom.read({"position": slice(0, 81)}).astype(np.uint16))
     port = int(address.rpartition(":")[2])
-    simulator = DectrisSimulator(file=folder / "played.npy", port=port, socket="pub", linger=1.0)
+    simulator = DectrisSimulator(file=folder / "played.npy", port=port, socket="pub", linger=1.0, secret_key=secret)
     stop = threading.Event()
     thread = threading.Thread(target=simulator.run, args=(stop,))
     thread.start()
@@ -99,15 +107,17 @@ def frames(address, folder):
 def streams(beamline):
     """A job of the service's kind in this process, over real sockets: what it raises, or its counts."""
 
-    def run(places=None, detector=True, **changes):
+    def run(places=None, detector=True, model=None, largest=None, keys=None, **changes):
         config = read_config({**OURS, **QUICK, "it_ends_after": "5", **changes})
-        variables = {"SERVER_STREAM_SOURCE": beamline.eiger, "PANDA_STREAM_SOURCE": beamline.panda}
-        job = job_of(config, read_environment(variables), beamline.folder)
+        variables = {"SERVER_STREAM_SOURCE": beamline.eiger, "PANDA_STREAM_SOURCE": beamline.panda, **(keys or {})}
+        job = job_of(config, read_environment(variables), beamline.folder, model)
         with contextlib.ExitStack() as stack:
             if places is not None:
-                stack.enter_context(positions(beamline.panda, places, 1.0))
+                stack.enter_context(positions(beamline.panda, places))
             if detector:
-                stack.enter_context(frames(beamline.eiger, beamline.folder))
+                stack.enter_context(frames(beamline.eiger, beamline.folder, "SIM_SECRET" if keys else None))
+            if largest is not None:
+                stack.enter_context(no_file_larger_than(largest))
             going = start(load_job(job))
             going.finished(60)
         return going.status().consumers["ptychography"]
@@ -131,6 +141,10 @@ NAMED = {
         ["x_channel", "INENC9.VAL.Value"],
     ),
     "a crop beside the frame": ({"places": places_with(3, 1.0), "batch_x0": "1000"}, ["crop", "1000", "32"]),
+    "a network for larger frames": (
+        {"places": places_with(3, 1.0), "model": NETWORK, "recon_mode": "both"},
+        ["64", "32"],
+    ),
     "a position in another country": ({"places": places_with(40, 1e9)}, ["frame 40", "exclude_outside"]),
 }
 
@@ -150,3 +164,27 @@ def test_positions_that_are_no_numbers_are_rejected_and_those_elsewhere_excluded
     places[30] = 1e9
     counts = streams(places, x_high="1000")
     assert (counts.expected, counts.done, counts.rejected, counts.excluded, counts.lost) == (81, 77, 3, 1, 0)
+
+
+def test_keys_of_another_detector_are_told(streams, monkeypatch):
+    theirs, others, own = (zmq.curve_keypair() for _ in range(3))
+    monkeypatch.setenv("SIM_SECRET", theirs[1].decode())
+    monkeypatch.setenv("CLIENT_SECRET_KEY", own[1].decode())
+    keys = {"SERVER_PUBLIC_KEY": others[0], "CLIENT_PUBLIC_KEY": own[0], "CLIENT_SECRET_KEY": own[1]}
+    with pytest.raises(SourceError, match=r"CurveZMQ.*2 s") as caught:
+        streams(keys={name: key.decode() for name, key in keys.items()})
+    assert own[1].decode() not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_the_next_run_works(streams, beamline):
+    good = places_with(3, 1.0)
+    streams(good)  # what is compiled has been written to its cache
+    before = set(beamline.folder.glob("scan_*"))
+    with pytest.raises(FirstlightError, match=r"object\.h5") as caught:
+        streams(good, largest=16_000, scan_num="2")
+    assert "large" in str(caught.value) or "full" in str(caught.value)
+    for left in set(beamline.folder.glob("scan_2_*")) - before:
+        with h5py.File(left) as file:
+            assert not file.attrs.get("complete", False)
+    assert streams(good, scan_num="3").done == 81
