@@ -71,6 +71,12 @@ def seq(tmp_path: Path) -> Source:
     return registry.get("sources", "seq")(path=written(tmp_path / "scan.seq"), scan_y=3, chunk=300)
 
 
+def frms6(tmp_path: Path) -> Source:
+    from ...connectors.microscopy.test_frms6 import written
+
+    return registry.get("sources", "frms6")(path=written(tmp_path), chunk=300)
+
+
 def dectris_file(tmp_path: Path) -> Source:
     """The second of three data files is missing."""
     write_master(tmp_path, FRAMES, per_file=5)
@@ -117,6 +123,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "blo": blo,
     "emd": emd,
     "raw_scan": raw_scan,
+    "frms6": frms6,
     "seq": seq,
     "dectris_file": dectris_file,
 }

@@ -1,0 +1,1 @@
+"""Files of PNDetector pnCCD cameras (``.frms6`` and ``.hdr``)."""
