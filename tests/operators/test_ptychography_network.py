@@ -6,6 +6,7 @@ import pytest
 import firstlight as fl
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.core.errors import FirstlightError, StepFailed, UnknownName
+from firstlight.core.job import parse_job
 from firstlight.kernels.ptycho.mosaic import between_pixels, neighbours, phase_offsets
 from firstlight.kernels.ptycho.phantom import simulate
 from firstlight.operators.learn.models import chosen_model
@@ -234,9 +235,16 @@ def test_the_network_that_ships_sees_a_phantom_that_it_has_never_seen(monkeypatc
     monkeypatch.setenv("FIRSTLIGHT_MODELS", str(tmp_path))
     assert chosen_model().full_name == "phantom_v1"
     assert chosen_model().path.stat().st_size < 5e6
-    source = fl.source("phantom_ptychography", seed=77)
-    network = fl.step("ptychography_network")
-    found = fl.run(source, [network]).finished()
+    inputs = {"inputs": ["source.data", "source.positions"]}
+    job = {
+        "source": {"use": "phantom_ptychography", "seed": 77},
+        "steps": [
+            {"use": "ptychography_network", **inputs},
+            {"use": "ptychography", **inputs, "iterations": 2, "first_object": "network", "probe_defocus": 0.0},
+        ],
+    }
+    parsed = parse_job(job)
+    found = fl.run(parsed.source, list(parsed.pipeline.nodes)).finished()
     truth = simulate(seed=77)
     low, high = truth.corners.min(axis=0), truth.corners.max(axis=0) + 64
     image = truth.image[low[0] : high[0], low[1] : high[1]]
@@ -247,3 +255,21 @@ def test_the_network_that_ships_sees_a_phantom_that_it_has_never_seen(monkeypatc
     assert correlation(phase, np.angle(image), lit) > 0.75
     assert correlation(amplitude, np.abs(image), lit) > 0.6
     assert np.sqrt(np.mean((phase - phase[lit].mean() - np.angle(image) + np.angle(image)[lit].mean())[lit] ** 2)) < 0.2
+
+
+def test_iterations_that_begin_with_a_network_are_ahead(monkeypatch, tmp_path):
+    """With the probe of the last scan, the first round fits better than one that begins with nothing; other frames are refused."""
+    monkeypatch.setenv("FIRSTLIGHT_MODELS", str(tmp_path))
+    source = fl.source("phantom_ptychography", seed=78)
+    np.save(tmp_path / "probe.npy", simulate(seed=78).probe)
+    given = {"iterations": 2, "probe": tmp_path / "probe.npy", "probe_after": 9, "repeatable": True}
+    errors = {}
+    for first in ("empty", "network"):
+        run = fl.run(source, [fl.step("ptychography", first_object=first, **given)], runner="naive")
+        errors[first] = run.finished()["ptychography.error"].data
+    assert errors["network"][0] < 0.6 * errors["empty"][0]
+    assert errors["network"][1] < errors["empty"][1]
+    write_network(tmp_path / "other_v1.onnx", SIZE, {"normalization": "1"})
+    refused = fl.step("ptychography", first_object="network", network="other", **given)
+    with pytest.raises(StepFailed, match="takes frames of 16 × 16 pixels, and these have 64 × 64"):
+        fl.run(source, [refused], runner="naive").finished()
