@@ -111,7 +111,7 @@ def test_neighbours_of_rasters_lines_and_places_that_coincide():
 def test_patches_between_pixels(network):
     """Fractional places: the image is the one that was sampled, to the error of the interpolation; the nearest pixel is worse."""
     y, x = np.mgrid[:SIZE, :SIZE]
-    ramps = np.stack([y * 0.3 + x * 0.1, (y - x) ** 2 * 0.01]).astype(np.float32)
+    ramps = np.stack([y * 0.3 + x * 0.1, (y - x) ** 2 * 0.01]).astype(np.complex64)
     moved = between_pixels(ramps, np.array([[0.25, -0.5], [0.5, 0.125]]))
     inner = np.s_[3:-3, 3:-3]
     np.testing.assert_allclose(moved[0][inner], ((y - 0.25) * 0.3 + (x + 0.5) * 0.1)[inner], atol=1e-5)

@@ -180,21 +180,35 @@ def between_pixels(patches: Array, shifts: Array) -> Array:
     """Patches moved by parts of a pixel, by cubic convolution (Keys, IEEE TASSP 29, 1153, 1981), edges repeated.
 
     Args:
-        patches: Shape (position, v, u).
+        patches: Shape (position, v, u), complex64.
         shifts: Down and to the right, in pixels, at most 0.5 either way; shape (position, 2).
     """
-    found = patches
-    for axis in (1, 2):
-        padding = [(2, 2) if dimension == axis else (0, 0) for dimension in range(3)]
-        padded, size = np.pad(found, padding, mode="edge"), patches.shape[axis]
-        parts = [np.take(padded, np.arange(k, k + size), axis=axis) for k in range(5)]
-        weights = _keys(shifts[:, axis - 1])
-        found = sum(part * weights[k][:, None, None] for k, part in enumerate(parts))
-    return np.asarray(found, patches.dtype)
+    found = np.empty_like(patches)
+    _move(found, patches, _keys(shifts[:, 0]), _keys(shifts[:, 1]))
+    return found
+
+
+@nb.njit(nogil=True, cache=True)
+def _move(found: Array, patches: Array, down: Array, right: Array) -> None:  # pragma: no cover - compiled
+    count, rows, cols = patches.shape
+    between = np.empty((rows, cols), patches.dtype)
+    for place in range(count):
+        for r in range(rows):
+            for c in range(cols):
+                value = patches[place, r, c] * down[place, 2]
+                for k in (0, 1, 3, 4):
+                    value += patches[place, min(max(r + k - 2, 0), rows - 1), c] * down[place, k]
+                between[r, c] = value
+        for r in range(rows):
+            for c in range(cols):
+                value = between[r, c] * right[place, 2]
+                for k in (0, 1, 3, 4):
+                    value += between[r, min(max(c + k - 2, 0), cols - 1)] * right[place, k]
+                found[place, r, c] = value
 
 
 def _keys(shift: Array) -> Array:
-    """Weights of the pixels −2 … 2 away, shape (5, position), float32; their sum is 1."""
-    away = np.abs(np.arange(-2, 3)[:, None] + shift[None])
+    """Weights of the pixels −2 … 2 away, shape (position, 5), float32; their sum is 1."""
+    away = np.abs(np.arange(-2, 3) + shift[:, None])
     near, far = 1.5 * away**3 - 2.5 * away**2 + 1, -0.5 * away**3 + 2.5 * away**2 - 4 * away + 2
     return np.where(away <= 1, near, np.where(away < 2, far, 0.0)).astype(np.float32)

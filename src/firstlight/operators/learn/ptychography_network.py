@@ -38,7 +38,7 @@ class PtychographyNetwork(Fold[Mosaic]):
 
     Outputs: the complex `object` and its `phase` (in radian, about zero) and `amplitude`; the `coverage`, which is the sum of
     the weights; and the `spread`, how far the patches that lie on a pixel differ: the root of the weighted mean of their squared
-    distance. An image of a network is a guess of what it learned: the spread is a lower bound of its error.
+    distance. An image of a network is a guess of what it learned: where the spread is large it is wrong, where it is small it may be.
     """
 
     use: ClassVar[str] = "ptychography_network"
