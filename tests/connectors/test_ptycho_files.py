@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import firstlight as fl
+from firstlight.connectors.hxn.sim import HxnSimulator
 from firstlight.connectors.hxn.source import HxnFileSource
 from firstlight.connectors.ptychodus.source import PtychodusSource
 from firstlight.connectors.ptypy.source import PtydSource
@@ -220,3 +221,20 @@ def test_arrays_that_are_joined_read_as_one(lengths, data):
     out = np.empty((stop - start, 2, 2))
     Joined([ArrayReader(part, "part") for part in parts]).read_into((slice(start, stop), slice(0, 2), slice(1, 3)), out)
     np.testing.assert_array_equal(out, whole[start:stop, :, 1:])
+
+
+@pytest.mark.parametrize("layout", ["linked", "hxn", "product"])
+def test_a_replay_plays_what_the_file_holds(layout, tmp_path):
+    """As whole counts, read a few at a time; what does not measure goes out as the largest value."""
+    path = written(layout, tmp_path)
+    if layout == "linked":
+        with h5py.File(tmp_path / "scan.ptyd.part001", "r+") as file:
+            file["weights"][5, 2, 3] = False
+    frames, places, told = HxnSimulator(file=path, chunk_size=10)._load(tmp_path)
+    wanted = np.fft.ifftshift(MADE.frames, axes=(1, 2)) if layout == "hxn" else MADE.frames.copy()
+    if layout == "linked":
+        wanted[:, 2, 3] = 65535
+    assert frames.dtype == np.uint16
+    np.testing.assert_array_equal(frames, wanted)
+    np.testing.assert_allclose(places * {"um": 1e-6, "m": 1}[told["unit"]], MADE.places)
+    assert set(told["calibration"]) == {"energy", "distance", "pixel"}
