@@ -1,7 +1,11 @@
 """The network: patches of known content are put together exactly; what does not fit is refused; the one that ships sees."""
 
+import contextlib
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import firstlight as fl
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
@@ -11,6 +15,7 @@ from firstlight.kernels.ptycho.mosaic import between_pixels, neighbours, phase_o
 from firstlight.kernels.ptycho.phantom import simulate
 from firstlight.operators.learn.models import chosen_model
 from firstlight.operators.learn.ptychography_network import PtychographyNetwork
+from firstlight.operators.learn.session import load_network
 
 pytest.importorskip("onnxruntime")
 from .networks import write_network
@@ -158,7 +163,7 @@ def test_a_second_scan_begins_anew(network):
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("options", "text"),
     [
         ({}, "takes frames of 16 × 16 pixels, and these have 20 × 24"),
         ({"crop": (8, 16)}, "16 × 16 pixels, and these have 8 × 16"),
@@ -167,10 +172,10 @@ def test_a_second_scan_begins_anew(network):
         ({"crop": (16, 16), "device": "tensorrt"}, "can not use tensorrt here"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_the_first_frame(network, given, text):
+def test_what_does_not_fit_is_refused_before_the_first_frame(network, options, text):
     frames = np.ones((3, 20, 24), np.float32)
     with pytest.raises(FirstlightError, match=text):
-        PtychographyNetwork(model_file=network, **given).empty(scan_of(frames, 3))
+        PtychographyNetwork(model_file=network, **options).empty(scan_of(frames, 3))
 
 
 def test_a_place_that_is_none_and_a_window_outside(network):
@@ -206,6 +211,21 @@ def test_files_that_are_no_such_network(tmp_path, network):
     ].shape == (16, 20)
     with pytest.raises(UnknownName, match="no network 'nobody'"):
         PtychographyNetwork(model="nobody").empty(scan_of(frames, 2))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_run_or_are_refused(network, tmp_path, data):
+    whole = bytearray(network.read_bytes())
+    if data.draw(st.booleans()):
+        del whole[data.draw(st.integers(0, len(whole) - 1)) :]
+    for _ in range(data.draw(st.integers(0, 3))):
+        if whole:
+            whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged_v1.onnx"
+    path.write_bytes(whole)
+    with contextlib.suppress(StepFailed):
+        load_network(path)
 
 
 def test_frames_are_turned_cleaned_and_normalised(tmp_path):

@@ -23,6 +23,8 @@ _BATCH = 16
 """Frames at once, for a network that takes any number."""
 _LARGEST = 4096
 """Rows and columns."""
+_MOST = 2**28
+"""Pixels in a batch."""
 _lock = threading.Lock()
 
 
@@ -88,9 +90,19 @@ def load_network(path: Path, device: Device = "cpu") -> Network:
 @lru_cache(maxsize=8)
 def _load(path: Path, device: Device, changed: int, size: int) -> Network:
     session = _session(path, device)
+    try:
+        network = _checked(session, path)
+    except UnicodeDecodeError as error:  # of names that the file gives
+        raise _broken(path, error) from error
+    network.predict(np.zeros((1, *network.window), np.float32))
+    return network
+
+
+def _checked(session: Any, path: Path) -> Network:
+    """What the file says that it takes and gives."""
     window, batch, given = _input_of(session, path)
     output = _output_of(session, path, window)
-    network = Network(
+    return Network(
         path,
         window,
         batch,
@@ -100,8 +112,6 @@ def _load(path: Path, device: Device, changed: int, size: int) -> Network:
         given,
         output,
     )
-    network.predict(np.zeros((1, *window), np.float32))
-    return network
 
 
 def _session(path: Path, device: Device) -> Any:
@@ -129,18 +139,22 @@ def _session(path: Path, device: Device) -> Any:
         "trt_fp16_enable": True,
     }
     providers = [(_PROVIDERS["tensorrt"], kept)] if device == "tensorrt" else [_PROVIDERS[device]]
+    # what a device does not know runs on the processor; a device that fails altogether is an error, not a slow run
+    wanted = [*providers, *([] if device == "cpu" else [_PROVIDERS["cpu"]])]
     try:
-        return runtime.InferenceSession(
-            str(path), options, providers=[*providers, _PROVIDERS["cpu"]][: 2 if device != "cpu" else 1]
-        )
+        return runtime.InferenceSession(str(path), options, providers=wanted, enable_fallback=0)
     except Exception as error:  # onnxruntime raises classes of its own, without a common one
-        raise StepFailed(
-            f"This is no whole ONNX file that can be run: {_first_line(error)}",
-            field="model",
-            value=str(path),
-            expected="a network in ONNX form",
-            next_move="Copy the file again, or choose another network.",
-        ) from error
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> StepFailed:
+    return StepFailed(
+        f"This is no whole ONNX file that can be run: {_first_line(error)}",
+        field="model",
+        value=str(path),
+        expected="a network in ONNX form",
+        next_move="Copy the file again, or choose another network.",
+    )
 
 
 def _input_of(session: Any, path: Path) -> tuple[tuple[int, int], int, str]:
@@ -151,7 +165,9 @@ def _input_of(session: Any, path: Path) -> tuple[tuple[int, int], int, str]:
     sides = shape[2:] if good else []
     if not good or not all(isinstance(n, int) and 0 < n <= _LARGEST for n in sides):
         raise _unfit(path, f"inputs {[(one.name, one.type, one.shape) for one in inputs]}")
-    batch = shape[0] if isinstance(shape[0], int) and 0 < shape[0] <= _LARGEST else _BATCH
+    batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else _BATCH
+    if batch * sides[0] * sides[1] > _MOST:
+        raise _unfit(path, f"a batch of {batch} frames of {sides[0]} × {sides[1]} pixels, which is too much")
     return (sides[0], sides[1]), batch, inputs[0].name
 
 
