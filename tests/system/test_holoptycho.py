@@ -82,7 +82,7 @@ class Beamline:
             linger=0.5,
             **{"parameters": SMALL, **given},
         )
-        watchdog = threading.Timer(90, stop.set)
+        watchdog = threading.Timer(180, stop.set)
         watchdog.start()
         try:
             return simulator.run(stop, told.update), told
