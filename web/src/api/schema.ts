@@ -1649,7 +1649,7 @@ export interface components {
             row?: number | null;
             /**
              * Of
-             * @description The step to be shown; null: what the job writes first, or its last step.
+             * @description The step to be shown, or one of its outputs (``sirt.residual``); null: what the job writes first, or its last step.
              * @example fbp
              */
             of?: string | null;
