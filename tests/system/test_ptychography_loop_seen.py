@@ -157,7 +157,7 @@ def count(page, name):
 
 def test_the_loop_is_seen(page, playing, served, catalogue):
     with_network(served)
-    run, future = playing(scan_id="1", rate=3, n_iterations=40, mode="both", config=CONFIG, **FAULTS)
+    run, future = playing(scan_id="1", rate=8, n_iterations=40, mode="both", config=CONFIG, **FAULTS)
     page.goto(f"{served.url}/runs/{run}")
     for name in ("ptychography.phase", "ptychography_network.phase"):
         page.wait_for_selector(f'[data-testid="view-{name}"][data-version]')
