@@ -166,8 +166,7 @@ def test_the_loop_is_seen(page, playing, served, catalogue):
     assert answer.status_code == 200, answer.text
     eventually(lambda: catalogue.begun("1"), "the first positions in Tiled")
     catalogue.kill()
-    early = count(page, "done")
-    done(page, early + 25)  # the run goes on without Tiled
+    done(page, 60)
     screenshot(page, "loop-half.png")
     catalogue.open()
     assert future.result(120)[0]["data"]["sent"] == FRAMES - 3
