@@ -94,7 +94,7 @@ def test_the_page_has_every_row():
     assert len(lines) == len(ROWS), "a line of the page stands in no table"
 
 
-OF_OTHER_FIELDS = (".operators.stem.", ".operators.ptychography.")
+OF_OTHER_FIELDS = (".operators.stem.", ".operators.ptychography.", ".operators.learn.")
 """Families of steps that the programs of this page know nothing of."""
 
 

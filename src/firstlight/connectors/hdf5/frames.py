@@ -63,8 +63,10 @@ def recorded(path: Path, record: Callable[[File], Recording]) -> Recording:
     file = open_file(path)
     try:
         found = record(file)
-    except BaseException:
+    except BaseException as error:
         file.close()
+        if isinstance(error, OSError) and not isinstance(error, SourceError):  # what h5py raises of damaged bytes
+            raise _damaged(path, error) from error
         raise
     others = {part.reader.dataset.file for part in found.parts if isinstance(part.reader, DatasetReader)} - {file}
 
@@ -73,6 +75,15 @@ def recorded(path: Path, record: Callable[[File], Recording]) -> Recording:
             each.close()
 
     return replace(found, close=close)
+
+
+def _damaged(path: Path, error: OSError) -> SourceError:
+    return SourceError(
+        f"A part of the file can not be read ({error}).",
+        field="path",
+        value=str(path),
+        next_move="The file is damaged, or its compression is not known here: try to read it with another program.",
+    )
 
 
 def image_dataset(file: Group, path: str, name: str, main: Stream) -> Frames:

@@ -37,7 +37,7 @@ class PtydSource(RecordedSource):
     """
 
     use: ClassVar[str] = "ptyd"
-    cites: ClassVar[tuple[str, ...]] = ("10.1107/S1600576716012966",)
+    cites: ClassVar[tuple[str, ...]] = ("10.1098/rspa.2016.0640",)
 
     position_unit: PositionUnit = "m"
     """Of the positions; ptypy's is metre."""
