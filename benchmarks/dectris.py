@@ -89,7 +89,9 @@ def _latency(folder: Path) -> dict[str, Any]:
         with Detector(told["data"], api=told["api"]) as detector:
             for frames in (1000, count):  # the first series loads what is compiled
                 source = detector.arm(shape=(frames // LINE, LINE), trigger_mode="exte")
-                run = fl.run(source, [fl.step("center_of_mass")], views=[ViewSpec(Reference("center_of_mass"), every=0.02)])
+                run = fl.run(
+                    source, [fl.step("center_of_mass")], views=[ViewSpec(Reference("center_of_mass"), every=0.02)]
+                )
                 run.finished(600)
                 found, lost = run.report()["latency_ms"], run.counts.expected - run.counts.done
     return {"frames_per_second": rate, "p50_ms": round(found["p50"], 1), "p95_ms": round(found["p95"], 1), "lost": lost}

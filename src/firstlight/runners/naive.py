@@ -281,7 +281,9 @@ class NaiveRun:
             for outlet in self.plan.sinks:
                 self._sinks += opened(outlet, self.plan.scan.name, begun)
             for sink, outlet in zip(self._sinks, self.plan.sinks, strict=True):
-                write_items(sink, outlet, self._items, self._ledgers.setdefault(self.plan.consumer_of(outlet), Ledger()))
+                write_items(
+                    sink, outlet, self._items, self._ledgers.setdefault(self.plan.consumer_of(outlet), Ledger())
+                )
             complete = True
         finally:
             record = self.record = self._final_record(begun, complete=complete)
