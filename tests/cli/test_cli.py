@@ -174,6 +174,7 @@ def test_a_job_that_is_no_text_is_told(firstlight, tmp_path):
     assert "is no text" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_of_a_scan_without_axis_says_so_and_plays(firstlight, tmp_path):
     from firstlight.jobs.load import load_job
     from firstlight.jobs.start import start

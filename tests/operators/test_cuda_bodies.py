@@ -59,6 +59,7 @@ def simulated(*command):
     )
 
 
+@pytest.mark.slow
 def test_bodies_agree_with_the_cpu_in_the_simulator():
     answer = simulated("-W", "error", "-c", textwrap.dedent(SCRIPT))
     assert answer.stdout.strip() == "agreed", answer.stderr[-3000:]

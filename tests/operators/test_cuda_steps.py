@@ -22,6 +22,7 @@ def run(*command: str, limit: float) -> str:
     return answer.stdout
 
 
+@pytest.mark.slow
 def test_bodies_agree_with_the_cpu_in_the_simulator():
     told = run("-W", "error", str(PROGRAM), *QUICK, limit=115)
     assert told.split() == [word for name in QUICK for word in (name, "agreed")]

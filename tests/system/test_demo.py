@@ -93,6 +93,7 @@ def test_the_tooth_is_streamed_without_a_loss(demo, tooth, tmp_path):
     assert report["values"]["find_center.center"] == pytest.approx(296.0, abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_killed_demo_leaves_no_simulator(demo, tmp_path):
     process, *_ = demo("--rate", 10)
     children = psutil.Process(process.pid).children()

@@ -90,7 +90,9 @@ def test_a_file_plays_once_from_the_first_frame_to_the_last(tmp_path, dxfile):
     assert 0 < report["rate_offered"] <= 205
 
 
-@pytest.mark.parametrize("codec", ["lz4", "bslz4", "blosc"])
+@pytest.mark.parametrize(
+    "codec", [pytest.param("lz4", marks=pytest.mark.slow), "bslz4", pytest.param("blosc", marks=pytest.mark.slow)]
+)
 def test_compressed(tmp_path, dxfile, codec):
     with Process(tmp_path, file=str(dxfile), rate=0, codec=codec) as sim, h5py.File(dxfile) as file:
         reader = Reader(sim.source(queue=64)).finish()
