@@ -286,6 +286,7 @@ def test_there_may_be_nothing_to_resume(tmp_path: Path) -> None:
         start(load_job(packed))
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_resume_goes_on_with(tmp_path: Path) -> None:
     values = job(tmp_path / "rec.h5")
     values["source"] |= {"rate": 40.0}  # three seconds of reading

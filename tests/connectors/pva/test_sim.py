@@ -134,6 +134,7 @@ def test_the_server_restarts_and_ids_start_over(tmp_path):
     assert (report["epochs"], report["posted"]) == (2, 65)
 
 
+@pytest.mark.slow
 def test_a_simulator_that_is_killed_and_started_again_is_found(tmp_path):
     with Process(tmp_path, rate=50, loop=True) as first:
         reader = Reader(first.source(idle=8.0))
