@@ -65,16 +65,13 @@ class ObjectModes:
     ) -> None:
         image, probe, modes = estimate.image, estimate.probe, len(estimate.probe)
         to_probe, seen = 0 * probe, 0 * probe[0].real
-        if update_probe:
-            for number, layer in enumerate(image):
-                for part, (_, change) in zip(parts, found, strict=True):
-                    own = namespace(change).ascontiguousarray(change[:, number * modes : (number + 1) * modes])
-                    collect_probe(to_probe, seen, layer, own, frames, part)
         corners = np.concatenate([frames.corners[part] for part in parts])
         for number, layer in enumerate(image):
             numerator, denominator = 0 * layer, 0 * layer.real
             for part, (light, change) in zip(parts, found, strict=True):
                 own = namespace(change).ascontiguousarray(change[:, number * modes : (number + 1) * modes])
+                if update_probe:  # of this layer as it was: it steps below, once all of its changes are known
+                    collect_probe(to_probe, seen, layer, own, frames, part)
                 add_to_object(numerator, denominator, light, own, frames.corners[part])
             step_in_windows(
                 layer,
