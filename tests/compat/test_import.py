@@ -478,3 +478,16 @@ def test_any_parameters_of_savu_are_carried_over_or_told(tmp_path, plugins):
         return
     found = process_list.read(savu_list(path, plugins))
     assert set(found.job) >= {"source", "steps", "sinks"}
+
+
+@pytest.mark.parametrize("limit", ["!Sweep [1, 2]", "text", "[1]", ".nan", "null"])
+def test_limits_of_grey_values_that_are_no_numbers_are_told(tmp_path, limit):
+    path = tmp_path / "grey.yaml"
+    path.write_text(f"""
+- {{method: standard_tomo, module_path: httomo.data.hdf.loaders, parameters: {{data_path: auto}}}}
+- {{method: minus_log, module_path: httomolibgpu.prep.normalize, parameters: {{}}}}
+- {{method: rescale_to_int, module_path: httomolib.misc.rescale, parameters: {{perc_range_min: {limit}, bits: 8}}}}
+""")
+    found = pipeline.read(path)
+    assert [step["use"] for step in found.job["steps"]] == ["minus_log", "histogram", "rescale"]
+    assert any("perc_range_min" in each or "histogram" in each for each in found.remarks) == (limit != "null")

@@ -38,7 +38,7 @@ def run(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where the result goes, of a job with one output.")
+        str | None, typer.Option("-o", "--out", metavar="OUT", help="Where the result goes, of a job with one output.")
     ] = None,
     set_: SetOption = None,
     only: OnlyOption = None,
@@ -64,7 +64,7 @@ def run(
     raise typer.Exit(carry_out(chosen, left, report, json_=json_))
 
 
-def _chosen(job: Path | None, again: Path | None, out: Path | None, overrides: dict[str, str]) -> Path | dict[str, Any]:
+def _chosen(job: Path | None, again: Path | None, out: str | None, overrides: dict[str, str]) -> Path | dict[str, Any]:
     """The job file, or the job in plain values with the overrides in it."""
     from firstlight.core.errors import JobError
 
@@ -73,7 +73,7 @@ def _chosen(job: Path | None, again: Path | None, out: Path | None, overrides: d
     if again is not None:
         from firstlight.jobs.again import again as job_again
 
-        found = job_again(again, None if out is None else out.absolute(), overrides)
+        found = job_again(again, None if out is None else Path(out).absolute(), overrides)
         for text in found.remarks:
             remark(f"note: {text}")
         return found.job
@@ -84,7 +84,7 @@ def _chosen(job: Path | None, again: Path | None, out: Path | None, overrides: d
     from firstlight.jobs.load import job_values, override
     from firstlight.jobs.outputs import written_to
 
-    values = written_to(job_values(job), out.absolute())
+    values = written_to(job_values(job), out if "://" in out else Path(out).absolute())
     if problems := override(values, overrides):
         raise JobError(problems)
     return values

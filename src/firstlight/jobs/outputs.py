@@ -11,12 +11,12 @@ from firstlight.core.errors import JobError
 from .defaults import sink_of
 
 
-def written_to(job: Mapping[str, Any], out: Path) -> dict[str, Any]:
+def written_to(job: Mapping[str, Any], out: Path | str) -> dict[str, Any]:
     """A job whose only output goes to a place; a job without a sink gets one for its last step.
 
     Args:
         job: The job in plain values.
-        out: A file, or a folder for TIFF. Where its ending differs from that of the job's own sink, another sink writes it.
+        out: A file, a folder for TIFF, or an address such as ``s3://bucket/rec.zarr``. Where its ending differs from that of the job's own sink, another sink writes it.
 
     Raises:
         JobError: The job has several sinks, or nothing to write.
@@ -39,14 +39,14 @@ def written_to(job: Mapping[str, Any], out: Path) -> dict[str, Any]:
     }
 
 
-def moved(sink: Mapping[str, Any], out: Path) -> dict[str, Any]:
+def moved(sink: Mapping[str, Any], out: Path | str) -> dict[str, Any]:
     """A sink that writes to another place: the same one, with its options, where the ending is the same.
 
     Raises:
         FirstlightError: No sink writes this ending.
     """
-    same = Path(str(sink.get("path", ""))).suffix.lower() == out.suffix.lower()
-    return {**(sink if same else {"use": sink_of(out), "of": sink["of"]}), "path": str(out)}
+    same = Path(str(sink.get("path", ""))).suffix.lower() == Path(out).suffix.lower()
+    return {**(sink if same else {"use": sink_of(out), "of": sink.get("of")}), "path": str(out)}
 
 
 def _mappings(found: Any) -> list[dict[str, Any]]:

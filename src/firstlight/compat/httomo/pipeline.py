@@ -149,7 +149,14 @@ def _step(builder: JobBuilder, module: str, method: str, given: dict[str, Any], 
 
 def _limits(builder: JobBuilder, given: dict[str, Any]) -> None:
     """Their limits are parts of the range of all values; ours are percentiles, which is the same at both ends."""
-    low, high = (float(given.pop(f"perc_range_{end}", None) or usual) for end, usual in (("min", 0), ("max", 100)))
+    told = {end: given.pop(f"perc_range_{end}", None) for end in ("min", "max")}
+    known = {end: float(value) for end, value in told.items() if isinstance(value, int | float)}
+    low, high = known.get("min", 0.0), known.get("max", 100.0)
+    builder.remarks += [
+        f"rescale_to_int: perc_range_{end} = {value!r} is not carried over."
+        for end, value in told.items()
+        if value is not None and end not in known
+    ]
     if (low, high) != (0, 100):
         builder.remarks.append(
             f"rescale_to_int: {low:g} and {high:g} % are percentiles here, parts of the range there."
