@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,9 +15,10 @@ from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import ChangeRefused, FirstlightError
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
+from firstlight.core.one_pass import Sums, Wanted
 from firstlight.core.units import Bytes, Pixels
-from firstlight.kernels.mask_products import frame_sums
-from firstlight.kernels.masks import annulus, sum_under_masks
+from firstlight.kernels.mask_products import Masks, frame_sums
+from firstlight.kernels.masks import annulus
 
 from .pattern_store import PatternStore, binned, block_sizes, kept_type
 from .scan_map import ScanMap
@@ -36,10 +38,27 @@ class Seen:
     map: ScanMap
     total: Array
     """Sum of all frames (row, col)."""
+    weights: Array
+    """Of the detector that the values are of, (row, col), binned."""
     frames: int = 0
     newest: int = -1
     """The last point that has come."""
     epoch: int = 0
+
+
+FINEST = 4096
+"""Weights that are multiples of 1/4096 give exact sums of integers, in whatever order."""
+
+
+@lru_cache(maxsize=8)
+def detector_weights(
+    size: tuple[int, int], center: tuple[float, float], inner: float, outer: float, binning: int
+) -> Array:
+    """The part of each block of pixels that lies in a ring, 0 to 1: (row, col). Few are neither 0 nor 1."""
+    mask = annulus(size, center, inner, outer)[None].astype(np.float64)
+    weights = (binned(mask, binning) / block_sizes(size, binning))[0]
+    weights.setflags(write=False)
+    return weights
 
 
 def seen_by(patterns: Array, weights: Array) -> Array:
@@ -52,7 +71,8 @@ def seen_by(patterns: Array, weights: Array) -> Array:
     Returns:
         float64, (pattern,).
     """
-    sums = sum_under_masks(patterns, weights[None] == 1)[:, 0].astype(np.float64)
+    found = frame_sums(patterns, Masks(weights[None] == 1)).masks
+    sums = np.zeros(len(patterns)) if found is None else found[:, 0].astype(np.float64)
     edge = np.flatnonzero((weights > 0) & (weights < 1))
     return sums + patterns.reshape(len(patterns), -1)[:, edge] @ weights.ravel()[edge]
 
@@ -136,7 +156,7 @@ class LivePatterns(Fold[Seen]):
         size = (scan.main.size("row"), scan.main.size("col"))
         store = PatternStore.empty(len(grid.covered), size, scan.main.dtype, made.binning or 1, made.memory)
         self._check(grid, size)
-        return Seen(store, grid, np.zeros(size))
+        return Seen(store, grid, np.zeros(size), self._weights(size))
 
     def _check(self, grid: ScanMap, size: tuple[int, int]) -> None:
         for name, value, length in (("scan_y", self.scan_y, grid.lines), ("scan_x", self.scan_x, grid.points)):
@@ -158,20 +178,32 @@ class LivePatterns(Fold[Seen]):
                 value=within,
                 expected=f"at most {reach} pixel",
             )
-        mask = annulus(size, center, within, reach)[None].astype(np.float64)
-        return (binned(mask, self.binning or 1) / block_sizes(size, self.binning or 1))[0]
+        return detector_weights(size, center, within, reach, self.binning or 1)
+
+    def wanted(self, size: tuple[int, int]) -> Wanted:
+        """The sum of the frames, and what the detector sees of each as long as pixels are kept as they are."""
+        masks = self._weights(size)[None] == 1 if self.binning == 1 else None
+        return Wanted(masks=masks, image=True)
 
     def digest(self, chunk: Chunk) -> Chunk:
         """Patterns as they are kept, what the detector sees of each, and their sum."""
         if chunk.axes == KEPT:
             return chunk
         frames, _ = bring_last(chunk.data, chunk.axes, ("row", "col"))
+        wanted = self.wanted((frames.shape[1], frames.shape[2]))
+        masks = None if wanted.masks is None else Masks(wanted.masks)
+        return self._digested(chunk, frames, frame_sums(frames, masks, image=True))
+
+    def digest_sums(self, chunk: Chunk, sums: Sums) -> Chunk:
+        """The same of sums that are known."""
+        return self._digested(chunk, chunk.dense().data, sums)
+
+    def _digested(self, chunk: Chunk, frames: Array, sums: Sums) -> Chunk:
         size = (frames.shape[1], frames.shape[2])
         kept = binned(frames, self.binning or 1)
-        total = np.asarray(frame_sums(frames, image=True).image)
-        values = seen_by(kept, self._weights(size))
+        values = seen_by(kept, self._weights(size)) if sums.masks is None else sums.masks[:, 0].astype(np.float64)
         # one image in memory, that stands for all frames of the chunk
-        told = {IMAGE: np.broadcast_to(total, (len(chunk), *size)), VALUE: values}
+        told = {IMAGE: np.broadcast_to(np.asarray(sums.image), (len(chunk), *size)), VALUE: values}
         return Chunk(
             kept, KEPT, chunk.ids, chunk.epoch, chunk.where, told, chunk.stream, chunk.set, received=chunk.received
         )
@@ -232,11 +264,19 @@ class LivePatterns(Fold[Seen]):
                 )
         self._check(state.map, state.store.size)
         if not self.digests_like(old):
-            places, patterns = state.store.held()
-            state.map.covered[:] = False
-            state.map.values[places] = seen_by(patterns, self._weights(state.store.size))
-            state.map.covered[places] = True
+            self._see_anew(state)
         return state
+
+    def _see_anew(self, state: Seen) -> None:
+        """Sum every pattern that is held under the detector as it is now; of integers, only what it gained and lost."""
+        before, state.weights = state.weights, self._weights(state.store.size)
+        step = state.weights - before
+        exact = state.store.patterns.dtype.kind in "ui" and not (np.stack([before, step]) * FINEST % 1).any()
+        differs = exact and np.count_nonzero(step) < np.count_nonzero(state.weights)
+        points, sums = state.store.sums(step if differs else state.weights)
+        state.map.values[points] = sums + (state.map.values[points] if differs else 0.0)
+        state.map.covered[:] = False
+        state.map.covered[points] = True
 
     def merge(self, state: Seen, other: Seen) -> Seen:
         """Both together; of two epochs the later."""
@@ -254,8 +294,8 @@ class LivePatterns(Fold[Seen]):
         """The patterns held, and the sums."""
         places, patterns = state.store.held()
         return {
-            "places": places.copy(),
-            "patterns": patterns.copy(),
+            "places": places,
+            "patterns": patterns,
             "values": state.map.values.copy(),
             "covered": state.map.covered.copy(),
             "total": state.total.copy(),

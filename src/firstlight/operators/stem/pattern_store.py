@@ -7,6 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from firstlight.core.arrays import Array, Ids
+from firstlight.kernels.mask_products import readable
+from firstlight.kernels.pattern_lanes import (
+    LANES,
+    block_sums,
+    pattern_of,
+    patterns_at,
+    put_patterns,
+    room_for,
+    sums_of_pixels,
+)
 
 NONE = -1
 
@@ -32,17 +42,14 @@ def binned(frames: Array, binning: int) -> Array:
         binning: Rows and columns of a block.
 
     Returns:
-        (frame, ceil(row / binning), ceil(col / binning)), of `kept_type`.
+        (frame, ceil(row / binning), ceil(col / binning)), of `kept_type`; not copied where nothing changes.
     """
     dtype = kept_type(frames.dtype.str, binning)
     if binning == 1:
         return np.ascontiguousarray(frames, dtype)
     count, rows, cols = frames.shape
-    sums = np.zeros((count, -(-rows // binning), -(-cols // binning)), dtype)
-    for row in range(min(binning, rows)):
-        for col in range(min(binning, cols)):
-            part = frames[:, row::binning, col::binning]
-            sums[:, : part.shape[1], : part.shape[2]] += part
+    sums = np.empty((count, -(-rows // binning), -(-cols // binning)), dtype)
+    block_sums(readable(frames), binning, sums)
     return sums
 
 
@@ -57,7 +64,7 @@ class PatternStore:
     """Patterns by the number of their point. A point has one place; of points with the same place the later is held."""
 
     patterns: Array
-    """(place, row, col), binned."""
+    """(block, pixel, lane), binned."""
     points: Ids
     """(place,): the point whose pattern lies there, or NONE."""
     size: tuple[int, int]
@@ -75,32 +82,39 @@ class PatternStore:
             binning: Rows and columns that are summed.
             memory: Bytes that patterns may take; one pattern is always held.
         """
-        rows, cols = (-(-length // binning) for length in size)
+        pixels = int(np.prod([-(-length // binning) for length in size]))
         kind = kept_type(dtype, binning)
-        room = int(min(max(points, 1), max(memory // (rows * cols * kind.itemsize), 1)))
-        return cls(np.zeros((room, rows, cols), kind), np.full(room, NONE, np.int64), size, binning)
+        room = int(max(memory // (pixels * kind.itemsize), 1))
+        if room >= LANES:
+            room -= room % LANES
+        room = min(max(points, 1), room)
+        return cls(room_for(room, pixels, kind), np.full(room, NONE, np.int64), size, binning)
 
     def clear(self) -> None:
         """Forget everything."""
         self.points[:] = NONE
 
     def take(self, points: Ids, patterns: Array) -> None:
-        """Hold patterns, each unless a later point has its place."""
+        """Hold patterns (point, row, col), binned, each unless a later point has its place."""
         order = np.argsort(points, kind="stable")
         places = points[order] % len(self.points)
         newer = points[order] >= self.points[places]
         chosen, places = order[newer], places[newer]
         self.points[places] = points[chosen]
-        self.patterns[places] = patterns[chosen]
+        flat = patterns.reshape(len(patterns), -1)
+        whole = len(chosen) == len(flat) and bool((chosen[1:] > chosen[:-1]).all())
+        put_patterns(self.patterns, places, np.ascontiguousarray(flat if whole else flat[chosen], self.patterns.dtype))
 
     def held(self) -> tuple[Ids, Array]:
-        """The points whose patterns are held, and these; not copied where all are."""
+        """The points whose patterns are held, and copies of these, (point, row, col), binned."""
+        places = np.flatnonzero(self.points != NONE)
+        rows, cols = (-(-length // self.binning) for length in self.size)
+        return self.points[places], patterns_at(self.patterns, places).reshape(len(places), rows, cols)
+
+    def sums(self, weights: Array) -> tuple[Ids, Array]:
+        """The points whose patterns are held, and the sum of each under weights (row, col), binned."""
         full = self.points != NONE
-        if full.all():
-            return self.points, self.patterns
-        if full[: (last := int(full.sum()))].all():
-            return self.points[:last], self.patterns[:last]
-        return self.points[full], self.patterns[full]
+        return self.points[full], sums_of_pixels(self.patterns, weights.ravel())[: len(full)][full]
 
     def pattern(self, point: int) -> Array:
         """The pattern of a point, (row, col): each block's mean in all of its pixels; NaN if it is not held."""
@@ -108,7 +122,8 @@ class PatternStore:
         rows, cols = self.size
         if point < 0 or self.points[place] != point:
             return np.full(self.size, np.nan)
+        blocks = block_sizes(self.size, self.binning)
+        found = pattern_of(self.patterns, place).reshape(blocks.shape)
         if self.binning == 1:
-            return self.patterns[place].astype(np.float64)
-        means = self.patterns[place] / block_sizes(self.size, self.binning)
-        return np.repeat(np.repeat(means, self.binning, 0), self.binning, 1)[:rows, :cols]
+            return found.astype(np.float64)
+        return np.repeat(np.repeat(found / blocks, self.binning, 0), self.binning, 1)[:rows, :cols]
