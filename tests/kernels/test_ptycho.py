@@ -160,8 +160,8 @@ def test_compiled_loops_and_array_expressions_agree(monkeypatch, dtype):
         for kind in ("gaussian", "poisson"):
             weighed = changes.copy()
             found += [np.array(noise.weigh(kind, weighed, frames.amplitudes, frames.valid)), weighed]
-            curves = noise.curvature(kind, found[0], changes, frames.amplitudes, frames.valid)
-            found += [np.array(curves)]
+            lengths = np.array([0.0, 0.3, 2.0])
+            found += [noise.slopes(kind, found[0], changes, frames.amplitudes, frames.valid, lengths)]
         moved, direction, weight, places = image.copy(), totals[0].copy(), totals[1].copy(), frames.corners
         found += [products.step_products(image, direction, probe[None], totals[2][None], changes, places)]
         found += [products.step_products(image, direction, probe[None], None, changes, places)]
@@ -198,6 +198,47 @@ def test_the_gradient_is_that_of_the_cost(noise):
     assert likelihood.derivative(noise, estimate, frames, part, FAR)[2] == pytest.approx(here)
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "poisson"])
+def test_slopes_along_a_direction_are_those_of_the_cost(kind):
+    """Finite differences of the cost, near and far."""
+    estimate, frames = scene()
+    here, along = (complex_noise(len(frames), *estimate.probe.shape) * 3 for _ in range(2))
+    lengths, step = np.array([0.0, 0.4, 3.0]), 1e-4
+    found = noise.slopes(kind, here, along, frames.amplitudes, frames.valid, lengths)
+    for length, (slope, bend) in zip(lengths, found, strict=True):
+        behind, there, ahead = (
+            noise.cost(kind, here + (length + off) * along, frames.amplitudes, frames.valid)
+            for off in (-step, 0.0, step)
+        )
+        assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-4)
+        assert bend == pytest.approx((ahead - 2 * there + behind) / step**2, rel=1e-2)
+
+
+def test_the_lowest_place_along_a_direction():
+    """Of (x − 0.3)² (x + 2), whose slope is a parabola, so that it is found exactly; of slopes that never turn, the end."""
+    x = np.array([0.0, 0.25, 1.0])
+    slope, bend = 2 * (x - 0.3) * (x + 2) + (x - 0.3) ** 2, 2 * (x + 2) + 4 * (x - 0.3)
+    assert likelihood.lowest(x, np.stack([slope, bend], axis=1)) == pytest.approx(0.3)
+    assert likelihood.lowest(x, np.stack([x - 9, 1 + 0 * x], axis=1)) == 1.0
+    assert likelihood.lowest(x, np.stack([x + 1, 1 + 0 * x], axis=1)) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "poisson"])
+@pytest.mark.parametrize("seed", [0, 1, 78])
+def test_likelihood_starts_from_an_empty_object_with_the_probe_held(kind, seed):
+    """It stood still for twenty rounds there: pixels that the empty object leaves dark bent the cost without bounds."""
+    truth = simulate(window=48, scan=(9, 9), step=5, seed=seed)
+    estimate, frames, memory = (
+        Estimate(np.ones(truth.image.shape, "c8"), truth.probe.astype("c8")),
+        frames_of(truth),
+        Memory(),
+    )
+    for _ in range(12):
+        error = Likelihood(kind).sweep(estimate, frames, memory, FAR, map, update_probe=False)
+    assert error / truth.counts.sum() < 1.1 * noise_of(truth)
+    assert difference(truth, estimate) < 0.1
+
+
 def test_the_true_object_and_probe_are_a_fixed_point():
     truth = simulate(window=32, scan=(5, 5), photons=1e5)
     waves_there = np.empty((25, 1, 32, 32), np.complex128)
@@ -228,8 +269,8 @@ ENGINES = {
     "raar": (DifferenceMap(relaxation=0.75), 120, 0.48, 2.6),
     "least squares": (LeastSquares(), 60, 0.47, 2.3),
     "least squares, counts": (LeastSquares("poisson"), 60, 0.5, 2.8),
-    "likelihood of amplitudes": (Likelihood("gaussian"), 120, 0.45, 2.2),
-    "likelihood of counts": (Likelihood("poisson"), 120, 0.48, 2.2),
+    "likelihood of amplitudes": (Likelihood("gaussian"), 60, 0.45, 2.2),
+    "likelihood of counts": (Likelihood("poisson"), 60, 0.48, 2.2),
 }
 """Rounds; relative error and resolution in pixels (2 is the finest there is) of the object at 10⁴ photons a frame."""
 

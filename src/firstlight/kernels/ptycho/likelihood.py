@@ -1,7 +1,8 @@
 """Maximum likelihood over all positions at once, by preconditioned conjugate gradients.
 
-Thibault and Guizar-Sicairos, New Journal of Physics 14, 063004 (2012). Costs, with ``|Ψ|² = Σ_m|Ψ_m|²``: Gaussian noise of
-amplitudes ``Σ(|Ψ| − A)²``, Poisson noise of counts ``Σ |Ψ|² − A² ln|Ψ|²``.
+Thibault and Guizar-Sicairos, New Journal of Physics 14, 063004 (2012). Costs are those of `noise`: of amplitudes, ``Σ(|Ψ| − A)²``, or of
+counts. How far to go along a direction is found from the slopes at several lengths: where an object begins empty, the cost far from here has
+nothing to do with its curvature here, and a step by Newton's law would hardly move.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from .frames import Estimate, Frames, Spread, shares
-from .noise import Noise, cost, curvature, weigh
+from .noise import Noise, cost, slopes, weigh
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
 from .sums import add_to_object
 from .waves import empty_like, exit_waves
 
 Array = Any
+
+_LADDER = np.array([0.0, 1 / 16, 1 / 4, 1 / 2, 1.0, 2.0, 4.0])
+"""Lengths at which the slope is known, as parts of the last step's."""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,8 @@ class Memory:
     gradient: Gradient | None = None
     direction: Gradient | None = None
     norm: float = 0.0
+    length: float = 1.0
+    """Of the last step. Before the first it is that with which amplitudes go all the way to what was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +81,13 @@ class Likelihood:
         if not update_probe:
             gradient.probe[...] = 0
         direction = self._direction(gradient, light, seen, memory)
-        curves = spread(lambda part: _curve(self, estimate, direction, frames, part, propagator), parts)
-        slope, bend, bound = (float(value) for value in np.sum(list(curves), axis=0))
-        if slope >= 0:
-            # not a way down: forget the past and take the gradient alone in the next round
-            memory.direction = memory.gradient = None
-        else:
-            length = -slope / (bend if bend > 0 else bound)
-            estimate.image += length * direction.image
-            estimate.probe += length * direction.probe
+        lengths = memory.length * _LADDER
+        curves = spread(lambda part: _slopes(self, estimate, direction, frames, part, propagator, lengths), parts)
+        length = lowest(lengths, np.sum(list(curves), axis=0))
+        if length > 0:
+            memory.length = length
+        estimate.image += length * direction.image
+        estimate.probe += length * direction.probe
         return sum(error for _, error in found)
 
     def _direction(self, gradient: Gradient, light: Array, seen: Array, memory: Memory) -> Gradient:
@@ -95,8 +99,11 @@ class Likelihood:
         direction = Gradient(-scaled.image, -scaled.probe)
         if memory.direction is not None and memory.gradient is not None and memory.norm > 0:
             keep = max(0.0, (norm - scaled.dot(memory.gradient)) / memory.norm)
-            direction.image += keep * memory.direction.image
-            direction.probe += keep * memory.direction.probe
+            joined = Gradient(
+                direction.image + keep * memory.direction.image, direction.probe + keep * memory.direction.probe
+            )
+            if joined.dot(gradient) < 0:  # still a way down
+                direction = joined
         memory.gradient, memory.direction, memory.norm = gradient, direction, norm
         return direction
 
@@ -137,17 +144,46 @@ def _gathered(
     return gradient, light, seen
 
 
-def _curve(
+def _slopes(
     engine: Likelihood,
     estimate: Estimate,
     direction: Gradient,
     frames: Frames,
     part: Array,
     propagator: Propagator,
-) -> tuple[float, float, float]:
-    """Slope, bend and bound along a direction, see `curvature`."""
+    lengths: Array,
+) -> Array:
+    """Derivatives of the cost of a few positions along a direction, see `noise.slopes`."""
     here = propagator.forward(_waves(estimate, frames, part))
     along = _waves(Estimate(direction.image, estimate.probe), frames, part)
     along += _waves(Estimate(estimate.image, direction.probe), frames, part)
     along = propagator.forward(along)
-    return curvature(engine.noise, here, along, frames.amplitudes[part], frames.valid)
+    return slopes(engine.noise, here, along, frames.amplitudes[part], frames.valid, lengths)
+
+
+def lowest(lengths: Array, found: Array) -> float:
+    """Where a cost is lowest along a direction, from its derivatives: the first place where its slope is zero.
+
+    Args:
+        lengths: Rising, from zero, shape (length,).
+        found: Slope and bend at each of them, shape (length, 2). Between two of them the slope is taken for a polynomial of third
+            degree (Hermite).
+
+    Returns:
+        A length: 0 where the cost rises from the beginning, the last one where it falls to the end.
+    """
+    up = np.flatnonzero(~(found[:, 0] < 0))
+    if not len(up):
+        return float(lengths[-1])
+    if up[0] == 0:
+        return 0.0
+    (low, steep), (high, rise) = found[up[0] - 1 : up[0] + 1]
+    start, span = float(lengths[up[0] - 1]), float(lengths[up[0]] - lengths[up[0] - 1])
+    left, right = 0.0, 1.0
+    for _ in range(30):
+        t = (left + right) / 2
+        slope = (1 - t) ** 2 * ((1 + 2 * t) * low + t * span * steep) + t * t * (
+            (3 - 2 * t) * high + (t - 1) * span * rise
+        )
+        left, right = (t, right) if slope < 0 else (left, t)
+    return start + span * (left + right) / 2

@@ -1,7 +1,9 @@
 """What the statistics of the counts say about detector waves: cost, derivative and curvature, pixel by pixel.
 
 With ``M = |Ψ|² = Σ_m|Ψ_m|²`` and ``I = A²``: Gaussian noise of amplitudes costs ``(√M − A)²``, Poisson noise of counts
-``M − I ln M``; their derivatives by M are ``1 − A/√M`` and ``1 − I/M``, their second derivatives ``A / (2 M^{3/2})`` and ``I / M²``.
+``M − (I + b) ln(M + b)``; their derivatives by M are ``1 − A/√M`` and ``(M − I) / (M + b)``, their second derivatives
+``A / (2 M^{3/2})`` and ``(I + b) / (M + b)²``. The floor b, a part of a photon on model and counts alike, does not move the minimum. Without
+it a pixel that the model leaves dark would ask for more than all others together (I / M), and rounding errors would lead the way.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ Noise = Literal["gaussian", "poisson"]
 _FASTMATH = {"nnan", "ninf", "nsz", "contract", "reassoc", "arcp"}
 _FAINT = 1e-12
 """Of a photon: below this a pixel is taken as this bright."""
+FLOOR = 0.01
+"""b, in photons."""
 
 
 def cost(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
@@ -27,8 +31,8 @@ def cost(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
     counts = amplitudes.astype("float64") ** 2
     if noise == "gaussian":
         return float((((model**0.5 - amplitudes) ** 2) * valid).sum())
-    logarithm = namespace(model).log(model.clip(1e-30))
-    return float(((model - counts * logarithm) * valid).sum())
+    logarithm = namespace(model).log(model + FLOOR)
+    return float(((model - (counts + FLOOR) * logarithm) * valid).sum())
 
 
 def weigh(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
@@ -49,8 +53,11 @@ def weigh(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
     model = (waves.real**2 + waves.imag**2).sum(axis=1)
     modulus = model**0.5
     error = float((((modulus - amplitudes) * valid).astype("float64") ** 2).sum())
-    ratio = amplitudes / modulus.clip(_FAINT**0.5)
-    waves *= ((1 - (ratio * ratio if counted else ratio)) * valid)[:, None]
+    if counted:
+        factors = (model - amplitudes * amplitudes) / (model + FLOOR)
+    else:
+        factors = 1 - amplitudes / modulus.clip(_FAINT**0.5)
+    waves *= (factors * valid)[:, None]
     return error
 
 
@@ -58,7 +65,8 @@ def weigh(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
 def _weigh(waves: Array, amplitudes: Array, valid: Array, counted: bool) -> float:  # pragma: no cover - compiled
     positions, modes, rows, cols = waves.shape
     total = np.empty(cols, amplitudes.dtype)
-    faint = total[:1].sum() * 0 + _FAINT**0.5
+    zero = total[:1].sum() * 0
+    faint, floor = zero + _FAINT**0.5, zero + FLOOR
     error = 0.0
     for b in range(positions):
         for r in range(rows):
@@ -73,8 +81,11 @@ def _weigh(waves: Array, amplitudes: Array, valid: Array, counted: bool) -> floa
                 modulus = np.sqrt(total[c])
                 difference = modulus - measured[c] if mask[c] else total[c] * 0
                 short += difference * difference
-                ratio = measured[c] / max(modulus, faint)
-                total[c] = 1 - (ratio * ratio if counted else ratio) if mask[c] else total[c] * 0
+                if counted:
+                    factor = (total[c] - measured[c] * measured[c]) / (total[c] + floor)
+                else:
+                    factor = 1 - measured[c] / max(modulus, faint)
+                total[c] = factor if mask[c] else zero
             error += short
             for m in range(modes):
                 line = waves[b, m, r]
@@ -83,8 +94,8 @@ def _weigh(waves: Array, amplitudes: Array, valid: Array, counted: bool) -> floa
     return error
 
 
-def curvature(noise: Noise, here: Array, along: Array, amplitudes: Array, valid: Array) -> tuple[float, float, float]:
-    """First and second derivative of the cost along a direction, and a second derivative that bounds it from above.
+def slopes(noise: Noise, here: Array, along: Array, amplitudes: Array, valid: Array, lengths: Array) -> Array:
+    """First and second derivative of the cost along a direction, at some lengths.
 
     Args:
         noise: Which statistics.
@@ -92,50 +103,66 @@ def curvature(noise: Noise, here: Array, along: Array, amplitudes: Array, valid:
         along: How they change along the direction, to first order, likewise.
         amplitudes: Measured, shape (position, v, u), float.
         valid: Shape (v, u), bool.
+        lengths: Where, shape (length,), float64 on the host; waves are ``here + length · along``.
+
+    Returns:
+        Shape (length, 2), float64 on the host.
     """
     counted = noise == "poisson"
     if on_cpu(here):
-        return _curvature(here, along, amplitudes, valid, counted)
-    counts = amplitudes.astype("float64") ** 2
-    model = (here.real**2 + here.imag**2).sum(axis=1, dtype="float64").clip(_FAINT)
-    first = 2 * (here.real * along.real + here.imag * along.imag).sum(axis=1, dtype="float64")
+        found = np.zeros((len(lengths), 2), np.float64)
+        _slopes(here, along, amplitudes, valid, counted, lengths, found)
+        return found
+    return np.array([_slope(here, along, amplitudes, valid, counted, float(length)) for length in lengths])
+
+
+def _slope(
+    here: Array, along: Array, amplitudes: Array, valid: Array, counted: bool, length: float
+) -> tuple[float, float]:
+    start = (here.real**2 + here.imag**2).sum(axis=1, dtype="float64")
+    rise = 2 * (here.real * along.real + here.imag * along.imag).sum(axis=1, dtype="float64")
     second = 2 * (along.real**2 + along.imag**2).sum(axis=1, dtype="float64")
-    ratio = counts / model if counted else (counts / model) ** 0.5
-    bends = ratio / model if counted else ratio / (2 * model)
-    slope = ((1 - ratio) * first * valid).sum()
-    bend = (((1 - ratio) * second + bends * first * first) * valid).sum()
-    bound = ((second + bends * first * first) * valid).sum()
-    return float(slope), float(bend), float(bound)
+    model, first = (start + length * (rise + length / 2 * second)).clip(_FAINT), rise + length * second
+    counts = amplitudes.astype("float64") ** 2
+    if counted:
+        factor, bends = (model - counts) / (model + FLOOR), (counts + FLOOR) / (model + FLOOR) ** 2
+    else:
+        ratio = (counts / model) ** 0.5
+        factor, bends = 1 - ratio, ratio / (2 * model)
+    return float((factor * first * valid).sum()), float(((factor * second + bends * first * first) * valid).sum())
 
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _curvature(
-    here: Array, along: Array, amplitudes: Array, valid: Array, counted: bool
-) -> tuple[float, float, float]:  # pragma: no cover - compiled
+def _slopes(
+    here: Array, along: Array, amplitudes: Array, valid: Array, counted: bool, lengths: Array, found: Array
+) -> None:  # pragma: no cover - compiled
     positions, modes, rows, cols = here.shape
-    model, first, second = np.empty(cols), np.empty(cols), np.empty(cols)
-    slope, bend, bound = 0.0, 0.0, 0.0
+    start, rise, second = np.empty(cols), np.empty(cols), np.empty(cols)
     for b in range(positions):
         for r in range(rows):
-            model[:], first[:], second[:] = 0, 0, 0
+            start[:], rise[:], second[:] = 0, 0, 0
             for m in range(modes):
                 p, q = here[b, m, r], along[b, m, r]
                 for c in range(cols):
-                    model[c] += p[c].real * p[c].real + p[c].imag * p[c].imag
-                    first[c] += 2 * (p[c].real * q[c].real + p[c].imag * q[c].imag)
+                    start[c] += p[c].real * p[c].real + p[c].imag * p[c].imag
+                    rise[c] += 2 * (p[c].real * q[c].real + p[c].imag * q[c].imag)
                     second[c] += 2 * (q[c].real * q[c].real + q[c].imag * q[c].imag)
             measured, mask = amplitudes[b, r], valid[r]
-            for c in range(cols):
-                if mask[c]:
-                    bright = max(model[c], _FAINT)
-                    amplitude = float(measured[c])
+            for k in range(len(lengths)):
+                length, slope, bend = lengths[k], 0.0, 0.0
+                for c in range(cols):
+                    model = max(start[c] + length * (rise[c] + length / 2 * second[c]), _FAINT)
+                    first = rise[c] + length * second[c]
+                    amplitude = np.float64(measured[c])
                     if counted:
-                        ratio = amplitude * amplitude / bright
-                        bends = ratio / bright
+                        part = 1 / (model + FLOOR)
+                        factor = (model - amplitude * amplitude) * part
+                        bends = (amplitude * amplitude + FLOOR) * part * part
                     else:
-                        ratio = amplitude / np.sqrt(bright)
-                        bends = ratio / (2 * bright)
-                    slope += (1 - ratio) * first[c]
-                    bend += (1 - ratio) * second[c] + bends * first[c] * first[c]
-                    bound += second[c] + bends * first[c] * first[c]
-    return slope, bend, bound
+                        ratio = amplitude / np.sqrt(model)
+                        factor, bends = 1 - ratio, ratio / (2 * model)
+                    used = 1.0 if mask[c] else 0.0
+                    slope += used * factor * first
+                    bend += used * (factor * second[c] + bends * first * first)
+                found[k, 0] += slope
+                found[k, 1] += bend
