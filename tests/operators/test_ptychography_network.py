@@ -16,6 +16,7 @@ from firstlight.kernels.ptycho.phantom import simulate
 from firstlight.operators.learn.models import chosen_model
 from firstlight.operators.learn.ptychography_network import PtychographyNetwork
 from firstlight.operators.learn.session import load_network
+from firstlight.testing.fold import final
 
 pytest.importorskip("onnxruntime")
 from .networks import write_network
@@ -43,7 +44,7 @@ def made_of(step, frames, places, pieces=None, **given):
     state = step.empty(scan_of(frames, len(frames), **given))
     for ids in pieces or [np.arange(len(frames))]:
         step.add(state, step.digest(Chunk(frames[ids], ("row", "col"), ids, coords={"positions": places[ids]})))
-    return step.result(state)
+    return final(step, state)
 
 
 def smooth(rows, cols, seed=0):
@@ -81,7 +82,7 @@ def test_each_patch_may_have_a_phase_of_its_own(network, monkeypatch):
     turns = np.exp(1j * np.random.default_rng(3).uniform(-np.pi, np.pi, len(frames))).astype(np.complex64)
     digested = step.digest(Chunk(frames, ("row", "col"), np.arange(64), coords={"positions": corners}))
     step.add(state, digested.with_data(digested.data * turns[:, None, None], digested.axes))
-    found = step.result(state)
+    found = final(step, state)
     np.testing.assert_allclose(found["object"], wanted["object"], atol=1e-5)
     np.testing.assert_array_equal(np.isnan(found["phase"]), np.isnan(wanted["phase"]))
 
@@ -151,6 +152,33 @@ def test_neither_order_nor_timing_show(network):
             np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
+def test_patches_are_laid_on_as_they_come_and_the_end_is_that_of_all_at_once(network):
+    """Each has a phase of its own; the scan goes up, down and left of where it began, so that the image must grow."""
+    field, corners = smooth(80, 80), raster(12, 12, 5)
+    frames, rng = frames_of(field, corners), np.random.default_rng(4)
+    step = PtychographyNetwork(model_file=network, window="hann")
+    turns = np.exp(1j * rng.uniform(-np.pi, np.pi, len(frames))).astype(np.complex64)
+
+    def state_after(pieces, *, looked):
+        state = step.empty(scan_of(frames, len(frames)))
+        for ids in pieces:
+            chunk = step.digest(Chunk(frames[ids], ("row", "col"), ids, coords={"positions": corners[ids]}))
+            step.add(state, chunk.with_data(chunk.data * turns[ids, None, None], chunk.axes))
+            if looked:
+                step.result(state)
+        return state
+
+    order = np.argsort(np.hypot(*(corners - 30).T), kind="stable")  # from the middle outwards
+    live = state_after(np.split(order, np.arange(7, 144, 9)), looked=True)
+    shown, wanted = step.result(live), final(step, state_after([np.arange(144)], looked=False))
+    lit = np.isfinite(wanted["phase"])
+    np.testing.assert_array_equal(np.isfinite(shown["phase"]), lit)
+    turn = np.vdot(shown["object"][lit], wanted["object"][lit])
+    np.testing.assert_allclose((shown["object"] * turn / abs(turn))[lit], wanted["object"][lit], atol=1e-4)
+    for name, values in final(step, live).items():
+        np.testing.assert_array_equal(values, wanted[name], err_msg=name)
+
+
 def test_a_second_scan_begins_anew(network):
     field, corners = smooth(60, 60), raster(4, 4, 6)
     frames = frames_of(field, corners)
@@ -159,7 +187,7 @@ def test_a_second_scan_begins_anew(network):
     for epoch, ids in ((0, np.arange(9)), (1, np.arange(16)), (0, np.arange(9, 16))):
         coords = {"positions": corners[ids].astype(float)}
         step.add(state, step.digest(Chunk(frames[ids], ("row", "col"), ids, epoch=epoch, coords=coords)))
-    np.testing.assert_array_equal(step.result(state)["object"], made_of(step, frames, corners)["object"])
+    np.testing.assert_array_equal(final(step, state)["object"], made_of(step, frames, corners)["object"])
 
 
 @pytest.mark.parametrize(

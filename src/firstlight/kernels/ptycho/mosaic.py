@@ -8,10 +8,12 @@ import numba as nb
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay, QhullError
 
 Array = Any
+Canvas = tuple[Array, Array, Array]
+"""Sums of weighted patches (complex128), of weights, and of weighted squares (float64): shape (y, x) each."""
 
 _ROUNDS = 3
 """Of the fit of offsets; residuals are small after the first."""
@@ -52,11 +54,16 @@ def overlaps(patches: Array, order: Array, corners: Array, weights: Array, pairs
         pairs: Shape (pair, 2).
     """
     found = np.zeros(len(pairs), np.complex128)
-    _overlaps(found, patches, order, corners, weights, pairs)
+    _overlaps(found, _halves(patches), order, corners, weights, pairs)
     return found
 
 
-@nb.njit(nogil=True, cache=True)
+def _halves(values: Array) -> Array:
+    """Real and imaginary parts side by side along the last axis: loops over them become vector instructions."""
+    return values.view(values.real.dtype)
+
+
+@nb.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _overlaps(
     found: Array, patches: Array, order: Array, corners: Array, weights: Array, pairs: Array
 ) -> None:  # pragma: no cover - compiled
@@ -64,12 +71,16 @@ def _overlaps(
     for number in range(len(pairs)):
         one, other = pairs[number, 0], pairs[number, 1]
         down, right = corners[other, 0] - corners[one, 0], corners[other, 1] - corners[one, 1]
-        total = 0j
+        first, second = patches[order[one]], patches[order[other]]
+        left, real, imaginary = max(0, right), np.float32(0), np.float32(0)
         for r in range(max(0, down), min(rows, rows + down)):
-            for c in range(max(0, right), min(cols, cols + right)):
-                weight = weights[r, c] * weights[r - down, c - right]
-                total += weight * patches[order[one], r, c] * np.conj(patches[order[other], r - down, c - right])
-        found[number] = total
+            a, b = first[r, 2 * left :], second[r - down, 2 * (left - right) :]
+            u, v = weights[r, left:], weights[r - down, left - right :]
+            for c in range(min(cols, cols + right) - left):
+                weight = u[c] * v[c]
+                real += weight * (a[2 * c] * b[2 * c] + a[2 * c + 1] * b[2 * c + 1])
+                imaginary += weight * (a[2 * c + 1] * b[2 * c] - a[2 * c] * b[2 * c + 1])
+        found[number] = complex(real, imaginary)
 
 
 def phase_offsets(agreement: Array, pairs: Array, count: int) -> Array:
@@ -102,9 +113,10 @@ def phase_offsets(agreement: Array, pairs: Array, count: int) -> Array:
     links = coo_array((strength, (first, second)), shape=(count, count))
     both = (links + links.T).tocsr()
     laplacian = csr_array(_diagonal(both.sum(axis=1) + fixed) - both)
+    solved = splu(laplacian.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     for _ in range(_ROUNDS):
         left = strength * np.angle(agreement * np.exp(-1j * (found[first] - found[second])))
-        found += spsolve(laplacian.tocsc(), np.bincount(first, left, count) - np.bincount(second, left, count))
+        found += solved.solve(np.bincount(first, left, count) - np.bincount(second, left, count))
     return found
 
 
@@ -128,34 +140,36 @@ def _along(
         found[node] = found[last] + (angle if node == low else -angle)
 
 
-def stitched(
-    patches: Array, order: Array, corners: Array, weights: Array, offsets: Array, shape: tuple[int, int]
-) -> tuple[Array, Array, Array]:
-    """The weighted mean of all patches with their phases aligned, where any lies.
+def blank(shape: tuple[int, int]) -> Canvas:
+    """A canvas on which nothing lies."""
+    return np.zeros(shape, np.complex128), np.zeros(shape, np.float64), np.zeros(shape, np.float64)
+
+
+def lay(
+    canvas: Canvas, patches: Array, order: Array, corners: Array, weights: Array, turns: Array | None = None
+) -> Array:
+    """Put patches on a canvas, one after the other.
 
     Args:
+        canvas: Sums of weighted patches, of weights, and of weighted squares; changed in place.
         patches: Shape (…, v, u), complex64.
-        order: Where the patches lie in that array, shape (position,); sums are taken in this order.
-        corners: First row and column of each patch, shape (position, 2), int64.
+        order: Where the patches lie in that array, shape (position,); they are put down in this order.
+        corners: First row and column of each patch on the canvas, shape (position, 2), int64.
         weights: Shape (v, u), float32.
-        offsets: Constant phase of each patch in radian, shape (position,).
-        shape: Rows and columns of the image.
+        turns: By what each patch is multiplied, shape (position,), complex128. None: its phase becomes the one that fits best to what
+            lies there already.
 
     Returns:
-        The mean, complex64, 1 where nothing lies; the sum of the weights, float32; and how far patches differ: the root of the
-        weighted mean of their squared distance from the mean, float32. All of that shape.
+        What each was multiplied by.
     """
-    total, light = np.zeros(shape, np.complex128), np.zeros(shape, np.float64)
-    squares = np.zeros(shape, np.float64)
-    _stitch(total, light, squares, patches, order, corners, weights, np.exp(-1j * offsets))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(light > 0, total / light, 1.0)
-        variance = np.where(light > 0, squares / light - np.abs(mean) ** 2, 0.0)
-    return mean.astype(np.complex64), light.astype(np.float32), np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+    total, light, squares = canvas
+    used = np.ones(len(order), np.complex128) if turns is None else turns
+    _lay(_halves(total), light, squares, _halves(patches), order, corners, weights, used, turns is None)
+    return used
 
 
-@nb.njit(nogil=True, cache=True)
-def _stitch(
+@nb.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _lay(
     total: Array,
     light: Array,
     squares: Array,
@@ -164,16 +178,45 @@ def _stitch(
     corners: Array,
     weights: Array,
     turns: Array,
+    fitted: bool,
 ) -> None:  # pragma: no cover - compiled
     rows, cols = weights.shape
     for place in range(len(order)):
         top, left = corners[place]
+        if fitted:
+            real = imaginary = 0.0
+            for r in range(rows):
+                there, patch = total[top + r, 2 * left :], patches[order[place], r]
+                for c in range(cols):
+                    weight = weights[r, c]
+                    real += weight * (there[2 * c] * patch[2 * c] + there[2 * c + 1] * patch[2 * c + 1])
+                    imaginary += weight * (there[2 * c + 1] * patch[2 * c] - there[2 * c] * patch[2 * c + 1])
+            size = np.hypot(real, imaginary)
+            turns[place] = complex(real, imaginary) / size if size > 0 else 1.0 + 0j
+        cosine, sine = turns[place].real, turns[place].imag
         for r in range(rows):
+            there, patch = total[top + r, 2 * left :], patches[order[place], r]
+            lit, square = light[top + r, left:], squares[top + r, left:]
             for c in range(cols):
-                value, weight = patches[order[place], r, c] * turns[place], weights[r, c]
-                total[top + r, left + c] += weight * value
-                light[top + r, left + c] += weight
-                squares[top + r, left + c] += weight * (value.real * value.real + value.imag * value.imag)
+                weight, a, b = weights[r, c], patch[2 * c], patch[2 * c + 1]
+                there[2 * c] += weight * (a * cosine - b * sine)
+                there[2 * c + 1] += weight * (b * cosine + a * sine)
+                lit[c] += weight
+                square[c] += weight * (a * a + b * b)
+
+
+def mean_of(canvas: Canvas) -> tuple[Array, Array, Array]:
+    """The weighted mean of what lies on a canvas.
+
+    Returns:
+        The mean, complex64, 1 where nothing lies; the sum of the weights, float32; and how far patches differ: the root of the
+        weighted mean of their squared distance from the mean, float32. All of the canvas' shape.
+    """
+    total, light, squares = canvas
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(light > 0, total / light, 1.0)
+        variance = np.where(light > 0, squares / light - np.abs(mean) ** 2, 0.0)
+    return mean.astype(np.complex64), light.astype(np.float32), np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
 
 def between_pixels(patches: Array, shifts: Array) -> Array:
@@ -191,20 +234,23 @@ def between_pixels(patches: Array, shifts: Array) -> Array:
 @nb.njit(nogil=True, cache=True)
 def _move(found: Array, patches: Array, down: Array, right: Array) -> None:  # pragma: no cover - compiled
     count, rows, cols = patches.shape
-    between = np.empty((rows, cols), patches.dtype)
+    between = np.empty((rows, cols + 4), patches.dtype)
     for place in range(count):
+        patch = patches[place]
+        a, b, c, d, e = down[place]
         for r in range(rows):
-            for c in range(cols):
-                value = patches[place, r, c] * down[place, 2]
-                for k in (0, 1, 3, 4):
-                    value += patches[place, min(max(r + k - 2, 0), rows - 1), c] * down[place, k]
-                between[r, c] = value
+            up2, up, low, low2 = max(r - 2, 0), max(r - 1, 0), min(r + 1, rows - 1), min(r + 2, rows - 1)
+            for k in range(cols):
+                between[r, k + 2] = (
+                    a * patch[up2, k] + b * patch[up, k] + c * patch[r, k] + d * patch[low, k] + e * patch[low2, k]
+                )
+            between[r, 0] = between[r, 1] = between[r, 2]
+            between[r, cols + 2] = between[r, cols + 3] = between[r, cols + 1]
+        a, b, c, d, e = right[place]
         for r in range(rows):
-            for c in range(cols):
-                value = between[r, c] * right[place, 2]
-                for k in (0, 1, 3, 4):
-                    value += between[r, min(max(c + k - 2, 0), cols - 1)] * right[place, k]
-                found[place, r, c] = value
+            line = between[r]
+            for k in range(cols):
+                found[place, r, k] = a * line[k] + b * line[k + 1] + c * line[k + 2] + d * line[k + 3] + e * line[k + 4]
 
 
 def _keys(shift: Array) -> Array:

@@ -47,6 +47,7 @@ def object_from_network(model: str | None, amplitudes: Any, corners: Ids, shape:
         some = slice(start, min(start + _BLOCK, len(corners)))
         counts = np.square(np.asarray(amplitudes[some], np.float32))
         mosaic.add(np.arange(some.start, some.stop), prediction.patches(counts), corners[some], subpixel=False)
+    mosaic.settle()
     image, coverage, spread = mosaic.together()
     image, _ = leveled(image, spread, coverage, relative=normalization is None)
     top, left = (int(n) for n in corners.min(axis=0))

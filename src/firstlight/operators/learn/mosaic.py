@@ -9,18 +9,26 @@ import numpy as np
 
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.errors import StepFailed
-from firstlight.kernels.ptycho.mosaic import between_pixels, neighbours, overlaps, phase_offsets, stitched
+from firstlight.kernels.ptycho.mosaic import between_pixels, neighbours, overlaps, phase_offsets
 from firstlight.operators.ptychography.shelf import Shelf
+
+from .canvas import GrowingCanvas
 
 _DIM = 1e-3
 """Pixels of a patch with a smaller weight are not kept."""
 _LARGEST = 2**28
 """Pixels of the image: a position that lies further away is a mistake."""
+_AGAIN = 2.0
+"""All phases are found anew when there are so many times as many patches as the last time."""
 
 
 @dataclass(slots=True)
 class Mosaic:
-    """Patches in the order of arrival; what is made of them depends on their ids alone."""
+    """Patches in the order of arrival, and the image that they make.
+
+    While they come, each is laid on the image so that its phase fits what lies there. Now and then, and at the end (`settle`), the
+    phases of all are found together, from all overlaps at once: that image depends on the ids alone.
+    """
 
     weights: Array
     """Shape (v, u), float32."""
@@ -37,6 +45,11 @@ class Mosaic:
     """First row and column of each window, as it came."""
     _reach: tuple[Ids, Ids] | None = None
     """Smallest and largest of them."""
+    _canvas: GrowingCanvas = field(default_factory=GrowingCanvas)
+    _solved: int = 0
+    """Patches whose phases were found together."""
+    _known: tuple[Ids, Array] = field(default_factory=lambda: (np.empty(0, np.int64), np.empty(0, np.complex128)))
+    """Overlaps that were looked at: both patches in the order of arrival, as one number, sorted; and what they say."""
 
     def __post_init__(self) -> None:
         """Nothing yet."""
@@ -52,6 +65,8 @@ class Mosaic:
     def restart(self, epoch: int) -> None:
         """Nothing yet, of a later scan."""
         self.epoch, self.keys, self._corners, self._reach = epoch, [], [], None
+        self._canvas, self._solved = GrowingCanvas(), 0
+        self._known = np.empty(0, np.int64), np.empty(0, np.complex128)
 
     def add(self, ids: Ids, patches: Array, places: Array, *, subpixel: bool) -> None:
         """Take patches in.
@@ -104,17 +119,71 @@ class Mosaic:
         self._reach = low, high
 
     def together(self) -> tuple[Array, Array, Array]:
-        """The image, the sum of weights, and how far patches differ, where windows were; see `stitched`."""
+        """The image, the sum of weights, and how far patches differ, where windows were; see `mean_of`."""
         shape = self.weights.shape
-        if not self.keys:
+        if self._reach is None:
             return np.ones(shape, np.complex64), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        if len(self) >= _AGAIN * self._solved:
+            self.settle()
+        new = np.arange(self._canvas.count, len(self))
+        if len(new):
+            corners = self._places()
+            self._canvas.lay(self._patches, new, corners[new] + self._inset, self._light, self._extent)
+        return self._canvas.picture(*self._extent)
+
+    def settle(self) -> bool:
+        """Find the phases of all patches together; True if there was something new."""
+        if self._solved == len(self):
+            return False
         order = np.argsort(np.asarray(self.keys, np.int64), kind="stable")
-        corners = np.concatenate(self._corners)[order]
-        corners -= corners.min(axis=0)
-        size = corners.max(axis=0) + np.asarray(shape)
-        first = np.array([part.start for part in self._box], np.int64)
-        weights, patches = np.ascontiguousarray(self.weights[self._box]), np.asarray(self._shelf.frames)
-        pairs = neighbours(corners.astype(np.float64))
-        agreement = overlaps(patches, order, corners, weights, pairs)
-        offsets = phase_offsets(agreement, pairs, len(order))
-        return stitched(patches, order, corners + first, weights, offsets, (int(size[0]), int(size[1])))
+        corners = self._places()[order]
+        pairs = neighbours((corners - corners.min(axis=0)).astype(np.float64))
+        turns = np.exp(-1j * phase_offsets(self._agreement(order, corners, pairs), pairs, len(order)))
+        self._canvas = GrowingCanvas()
+        self._canvas.lay(self._patches, order, corners + self._inset, self._light, self._extent, turns)
+        self._solved = len(self)
+        return True
+
+    def _agreement(self, order: Ids, corners: Ids, pairs: Ids) -> Array:
+        """What pairs of patches say about each other's phase; those that were looked at before are remembered."""
+        first, second = order[pairs].T
+        numbers = np.minimum(first, second) << 32 | np.maximum(first, second)
+        keys, said = self._known
+        at = np.minimum(np.searchsorted(keys, numbers), max(len(keys) - 1, 0))
+        seen = keys[at] == numbers if len(keys) else np.zeros(len(numbers), bool)
+        found = np.empty(len(numbers), np.complex128)
+        found[seen] = said[at[seen]]
+        found[~seen] = overlaps(self._patches, order, corners, self._light, pairs[~seen])
+        # it is kept as the patch that came first sees it
+        turned = first > second
+        found[seen & turned] = found[seen & turned].conj()
+        sort = np.argsort(numbers)
+        self._known = numbers[sort], np.where(turned, found.conj(), found)[sort]
+        return found
+
+    # ---- views of what is kept ---------------------------------------------------------------------------------------
+
+    def _places(self) -> Ids:
+        if len(self._corners) > 1:
+            self._corners = [np.concatenate(self._corners)]
+        return self._corners[0]
+
+    @property
+    def _patches(self) -> Array:
+        return np.asarray(self._shelf.frames)
+
+    @property
+    def _light(self) -> Array:
+        return np.ascontiguousarray(self.weights[self._box])
+
+    @property
+    def _inset(self) -> Ids:
+        """From a window's first pixel to that of the part that is kept."""
+        return np.array([part.start for part in self._box], np.int64)
+
+    @property
+    def _extent(self) -> tuple[Ids, Ids]:
+        """First row and column of the image, and those behind it."""
+        if self._reach is None:
+            return np.zeros(2, np.int64), np.array(self.weights.shape, np.int64)
+        return self._reach[0], self._reach[1] + np.array(self.weights.shape)

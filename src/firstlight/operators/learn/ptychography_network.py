@@ -174,6 +174,10 @@ class PtychographyNetwork(Fold[Mosaic]):
             "spread": np.where(lit, spread, dark),
         }
 
+    def refine(self, state: Mosaic) -> bool:
+        """At the end, find the phases of all patches together: the image then depends on the frames and their ids alone."""
+        return state.settle()
+
     def findings(self, state: Mosaic) -> dict[str, Any]:
         """Which network it was."""
         network = self._network()
