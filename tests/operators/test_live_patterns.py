@@ -17,14 +17,14 @@ def scan_of(frames):
     return Scan({"data": Stream(AXES, sizes, frames.dtype.name, arrival=2)})
 
 
-def seen_of(step, ids=range(24), size=5):
-    scan = scan_of(FRAMES)
+def seen_of(step, ids=range(24), size=5, frames=FRAMES):
+    scan, flat = scan_of(frames), frames.reshape(-1, 22, 21)
     step = step.calibrated(scan)
     state = step.empty(scan)
     order = np.array(ids)
     for start in range(0, len(order), size):
         part = order[start : start + size]
-        step.add(state, step.digest(Chunk(FLAT[part], ("row", "col"), part)))
+        step.add(state, step.digest(Chunk(flat[part], ("row", "col"), part)))
     return step, state
 
 
@@ -112,3 +112,55 @@ def test_sums_of_blocks_never_wrap(dtype):
         found = binned(frames, binning)
         assert found.dtype == kept_type(dtype, binning)
         np.testing.assert_array_equal(found.astype(float), float(largest) * binning**2)
+
+
+def test_a_recorded_scan_is_read_again_for_what_binning_can_not_show():
+    reads = []
+
+    def read(where):
+        reads.append(where)
+        return FRAMES[tuple(where.get(label, slice(None)) for label in ("scan_y", "scan_x"))]
+
+    step, state = seen_of(LivePatterns(binning=4, memory=2**20), ids=range(20))
+    step.may_read(state, read)
+    ring = {"shape": "annulus", "center": (9.0, 12.5), "inner": 3.3, "outer": 7.1}
+    exact = virtual_detector(FLAT[:20], **ring)
+    step, state = moved(step, state, scan_y=1, scan_x=2, **ring)
+    assert not np.array_equal(step.result(state)["image"].ravel()[:20], exact), "blocks that the ring cuts"
+    assert not step.refine(state), "nobody asked"
+    step, state = moved(step, state, exact=True)
+    while step.refine(state):
+        pass
+    assert reads, "frames were read again"
+    image = step.result(state)["image"].ravel()
+    np.testing.assert_array_equal(image[:20], exact)
+    assert np.isnan(image[20:]).all(), "points that have not come are not looked up"
+    np.testing.assert_array_equal(step.result(state)["pattern"], FLAT[8])
+    late = step.digest(Chunk(FLAT[20:], ("row", "col"), np.arange(20, 24)))
+    step.add(state, late)
+    np.testing.assert_array_equal(step.result(state)["image"].ravel(), virtual_detector(FLAT, **ring))
+    step, state = moved(step, state, exact=False)
+    kept, whole = seen_of(LivePatterns(binning=4, memory=2**20, **ring))
+    np.testing.assert_array_equal(step.result(state)["image"], kept.result(whole)["image"])
+
+
+def test_what_can_not_be_read_again_is_refused():
+    step, state = seen_of(LivePatterns(binning=2))
+    with pytest.raises(ChangeRefused, match="can not be read again"):
+        moved(step, state, exact=True)
+    with pytest.raises(FirstlightError, match="can not be read again"):
+        LivePatterns(binning=2, exact=True).may_read(state, None)
+    LivePatterns(binning=1, exact=True).may_read(state, None)
+
+
+@pytest.mark.parametrize(("dtype", "binning"), [("uint16", 1), ("uint16", 3), ("int32", 2), ("float32", 1)])
+def test_a_detector_that_is_dragged_far_shows_what_one_that_began_there_shows(dtype, binning):
+    frames = FRAMES.astype(dtype)
+    step, state = seen_of(LivePatterns(binning=binning, outer=4.0), frames=frames)
+    where = {}
+    for k in range(1, 12):
+        where = {"center": (7.0 + 0.7 * k, 13.0 - 0.6 * k), "outer": 3.0 + 0.4 * k}
+        step, state = moved(step, state, **where)
+    fresh, anew = seen_of(LivePatterns(binning=binning, **where), frames=frames)
+    compare = np.testing.assert_array_equal if binning == 1 and dtype != "float32" else np.testing.assert_allclose
+    compare(step.result(state)["image"], fresh.result(anew)["image"])

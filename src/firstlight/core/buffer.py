@@ -110,6 +110,7 @@ class Buffer:
         self._changed = threading.Condition()
         self._stopped = False
         self._closed = False
+        self._woken = False
         self.dropped = 0
         self.most_bytes = 0
 
@@ -218,13 +219,14 @@ class Buffer:
             self._queue.insert(place, gap)
 
     def get(self, timeout: float | None = None) -> Item | None:
-        """Take the next item; None at the time-out, or when the buffer is closed and empty.
+        """Take the next item; None at the time-out, after `wake`, or when the buffer is closed and empty.
 
         Raises:
             Stopped: The run was stopped.
         """
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._queue) or self._stopped or self._closed, timeout)
+            self._changed.wait_for(self._worth_a_look, timeout)
+            self._woken = False
             if self._stopped:
                 raise Stopped("The run was stopped.")
             if not self._queue:
@@ -240,6 +242,15 @@ class Buffer:
                 self._frames -= len(item)
             self._changed.notify_all()
             return item
+
+    def _worth_a_look(self) -> bool:
+        return bool(self._queue) or self._stopped or self._closed or self._woken
+
+    def wake(self) -> None:
+        """Let whoever waits for an item, or will next, return at once without one."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     @property
     def finished(self) -> bool:

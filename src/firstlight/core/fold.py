@@ -6,7 +6,8 @@ Law: the result depends on the set of (id, frame), not on how they were split, o
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from .arrays import Array
 from .chunk import Chunk, Gap, Scan
@@ -16,6 +17,8 @@ from .one_pass import Sums, Wanted
 from .step import Step
 
 State = TypeVar("State")
+Read = Callable[[Mapping[str, slice]], Array]
+"""Reads frames of the main stream once more; axes that are not named are whole."""
 
 
 class Fold(Step, Generic[State]):
@@ -27,6 +30,8 @@ class Fold(Step, Generic[State]):
     """Per output: which parameter moves the picture along an axis, such as ``{"xy": {"z": "z"}}``."""
     windowed: ClassVar[bool] = False
     """True if only adjacent parts may be merged."""
+    rereads: ClassVar[bool] = False
+    """True if it makes use of frames that can be read again; its source then stays open as long as the fold."""
 
     @abstractmethod
     def empty(self, scan: Scan) -> State:
@@ -77,6 +82,13 @@ class Fold(Step, Generic[State]):
     def findings(self, state: State) -> dict[str, Any]:
         """What the final result means, in plain values for the run's report."""
         return {}
+
+    def may_read(self, state: State, read: Read | None) -> None:
+        """Learn, before the first frame, how frames of the source can be read again; None: they can not.
+
+        Raises:
+            FirstlightError: The parameters ask for something that needs it.
+        """
 
     def refine(self, state: State) -> bool:
         """Improve a coarse result in idle time; True if there is more to do afterwards or the result got better."""

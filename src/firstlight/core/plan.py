@@ -21,6 +21,7 @@ from .fold import Fold
 from .job import Job, SinkSpec, SnapshotSpec, ViewSpec
 from .operator import Operator
 from .pipeline import SOURCE, BeforeFirst, Node
+from .source import RandomAccess
 from .step import Step
 
 if TYPE_CHECKING:
@@ -178,8 +179,14 @@ class Plan:
 
     @property
     def reads_again(self) -> bool:
-        """True if the source is read in bands after its frames were played."""
-        return self.sizes is not None and any(each.way == "bands" for each in self.sizes.regroupings)
+        """True if the source is read in bands after its frames were played, or by a fold."""
+        bands = self.sizes is not None and any(each.way == "bands" for each in self.sizes.regroupings)
+        return bands or any(self.may_read(planned) for planned in self.steps)
+
+    def may_read(self, planned: Planned) -> bool:
+        """True if a fold works on the source's own frames, makes use of reading them again, and can."""
+        step, own = planned.step, planned.main == (SOURCE, MAIN) and planned.cut is None
+        return isinstance(step, Fold) and step.rereads and own and isinstance(self.job.played, RandomAccess)
 
     def counts_source_frames(self, consumer: str) -> bool:
         """True if a consumer gets the source's own frames, not what was regrouped.

@@ -67,7 +67,9 @@ def sums_of_pixels(store: NDArray[Any], weights: NDArray[np.float64]) -> NDArray
         Sum of each place, (block · lane,).
     """
     small = store.dtype.kind == "u" and store.dtype.itemsize <= 2 and len(weights) <= _SMALL
-    exact = np.dtype(np.uint32) if small else np.dtype({"u": np.uint64, "i": np.int64}.get(store.dtype.kind, np.float64))
+    exact = (
+        np.dtype(np.uint32) if small else np.dtype({"u": np.uint64, "i": np.int64}.get(store.dtype.kind, np.float64))
+    )
     sums = np.zeros((store.shape[0], store.shape[2]))
     for sign in (1.0, -1.0):
         if len(pixels := np.flatnonzero(weights == sign)):

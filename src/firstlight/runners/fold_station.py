@@ -25,12 +25,15 @@ from firstlight.core.view import Shown
 from .change_request import ChangeRequest, refuse_all
 from .context import Context
 from .describe import view_name
-from .folding import SetFold, final_version
+from .folding import final_version
 from .held_inputs import valid_parameters
+from .set_folding import fold_sets
 from .stations import Consumer, Station
 
 IDLE = 0.02
 """Seconds between two looks at the clock while no chunk comes."""
+COMPARED = 1 << 18
+"""Pixels of a picture that is compared with the one before; comparing a larger one costs more than showing it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class FoldStation(Station):
         self._newest = (0, 0)
         self._received = 0.0
         self._held: dict[str, Any] = {}
+        self._asked = threading.Event()
+        """Somebody waits for a change."""
         self._ended = threading.Event()
         checkpoint = None if planned.by_set else context.checkpoint
         self._saved = None if checkpoint is None else checkpoint.saved(planned.name)
@@ -138,6 +143,9 @@ class FoldStation(Station):
         name = self._planned.name
         request = ChangeRequest(step)
         self._requests.append(request)
+        self._asked.set()
+        if not self._planned.by_set:
+            self.buffer.wake()
         if self._ended.is_set():
             raise ChangeRefused(f"'{name}' has ended.", field="step", value=name)
         if not request.answered.wait(timeout) and request.withdraw():
@@ -162,7 +170,7 @@ class FoldStation(Station):
     def work(self) -> None:
         """Take chunks until the stream ends, then publish the final result."""
         if self._planned.by_set:
-            self._fold_sets()
+            fold_sets(self._planned, self._fold, self.context, self.buffer, self._feeds)
             return
         try:
             self._work()
@@ -173,6 +181,9 @@ class FoldStation(Station):
 
     def _work(self) -> None:
         self._state = self._fold.empty(self._planned.scan)
+        if self._fold.rereads:
+            source: Any = self.context.plan.job.played
+            self._fold.may_read(self._state, source.read if self.context.plan.may_read(self._planned) else None)
         while True:
             busy = self._refining or self._dirty or isinstance(self._fold, Solver)
             item = self.buffer.get(timeout=0.0 if self._refining else IDLE if busy else 4 * IDLE)
@@ -214,6 +225,7 @@ class FoldStation(Station):
 
     def _answer(self) -> None:
         """Take changes by the user, then versions of held parameters."""
+        self._asked.clear()
         while self._requests:
             request = self._requests.popleft()
             if not request.take():
@@ -276,9 +288,9 @@ class FoldStation(Station):
         self._dirty = self._urgent = False
         for name, array in outputs.items():
             if name in self._every:
-                self.context.board.post(
-                    view_name((self._planned.name, name), self.context.plan), self._shown(name, array)
-                )
+                view, shown = view_name((self._planned.name, name), self.context.plan), self._shown(name, array)
+                if not _seen_already(self.context.board.get(view), shown):
+                    self.context.board.post(view, shown)
 
     def _shown(self, name: str, array: Any) -> Shown:
         scan = self._planned.outputs[name]
@@ -343,7 +355,8 @@ class FoldStation(Station):
             return
         context.lingering.add(self._planned.name)
         while time.monotonic() < until and not (context.stopping or context.failed.is_set()):
-            if context.seen_enough.wait(0.0 if self._refining else IDLE):
+            self._asked.wait(0.0 if self._refining else IDLE)
+            if context.seen_enough.is_set():
                 return
             self._answer()
             self._use_idle_time()
@@ -398,29 +411,12 @@ class FoldStation(Station):
         for port in self._planned.held_parameters.values():
             self.context.stores[port].wait(until_complete=True)
 
-    def _fold_sets(self) -> None:
-        sets = SetFold(self._planned, self._fold)
-        while True:
-            item = self.buffer.get()
-            if isinstance(item, Chunk):
-                try:
-                    sets.add(item)
-                except Exception as error:
-                    raise self.context.guarded(self._planned.name, error, self._fold.model_dump(), item) from error
-            elif isinstance(item, End) or item is None:
-                self._hand_on_sets(sets.close(None if item is None else item.set))
-                if item is None or item.set is None:
-                    break
-        for name in self._planned.outputs:
-            self.context.stores[self._planned.name, name].complete()
-            for consumer in self._feeds.get(name, []):
-                consumer.put(End())
 
-    def _hand_on_sets(self, found: dict[str, list[Version]]) -> None:
-        for name, versions in found.items():
-            for version in versions:
-                self.context.stores[self._planned.name, name].add(version)
-                stream = self._planned.outputs[name].main
-                place = np.array([version.since[1]], np.int64)
-                for consumer in self._feeds.get(name, []):
-                    consumer.put(Chunk(version.value[np.newaxis], stream.axes, place, version.since[0]))
+def _seen_already(before: Shown | None, now: Shown) -> bool:
+    """True if a change of another output's parameter gave the same picture of the same frames."""
+    if before is None or before.data.shape != now.data.shape or now.data.size > COMPARED:
+        return False
+    same = all(
+        getattr(before, name) == getattr(now, name) for name in ("epoch", "id", "coverage", "coarse", "received")
+    )
+    return same and np.array_equal(before.data, now.data, equal_nan=now.data.dtype.kind in "fc")

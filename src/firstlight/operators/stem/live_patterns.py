@@ -13,7 +13,7 @@ from pydantic import Field
 from firstlight.core.arrays import Array, bring_last
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import ChangeRefused, FirstlightError
-from firstlight.core.fold import Fold
+from firstlight.core.fold import Fold, Read
 from firstlight.core.held import Held
 from firstlight.core.one_pass import Sums, Wanted
 from firstlight.core.units import Bytes, Pixels
@@ -28,6 +28,8 @@ KEPT = ("kept_row", "kept_col")
 IMAGE, VALUE = "live_patterns.image", "live_patterns.value"
 """Coordinates of such a chunk: the sum of its frames, and what the virtual detector saw of each."""
 BINNINGS = (1, 2, 4, 8)
+READ_AT_ONCE = 2**24
+"""Bytes, about, that are read again between two looks at what the user wants."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,14 @@ class Seen:
     """Sum of all frames (row, col)."""
     weights: Array
     """Of the detector that the values are of, (row, col), binned."""
+    come: Array
+    """(point,), bool: points that have come, their patterns held or not."""
+    read: Read | None = None
+    """Reads frames again, where that is possible."""
+    again: int = 0
+    """The next point that is to be read again."""
+    full: tuple[int, Array] | None = None
+    """A point, and its pattern with all pixels."""
     frames: int = 0
     newest: int = -1
     """The last point that has come."""
@@ -77,6 +87,13 @@ def seen_by(patterns: Array, weights: Array) -> Array:
     return sums + patterns.reshape(len(patterns), -1)[:, edge] @ weights.ravel()[edge]
 
 
+def _frames_again(read: Read, line: int, place: int, count: int, points: int) -> Array:
+    """About so many frames from a point on, (scan_y, scan_x, row, col): whole lines, or a part of one."""
+    if place == 0 and count >= points:
+        return np.asarray(read({"scan_y": slice(line, line + count // points)}))
+    return np.asarray(read({"scan_y": slice(line, line + 1), "scan_x": slice(place, min(place + count, points))}))
+
+
 class LivePatterns(Fold[Seen]):
     """Keep the patterns of a scan, to look at any of them and to draw any virtual detector while it is scanned.
 
@@ -86,11 +103,13 @@ class LivePatterns(Fold[Seen]):
 
     Where all patterns do not fit into `memory`, they are kept with their pixels summed in blocks (`binning`); a detector's
     edge then counts pixels by the part of a block that it covers. Where that is not enough, the newest ones are held.
+    With `exact`, patterns in full are read again from the recorded scan, for the image and for the point that is shown.
     """
 
     use: ClassVar[str] = "live_patterns"
     signature: ClassVar[Any] = "[*] row col -> image: scan_y scan_x, pattern: row col, mean: row col"
     tolerance: ClassVar[float] = 1e-9
+    rereads: ClassVar[bool] = True
     sentence: ClassVar[str] = "During the scan, each pattern was summed under a virtual detector ({shape})."
     follows: ClassVar[dict[str, dict[str, str]]] = {"image": {"scan_y": "scan_y", "scan_x": "scan_x"}}
 
@@ -110,6 +129,8 @@ class LivePatterns(Fold[Seen]):
     """Memory for patterns."""
     binning: Annotated[int, Field(ge=1, le=64)] | None = None
     """Rows and columns that are summed before patterns are kept. Default: 1, 2, 4 or 8, so that all fit into `memory`."""
+    exact: bool = False
+    """Read frames again where pixels were summed: needs a recorded scan. A moved detector answers at once from what is kept, then line by line."""
 
     def unit(self, scan: Scan) -> str | None:
         """That of the frames."""
@@ -156,7 +177,32 @@ class LivePatterns(Fold[Seen]):
         size = (scan.main.size("row"), scan.main.size("col"))
         store = PatternStore.empty(len(grid.covered), size, scan.main.dtype, made.binning or 1, made.memory)
         self._check(grid, size)
-        return Seen(store, grid, np.zeros(size), self._weights(size))
+        points = len(grid.covered)
+        return Seen(store, grid, np.zeros(size), self._weights(size), np.zeros(points, bool), again=points)
+
+    @property
+    def _finer(self) -> bool:
+        """True if the image is to be finer than the patterns that are kept."""
+        return self.exact and (self.binning or 1) > 1
+
+    def may_read(self, state: Seen, read: Read | None) -> None:
+        """Note how frames can be read again.
+
+        Raises:
+            FirstlightError: They can not, and `exact` needs it.
+        """
+        state.read = read
+        if self._finer and read is None:
+            raise FirstlightError(**self._only_binned())
+
+    def _only_binned(self) -> dict[str, Any]:
+        return {
+            "message": f"Patterns are kept with {self.binning} x {self.binning} pixels summed, and this source can not be read again.",
+            "field": "exact",
+            "value": True,
+            "expected": "a recorded scan whose own frames this step gets",
+            "next_move": "Give more 'memory', look at a part of the scan, or play the recorded file.",
+        }
 
     def _check(self, grid: ScanMap, size: tuple[int, int]) -> None:
         for name, value, length in (("scan_y", self.scan_y, grid.lines), ("scan_x", self.scan_x, grid.points)):
@@ -166,8 +212,8 @@ class LivePatterns(Fold[Seen]):
                 )
         self._weights(size)
 
-    def _weights(self, size: tuple[int, int]) -> Array:
-        """The part of each block of pixels that lies in the detector, (row, col)."""
+    def _weights(self, size: tuple[int, int], binning: int | None = None) -> Array:
+        """The part of each block of pixels that lies in the detector, (row, col); blocks are those of `binning`."""
         center = self.center or ((size[0] - 1) / 2, (size[1] - 1) / 2)
         reach = min(size) / 4 if self.outer is None else self.outer
         within = 0.0 if self.shape == "disk" else self.inner
@@ -178,11 +224,11 @@ class LivePatterns(Fold[Seen]):
                 value=within,
                 expected=f"at most {reach} pixel",
             )
-        return detector_weights(size, center, within, reach, self.binning or 1)
+        return detector_weights(size, center, within, reach, binning or self.binning or 1)
 
     def wanted(self, size: tuple[int, int]) -> Wanted:
-        """The sum of the frames, and what the detector sees of each as long as pixels are kept as they are."""
-        masks = self._weights(size)[None] == 1 if self.binning == 1 else None
+        """The sum of the frames, and what the detector sees of each unless it sees what is kept of them."""
+        masks = self._weights(size, 1)[None] == 1 if self.binning == 1 or self.exact else None
         return Wanted(masks=masks, image=True)
 
     def digest(self, chunk: Chunk) -> Chunk:
@@ -210,8 +256,8 @@ class LivePatterns(Fold[Seen]):
 
     def digests_like(self, other: Any) -> bool:
         """True if the same detector was used."""
-        mine, theirs = ((step.shape, step.center, step.inner, step.outer, step.binning) for step in (self, other))
-        return mine == theirs
+        names = ("shape", "center", "inner", "outer", "binning", "exact")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def add(self, state: Seen, chunk: Chunk, *held: Held) -> None:
         """Keep the patterns, and put what the detector saw to its place. A detector that began anew begins anew here."""
@@ -219,12 +265,14 @@ class LivePatterns(Fold[Seen]):
             return
         if chunk.epoch > state.epoch:
             state.store.clear()
-            state.map.covered[:] = False
+            state.map.covered[:] = state.come[:] = False
+            state.full, state.again = None, len(state.come)
             state.total[:], state.frames, state.newest, state.epoch = 0.0, 0, -1, chunk.epoch
         ready = self.digest(chunk)
         inside = state.map.take(ready.ids, np.asarray(ready.coords[VALUE]))
         places = ready.ids[inside] - state.map.first
         state.store.take(places, ready.data[inside])
+        state.come[places] = True
         state.total += ready.coords[IMAGE][0]
         state.frames += len(ready)
         state.newest = max(state.newest, int(places.max(initial=-1)))
@@ -240,7 +288,10 @@ class LivePatterns(Fold[Seen]):
     def result(self, state: Seen) -> dict[str, Array]:
         """`image` (scan_y, scan_x), `pattern` and `mean` (row, col); NaN where nothing is, and for a pattern that is not held."""
         image = np.where(state.map.covered, state.map.values, np.nan).reshape(state.map.shape)
-        return {"image": image, "pattern": state.store.pattern(self._point(state)), "mean": state.total / state.frames}
+        point = self._point(state)
+        known = self._finer and state.full is not None and state.full[0] == point
+        pattern = state.full[1].copy() if known and state.full else state.store.pattern(point)
+        return {"image": image, "pattern": pattern, "mean": state.total / state.frames}
 
     def _point(self, state: Seen) -> int:
         if self.scan_y is None and self.scan_x is None:
@@ -263,16 +314,51 @@ class LivePatterns(Fold[Seen]):
                     next_move="Stop the run and start it with the new value.",
                 )
         self._check(state.map, state.store.size)
+        if self._finer and state.read is None:
+            raise ChangeRefused(**self._only_binned())
         if not self.digests_like(old):
-            self._see_anew(state)
+            self._see_anew(state, kept=not old._finer)
+            state.again = 0
         return state
 
-    def _see_anew(self, state: Seen) -> None:
-        """Sum every pattern that is held under the detector as it is now; of integers, only what it gained and lost."""
+    def refine(self, state: Seen) -> bool:
+        """With `exact`: read the point that is shown, then some points of the scan, and sum them in full; True if there are more."""
+        if not self._finer or state.read is None or not state.come.any():
+            return False
+        shown = self._point(state)
+        if state.come[shown] and (state.full is None or state.full[0] != shown):
+            frame = _frames_again(state.read, *divmod(shown, state.map.points), 1, state.map.points)
+            state.full = (shown, frame.reshape(state.store.size).astype(np.float64))
+        left = np.flatnonzero(state.come[state.again :])
+        if len(left):
+            self._read_again(state, state.again + int(left[0]))
+        return len(left) > 0
+
+    def _read_again(self, state: Seen, first: int) -> None:
+        """Sum some points in full, from one on."""
+        size = state.store.size
+        at_once = max(1, READ_AT_ONCE // (size[0] * size[1] * state.store.patterns.itemsize))
+        if state.read is None:
+            return
+        frames = _frames_again(state.read, *divmod(first, state.map.points), at_once, state.map.points)
+        found = np.asarray(frame_sums(frames.reshape(-1, *size), Masks(self._weights(size, 1)[None] == 1)).masks)
+        points = np.arange(first, first + len(found))
+        come = state.come[points]
+        state.map.values[points[come]] = found[come, 0]
+        state.map.covered[points[come]] = True
+        state.again = first + len(found)
+
+    def _see_anew(self, state: Seen, *, kept: bool) -> None:
+        """Sum every pattern that is held under the detector as it is now; of integers, only what it gained and lost.
+
+        Args:
+            state: Patterns and values so far.
+            kept: The values so far were made of the patterns that are kept.
+        """
         before, state.weights = state.weights, self._weights(state.store.size)
         step = state.weights - before
         exact = state.store.patterns.dtype.kind in "ui" and not (np.stack([before, step]) * FINEST % 1).any()
-        differs = exact and np.count_nonzero(step) < np.count_nonzero(state.weights)
+        differs = kept and exact and np.count_nonzero(step) < np.count_nonzero(state.weights)
         points, sums = state.store.sums(step if differs else state.weights)
         state.map.values[points] = sums + (state.map.values[points] if differs else 0.0)
         state.map.covered[:] = False
@@ -285,6 +371,7 @@ class LivePatterns(Fold[Seen]):
         places, patterns = other.store.held()
         state.store.take(places, patterns)
         state.map = state.map.merged(other.map)
+        state.come |= other.come
         state.total += other.total
         state.frames += other.frames
         state.newest = max(state.newest, other.newest)
@@ -298,6 +385,7 @@ class LivePatterns(Fold[Seen]):
             "patterns": patterns,
             "values": state.map.values.copy(),
             "covered": state.map.covered.copy(),
+            "come": state.come.copy(),
             "total": state.total.copy(),
             "counts": np.array([state.frames, state.newest, state.epoch]),
         }
@@ -306,7 +394,7 @@ class LivePatterns(Fold[Seen]):
         """The state that `save` wrote."""
         state = self.empty(scan)
         state.store.take(np.asarray(saved["places"]), np.asarray(saved["patterns"]))
-        state.map.values[:], state.map.covered[:] = saved["values"], saved["covered"]
+        state.map.values[:], state.map.covered[:], state.come[:] = saved["values"], saved["covered"], saved["come"]
         state.total[:] = saved["total"]
         state.frames, state.newest, state.epoch = (int(value) for value in saved["counts"])
         return state
