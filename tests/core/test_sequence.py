@@ -96,3 +96,18 @@ def test_the_gaps_of_an_epoch_that_ends_are_kept() -> None:
         sequence.place(number)
     assert sequence.place(1, reconnected=True) == Placed(1, 1)
     assert [(gap.epoch, gap.first, gap.last) for gap in sequence.gaps()] == [(0, 3, 4)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 500), st.integers(2, 200), st.randoms(use_true_random=False))
+def test_a_scan_whose_first_number_nobody_told_begins_with_the_lowest(first: int, count: int, random: object) -> None:
+    """Its first frames may be swapped, too: none of them is lost, whatever the order."""
+    order = sorted(range(first, first + count), key=lambda i: i + random.random() * 6)  # type: ignore[attr-defined]
+    missing = order.pop(len(order) // 2)
+    seen, gaps, sequencer = run(order, window=16)
+    assert sorted(p.id for p in seen) == sorted(order)
+    inside = min(order) < missing < max(order)
+    assert places(gaps) == ([(0, missing)] if inside else [])
+    assert sequencer.duplicates == 0
+    assert sequencer.place(order[-1]) is None
+    assert sequencer.duplicates == 1

@@ -37,6 +37,8 @@ class Sequencer:
         self._epoch = 0
         self._next: int | None = first
         """The lowest id that is neither seen nor given up."""
+        self._lowest: int | None = first
+        """The first id of this epoch, as far as it is known."""
         self._ahead: set[int] = set()
         """Ids at or above `_next` that were seen."""
         self._top: int | None = None
@@ -68,10 +70,10 @@ class Sequencer:
         if self._top is not None and (frame < self._top - self._window or (reconnected and frame <= self._top)):
             self._restart()
             frame = number
-        if self._next is None:
-            self._next = frame
-        if frame < self._next and self._top is None:
-            self._next = frame
+        if self._next is None or (frame < self._next and self._top is None):
+            self._next = self._lowest = frame
+        if self._first is None and self._lowest is not None and frame < self._lowest:
+            self._begin_earlier(frame, self._lowest, self._next)
         if frame in self._ahead or frame < self._next:
             self.duplicates += 1
             return None
@@ -104,6 +106,11 @@ class Sequencer:
             return frame - self._span
         return frame
 
+    def _begin_earlier(self, frame: int, lowest: int, after: int) -> None:
+        """Where nobody told the first id, a frame may come after one that follows it: it is the first one then."""
+        self._ahead.update(range(lowest, after))
+        self._next = self._lowest = frame
+
     def _see(self, frame: int) -> None:
         self._ahead.add(frame)
         self._top = frame if self._top is None else max(self._top, frame)
@@ -131,6 +138,6 @@ class Sequencer:
         found = self.finish()
         self._gaps += found
         self._epoch += 1
-        self._next = self._first
+        self._next = self._lowest = self._first
         self._top = None
         self._ahead.clear()
