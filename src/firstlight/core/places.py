@@ -53,6 +53,15 @@ class Places:
             self._settle(placed.epoch, 1)
         return placed
 
+    def follow(self, first: int, count: int) -> bool:
+        """Place so many frames in one go, at their numbers, if they continue the last one; otherwise nothing is done."""
+        if self.total is not None and first + count > self.total:
+            return False
+        followed = self._sequencer.follow(first, count)
+        if followed:
+            self._settle(self._sequencer.epoch, count)
+        return followed
+
     def gaps(self) -> list[Gap]:
         """The gaps found since the last call."""
         found = self._sequencer.gaps()

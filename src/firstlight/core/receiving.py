@@ -6,18 +6,19 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
 import numpy as np
 
-from .arrays import Array, as_ids
+from .arrays import Array, Ids, as_ids
 from .chunk import MAIN, Chunk, End, Gap
 from .errors import FirstlightError, SourceError, Stopped
 from .handover import HandOver, Pool, lend
 from .places import Places
+from .together import Decode, OneByOne, Raw, Together
 
 _log = logging.getLogger(__name__)
 
@@ -60,14 +61,12 @@ class Limits:
     """Frames of the scan, where the detector does not tell."""
 
 
-Raw = TypeVar("Raw")
-"""A frame as it came."""
-Decode = Callable[[Sequence[Raw], Array], list[str | None]]
-"""Fills an array (frame, *shape) from frames as they came; for each, why it can not be, or None."""
+_Batch = list[tuple[Together, Ids]]
+"""Frames to decode into one chunk, and their places."""
 
 
 class Receiving(Generic[Raw]):
-    """Between the receiving thread (`take`, `tick`, `finish`), the decoders, and one reader (`handover`).
+    """Between the receiving thread (`take`, `take_many`, `tick`, `finish`), the decoders, and one reader (`handover`).
 
     Args:
         name: What to call it in messages, such as ``series 7``.
@@ -105,7 +104,10 @@ class Receiving(Generic[Raw]):
         self.newest = -1
         """Number of the frame that came last."""
         self._pool, self._capacity = Pool(CHUNK_BYTES), 1
-        self._batch: list[tuple[Raw, int]] = []
+        self._singles: list[tuple[Raw, int]] = []
+        self._runs: _Batch = []
+        self._gathered = 0
+        """Frames in both; what came one by one stands before the others."""
         self._epoch = 0
         self._oldest = 0.0
         self._last: float | None = None
@@ -172,32 +174,83 @@ class Receiving(Generic[Raw]):
         if self.over:
             return
         now = self._last = time.monotonic()
+        place = self._place(number)
+        if place is not None:
+            if frame is None or self.layout is None:
+                self._reject(place, self._epoch, reason)
+            elif plain is not None and self.layout.nbytes == len(plain) >= DIRECT_BYTES:
+                self._hand_on_whole(plain, self.layout, place)
+            else:
+                self._gather(frame, place, now)
+        if self.places.complete:
+            self.finish()
+
+    def take_many(self, numbers: Ids, frames: Together) -> None:
+        """Take frames in the order in which they came; what they look like is known.
+
+        Args:
+            numbers: Their numbers, from 0.
+            frames: What came.
+        """
+        now = time.monotonic()
+        first = 0
+        for end in [*(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(numbers)]:
+            self._take_run(numbers[first:end], frames.part(first, end), now)
+            first = end
+
+    def _take_run(self, numbers: Ids, frames: Together, now: float) -> None:
+        """Take frames whose numbers follow each other."""
+        if self.over or not len(numbers):
+            return
+        self._last = now
+        if self.places.follow(int(numbers[0]), len(numbers)):
+            self.newest = int(numbers[-1])
+            self._gather_run(frames, numbers, now)
+        else:
+            for at, number in enumerate(numbers.tolist()):
+                place = self._place(number)
+                if place is not None:
+                    self._gather_run(frames.part(at, at + 1), as_ids(place), now)
+        if self.places.complete:
+            self.finish()
+
+    def _place(self, number: int) -> int | None:
+        """The place of one frame, in the epoch that holds from now on; None if it has none."""
         self.newest = number
         placed = self.places.take(number)
         for gap in self.places.gaps():
             self.handover.put(gap)
-        if placed is not None:
-            if placed.epoch != self._epoch:
-                self._dispatch()
-                self._epoch = placed.epoch
-            if frame is None or self.layout is None:
-                self._reject(placed.id, placed.epoch, reason)
-            elif plain is not None and self.layout.nbytes == len(plain) >= DIRECT_BYTES:
-                self._hand_on_whole(plain, self.layout, placed.id)
-            else:
-                self._gather(frame, placed.id, now)
-        if self.places.complete:
-            self.finish()
+        if placed is None:
+            return None
+        if placed.epoch != self._epoch:
+            self._dispatch()
+            self._epoch = placed.epoch
+        return placed.id
 
     def _hand_on_whole(self, plain: memoryview, layout: Layout, place: int) -> None:
         data = lend(np.frombuffer(plain, np.uint8)).view(layout.dtype).reshape(1, *layout.shape)
         self.handover.put(Chunk(data=data, axes=layout.axes, ids=as_ids(place), epoch=self._epoch))
 
     def _gather(self, frame: Raw, place: int, now: float) -> None:
-        self._oldest = self._oldest if self._batch else now
-        self._batch.append((frame, place))
-        if len(self._batch) >= self._capacity or now - self._oldest > OLDEST:
+        if self._runs:
             self._dispatch()
+        self._oldest = self._oldest if self._gathered else now
+        self._singles.append((frame, place))
+        self._gathered += 1
+        if self._gathered >= self._capacity or now - self._oldest > OLDEST:
+            self._dispatch()
+
+    def _gather_run(self, frames: Together, places: Ids, now: float) -> None:
+        """Fill chunks with frames of a run."""
+        begin = 0
+        while begin < len(places):
+            self._oldest = self._oldest if self._gathered else now
+            end = min(begin + self._capacity - self._gathered, len(places))
+            self._runs.append((frames.part(begin, end), places[begin:end]))
+            self._gathered += end - begin
+            begin = end
+            if self._gathered >= self._capacity or now - self._oldest > OLDEST:
+                self._dispatch()
 
     def tick(self, *, paused: bool = False) -> None:
         """Hand on what has waited long enough; end when asked to, or after too long a pause.
@@ -212,7 +265,7 @@ class Receiving(Generic[Raw]):
             self._last = None if self._last is None else now
             # the reader has enough: what is gathered may grow to a whole chunk
             self._oldest = now
-        if self._batch and now >= self._oldest + QUIET:
+        if self._gathered and now >= self._oldest + QUIET:
             self._dispatch()
         if self._last is not None and now - self._last > self._limits.idle and not self.over:
             self.finish(f"no frame came for {self._limits.idle:g} s")
@@ -249,16 +302,20 @@ class Receiving(Generic[Raw]):
         self.handover.close()
 
     def _dispatch(self) -> None:
-        layout, batch = self.layout, self._batch
-        if not batch or layout is None:
+        layout, count = self.layout, self._gathered
+        if not count or layout is None:
             return
-        self._batch = []
+        batch = self._runs
+        if self._singles:
+            frames, places = zip(*self._singles, strict=True)
+            batch = [(OneByOne(frames, self._decode), as_ids(places)), *batch]
+        self._singles, self._runs, self._gathered = [], [], 0
         with self._deciding:
             self._decoding += 1
-            self._decoding_bytes += len(batch) * layout.nbytes
+            self._decoding_bytes += count * layout.nbytes
         # when the newest of them came, as Unix time: decoding belongs to the latency
         received = time.time() - (time.monotonic() - (self._last or time.monotonic()))
-        self._decoders.submit(self._work, layout, batch, self._epoch, received)
+        self._decoders.submit(self._work, layout, batch, count, self._epoch, received)
 
     def _reject(self, place: int, epoch: int, reason: str) -> None:
         if reason != self._rejected_for:
@@ -268,32 +325,39 @@ class Receiving(Generic[Raw]):
 
     # ---- the decoding threads ---------------------------------------------------------------------------------------
 
-    def _work(self, layout: Layout, batch: list[tuple[Raw, int]], epoch: int, received: float) -> None:
+    def _work(self, layout: Layout, batch: _Batch, count: int, epoch: int, received: float) -> None:
         try:
-            data, places = (None, []) if self._abandoned.is_set() else self._pixels(layout, batch, epoch)
-            if data is not None and places:
-                self.handover.put(Chunk(data, layout.axes, as_ids(places), epoch, received=received))
+            if not self._abandoned.is_set():
+                data, places = self._pixels(layout, batch, count, epoch)
+                if len(places):
+                    self.handover.put(Chunk(data, layout.axes, places, epoch, received=received))
         except Exception as error:  # it must reach the reader, not end in a silent thread
             _log.exception("Decoding failed.")
             known = isinstance(error, FirstlightError)
             self.error = error if known else SourceError(f"Decoding failed: {error}", field="data")
-            for _, place in batch:
-                self.handover.put(Gap(epoch, place, place, str(error), "rejected"))
+            for _, places in batch:
+                for place in places.tolist():
+                    self.handover.put(Gap(epoch, place, place, str(error), "rejected"))
         finally:
             with self._deciding:
                 self._decoding -= 1
-                self._decoding_bytes -= len(batch) * layout.nbytes
+                self._decoding_bytes -= count * layout.nbytes
                 last = self.over and self._decoding == 0
             if last:
                 self._close()
 
-    def _pixels(self, layout: Layout, batch: list[tuple[Raw, int]], epoch: int) -> tuple[Array, list[int]]:
+    def _pixels(self, layout: Layout, batch: _Batch, count: int, epoch: int) -> tuple[Array, Ids]:
         """The frames of a batch that decode, and their places."""
-        memory = self._pool.take()[: len(batch) * layout.nbytes]
-        frames = memory.view(layout.dtype).reshape(len(batch), *layout.shape)
-        reasons = self._decode([frame for frame, _ in batch], frames)
-        for (_, place), reason in zip(batch, reasons, strict=True):
+        memory = self._pool.take()[: count * layout.nbytes]
+        pixels = memory.view(layout.dtype).reshape(count, *layout.shape)
+        reasons: list[str | None] = []
+        for frames, _ in batch:
+            reasons += frames.decode(pixels[len(reasons) : len(reasons) + len(frames)])
+        places = np.concatenate([each for _, each in batch])
+        if all(reason is None for reason in reasons):
+            return pixels, places
+        for place, reason in zip(places.tolist(), reasons, strict=True):
             if reason is not None:
                 self._reject(place, epoch, reason)
-        places = [place for (_, place), reason in zip(batch, reasons, strict=True) if reason is None]
-        return (frames if len(places) == len(batch) else frames[[reason is None for reason in reasons]]), places
+        good = np.array([reason is None for reason in reasons])
+        return pixels[good], places[good]

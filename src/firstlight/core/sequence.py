@@ -80,6 +80,13 @@ class Sequencer:
         self._see(frame)
         return Placed(self._epoch, frame)
 
+    def follow(self, first: int, count: int) -> bool:
+        """Place so many frames in one go if they continue the last one and nothing is missing; otherwise nothing is done."""
+        if first != self._next or self._top != first - 1 or first + count > self._span:
+            return False
+        self._next, self._top = first + count, first + count - 1
+        return True
+
     def gaps(self) -> list[Gap]:
         """The gaps found since the last call."""
         found, self._gaps = self._gaps, []

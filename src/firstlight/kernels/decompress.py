@@ -104,18 +104,32 @@ def decode_bslz4_many(streams: Sequence[Any], out: Array, itemsize: int) -> NDAr
     Raises:
         ModuleNotFoundError: Neither bitshuffle nor lz4 is installed.
     """
-    good = np.zeros(len(streams), np.bool_)
-    if _library() is None:
-        for at, stream in enumerate(streams):
-            try:
-                decode_bslz4(stream, out[at], itemsize)
-            except BrokenStream:
-                continue
-            good[at] = True
-        return good
     joined = np.frombuffer(b"".join([*streams, bytes(_HEADER)]), np.uint8)
-    ends = np.cumsum([memoryview(stream).nbytes for stream in streams])
-    _unpack_many(joined, ends, out, itemsize, HIGHEST_RATIO, good)
+    lengths = np.array([memoryview(stream).nbytes for stream in streams], np.int64)
+    ends = np.cumsum(lengths)
+    return decode_bslz4_pieces(joined, ends - lengths, ends, out, itemsize)
+
+
+def decode_bslz4_pieces(memory: Array, begins: Array, ends: Array, out: Array, itemsize: int) -> NDArray[np.bool_]:
+    """Decode streams that lie at some places of one piece of memory, as `decode_bslz4_many`.
+
+    Args:
+        memory: Shape (bytes,), uint8.
+        begins: Where each stream begins, int64.
+        ends: Where it ends, int64; all within the memory.
+        out: Shape (frame, bytes), uint8, C-contiguous; one row for each stream.
+        itemsize: Size in byte of the items whose bits were shuffled.
+    """
+    good = np.zeros(len(begins), np.bool_)
+    if _library() is not None:
+        _unpack_many(memory, begins, ends, out, itemsize, HIGHEST_RATIO, good)
+        return good
+    for at, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
+        try:
+            decode_bslz4(memory[begin:end], out[at], itemsize)
+        except BrokenStream:
+            continue
+        good[at] = True
     return good
 
 
@@ -336,10 +350,8 @@ def _unpack(source: Array, out: Array, itemsize: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _unpack_many(joined: Array, ends: Array, out: Array, itemsize: int, ratio: int, good: Array) -> None:
-    begin = 0
+def _unpack_many(memory: Array, begins: Array, ends: Array, out: Array, itemsize: int, ratio: int, good: Array) -> None:
     for at in range(ends.size):
-        source = joined[begin : ends[at]]
-        begin = ends[at]
+        source = memory[begins[at] : ends[at]]
         if source.size > 0 and out.shape[1] <= ratio * source.size + _SMALL:
             good[at] = _unpack(source, out[at], itemsize) == 1

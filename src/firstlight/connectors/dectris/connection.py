@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
+import numpy as np
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
@@ -18,6 +20,8 @@ from firstlight.core.receiving import Limits
 from firstlight.core.tap import Tap
 
 from . import stream2
+from .intake import Intake, intake_for
+from .pieces import Usual, usual_of
 from .series import Series, missed
 from .stream1 import Parts
 from .wire import Frame, Message, SeriesEnd, SeriesStart, Stray
@@ -99,12 +103,15 @@ class Connection:
         """Notified when a series begins, and when `connected` changes."""
         self._decoders = ThreadPoolExecutor(decoders, "dectris decoder")
         self._reading = Parts()
+        self._usual: Usual | None = None
+        """What frames look like that need not be read one by one."""
         self._current: Series | None = None
         self._waiting: Series | None = None
         self._stopping = threading.Event()
         self._context = zmq.Context()
         try:
             self._socket, self._monitor = _connected(self._context, address)
+            self._intake = intake_for(self._socket)
         except (zmq.ZMQError, ValueError) as error:
             self._context.destroy(linger=0)
             raise SourceError(
@@ -160,6 +167,8 @@ class Connection:
         finally:
             if self._current is not None:
                 self._current.finish("the connection was closed")
+            if self._intake is not None:
+                self._intake.close()
             self._context.destroy(linger=0)
 
     def _receive(self) -> None:
@@ -189,6 +198,13 @@ class Connection:
             self.changed.notify_all()
 
     def _take_some(self) -> None:
+        intake, usual = self._intake, self._usual
+        if intake is not None and (intake.unfinished or (usual is not None and self._fits(usual))):
+            self._take_together(intake, usual)
+            return
+        self._take_one_by_one()
+
+    def _take_one_by_one(self) -> None:
         end = time.monotonic() + _PATIENCE
         for at in range(_AT_ONCE):
             try:
@@ -197,14 +213,53 @@ class Connection:
                 if at:
                     time.sleep(_GATHER)
                 return
-            single = len(parts) == 1 and parts[0][:3] == stream2.MAGIC
-            found = [stream2.read(parts[0])] if single else self._reading.feed(parts)
-            for each in found:
-                self._handle(each)
-            if self.tap is not None:
-                self.tap(self._current, parts, found)
+            self._learn(parts, self._sort(parts))
             if time.monotonic() > end or (self._current is not None and self._current.full):
                 return
+
+    def _learn(self, parts: list[memoryview], message: Message | None) -> None:
+        """Take note of what the frames of a series look like."""
+        if self._intake is None or not isinstance(message, Frame):
+            return
+        if self._usual is None or self._usual.frame.series != message.series:
+            self._usual = usual_of(parts, message)
+
+    def _fits(self, usual: Usual) -> bool:
+        """True if frames like this one need no look of their own: those of the series that goes on, and is not recorded."""
+        current = self._current
+        plain = self.tap is None and not self._reading.begun
+        return (
+            plain and current is not None and current.start.series == usual.frame.series and current.takes(usual.like)
+        )
+
+    def _take_together(self, intake: Intake, usual: Usual | None) -> None:
+        """Take messages in one go; frames that are like those before are handed on together, all else is read one by one."""
+        messages = intake.take()
+        if messages is None:
+            return
+        numbers = np.full(len(messages), -1) if usual is None else usual.numbers(messages)
+        edges = [0, *(np.flatnonzero(np.diff(numbers < 0)) + 1).tolist(), len(messages)]
+        for begin, end in pairwise(edges):
+            current = self._current
+            if usual is not None and current is not None and numbers[begin] >= 0 and self._fits(usual):
+                current.take_many(numbers[begin:end], usual.pieces(messages, begin, end))
+            else:
+                for at in range(begin, end):
+                    self._sort(messages.message(at))
+        if numbers.max() < 0:
+            self._usual = None
+        if intake.drained:
+            time.sleep(_GATHER)
+
+    def _sort(self, parts: list[memoryview]) -> Message | None:
+        """Read one message; the last thing that it says."""
+        single = len(parts) == 1 and parts[0][:3] == stream2.MAGIC
+        found = [stream2.read(parts[0])] if single else self._reading.feed(parts)
+        for each in found:
+            self._handle(each)
+        if self.tap is not None:
+            self.tap(self._current, parts, found)
+        return found[-1] if found else None
 
     def _message(self, flags: int) -> list[memoryview]:
         """One message. A part knows whether more come; recv_multipart asks the socket again, which takes three times as long."""

@@ -8,10 +8,10 @@ from concurrent.futures import Executor
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.receiving import Layout, Limits, Receiving
+from firstlight.core.receiving import DIRECT_BYTES, Layout, Limits, Receiving
 
 from . import stream2
-from .wire import BadMessage, Frame, SeriesStart, decode_into, decode_many
+from .wire import BadMessage, Frame, Payload, SeriesStart, decode_into, decode_many
 
 _AXES = ("threshold", "row", "col")
 
@@ -52,6 +52,11 @@ class Series(Receiving[Frame]):
             return
         plane = frame.planes[0]
         self.take(frame.number, frame, plain=plane.data if self._plain and not plane.codec else None)
+
+    def takes(self, like: Payload) -> bool:
+        """True if frames whose pixels are coded like this fit, so that `receive_many` may take them."""
+        whole = not like.codec and like.nbytes >= DIRECT_BYTES  # those are handed on as they came
+        return not self.over and not whole and (like.shape, like.dtype, 1) == self._usual
 
     def _fitting(self, frame: Frame) -> Frame:
         """The frame, or the one threshold of it that is wanted, if it looks like the others.

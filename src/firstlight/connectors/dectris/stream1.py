@@ -17,7 +17,7 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.kernels import decompress
 
-from .usual import description_of, image_of
+from .usual import MOST_NUMBERS, description_of, image_of
 from .wire import (
     BadMessage,
     Frame,
@@ -37,7 +37,6 @@ LONGEST_JSON = 4 * 2**20
 _HEADER_PARTS = {"none": 1, "basic": 2, "all": 8}
 _TABLES = {"dflatfield-1.0": "flatfield", "dpixelmask-1.0": "pixel_mask", "dcountrate_table-1.0": "countrate_table"}
 _FRAME_PARTS = 3
-_MOST_NUMBERS = 2**32
 _BEGINNINGS = ("dheader-1.0", "dimage-1.0", "dseries_end-1.0")
 
 
@@ -52,13 +51,18 @@ class Parts:
         self._like: Payload | None = None
         self._description: bytes | None = None
 
+    @property
+    def begun(self) -> bool:
+        """A message has begun whose other parts are still to come."""
+        return bool(self._open)
+
     def feed(self, parts: Sequence[memoryview]) -> list[Message]:
         """Take one ZeroMQ message; what is complete now."""
         found: list[Message] = []
         if not parts:
             return found
         image = None if self._open or len(parts) < _FRAME_PARTS else image_of(parts[0])
-        if image is not None and image[1] < _MOST_NUMBERS:
+        if image is not None and image[1] < MOST_NUMBERS:
             return [self._frame(*image, parts)]
         beginning = _beginning(parts[0])
         if beginning is not None:
@@ -133,7 +137,7 @@ def _series(first: Mapping[str, Any]) -> int:
 
 
 def _number(first: Mapping[str, Any]) -> int:
-    return number(first.get("frame"), "frame", _MOST_NUMBERS)
+    return number(first.get("frame"), "frame", MOST_NUMBERS)
 
 
 def _broken(first: Mapping[str, Any], reason: str) -> Frame:

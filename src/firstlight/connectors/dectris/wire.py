@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from firstlight.core.arrays import Array
+from firstlight.core.arrays import Array, Ids
 from firstlight.core.errors import FirstlightError, MissingExtra
 from firstlight.kernels import decompress
 
@@ -277,6 +277,18 @@ def decode_many(streams: Sequence[memoryview], rows: Array, shuffled: int) -> Ar
     """
     try:
         return decompress.decode_bslz4_many(streams, rows, shuffled)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(missing.name or "", "zmq", "Decoding compressed frames") from missing
+
+
+def decode_pieces(memory: Array, begins: Ids, ends: Ids, rows: Array, shuffled: int) -> Array:
+    """Decode bitshuffled frames that lie in one piece of memory, as `decode_many`.
+
+    Raises:
+        MissingExtra: The library for this encoding is not installed.
+    """
+    try:
+        return decompress.decode_bslz4_pieces(memory, begins, ends, rows, shuffled)
     except ModuleNotFoundError as missing:
         raise MissingExtra(missing.name or "", "zmq", "Decoding compressed frames") from missing
 

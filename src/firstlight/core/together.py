@@ -1,0 +1,50 @@
+"""Frames as they came, several at once: what stands between receiving and decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from .arrays import Array
+
+Raw = TypeVar("Raw")
+"""A frame as it came."""
+Decode = Callable[[Sequence[Raw], Array], list[str | None]]
+"""Fills an array (frame, *shape) from frames as they came; for each, why it can not be, or None."""
+
+
+class Together(Protocol):
+    """Frames that came together and look alike: handled as one, because what Python does for each frame is what bounds the rate."""
+
+    def __len__(self) -> int:
+        """How many they are."""
+        ...
+
+    def part(self, begin: int, end: int) -> Together:
+        """Some of them, one after the other; `end` may lie beyond the last one."""
+        ...
+
+    def decode(self, out: Array) -> list[str | None]:
+        """Fill an array (frame, *shape); for each frame, why it can not be, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneByOne(Generic[Raw]):
+    """Frames that came one by one."""
+
+    frames: Sequence[Raw]
+    how: Decode[Raw]
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self.frames)
+
+    def part(self, begin: int, end: int) -> OneByOne[Raw]:
+        """Some of them."""
+        return OneByOne(self.frames[begin:end], self.how)
+
+    def decode(self, out: Array) -> list[str | None]:
+        """Fill an array (frame, *shape); for each frame, why it can not be, or None."""
+        return self.how(self.frames, out)
