@@ -22,12 +22,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .increments import add_scaled, add_weighted, inverse, multiply_weighted, scale_and_add, weigh
+
 F32 = NDArray[Any]  # float32 throughout; the stubs lose that in arithmetic with scalars
 F64 = NDArray[np.float64]
 
 _GOLDEN = 0.6180339887498949
-_TINY = np.float32(1e-6)
-"""Length in pixels below which a ray or a pixel counts as not seen."""
 _KEPT = 2**25
 """Numbers (128 MiB) up to which the weights of all subsets are kept."""
 
@@ -122,11 +122,6 @@ def _dots(one: Any, other: Any, total: Any) -> None:
                 total[k] += np.float64(one[i, j, k]) * np.float64(other[i, j, k])
 
 
-def inverse(values: F32) -> F32:
-    """1/value, and 0 where nothing is seen."""
-    return np.where(values > _TINY, 1 / np.maximum(values, _TINY), 0).astype(np.float32)
-
-
 def constrain(images: F32, limits: Limits) -> F32:
     """Apply non-negativity and mask in place."""
     if limits.nonnegative:
@@ -134,6 +129,11 @@ def constrain(images: F32, limits: Limits) -> F32:
     if limits.mask is not None:
         images *= limits.mask
     return images
+
+
+def _improve(images: F32, update: F32, pixels: F32, factors: F32, limits: Limits) -> None:
+    """Add to each problem what it is to be changed by, and constrain it."""
+    add_weighted(images, update, pixels, factors, 0.0 if limits.nonnegative else -np.inf, limits.mask)
 
 
 def first_estimate(limits: Limits, shape: tuple[int, ...]) -> F32:
@@ -161,13 +161,9 @@ def _image_shape(projector: Projector, data: F32) -> tuple[int, ...]:
 
 def _weights(projector: Projector, limits: Limits, shape: tuple[int, ...], data: F32) -> tuple[F32, F32]:
     """R = 1/(A 1) and C = 1/(Aᵀ 1), where 1 is 1 inside the mask alone; last axis of length 1."""
-    lanes = 4 if data.shape[-1] > 1 else 1
-    ones = np.ones((*shape[:-1], lanes), np.float32)
-    if limits.mask is not None:
-        ones *= limits.mask
-    rays = inverse(projector.project(ones))[..., :1]
-    pixels = inverse(projector.backproject(np.ones((len(data), *data.shape[1:-1], lanes), np.float32)))[..., :1]
-    return rays, pixels
+    ones = np.ones((*shape[:-1], 1), np.float32) if limits.mask is None else limits.mask
+    rays = inverse(projector.project(ones))
+    return rays, inverse(projector.backproject(np.ones((len(data), *data.shape[1:-1], 1), np.float32)))
 
 
 class _Weights:
@@ -203,11 +199,8 @@ def sirt(projector: Projector, data: F32, limits: Limits, *, relaxation: float =
     images = first_estimate(limits, shape)
     residual = data.copy() if limits.initial is None else data - projector.project(images)
     for _ in progress:
-        residual *= rays
-        update = projector.backproject(residual)
-        update *= pixels * (np.float32(relaxation) * progress.switch)
-        images += update
-        constrain(images, limits)
+        weigh(residual, rays)
+        _improve(images, projector.backproject(residual), pixels, np.float32(relaxation) * progress.switch, limits)
         np.subtract(data, projector.project(images), out=residual)
         progress.note(norms(residual))
     return Found(images, progress.curve)
@@ -239,11 +232,8 @@ def sart(projector: Projector, data: F32, limits: Limits, *, relaxation: float =
             rays, pixels = weights(place, residual)
             residual -= part.project(images)
             squares += dots(residual, residual)
-            residual *= rays
-            update = part.backproject(residual)
-            update *= pixels * switch
-            images += update
-            constrain(images, limits)
+            weigh(residual, rays)
+            _improve(images, part.backproject(residual), pixels, switch, limits)
         progress.note(np.sqrt(squares))
     return Found(images, progress.curve)
 
@@ -262,25 +252,31 @@ def cgls(projector: Projector, data: F32, limits: Limits, *, damping: float = 0.
     square = np.float32(damping**2)
     images = first_estimate(limits, shape)
     residual = data.copy() if limits.initial is None else data - projector.project(images)
-    gradient = _masked(projector.backproject(residual), limits) - square * images
+    gradient = _descent(projector, residual, images, square, limits)
     direction = gradient.copy()
     steep = dots(gradient, gradient)
     for _ in progress:
         along = projector.project(direction)
         curvature = dots(along, along) + float(square) * dots(direction, direction)
         length = np.where(progress.active & (curvature > 0), steep / np.where(curvature > 0, curvature, 1), 0)
-        images += length.astype(np.float32) * direction
-        residual -= length.astype(np.float32) * along
-        gradient = _masked(projector.backproject(residual), limits) - square * images
+        add_scaled(images, direction, length.astype(np.float32))
+        add_scaled(residual, along, -length.astype(np.float32))
+        gradient = _descent(projector, residual, images, square, limits)
         before, steep = steep, dots(gradient, gradient)
-        direction *= np.where(before > 0, steep / np.where(before > 0, before, 1), 0).astype(np.float32)
-        direction += gradient
+        share = np.where(before > 0, steep / np.where(before > 0, before, 1), 0).astype(np.float32)
+        scale_and_add(direction, share, gradient)
         progress.note(norms(residual))
     return Found(images, progress.curve)
 
 
-def _masked(images: F32, limits: Limits) -> F32:
-    return images if limits.mask is None else np.multiply(images, limits.mask, out=images)
+def _descent(projector: Projector, residual: F32, images: F32, square: np.float32, limits: Limits) -> F32:
+    """Minus the gradient: Aᵀ residual − square · images, inside the mask."""
+    found = projector.backproject(residual)
+    if limits.mask is not None:
+        weigh(found, limits.mask)
+    if square:
+        add_scaled(found, images, np.full(images.shape[-1], -square, np.float32))
+    return found
 
 
 def mlem(projector: Projector, data: F32, limits: Limits, *, subsets: int = 1) -> Found:
@@ -309,7 +305,6 @@ def mlem(projector: Projector, data: F32, limits: Limits, *, subsets: int = 1) -
             expected, wanted = part.project(images), positive[chosen]
             squares += dots(expected - wanted, expected - wanted)
             factor = part.backproject(wanted * inverse(expected))
-            factor *= weights(place, wanted)[1]
-            images *= np.where(progress.active, factor, 1)
+            multiply_weighted(images, factor, weights(place, wanted)[1], progress.active)
         progress.note(np.sqrt(squares))
     return Found(images, progress.curve)

@@ -9,8 +9,10 @@ it into whatever the processor has (two halves on AVX2, four quarters on NEON).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 
 WIDTHS = (4, 8, 16)
 """How many slices may lie side by side: up to one register of AVX-512."""
+_BLOCK = 8
+"""Places along both axes that are exchanged at once: they stay in the first-level cache."""
 
 
 def groups(count: int) -> Iterator[tuple[slice, int]]:
@@ -45,6 +49,31 @@ def side_by_side(stack: NDArray[Any], lanes: int) -> NDArray[np.float32]:
 def one_by_one(packed: NDArray[Any], out: NDArray[Any]) -> None:
     """Write the first lanes of (row, col, lane) to `out`, (slice, row, col)."""
     out[...] = np.moveaxis(packed[..., : len(out)], -1, 0)
+
+
+def transposed(packed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same with rows and columns exchanged: (col, row, lane)."""
+    rows, columns, lanes = packed.shape
+    out = np.empty((columns, rows, lanes), np.float32)
+    _transpose(lanes)(packed, out)
+    return out
+
+
+@cache
+def _transpose(lanes: int) -> Any:
+    """The compiled exchange of so many lanes, a block of places at a time."""
+
+    @numba.njit(nogil=True, cache=True)
+    def kernel(packed: Any, out: Any) -> None:
+        rows, columns = packed.shape[:2]
+        for top in range(0, rows, _BLOCK):
+            for left in range(0, columns, _BLOCK):
+                for j in range(left, min(left + _BLOCK, columns)):
+                    for i in range(top, min(top + _BLOCK, rows)):
+                        for k in range(lanes):
+                            out[j, i, k] = packed[i, j, k]
+
+    return kernel
 
 
 def _add_two(typing: Any, lanes: Any, target: Any, to: Any, source: Any, at: Any, first: Any, second: Any) -> Any:

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .lanes import add_two
+from .lanes import add_two, transposed
 
 F32 = NDArray[np.float32]
 
@@ -92,7 +92,8 @@ class ParallelProjector:
         self._check(images, (self.size, self.size), "images")
         lanes = images.shape[2]
         out = np.zeros((self.angles.size, self.columns, lanes), np.float32)
-        turned = np.ascontiguousarray(images.transpose(1, 0, 2))
+        upright = np.abs(self.turn[0]) >= np.abs(self.turn[1])  # rays that never look at the image turned
+        turned = images if upright.all() else transposed(images)
         flat = (images.reshape(-1), turned.reshape(-1), out.reshape(-1))
         _project(lanes)(*flat, self.size, self.columns, self.turn, self.height, self.center)
         return out
