@@ -92,6 +92,25 @@ def finish(values: dict[str, Any]) -> Any:
     return run
 
 
+def test_a_file_that_readers_follow_goes_on_after_a_kill(tmp_path: Path) -> None:
+    def into(name: str, **runner: Any) -> dict[str, Any]:
+        values = job(tmp_path / name, **runner)
+        return {**values, "sinks": [{**values["sinks"][0], "swmr": True}]}
+
+    finish(into("whole.h5"))
+    killed_after(into("killed.h5"), blocks=7)
+    with pytest.raises(OSError, match="already open for"):
+        h5py.File(tmp_path / "killed.h5", "r+")
+    with h5py.File(tmp_path / "killed.h5", "r", swmr=True, libver="latest") as file:
+        assert 0 < file["entry/data/covered"][()].sum() < 40
+    run = finish(into("killed.h5", resume=True))
+    assert run.report()["stages"]["fbp"]["frames"] <= 40 - 6
+    whole, resumed = volume(tmp_path / "whole.h5"), volume(tmp_path / "killed.h5")
+    assert np.array_equal(whole[0], resumed[0])
+    assert resumed[1].all()
+    assert resumed[2]
+
+
 @pytest.mark.parametrize("regroup", ["memory", "bands", "disk"])
 def test_a_killed_run_goes_on_and_gives_the_same_bits(tmp_path: Path, regroup: str) -> None:
     finish(job(tmp_path / "whole.h5", regroup=regroup))
@@ -142,6 +161,7 @@ HALTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bands": ({}, {"regroup": "bands"}),
     "disk": ({}, {"regroup": "disk"}),
     "packed": ({"compression": "gzip"}, {}),
+    "packed-swmr": ({"compression": "gzip", "swmr": True}, {}),
     "zarr": ({"use": "zarr", "path": "rec.zarr", "chunks": (8, 32, 32)}, {}),
 }
 
@@ -280,10 +300,10 @@ def test_there_may_be_nothing_to_resume(tmp_path: Path) -> None:
     finish(job(tmp_path / "done.h5"))
     with pytest.raises(Exception, match="nothing to go on with"):
         start(load_job(job(tmp_path / "done.h5", resume=True)))
-    packed = job(tmp_path / "packed.h5", resume=True)
-    packed["sinks"][0]["swmr"] = True
-    with pytest.raises(Exception, match="without swmr"):
-        start(load_job(packed))
+    other = job(tmp_path / "other.h5", resume=True)
+    other["sinks"][0]["use"] = "nxtomo"
+    with pytest.raises(Exception, match="Use hdf5, raw, tiff or zarr"):
+        start(load_job(other))
 
 
 @pytest.mark.slow

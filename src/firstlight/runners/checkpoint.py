@@ -280,7 +280,7 @@ def _unfit(plan: Plan, sinks: list[Sink]) -> str | None:
         if not sink.resumable or sink.location() is None:
             return (
                 f"The sink '{sink.use}' as it is set can not go on with what an interrupted run left."
-                " Use hdf5 without swmr, raw, tiff or zarr; what was written there till now must be made again."
+                " Use hdf5, raw, tiff or zarr; what was written there till now must be made again."
             )
     return None
 

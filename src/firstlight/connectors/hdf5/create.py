@@ -11,6 +11,7 @@ from firstlight.core.errors import SinkError
 
 from ..recorded.disk import exists_already
 from .handles import File
+from .superblock import clear_writer_mark
 
 Compression = Literal["none", "gzip", "bslz4", "zstd", "blosc"]
 
@@ -48,15 +49,16 @@ def _refused(path: Path, error: OSError) -> SinkError:
     )
 
 
-def reopen_file(path: Path) -> File:
-    """Open a file to go on writing in it.
+def reopen_file(path: Path, *, latest: bool = False) -> tuple[File, bool]:
+    """Open a file to go on writing in it, and tell whether its writer was killed in SWMR mode.
 
     Raises:
         OSError: It is not there, or is damaged.
     """
     import h5py
 
-    return h5py.File(path, "r+")
+    killed = latest and clear_writer_mark(path)
+    return h5py.File(path, "r+", libver="latest" if latest else None, locking=False if latest else None), killed
 
 
 def filters(compression: Compression) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import SinkError
 
 from ..recorded.times import Times
+from .create import reopen_file
 from .handles import File, Group
 from .nexus import begin_entry, data_group, describe_data, end_entry, extend_axis
 from .target import Storage, Target, whole_bytes
@@ -37,26 +38,33 @@ class Hdf5Sink(FileSink):
     file that does not open. The default avoids that.
     """
     swmr: bool = False
-    """Let readers follow through HDF5's single-writer mode; a killed writer then leaves a flag that must be cleared."""
+    """Let readers follow through HDF5's single-writer mode. A killed writer leaves a mark in the file, which ``--resume``
+    (and HDF5's tool ``h5clear -s``) takes away."""
 
     @property
     def resumable(self) -> bool:
-        """True but in SWMR mode, where a file can not be opened for writing again as it was."""
-        return not self.swmr
+        """Always: frames have their places."""
+        return True
 
     @property
     def survives_a_kill(self) -> bool:
         """True where every block has its place from the start: a killed writer can not harm such a file."""
-        return self.resumable and self.compression == "none" and self.chunks is None
+        return self.compression == "none" and self.chunks is None
 
-    def reopened(self, path: Path, file: File, scan: Scan, done: Ids) -> Writing:
+    def reopened(self, path: Path, scan: Scan, done: Ids) -> Writing:
         """The file of an interrupted run.
 
         Raises:
+            OSError: It can not be opened.
             SinkError: It does not hold what this run writes.
         """
-        entry = _Entry(path, file, scan, Storage(self.compression, self.chunks, self.swmr))
-        entry.again(done)
+        file, killed = reopen_file(path, latest=self.swmr)
+        try:
+            entry = _Entry(path, file, scan, Storage(self.compression, self.chunks, self.swmr))
+            entry.again(done, killed=killed)
+        except BaseException:
+            file.close()
+            raise
         return entry
 
     def writing(self, path: Path, scan: Scan) -> Writing:
@@ -83,8 +91,12 @@ class _Entry(Writing):
         if self._known():
             self._make(0, None)
 
-    def again(self, done: Ids) -> None:
-        """Go on in the array that is there; what was not finished is written anew."""
+    def again(self, done: Ids, *, killed: bool) -> None:
+        """Go on in the array that is there; what was not finished is written anew.
+
+        Raises:
+            SinkError: It is another array, or grew in SWMR mode when its writer was killed: the file then does not know its end.
+        """
         entry: Group = self.file["entry"]
         for name in ("missing", "missing_reason", "end_time"):
             if name in entry:
@@ -93,7 +105,15 @@ class _Entry(Writing):
             self._times[0] = Times.known(entry["data"][_RECEIVED][...])
             del entry["data"][_RECEIVED]
         self.targets[0] = Target(entry["data"], self.scan.main, None, self.storage)
+        if killed and self.targets[0].growing:
+            raise SinkError(
+                "The array grew when its writer was killed in SWMR mode: the file can be read, but not written on.",
+                field="path",
+                value=str(self.path),
+                next_move="Run the job without --resume, and with 'overwrite: true' if the file is to be replaced.",
+            )
         self.targets[0].restore(done)
+        self._follow()
 
     def _known(self) -> bool:
         """True if nothing but the length of the first arrival axis is open."""
@@ -117,10 +137,14 @@ class _Entry(Writing):
         self.take_space("make room for all frames", whole_bytes(stream) if settled else 0)
         made = self.targets[epoch] = Target(data_group(self.file["entry"], epoch), stream, chunk, self.storage)
         describe_data(made, self.scan, swmr=self.storage.swmr)
+        self._follow()
+        return made
+
+    def _follow(self) -> None:
+        """From here on readers may follow, where they are to."""
         self.file.flush()
         if self.storage.swmr:
             self.file.swmr_mode = True
-        return made
 
     def note(self, target: Target, chunk: Chunk | None) -> None:
         """Write the angles of the frames, let a growing axis follow, and note when they came."""

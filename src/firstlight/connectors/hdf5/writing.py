@@ -17,7 +17,7 @@ from firstlight.core.errors import SinkError
 from firstlight.core.sink import Sink
 
 from ..recorded.disk import disk_error, disk_errors, free_bytes
-from .create import Compression, create_file, reopen_file
+from .create import Compression, create_file
 from .handles import File
 from .space import close_file, take_space
 from .target import Storage, Target, whole_bytes
@@ -169,7 +169,9 @@ class FileSink(Sink):
             super().resume(scan, record, done)
         path = self.path.expanduser()
         try:
-            file = reopen_file(path)
+            self._writing = self.reopened(path, scan, done)
+        except SinkError:
+            raise
         except OSError as error:
             raise SinkError(
                 f"The file of the interrupted run can not be opened ({error}).",
@@ -177,16 +179,12 @@ class FileSink(Sink):
                 value=str(path),
                 next_move="Run the job without --resume, and with 'overwrite: true' if the file is to be replaced.",
             ) from error
-        try:
-            self._writing = self.reopened(path, file, scan, done)
-        except BaseException:
-            file.close()
-            raise
 
-    def reopened(self, path: Path, file: File, scan: Scan, done: Ids) -> Writing:
+    def reopened(self, path: Path, scan: Scan, done: Ids) -> Writing:
         """The file of an interrupted run.
 
         Raises:
+            OSError: It can not be opened.
             SinkError: This sink can not go on with it.
         """
         raise SinkError(f"The sink '{self.use}' can not go on with a file.", field="path", value=str(path))
