@@ -155,6 +155,39 @@ def test_a_run_that_streams_ends_as_good_as_one_afterwards():
     assert streamed[-1] < 1.1 * alone["error"][-1]
 
 
+@pytest.mark.parametrize("ends", [33, 169])
+def test_tens_of_frames_show_an_image_where_nobody_knows_the_probe_nor_how_many_will_come(ends):
+    """A row of 13 after the other: after two and a half the object is seen, and the focus that was guessed is the right one."""
+    truth, step = simulate(window=48, scan=(13, 13), step=5, seed=4), Ptychography(iterations=10)
+    sizes = {"position": None, "row": 48, "col": 48}
+    places = Stream(("position", "yx"), {"position": None, "yx": 2}, "float64", unit="px")
+    state = step.empty(Scan({MAIN: Stream(tuple(sizes), sizes, "float32"), "positions": places}))
+
+    def come(first, last):
+        some = np.arange(first, last)
+        given = {"positions": truth.corners[some].astype(np.float64)}
+        step.add(state, step.digest(Chunk(truth.counts[some], ("row", "col"), some, coords=given)))
+        step.advance(state, 2)
+
+    come(0, 20)
+    assert not step.ready(state), "too few to find the focus"
+    come(20, 33)
+    phase, seen = step.result(state)["phase"], state.canvas.covered(state.patterns.corners)
+    off = state.canvas.corners(truth.corners[:1])[0] - truth.corners[0]
+    true = np.angle(truth.image)[tuple(slice(s.start - o, s.stop - o) for s, o in zip(seen, off, strict=True))]
+    lit = np.isfinite(phase)
+    assert np.corrcoef(phase[lit], true[lit])[0, 1] > 0.5
+    assert not state.focused
+    assert 80 < state.guessed[0].curvature < 160, "12 rad at the edge of an aperture of 0.35"
+    for first in range(33, ends, 17):
+        come(first, first + 17)
+    step.complete(state)
+    step.advance(state, 10)
+    noise = ((np.sqrt(truth.expected) - np.sqrt(truth.counts))[:ends] ** 2).sum() / truth.counts[:ends].sum()
+    assert state.focused
+    assert state.errors[-1] < (2 if ends == 169 else 12) * noise
+
+
 @pytest.mark.slow
 def test_a_siemens_star_of_aps_from_nothing_but_frames_and_positions(data_folder):
     """Velociprobe data (tike), no probe given: its defocus is found, and ePIE comes below 0.019 within 20 passes."""

@@ -1,61 +1,86 @@
-"""What is found by trying before the first round: how the detector is mounted, and how far the probe is from its focus."""
+"""What is found by trying before the first round: how the detector is mounted, and how far the probe is from its focus.
+
+Twice: a first look at few frames shows an image soon; the frames that are enough then decide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from firstlight.core.arrays import Array
 
 from .engines import Round
-from .focus import find_curvature, first_of, misfit
+from .focus import LADDER, curved, first_of, misfit
 from .orientation import Orientation, oriented, ways
+
+GLANCE, CLOSELY = 4, 7
+"""Passes after which two beginnings are told apart: at the first look, and when they decide."""
+SHORTLIST = 5
+"""Beginnings that the first look leaves to be decided among."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What fits the data best."""
+    """One that is tried."""
 
     way: Orientation
-    curvature: float
+    curvature: float = 0.0
     """Of the probe's far field, in radian at the middle of the detector's edge."""
-    error: float
+    error: float = 0.0
     """Σ(|Ψ| − A)² that a few passes came down to."""
 
+    def is_like(self, other: Beginning) -> bool:
+        """True if both say the same, however well it fitted."""
+        return (self.way, self.curvature) == (other.way, other.curvature)
 
-def find_beginning(
+
+def all_beginnings(given: Round, *, turns: bool, curves: bool, far: bool) -> list[Beginning]:
+    """What can be told apart, see `ways` and `LADDER`.
+
+    Args:
+        given: The frames.
+        turns: Orientations are tried.
+        curves: Curvatures of the probe are tried.
+        far: True for the far field.
+    """
+    rows, cols = given.frames.valid.shape
+    possible: list[Orientation] = ways(far=far, square=rows == cols) if turns else ["identity"]
+    return [Beginning(way, curvature) for way in possible for curvature in (LADDER if curves else (0.0,))]
+
+
+def ranked(
     given: Round,
     size: tuple[int, int],
     mean: Array,
     first_probe: Callable[[Array], Array],
+    tried: Sequence[Beginning],
     *,
-    turns: bool,
-    curves: bool,
+    rounds: int,
     far: bool,
-) -> Beginning:
-    """Try orientations and curvatures on some frames; the smallest error wins, of equal ones the first.
+) -> list[Beginning]:
+    """Try beginnings on some frames: the one that fits best first, of equal ones the first.
 
     Args:
         given: All frames, as they came.
         size: Rows and columns of the object.
         mean: Mean counts of all frames, shape (v, u): they say more about the probe than those of a few.
         first_probe: The probe to start from, for mean counts.
-        turns: Orientations are tried.
-        curves: Curvatures of the probe are tried.
+        tried: Beginnings.
+        rounds: Passes.
         far: True for the far field.
     """
-    few = first_of(given.frames)
-    square = few.valid.shape[0] == few.valid.shape[1]
-    found: list[Beginning] = []
-    for way in ways(far=far, square=square) if turns else ("identity",):
+    few, found = first_of(given.frames), list[Beginning]()
+    each: dict[Orientation, None] = dict.fromkeys(one.way for one in tried)
+    for way in each:
         frames = replace(
             few,
             amplitudes=oriented(few.amplitudes, way, corner=far),
             valid=oriented(few.valid, way, corner=far),
         )
         probe = first_probe(oriented(mean, way, corner=far))
-        if curves:
-            found.append(Beginning(way, *find_curvature(probe, frames, size, given)))
-        else:
-            found.append(Beginning(way, 0.0, misfit(probe, frames, size, given)))
-    return min(found, key=lambda one: one.error)
+        for one in tried:
+            if one.way == way:
+                error = misfit(curved(probe, one.curvature), frames, size, given, rounds)
+                found.append(replace(one, error=error))
+    return sorted(found, key=lambda one: one.error)

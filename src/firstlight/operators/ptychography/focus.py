@@ -12,10 +12,8 @@ from .engines import Round
 
 FRAMES = 150
 """As many frames are tried, the first by their ids: neighbours overlap."""
-ROUNDS = 7
-"""Passes after which two curvatures are told apart."""
-LADDER = tuple(sign * 10.0 * 2 ** (step / 2) for step in range(11) for sign in (1, -1))
-"""Curvatures that are tried, in radian at the middle of the detector's edge: from 10 to 320 both ways, and none."""
+LADDER = (0.0, *(sign * 10.0 * 2 ** (step / 2) for step in range(11) for sign in (1, -1)))
+"""Curvatures that are tried, in radian at the middle of the detector's edge: none, and from 10 to 320 both ways."""
 
 
 def curved(probe: Array, curvature: float) -> Array:
@@ -32,7 +30,7 @@ def curved(probe: Array, curvature: float) -> Array:
     return np.fft.ifft2(np.fft.fft2(probe) * phase).astype(probe.dtype)
 
 
-def misfit(probe: Array, frames: Frames, size: tuple[int, int], given: Round, rounds: int = ROUNDS) -> float:
+def misfit(probe: Array, frames: Frames, size: tuple[int, int], given: Round, rounds: int) -> float:
     """The error ``Σ(|Ψ| − A)²`` that a few passes of ePIE from an empty object come down to.
 
     Args:
@@ -60,20 +58,3 @@ def misfit(probe: Array, frames: Frames, size: tuple[int, int], given: Round, ro
 def first_of(frames: Frames) -> Frames:
     """As many frames as are tried."""
     return Frames(frames.amplitudes[:FRAMES], frames.corners[:FRAMES], frames.valid)
-
-
-def find_curvature(probe: Array, frames: Frames, size: tuple[int, int], given: Round) -> tuple[float, float]:
-    """The curvature with which a few passes of ePIE come closest to the data, and how close.
-
-    Args:
-        probe: The probe in its focus, shape (mode, v, u).
-        frames: A few far-field frames, in the order of their ids.
-        size: Rows and columns of the object.
-        given: Propagator and threads.
-
-    Returns:
-        Phase in radian at the middle of the detector's edge, to about a fifth of itself, and ``Σ(|Ψ| − A)²``.
-    """
-    found = {curvature: misfit(curved(probe, curvature), frames, size, given) for curvature in (0.0, *LADDER)}
-    best = min(found, key=found.__getitem__)
-    return best, found[best]

@@ -24,7 +24,7 @@ from .beam import optics_of, seeks_focus
 from .canvas import Canvas
 from .engines import Algorithm
 from .halves import agreement_of_halves
-from .orientation import Orientation, opposite, oriented
+from .orientation import Orientation, oriented
 from .outputs import SIGNATURE, TYPES, UNITS, outputs_of
 from .patterns import Patterns, ZeroFrequency, has_corner_zero, kept_as, kept_type
 from .reconstruction import Reconstruction
@@ -34,9 +34,11 @@ from .rounds import Rounds, new_engine
 from .window import Window
 
 FIRST_IMAGE = 16
-"""Frames before the first round: fewer do not overlap enough to say anything."""
+"""Frames before the first round, unless there are no more: fewer do not overlap enough to say anything."""
+FIRST_LOOK = 24
+"""The same where orientation or defocus is not known: so many frames suggest it."""
 ENOUGH = 128
-"""Frames that tell the defocus of the probe."""
+"""Frames that tell it."""
 
 
 class Ptychography(Solver[Reconstruction]):
@@ -286,23 +288,22 @@ class Ptychography(Solver[Reconstruction]):
         """Forget what was found while frames came, if the timing must not show."""
         for cut in () if state.window is None else state.window.flush():
             self._keep(state, cut)
-        patterns = state.patterns
+        patterns, state.ended = state.patterns, True
+        state.enough = min(state.enough, len(patterns))
         if not self.repeatable or not len(patterns):
             return
-        if self.orientation == "auto" and state.way != "identity":
-            back = opposite(state.way)
-            patterns.turn(lambda frames: oriented(frames, back, corner=self.regime == "far"))
+        if self.orientation == "auto":
+            state.see("identity", far=self.regime == "far")
         patterns.forget()
         state.canvas = state.canvas.again()
         state.canvas.reach(patterns.corners)
         state.restart(new_engine(self, state))
-        state.probe = None
+        state.probe, state.guessed = None, []
         self._unknown(state)
 
     def advance(self, state: Reconstruction, rounds: int) -> None:
         """Go over all frames so many times, in an order that the seed and the number of the round decide."""
-        patterns = state.patterns
-        if (len(patterns) < FIRST_IMAGE and not rounds) or not len(patterns):
+        if len(state.patterns) < (1 if state.ended else FIRST_IMAGE if state.focused else FIRST_LOOK):
             return
         workers = self.threads or os.cpu_count() or 1
         with ThreadPoolExecutor(workers) as pool:

@@ -10,10 +10,11 @@ from firstlight.core.arrays import Array
 from firstlight.core.units import factor
 from firstlight.kernels.ptycho.coverage import coverage
 
+from .begin import Beginning
 from .canvas import Canvas
 from .engines import Engine
 from .optics import Optics
-from .orientation import Orientation
+from .orientation import Orientation, opposite, oriented
 from .patterns import Patterns
 from .window import Window
 
@@ -33,9 +34,13 @@ class Reconstruction:
     shapes: Array | None = None
     """What the probe may differ by from frame to frame, shape (shape, v, u)."""
     enough: int = 0
-    """Frames that tell the defocus: some, or all of a small scan."""
+    """Frames that tell orientation and defocus: some, or all of a small scan."""
     focused: bool = False
     """True once defocus and orientation are known, or nobody asks for them."""
+    guessed: list[Beginning] = field(default_factory=list[Beginning])
+    """What a first look at a few frames found: the best first; empty before."""
+    ended: bool = False
+    """True once every frame has come."""
     window: Window | None = None
     """Part of the frames that is used; None: all."""
     way: Orientation = "identity"
@@ -54,6 +59,13 @@ class Reconstruction:
         """No round has been done on these frames."""
         self.engine, self.visited, self.agreement = engine, 0, None
         self.errors, self.factors, self.shapes = [], [], None
+
+    def see(self, way: Orientation, *, far: bool) -> None:
+        """See all frames another way than now: turned or mirrored, about the zero frequency in the far field."""
+        for turn in (opposite(self.way), way):
+            if turn != "identity":
+                self.patterns.turn(lambda frames, turn=turn: oriented(frames, turn, corner=far))
+        self.way = way
 
     @property
     def fallen(self) -> Array:

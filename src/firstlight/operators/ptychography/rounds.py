@@ -17,11 +17,10 @@ from firstlight.kernels.ptycho.varying import first_shapes, relax
 from firstlight.kernels.ptycho.waves import empty_like, exit_waves
 
 from .beam import first_probe, free_space, propagator_of, seeks_focus
-from .begin import find_beginning
+from .begin import CLOSELY, GLANCE, SHORTLIST, all_beginnings, ranked
 from .engines import Batched, Engine, Layered, Round, engine_of
 from .focus import curved
 from .known import Known
-from .orientation import oriented
 from .reconstruction import Reconstruction
 from .refine import Refinement
 
@@ -44,8 +43,7 @@ class Rounds:
         given = self._given()
         if state.probe is None:
             state.probe = first_probe(self.step, state, patterns.mean)
-        if not state.focused and len(patterns) >= state.enough:
-            self._focus(given)
+        if self._look(given):
             given = self._given()
         if rounds:
             if not state.errors:
@@ -65,25 +63,41 @@ class Rounds:
         random = np.random.default_rng(self.step.seed)
         return Round(frames, propagator_of(self.step, self.state), self.spread, self.workers, False, random)
 
-    def _focus(self, given: Round) -> None:
-        """Find orientation and defocus, whichever is asked for, and begin again with them."""
+    def _look(self, given: Round) -> bool:
+        """Find orientation and defocus, whichever is asked for, and begin again if they are others than before.
+
+        Few frames suggest them, so that there is something to see; when enough have come, they decide among the best.
+
+        Returns:
+            True if frames were looked at.
+        """
         step, state, far = self.step, self.state, self.step.regime == "far"
-        found = find_beginning(
+        closely, turns = len(state.patterns) >= state.enough, step.orientation == "auto"
+        if state.focused or (state.guessed and not closely):
+            return False
+        if turns:
+            state.see("identity", far=far)
+            given = self._given()
+        # a first line of the scan can not tell orientations apart: they are all tried again
+        again = state.guessed and not turns
+        found = ranked(
             given,
             state.canvas.shape,
             state.patterns.mean,
             lambda mean: first_probe(step, state, mean),
-            turns=step.orientation == "auto",
-            curves=seeks_focus(step),
+            state.guessed if again else all_beginnings(given, turns=turns, curves=seeks_focus(step), far=far),
+            rounds=CLOSELY if closely else GLANCE,
             far=far,
         )
-        if step.orientation == "auto":
-            state.way = found.way
-            state.patterns.turn(lambda frames: oriented(frames, found.way, corner=far))
-        first = first_probe(step, state, state.patterns.mean)
-        state.probe, state.focused = curved(first, found.curvature), True
-        state.canvas.clear()
-        state.restart(new_engine(step, state))
+        before, best = state.guessed[:1], found[0]
+        state.guessed, state.focused = found[:SHORTLIST], closely
+        if turns:
+            state.see(best.way, far=far)
+        if not before or not best.is_like(before[0]):
+            state.probe = curved(first_probe(step, state, state.patterns.mean), best.curvature)
+            state.canvas.clear()
+            state.restart(new_engine(step, state))
+        return True
 
     def _first_object(self, given: Round) -> None:
         """What the deflection of the light says, or a network, where it is asked for."""
