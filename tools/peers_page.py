@@ -10,12 +10,20 @@ PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "coming-from-savu-httomo-
 START, END = "<!-- tables: written by tools/peers_page.py -->", "<!-- end of tables -->"
 
 
+def _several(ours: str) -> str:
+    return " and ".join(f"`{each}`" for each in ours.split())
+
+
 def line(row: Row) -> str:
     """One row of a table."""
-    renamed = [f"`{theirs}` → `{ours}`" for theirs, ours in row.parameters.items() if theirs != ours]
+    renamed = [f"`{theirs}` → {_several(ours)}" for theirs, ours in row.parameters.items() if theirs != ours]
     same = [f"`{theirs}`" for theirs, ours in row.parameters.items() if theirs == ours]
     fixed = [f"`{name}: {value}`" for name, value in row.set.items()]
-    return f"| `{row.name}` | `{row.ours}` | {', '.join([*same, *renamed, *fixed])} | {row.note} |"
+    usual = [f"`{name} = {value}`" for name, value in row.defaults.items()]
+    differs = [row.note] if row.note else []
+    if usual:
+        differs.append(f"unless told otherwise {', '.join(usual)} there")
+    return f"| `{row.name}` | `{row.ours}` | {', '.join([*same, *renamed, *fixed])} | {'; '.join(differs)} |"
 
 
 def write() -> None:

@@ -24,13 +24,30 @@ def model(use):
 @pytest.mark.parametrize("each", ROWS, ids=lambda each: f"{each.program} {each.name}")
 def test_every_row_names_a_step_and_parameters_that_exist(each):
     kind = model(each.ours)
-    assert {*each.parameters.values(), *each.set} <= set(kind.model_fields)
+    ours = {name for names in each.parameters.values() for name in names.split()}
+    assert ours | set(each.set) <= set(kind.model_fields)
+    assert set(each.defaults) <= set(each.parameters)
     assert set(each.units) <= set(each.parameters)
     assert set(each.values) <= set(each.parameters)
     properties = kind.model_json_schema()["properties"]
     for theirs, unit in each.units.items():
         options = [properties[each.parameters[theirs]], *properties[each.parameters[theirs]].get("anyOf", ())]
         assert any("unit" in option for option in options), f"{each.ours}.{each.parameters[theirs]} takes no {unit}"
+
+
+@pytest.mark.parametrize("each", [e for e in ROWS if e.defaults], ids=lambda each: f"{each.program} {each.name}")
+def test_what_is_usual_there_is_accepted_and_not_usual_here(each):
+    kind = model(each.ours)
+    step, _ = each.step({})
+    own = {name: value for name, value in step.items() if name != "use"}
+    problems = []
+    made = build(kind, own, each.name, problems)
+    assert not problems
+    for theirs in each.defaults:
+        for name in each.parameters[theirs].split():
+            assert getattr(made, name) != kind.model_fields[name].default, f"{theirs} need not stand there"
+    told, _ = each.step(dict.fromkeys(each.defaults))
+    assert told == {"use": each.ours, **each.set}, "None, as these programs write it, asks for ours"
 
 
 @pytest.mark.parametrize("each", [e for e in ROWS if e.values], ids=lambda each: f"{each.program} {each.name}")

@@ -21,15 +21,17 @@ class Row:
     """As that program calls it, with its module; behind a colon the value of its option that is meant."""
     ours: str
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Their parameter to ours."""
+    """Their parameter to ours, or to several of ours with blanks between them."""
     units: Mapping[str, str] = field(default_factory=dict[str, str])
     """Unit of numbers, by their parameter."""
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
-    """Their value to ours, by their parameter."""
+    """Their value, in words, to ours, by their parameter."""
     set: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Parameters of ours that make our step do what theirs does."""
     assumed: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Values of their parameters at which theirs does what ours does."""
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What their parameters are when they are not given, where ours are something else then."""
     dropped: tuple[str, ...] = ()
     """Their parameters that ours does not need."""
     note: str = ""
@@ -44,7 +46,7 @@ class Row:
         """Our step for their parameters, and what could not be carried over, in words."""
         step: dict[str, Any] = {"use": self.ours, **self.set}
         remarks = [f"{self.name}: {self.note}."] if self.note else []
-        for key, value in given.items():
+        for key, value in {**self.defaults, **given}.items():
             if key in self.parameters and value is not None:
                 self._carry(step, key, value, remarks)
             elif key not in self.dropped and value not in (None, self.assumed.get(key)) and key not in self.parameters:
@@ -53,12 +55,13 @@ class Row:
 
     def _carry(self, step: dict[str, Any], key: str, value: Any, remarks: list[str]) -> None:
         known = self.values.get(key)
-        if known is not None and value not in known:
+        if known is not None and str(value) not in known:
             expected = ", ".join(map(str, known))
             remarks.append(f"{self.name}: {key} = {value!r} has no counterpart; carried over would be {expected}.")
             return
-        told = value if known is None else known[value]
-        step[self.parameters[key]] = f"{told} {self.units[key]}" if key in self.units else told
+        told = value if known is None else known[str(value)]
+        for ours in self.parameters[key].split():
+            step[ours] = f"{told} {self.units[key]}" if key in self.units else told
 
 
 @cache
