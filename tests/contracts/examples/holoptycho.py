@@ -9,6 +9,7 @@ from firstlight.testing import OperatorExample
 from ..scenes import per_frame
 
 OPERATORS: dict[str, Callable[[], OperatorExample]] = {
+    "bright_spot": lambda: per_frame("bright_spot", "uint16", parameters={"threshold": 0.5}),
     "orient": lambda: per_frame("orient", "uint16", parameters={"to": "rot90_cw"}),
 }
 

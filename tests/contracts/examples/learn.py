@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from firstlight.core import registry
-from firstlight.core.chunk import MAIN, Scan, Stream
+from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.kernels.ptycho.phantom import simulate
-from firstlight.testing import FoldExample, cut
+from firstlight.testing import FoldExample, OperatorExample, cut
 
 
 def network() -> FoldExample:
@@ -24,4 +24,13 @@ def network() -> FoldExample:
     return FoldExample(step, scan, cut(frames, coords={"positions": truth.corners + 0.25}))
 
 
+def patches() -> OperatorExample:
+    sizes = {"position": 5, "row": 64, "col": 64}
+    scan = Scan({MAIN: Stream(tuple(sizes), sizes, "uint16", unit="counts")})
+    frames = np.random.default_rng(3).poisson(30.0, (5, 64, 64)).astype(np.uint16)
+    step = registry.get("operators", "network_patches").step(model="phantom_v1")
+    return OperatorExample(step, scan, Chunk(frames, ("row", "col"), np.arange(5)))
+
+
+OPERATORS: dict[str, Callable[[], OperatorExample]] = {"network_patches": patches}
 FOLDS: dict[str, Callable[[], FoldExample]] = {"ptychography_network": network}

@@ -22,6 +22,20 @@ def pattern_middle(mean: Array, threshold: float = THRESHOLD) -> tuple[int, int]
         mean: Mean of some patterns, shape (row, col), dead pixels zero.
         threshold: Part of the brightest pixel.
     """
+    spot = bright_spot_of(mean, threshold)
+    if spot is None:
+        return None
+    rows, cols = find_objects(spot.astype(np.uint8))[0]
+    return (rows.start + rows.stop) // 2, (cols.start + cols.stop) // 2
+
+
+def bright_spot_of(mean: Array, threshold: float = THRESHOLD) -> Array | None:
+    """The largest connected bright spot: True there, shape (row, col); None if all is dark.
+
+    Args:
+        mean: Mean of some patterns, shape (row, col), dead pixels zero.
+        threshold: Part of the brightest pixel.
+    """
     # a single hot pixel would be the brightest: what none of its neighbours shares is left out
     calm = np.minimum(mean, _neighbours(mean))
     peak = float(calm.max(initial=0.0))
@@ -29,9 +43,7 @@ def pattern_middle(mean: Array, threshold: float = THRESHOLD) -> tuple[int, int]
         return None
     spots, number = label(calm > threshold * peak)
     sizes = np.bincount(spots.ravel(), minlength=number + 1)
-    largest = int(np.argmax(sizes[1:])) + 1
-    rows, cols = find_objects(spots)[largest - 1]
-    return (rows.start + rows.stop) // 2, (cols.start + cols.stop) // 2
+    return spots == int(np.argmax(sizes[1:])) + 1
 
 
 def _neighbours(image: Array) -> Array:
