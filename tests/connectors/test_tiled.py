@@ -23,7 +23,7 @@ class Remembered:
     """Nodes that keep what is written, and fail when told to."""
 
     def __init__(self):
-        self.rows, self.arrays, self.metadata, self.calls = {}, {}, {}, []
+        self.rows, self.arrays, self.metadata, self.calls, self.told = {}, {}, {}, [], {}
         self.gone = threading.Event()
         self.slow = 0.0
 
@@ -32,7 +32,7 @@ class Remembered:
         if self.gone.is_set():
             raise ConnectionError("nobody there")
 
-    def place(self, node, first, values):
+    def place(self, node, first, values, room):
         self._answer()
         self.calls.append(len(values))
         for number, row in enumerate(values, first):
@@ -41,6 +41,7 @@ class Remembered:
     def replace(self, node, values, metadata):
         self._answer()
         self.arrays.setdefault(node, []).append(values)
+        self.told[node] = metadata
 
     def close(self):
         pass
@@ -97,6 +98,21 @@ def test_what_does_not_fit_and_what_never_came_is_told():
     tree.replace("final/object", np.ones(3), {})
     lacking = tree.release({"complete": True}, 0.2)
     assert lacking == ["30 rows of dp", "final/object", "the final metadata", "nobody there"]
+
+
+def test_two_results_become_one_node_and_others_tell_of_it():
+    nodes = Remembered()
+    tree = Tree(lambda: nodes, 1e9)
+    tree.tell("live/object", {"iteration": 7})
+    tree.half("live/object", 0, np.ones((2, 3), np.float32), {"version": 1})
+    tree.half("live/object", 1, np.full((3, 3), 2, np.float32), {"version": 1})  # the image has grown meanwhile
+    tree.half("live/object", 0, np.ones((3, 3), np.float32), {"version": 2})
+    tree.place(Rows("dp", 0, FRAMES[:5]))
+    assert tree.release({"complete": True}, 20, {"dp_frames_written": "dp", "none": "final/dp"}) == []
+    (found,) = nodes.arrays["live/object"]
+    np.testing.assert_array_equal(found[:, 0, 0], [1, 2])
+    assert nodes.told["live/object"] == {"version": 2, "iteration": 7}
+    assert (nodes.metadata["dp_frames_written"], nodes.metadata["none"]) == (5, 0)
 
 
 def test_layouts():

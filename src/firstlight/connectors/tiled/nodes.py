@@ -28,6 +28,21 @@ class Address:
     access_tags: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How an array that grows begins."""
+
+    rows: int = 0
+    """That it has from the beginning; one chunk at least."""
+    chunk: int = CHUNK
+    """Rows of a storage chunk."""
+    dark: bool = True
+    """What never came is NaN, where the type knows it; otherwise 0, without anything being written."""
+
+
+GROWING = Room()
+
+
 class Nodes:
     """Writes into one container of a server; used by one thread. Each call raises what the client raises."""
 
@@ -76,13 +91,13 @@ class Nodes:
         there.write(values)
         there.update_metadata(dict(metadata))
 
-    def place(self, node: str, first: int, rows: Array) -> None:
-        """Write rows at their place in an array that grows; rows that never came are NaN, or 0. It has 64 at least."""
+    def place(self, node: str, first: int, rows: Array, room: Room) -> None:
+        """Write rows at their place in an array that grows; rows that never came are NaN, or 0."""
         above, _, name = node.rpartition("/")
         parent = self._container(above)
         key = f"{node}/"
         if key not in self._known:
-            self._known[key] = parent[name] if name in parent else self._new(parent, name, rows)
+            self._known[key] = parent[name] if name in parent else self._new(parent, name, rows, room)
             self._lengths[key] = self._known[key].shape[0]
         array, length = self._known[key], self._lengths[key]
         if first > length and rows.dtype.kind == "f":
@@ -91,16 +106,17 @@ class Nodes:
         array.patch(rows, offset=(first,), extend=True)
         self._lengths[key] = max(length, first + len(rows))
 
-    def _new(self, parent: Any, name: str, rows: Array) -> Any:
-        """An array of one chunk, of NaN or 0: Tiled has no empty ones, and takes the size of chunks from the first."""
+    def _new(self, parent: Any, name: str, rows: Array, room: Room) -> Any:
+        """An array of NaN or 0, of one chunk at least: Tiled has no empty ones, and takes the size of chunks from the first."""
         from tiled.structures.array import ArrayStructure, BuiltinDtype
         from tiled.structures.core import StructureFamily
         from tiled.structures.data_source import DataSource
 
-        shape = (CHUNK, *rows.shape[1:])
+        shape = (max(room.rows, room.chunk), *rows.shape[1:])
+        whole, rest = divmod(shape[0], room.chunk)
         structure = ArrayStructure(
             shape=shape,
-            chunks=tuple((size,) for size in shape),
+            chunks=((room.chunk,) * whole + ((rest,) if rest else ()), *((size,) for size in shape[1:])),
             data_type=BuiltinDtype.from_numpy_dtype(rows.dtype),
         )
         made = parent.new(
@@ -110,7 +126,7 @@ class Nodes:
             metadata={},
             **self._marks,
         )
-        if rows.dtype.kind == "f":
+        if rows.dtype.kind == "f" and room.dark:
             made.patch(np.full(shape, np.nan, rows.dtype), offset=(0,))
         return made
 

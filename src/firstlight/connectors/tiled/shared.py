@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .nodes import Address, Nodes
@@ -20,6 +20,8 @@ _open: dict[Address, _Shared] = {}
 class _Shared:
     tree: Tree
     metadata: dict[str, Any]
+    counted: dict[str, str] = field(default_factory=dict[str, str])
+    """By name in the metadata: the node whose rows are counted."""
     users: int = 0
     complete: bool = True
 
@@ -36,8 +38,23 @@ def share(address: Address, metadata: Mapping[str, Any], memory: float) -> Tree:
         return found.tree
 
 
-def give_back(address: Address, *, complete: bool, patience: float, metadata: Mapping[str, Any]) -> list[str]:
-    """Say that one user is done; the last one waits for the server, at most `patience` second. What is lacking, in words."""
+def give_back(
+    address: Address,
+    *,
+    complete: bool,
+    patience: float,
+    metadata: Mapping[str, Any],
+    counted: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Say that one user is done; the last one waits for the server. What is lacking, in words.
+
+    Args:
+        address: Of the container.
+        complete: Whether all came that this user writes.
+        patience: Seconds to wait at most.
+        metadata: Of the container, beside what others said.
+        counted: Further metadata: by name the node whose rows, as far as they are written, are counted.
+    """
     with _lock:
         found = _open.get(address)
         if found is None:
@@ -45,10 +62,11 @@ def give_back(address: Address, *, complete: bool, patience: float, metadata: Ma
         found.users -= 1
         found.complete &= complete
         found.metadata.update(metadata)
+        found.counted.update(counted or {})
         if found.users:
             return []
         del _open[address]
-    lacking = found.tree.release({**found.metadata, "complete": found.complete}, patience)
+    lacking = found.tree.release({**found.metadata, "complete": found.complete}, patience, found.counted)
     if lacking:
         _log.warning("The container %s of Tiled lacks: %s.", address.container, "; ".join(lacking))
     return lacking

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PrivateAttr
 
+from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import MissingExtra, SinkError
 from firstlight.core.sink import Sink
 from firstlight.core.units import Bytes, Second
 
 from .layout import Layout, laid_out
-from .nodes import Address
+from .nodes import CHUNK, Address, Room
 from .shared import give_back, share
 from .tree import Rows, Tree
+
+MOST_ROWS = 1_000_000
+"""That an array may have from the beginning."""
 
 
 class TiledSink(Sink):
@@ -37,6 +41,18 @@ class TiledSink(Sink):
     """plain; amplitude_phase: (2, y, x) of a complex result; root8: square roots of counts as uint8."""
     transposed: bool = False
     """Exchange the last two axes."""
+    times: tuple[float, ...] = ()
+    """Factors by which the values along the last axis are multiplied, such as (1e-6, 1e-6) for metres."""
+    column: Annotated[int, Field(ge=0)] | None = None
+    """The one value along the last axis that is written; default: all."""
+    stride: Annotated[int, Field(ge=1)] = 1
+    """Of frames, only each so many-th is written: row r is frame r · stride."""
+    rows: Annotated[int, Field(ge=0, le=MOST_ROWS)] = 0
+    """Rows that the array has from the beginning; it grows beyond."""
+    stack: Annotated[int, Field(ge=1, le=MOST_ROWS)] | None = None
+    """A result becomes the first of so many in an array, as finished scans are kept; default: it is the array."""
+    told_as: dict[Literal["rows", "shape"], str] = Field(default_factory=dict)
+    """Names in the metadata of the container for how many rows were written, and for the shape of a stack."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Of the container."""
     specs: tuple[str, ...] = ()
@@ -52,6 +68,7 @@ class TiledSink(Sink):
 
     _tree: Tree | None = PrivateAttr(default=None)
     _rows: bool = PrivateAttr(default=False)
+    _told: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
 
     def open(self, scan: Scan, record: dict[str, Any]) -> None:
         """Begin; the server is looked for on another thread.
@@ -85,20 +102,47 @@ class TiledSink(Sink):
             )
         if not len(chunk):
             return
-        if not self._rows:
-            self._tree.replace(self.node, laid_out(chunk.data[-1], self.layout, transposed=self.transposed), {})
+        if self._rows:
+            self._write_rows(self._tree, chunk)
+        elif self.stack is None:
+            self._tree.replace(self.node, self._values(chunk.data[-1]), {})
+        else:
+            values = self._values(chunk.data[-1:])
+            self._told = {"shape": [self.stack, *values.shape[1:]]}
+            self._tree.place(Rows(self.node, 0, values, Room(self.stack, 1, dark=False)))
+
+    def _write_rows(self, tree: Tree, chunk: Chunk) -> None:
+        """Frames, at the places that their numbers name."""
+        kept = chunk if self.stride == 1 else chunk.take(np.flatnonzero(chunk.ids % self.stride == 0))
+        if not len(kept):
             return
-        values = laid_out(chunk.data, self.layout, transposed=self.transposed)
-        order = np.argsort(chunk.ids, kind="stable")
-        ids = chunk.ids[order]
-        for part in np.split(np.arange(len(ids)), np.flatnonzero(np.diff(ids) != 1) + 1):
-            self._tree.place(Rows(self.node, int(ids[part[0]]), values[order[part]]))
+        values, room = self._values(kept.data), Room(self.rows, CHUNK)
+        order = np.argsort(kept.ids, kind="stable")
+        places = kept.ids[order] // self.stride
+        for part in np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) != 1) + 1):
+            tree.place(Rows(self.node, int(places[part[0]]), values[order[part]], room))
+
+    def _values(self, data: Array) -> Array:
+        """Values as the node holds them."""
+        found = laid_out(data, self.layout, transposed=self.transposed)
+        if self.times:
+            found = found * np.asarray(self.times, found.dtype)
+        return found if self.column is None else np.ascontiguousarray(found[..., self.column])
 
     def close(self, record: dict[str, Any], *, complete: bool) -> None:
         """Let the last sink or view of the container wait for the server, and say what it lacks."""
         if self._tree is not None:
             self._tree = None
-            give_back(self._address, complete=complete, patience=self.patience, metadata=counted(record))
+            give_back(
+                self._address,
+                complete=complete,
+                patience=self.patience,
+                metadata={
+                    **counted(record),
+                    **{self.told_as[k]: v for k, v in self._told.items() if k in self.told_as},
+                },
+                counted={self.told_as["rows"]: self.node} if "rows" in self.told_as else {},
+            )
 
     def location(self) -> str | None:
         """Address of the container."""

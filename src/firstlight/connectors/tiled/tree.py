@@ -13,7 +13,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 
-from .nodes import Nodes
+from .nodes import GROWING, Nodes, Room
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class Rows:
     node: str
     first: int
     values: Array
+    room: Room = GROWING
 
     @property
     def stop(self) -> int:
@@ -77,6 +78,11 @@ class Tree:
         self._doing: Work = None
         self._problem = ""
         self._final: dict[str, Any] = {}
+        self._told_of: dict[str, dict[str, Any]] = {}
+        """Metadata of nodes that comes from elsewhere than their values."""
+        self._written: dict[str, int] = {}
+        """Rows that were written, by node."""
+        self._halves: dict[str, dict[int, Array]] = {}
         self._thread = threading.Thread(target=self._run, name="tiled writer", daemon=True)
         self._thread.start()
 
@@ -85,6 +91,26 @@ class Tree:
         with self._changed:
             self._waiting.newest[node] = (values, dict(metadata))
             self._changed.notify_all()
+
+    def tell(self, node: str, metadata: Mapping[str, Any]) -> None:
+        """Metadata for a whole array, written with it from the next time on."""
+        with self._changed:
+            self._told_of[node] = {**self._told_of.get(node, {}), **metadata}
+
+    def half(self, node: str, at: int, values: Array, metadata: Mapping[str, Any]) -> None:
+        """Have one of two arrays written that make up a node, as soon as both are there in one size.
+
+        Args:
+            node: Of both, shape (2, …).
+            at: Which of them: 0 or 1.
+            values: Of this one.
+            metadata: Of the node.
+        """
+        with self._changed:
+            both = self._halves.setdefault(node, {})
+            both[at] = values
+            if len(both) == 2 and both[0].shape == both[1].shape:
+                self.replace(node, np.stack([both[0], both[1]]), metadata)
 
     def place(self, rows: Rows) -> None:
         """Have rows written at their place, or leave them out where too many wait."""
@@ -96,12 +122,15 @@ class Tree:
             self._waiting.bytes += rows.values.nbytes
             self._changed.notify_all()
 
-    def release(self, metadata: Mapping[str, Any], patience: float) -> list[str]:
+    def release(
+        self, metadata: Mapping[str, Any], patience: float, counted: Mapping[str, str] | None = None
+    ) -> list[str]:
         """Write what waits and then the metadata of the container, and end; what it lacks, in words.
 
         Args:
             metadata: Of the whole container.
             patience: Seconds to wait at most.
+            counted: Further metadata: by name the node whose written rows are counted.
         """
         end = time.monotonic() + patience
         with self._changed:
@@ -112,7 +141,13 @@ class Tree:
             lacking = [f"{count} rows of {node}" for node, count in self._lacking.items()]
             lacking += list(self._waiting.newest)
             self._waiting = Waiting()
-            self._final = {**metadata, "complete": bool(metadata.get("complete")) and not lacking, "lacking": lacking}
+            counts = {name: self._written.get(node, 0) for name, node in (counted or {}).items()}
+            self._final = {
+                **metadata,
+                **counts,
+                "complete": bool(metadata.get("complete")) and not lacking,
+                "lacking": lacking,
+            }
             self._ending = True
             self._changed.notify_all()
         self._thread.join(max(0.5, end - time.monotonic()))
@@ -150,9 +185,10 @@ class Tree:
             if work is None:
                 nodes.describe(self._final)
             elif isinstance(work, Rows):
-                nodes.place(work.node, work.first, work.values)
+                nodes.place(work.node, work.first, work.values, work.room)
+                self._note_written(work)
             else:
-                nodes.replace(*work)
+                nodes.replace(work[0], work[1], {**work[2], **self._told_of.get(work[0], {})})
         except Exception as error:  # whatever the client raises must not end the run
             self._told(str(error) or type(error).__name__)
             self._put_back(work)
@@ -161,6 +197,10 @@ class Tree:
             return None
         self._told("")
         return nodes
+
+    def _note_written(self, rows: Rows) -> None:
+        with self._changed:
+            self._written[rows.node] = self._written.get(rows.node, 0) + len(rows.values)
 
     def _take(self) -> Work:
         """The next piece of work: rows first, neighbours at once; None when all is done."""
@@ -181,7 +221,7 @@ class Tree:
         if rows[count:]:
             self._waiting.rows[node] = rows[count:]
         parts = [each.values for each in rows[:count]]
-        taken = rows[0] if count == 1 else Rows(node, rows[0].first, np.concatenate(parts))
+        taken = rows[0] if count == 1 else Rows(node, rows[0].first, np.concatenate(parts), rows[0].room)
         self._waiting.bytes -= taken.values.nbytes
         return taken
 

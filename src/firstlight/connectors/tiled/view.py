@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, PrivateAttr
 
 from firstlight.core.chunk import Stream
@@ -32,6 +33,12 @@ class TiledView(View):
     """plain; amplitude_phase: (2, y, x) of a complex result; root8: square roots of counts as uint8."""
     transposed: bool = False
     """Exchange the last two axes."""
+    half: Literal[0, 1] | None = None
+    """This is the first or the second of two results that make up the node, (2, y, x), each in float32."""
+    counts: tuple[str, ...] = ()
+    """Nodes in whose metadata `iteration` says how many values this result has: one for each iteration."""
+    version_as: str = "version"
+    """Name in the metadata for which version of the result it is."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Of the container."""
     specs: tuple[str, ...] = ()
@@ -62,9 +69,19 @@ class TiledView(View):
 
     def show(self, shown: Shown) -> None:
         """Hand over; returns at once."""
-        if self._tree is not None:
-            values = laid_out(shown.data, self.layout, transposed=self.transposed)
-            self._tree.replace(self.node, values, {"version": shown.version, "newest_frame": shown.id})
+        if self._tree is None:
+            return
+        values = laid_out(shown.data, self.layout, transposed=self.transposed)
+        told: dict[str, Any] = {self.version_as: shown.version, "newest_frame": shown.id}
+        pixel = shown.calibration.get("pixel")
+        if pixel is not None and pixel.unit != "px":
+            told["pixel_size_m"] = pixel.to("m")
+        for node in self.counts:
+            self._tree.tell(node, {"iteration": len(values)})
+        if self.half is None:
+            self._tree.replace(self.node, values, told)
+        else:
+            self._tree.half(self.node, self.half, values.astype(np.float32), told)
 
     def close(self) -> None:
         """Let the last sink or view of the container wait for the server."""
