@@ -188,6 +188,43 @@ def test_a_scan_fills_in_and_is_looked_into(page, watched):
     assert run.report()["lost"] == run.report()["dropped"] == 0
 
 
+def test_a_recorded_scan_too_large_for_memory_is_shown_binned_and_in_full_when_asked(page, watched, tmp_path):
+    side, points = 64, 24
+    frames = np.random.default_rng(0).poisson(6.0, (points, points, side, side)).astype(np.uint16)
+    np.save(tmp_path / "scan.npy", frames)
+    job = {
+        "name": "recorded",
+        "source": {"use": "npy", "path": str(tmp_path / "scan.npy")},
+        "steps": [
+            {
+                "use": "live_patterns",
+                "name": "patterns",
+                "memory": "2 MiB",
+                "shape": "annulus",
+                "inner": 7.3,
+                "outer": 13.1,
+            }
+        ],
+        "views": [{"of": "patterns", "every": "0.05 s"}],
+        "runner": {"linger": "10 min"},
+    }
+    run, address = watched(job)
+    page.goto(address)
+    done(page, points * points)
+    tags = page.get_by_test_id("binned")
+    tags.first.wait_for()
+    assert tags.all_text_contents() == ["binned 4 × 4"] * 2, "the image and the pattern say so; the mean is in full"
+    run.set({"patterns": {"scan_y": 5, "scan_x": 6, "outer": 15.1}})
+    exact = seen(run, frames.reshape(-1, side, side)).reshape(points, points)
+    eventually(lambda: 0 < np.abs(array(address, "patterns.image") - exact).max() < 0.1 * exact.mean(), "nearly")
+    screenshot(page, "scan-binned.png")
+    tags.first.click()
+    eventually(lambda: np.array_equal(array(address, "patterns.image"), exact), "the image in full")
+    eventually(lambda: np.array_equal(array(address, "patterns.pattern"), frames[5, 6]), "the pattern in full")
+    page.locator("[data-testid=binned]:has-text('in full')").first.wait_for()
+    screenshot(page, "scan-in-full.png")
+
+
 def test_a_ptychographic_scan_is_seen_whole(page, watched):
     small = {"scan_y": 10, "scan_x": 10, "window": 48, "step": 5.0, "modes": 2}
     with simulated(HxnSimulator(parameters=small, rate=50)) as told:

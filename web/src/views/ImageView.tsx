@@ -8,7 +8,7 @@ import { DetectorOverlay } from "./DetectorOverlay";
 import { ImageCanvas } from "./ImageCanvas";
 import { ColorBar, Quality, Readout, ScaleBar, StreamNote } from "./ImageParts";
 import { ModeLabels, isBeside } from "./ModeLabels";
-import { PatternNote, PatternPlace, PatternTags } from "./PatternParts";
+import { BinnedTag, PatternNote, PatternPlace, PatternTags } from "./PatternParts";
 import { type Detectors, isPattern, isScanImage } from "./detectors";
 import type { Display } from "./display";
 import { type ViewportControl, useCalmFrame, useSize, useViewport } from "./hooks";
@@ -73,7 +73,8 @@ export function ImageView(props: ViewProps): ReactElement {
       <header>
         <Title {...props} frameId={header?.id ?? null} />
         <div className="tile-tags">
-          <PatternTags info={info} planes={planes} detail={props.detail} disabled={locked} />
+          <BinnedTag info={info} detail={props.detail} detectors={props.detectors} />
+          <PatternTags info={info} planes={planes} disabled={locked} />
           {header && <Quality header={pointOf(info, planes) ? { ...header, coverage: 1 } : header} exact={exact} />}
         </div>
         <Tools {...props} control={control} complex={frame?.phase !== undefined}

@@ -3,6 +3,7 @@ import type { ReactElement } from "react";
 import type { Frame } from "../api/message";
 import type { RunDetail, ViewInfo } from "../api/types";
 import { formatBytes } from "../units/format";
+import { type Detectors, binnedOf } from "./detectors";
 import type { Planes } from "./planes";
 import { isEmpty, placeOfId, pointOf } from "./scan";
 
@@ -16,21 +17,25 @@ export function PatternPlace({ info, planes, frameId }: Props & { frameId: numbe
   return <span className="number" data-testid="pattern-place"><em>{point.y.newest ? "newest, " : ""}y {y}, x {x}</em></span>;
 }
 
-export function PatternTags({ info, planes, detail, disabled }: Props & { disabled: boolean }): ReactElement | null {
+/** "binned 4 × 4": patterns were too large to be kept in full. A press has the recorded frames read again. */
+export function BinnedTag({ info, detail, detectors }: Pick<Props, "info" | "detail"> & { detectors: Detectors }): ReactElement | null {
+  const binned = binnedOf(detail, info);
+  if (!binned) return null;
+  const { by, exact, choice } = binned;
+  const kept = `All patterns in full would not fit into the memory of ${info.step}: they are kept with ${by} × ${by} pixels summed`;
+  const text = exact ? "in full" : `binned ${by} × ${by}`;
+  const title = exact ? `${kept}. The frames are read again from the file for what is shown; press to go back to what is kept` :
+    `${kept}, and so is what the detector sees${choice ? ". Press to have the frames of a recorded scan read again" : ""}`;
+  if (!choice) return <span className="tag" title={title} data-testid="binned">{text}</span>;
+  return <button type="button" className="tag tag-button" data-testid="binned" aria-pressed={exact} title={title} onClick={() => detectors.sharpen(info.step, !exact)}>{text}</button>;
+}
+
+/** Back to the newest point, once one was chosen. */
+export function PatternTags({ info, planes, disabled }: Omit<Props, "detail"> & { disabled: boolean }): ReactElement | null {
   const point = pointOf(info, planes);
-  if (!point) return null;
-  const binning = detail.steps.find((step) => step.name === info.step)?.values["binning"];
+  if (!point || point.y.newest || disabled) return null;
   return (
-    <>
-      {typeof binning === "number" && binning > 1 && (
-        <span className="tag" title={`All patterns in full would not fit into the memory of ${info.step}: they are kept with ${binning} × ${binning} pixels summed, and so is what the detector sees`}>
-          binned {binning} × {binning}
-        </span>
-      )}
-      {!point.y.newest && !disabled && (
-        <button type="button" className="tag tag-button" data-testid="newest-pattern" title="Follow the newest scan point again" onClick={() => planes.release([point.y.path, point.x.path])}>newest</button>
-      )}
-    </>
+    <button type="button" className="tag tag-button" data-testid="newest-pattern" title="Follow the newest scan point again" onClick={() => planes.release([point.y.path, point.x.path])}>newest</button>
   );
 }
 

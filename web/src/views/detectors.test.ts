@@ -4,7 +4,7 @@ import type { RunDetail, StepInfo, ViewInfo } from "../api/types";
 import { canBeLog } from "./LineView";
 import { sharesOf } from "./ModeLabels";
 import { colorTable, paintComplex, phasePlace } from "./colormaps";
-import { findDetectors, tidy } from "./detectors";
+import { binnedOf, findDetectors, tidy } from "./detectors";
 import { extentOf, isPlaces, placesOn } from "./places";
 import { findPlanes } from "./planes";
 import { changeOf, placeOfId, pointOf, withSharedPoint } from "./scan";
@@ -30,6 +30,14 @@ describe("virtual detectors", () => {
     expect(findDetectors(run([step("d", { shape: "annulus", center: [3, 4], inner: 2, outer: 9 })]))[0]).toMatchObject({ ring: true, center: [3, 4], inner: 2, outer: 9 });
     expect(findDetectors(run([step("d", { shape: "mask" })]))).toEqual([]);
     expect(findDetectors(run([disk], { views: VIEWS.slice(3) }))).toEqual([]);
+  });
+  it("tell that patterns are kept binned, on what is made of them, and whether frames can be read again", () => {
+    const kept = step("patterns", { binning: 4, exact: false });
+    expect(binnedOf(run([kept]), VIEWS[0]!)).toEqual({ by: 4, exact: false, choice: true });
+    expect(binnedOf(run([kept]), VIEWS[1]!)).toMatchObject({ by: 4 });
+    expect(binnedOf(run([kept]), VIEWS[2]!)).toBeNull(); // the mean has all pixels
+    expect(binnedOf(run([kept], { state: "done" }), VIEWS[0]!)).toMatchObject({ choice: false });
+    expect(binnedOf(run([step("patterns", { binning: 1, exact: false })]), VIEWS[0]!)).toBeNull();
   });
   it("lie fast when the run has ended", () => expect(findDetectors(run([disk], { state: "done" }))[0]?.fixed).toBe(true));
   it("stay inside the frame, and their inner radius below the outer", () => {

@@ -72,6 +72,26 @@ const TRUST_MS = 2000;
 export interface Detectors {
   list: Detector[];
   move: (step: string, change: DetectorChange) => void;
+  /** Have the frames of a recorded scan read again, where they are kept binned; or show what is kept. */
+  sharpen: (step: string, exact: boolean) => void;
+}
+
+export interface Binned {
+  /** Rows and columns that are summed before patterns are kept. */
+  by: number;
+  /** Frames are read again for what is shown. */
+  exact: boolean;
+  /** This can be asked for. */
+  choice: boolean;
+}
+
+/** How the patterns that a view shows, or that its image is made of, were kept; null where all their pixels were. */
+export function binnedOf(run: RunDetail, info: Pick<ViewInfo, "step" | "output" | "axes">): Binned | null {
+  const step = run.steps.find(({ name }) => name === info.step);
+  const by = step?.values["binning"];
+  const made = isScanImage(info) || info.output === "pattern";
+  if (!step || !made || typeof by !== "number" || by < 2) return null;
+  return { by, exact: step.values["exact"] === true, choice: "exact" in step.values && step.live && !ENDED.has(run.state) };
 }
 
 const agree = (told: Detector, moved: DetectorChange): boolean =>
@@ -95,5 +115,6 @@ export function useDetectors(run: RunDetail, drag: (changes: Record<string, Reco
     setMoved((old) => ({ ...old, [step]: { ...old[step], ...kept } }));
     drag({ [step]: kept as Record<string, Json> });
   }, [list, shape, drag]);
-  return useMemo(() => ({ list, move }), [list, move]);
+  const sharpen = useCallback((step: string, exact: boolean) => drag({ [step]: { exact } }), [drag]);
+  return useMemo(() => ({ list, move, sharpen }), [list, move, sharpen]);
 }
