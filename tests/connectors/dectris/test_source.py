@@ -11,11 +11,17 @@ import zmq
 from detectors import Detector, Reader, at, config, picture
 
 import firstlight as fl
-from firstlight.connectors.dectris import stream1
+from firstlight.connectors.dectris import connection, stream1
 from firstlight.core.errors import JobError, SourceError, Stopped
 from firstlight.testing import SourceContract
 
 pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(autouse=True)
+def together_from_the_second_frame_on(monkeypatch):
+    """So few frames would all be read one by one, as they are while a series begins."""
+    monkeypatch.setattr(connection, "_AT_ONCE", 1)
 
 
 @pytest.fixture

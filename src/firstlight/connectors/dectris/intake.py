@@ -246,7 +246,7 @@ def _keep(message: int, size: int, texts: Array, pixels: Array, parts: Array, st
     which = 1 if state[_INDEX] == PIXELS else 0
     memory = pixels if which else texts
     begin = state[_USED + which]
-    if which:  # so that pixels can be read where they lie
+    if which and size:  # so that pixels can be read where they lie; an empty part always has room
         begin = (begin + _ALIGNED - 1) // _ALIGNED * _ALIGNED
     if begin + size > memory.size:
         return False
