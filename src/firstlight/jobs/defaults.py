@@ -41,6 +41,7 @@ SINKS = {
     ".tiff": "tiff",
     ".zarr": "zarr",
     ".cxi": "cxi",
+    ".ptychodus.h5": "ptychodus",
 }
 FOLDER = "tiff"
 """The sink for a path without an ending."""
@@ -311,6 +312,9 @@ def sink_of(out: str | Path) -> str:
     ending = Path(out).suffix.lower()
     if not ending:
         return FOLDER
+    double = Path(Path(out).stem).suffix.lower() + ending
+    if double in SINKS:
+        return SINKS[double]
     if ending not in SINKS:
         raise FirstlightError(
             "No sink writes this ending.",

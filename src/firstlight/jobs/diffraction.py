@@ -13,6 +13,8 @@ from firstlight.core.errors import SourceError
 from firstlight.core.source import RandomAccess
 
 STEP = "ptychography"
+_WHOLE = {"cxi": ("object", "probe", "positions"), "ptychodus": ("object", "probe", "positions", "error")}
+"""What sinks that put a whole reconstruction into one file take of it, in this order."""
 
 
 def is_diffraction(scan: Scan) -> bool:
@@ -59,11 +61,11 @@ def _offered(source: RandomAccess) -> Path | None:
 
 
 def diffraction_sinks(sink: Mapping[str, Any], out: str) -> list[dict[str, Any]]:
-    """The object goes where the user says, the probe beside it (a CXI file holds both, and the positions); images that can not be complex get the phase."""
+    """The object goes where the user says, the probe beside it (some files hold both, and more); images that can not be complex get the phase."""
     if sink["use"] == "tiff":
         return [{**sink, "of": f"{STEP}.phase"}]
-    if sink["use"] == "cxi":
-        return [{**sink, "of": f"{STEP}.{role}", "role": role} for role in ("object", "probe", "positions")]
+    if sink["use"] in _WHOLE:
+        return [{**sink, "of": f"{STEP}.{role}", "role": role} for role in _WHOLE[sink["use"]]]
     place = Path(out)
     beside = out if "://" in out else str(place.with_name(f"{place.stem}-probe{place.suffix}"))
     probes = [] if "://" in out else [{**sink, "of": f"{STEP}.probe", "path": beside}]

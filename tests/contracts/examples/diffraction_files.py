@@ -78,7 +78,28 @@ class Cxi:
             return json.loads(group[name].asstr()[()])
 
 
-SINKS: dict[str, Callable[[], Cxi]] = {"cxi": Cxi}
+class Ptychodus:
+    """Reads what the sink of ptychodus' products writes."""
+
+    def make(self, tmp_path: Path) -> Sink:
+        return registry.get("sinks", "ptychodus")(path=tmp_path / "out.ptychodus.h5", pixel=12.0)
+
+    def read(self, sink: Any) -> Any:
+        with h5py.File(sink.path, locking=False) as file:
+            return file["object"][()]  # pyright: ignore[reportIndexIssue]
+
+    def missing(self, sink: Any) -> list[int]:
+        with h5py.File(sink.path, locking=False) as file:
+            return np.flatnonzero(file["object_covered"][()] == 0).tolist()  # pyright: ignore[reportIndexIssue]
+
+    def record(self, sink: Any) -> dict[str, Any]:
+        with h5py.File(sink.path, locking=False) as file:
+            group: Any = file["firstlight"]
+            name = "object_record_final" if "object_record_final" in group else "object_record"
+            return json.loads(group[name].asstr()[()])
+
+
+SINKS: dict[str, Callable[[], Any]] = {"cxi": Cxi, "ptychodus": Ptychodus}
 TESTS = Path(__file__).parents[2]
 LIVE = {
     "tiled": TESTS / "connectors" / "test_tiled_source.py",

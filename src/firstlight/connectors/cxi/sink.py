@@ -17,6 +17,7 @@ from firstlight.core.errors import SinkError
 from firstlight.core.units import factor
 
 from ..hdf5.handles import File, Group
+from ..hdf5.parts import file_of_another
 from ..hdf5.target import Storage, Target
 from ..hdf5.writing import FileSink, Writing
 
@@ -48,31 +49,12 @@ class CxiSink(FileSink):
         Raises:
             SinkError: It exists, can not be created, or the object's sink has not made it.
         """
-        file = self.create(path) if self.role == "object" else self._made(path)
+        if self.role == "object":
+            file = self.create(path)
+        else:
+            taken = "/".join(_PLACES[self.role])
+            file = file_of_another(path, self.role, "object", self.use, head="entry_1", taken=taken)
         return _Part(path, file, scan, Storage(self.compression), self.role)
-
-    def _made(self, path: Path) -> File:
-        import h5py
-
-        try:
-            file = h5py.File(path, "r+", locking=False)
-        except OSError as error:
-            raise SinkError(
-                f"There is no file to add the {self.role} to ({error}).",
-                field="path",
-                value=str(path),
-                next_move="Write the object first: a sink 'cxi' with role object and the same path, before this one.",
-            ) from error
-        group, name = _PLACES[self.role]
-        if "entry_1" not in file or f"{group}/{name}" in file:
-            file.close()
-            raise SinkError(
-                f"The file is no CXI file without a {self.role}.",
-                field="path",
-                value=str(path),
-                expected="one just made",
-            )
-        return file
 
 
 class _Part(Writing):

@@ -1,8 +1,8 @@
 """Source over the files of ptychodus and pty-chi: diffraction patterns, and the product HDF5 file with positions and probe.
 
-Layout: ``dp`` or ``patterns`` (position row col), counts with the zero frequency in the middle; in the product
-``probe_position_indexes``, ``probe_position_x_m``, ``probe_position_y_m``, ``probe``, ``object``, and attributes of the file. Columns of the
-object rise with x, rows with y.
+Layout: ``dp`` or ``patterns`` (position row col), counts with the zero frequency in the middle, with ``indexes`` (the number of each
+pattern), ``bad_pixels`` and attributes beside (ptychodus 1.7); in the product ``probe_position_indexes``, ``probe_position_x_m``,
+``probe_position_y_m``, ``probe``, ``object``, and attributes of the file. Columns of the object rise with x, rows with y.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from firstlight.core.units import Metre, Quantity
 
 from ..hdf5.files import dataset, is_dataset, lookup, open_file
 from ..hdf5.frames import DatasetReader, check_numbers, recorded, table
-from ..hdf5.handles import File
+from ..hdf5.handles import Dataset, File
 from ..recorded.diffraction import Diffraction, PositionUnit, diffraction_recording
 from ..recorded.frames import Recording
 from ..recorded.source import RecordedSource
 from .pairs import X, Y, is_product, partner, patterns_in
 
+_ENERGY = ("photon_energy_eV", "probe_energy_eV")
+"""Attribute of the product: as ptychodus 1.7 writes it, and as earlier ones did."""
 _HC = 1.239841984e-6
 """Planck's constant times the speed of light, in eV m."""
 
@@ -92,34 +94,69 @@ class PtychodusSource(RecordedSource):
         check_numbers(frames, "data", 3)
         reader = DatasetReader(frames)
         with open_file(product) as beside:
-            places = placed(beside, reader.shape[0])
+            places = placed(beside, reader.shape[0], numbers(file, reader.shape[0]))
             steps = _steps(beside)
-            optics = self._optics(beside, steps, reader.shape[1:])
+            optics = self._optics(beside, _detector(frames), steps, reader.shape[1:])
             self._probe = product if _has_probe(beside, reader.shape[1:]) else None
         unit = self.position_unit
         if unit == "m" and "pixel" not in optics and steps is not None:
             # nobody knows the detector, but how large a pixel of the object is
             places, unit = places / np.asarray(steps), "px"
-        found = Diffraction(reader, places, unit, self.path.stem, optics, None)
+        found = Diffraction(reader, places, unit, self.path.stem, optics, _bad(file, reader.shape[1:]))
         return diffraction_recording(found)
 
-    def _optics(self, product: File, steps: tuple[float, float] | None, window: tuple[int, ...]) -> dict[str, Quantity]:
-        """Energy, distance, and the pixel of the detector that makes the object's pixel: p = λ z / (N Δ)."""
-        energy = self.energy * 1e3 if self.energy else _attribute(product, "probe_energy_eV")
+    def _optics(
+        self, product: File, pixel: float | None, steps: tuple[float, float] | None, window: tuple[int, ...]
+    ) -> dict[str, Quantity]:
+        """Energy, distances, and the detector's pixel: as stated, or what makes the object's pixel, p = λ z / (N Δ)."""
+        energy = (
+            self.energy * 1e3 if self.energy else next(filter(None, (_attribute(product, x) for x in _ENERGY)), None)
+        )
         distance = self.distance or _attribute(product, "detector_object_distance_m")
+        near = not bool(product.attrs.get("far_field", True))
+        focus = _attribute(product, "focus_object_distance_m") if near else None
         known: dict[str, Quantity | None] = {
             "energy": Quantity(energy, "eV") if energy else None,
             "distance": Quantity(distance, "m") if distance else None,
+            "source_distance": Quantity(focus, "m") if focus else None,
+            "pixel": Quantity(pixel, "m") if pixel else None,
         }
-        if energy and distance and steps is not None:
+        if pixel is None and not near and energy and distance and steps is not None:
             pixels = [_HC / energy * distance / (count * step) for count, step in zip(window, steps, strict=True)]
             if np.isclose(*pixels, rtol=1e-3):
                 known["pixel"] = Quantity(pixels[0], "m")
         return self.known(known)
 
 
-def placed(product: File, count: int) -> Array:
+def numbers(patterns: File, count: int) -> Array | None:
+    """The number of each pattern, shape (frame,), where the file states them; positions name patterns by these.
+
+    Raises:
+        SourceError: They are not as many whole numbers as patterns, each different from the others.
+    """
+    found = lookup(patterns, "indexes")
+    if not is_dataset(found):
+        return None
+    values = table(found, "indexes", 1)
+    if values.dtype.kind not in "iu" or len(values) != count or len(np.unique(values)) != count:
+        raise SourceError(
+            "The numbers of the patterns make no sense.",
+            field="indexes",
+            value=f"{values.dtype} {values.shape}",
+            expected=f"{count} different whole numbers",
+        )
+    return values
+
+
+def placed(product: File, count: int, names: Array | None = None) -> Array:
     """Of the beam along rows (y) and columns (x) for each frame, shape (frame, 2), in metre; NaN where there is none.
+
+    Of a point that was named several times the mean counts.
+
+    Args:
+        product: With positions.
+        count: Number of frames.
+        names: By which the product names frames; None: their place in the file.
 
     Raises:
         SourceError: Coordinates and indexes have different lengths, or name frames that do not exist.
@@ -134,17 +171,49 @@ def placed(product: File, count: int) -> Array:
             value=(len(y), len(x), len(indexes)),
             expected="y, x and index of each point",
         )
-    if indexes.dtype.kind not in "iu" or indexes.min() < 0 or indexes.max() >= count:
-        raise SourceError(
-            "The product names frames that do not exist.",
-            field="positions",
-            value=[float(indexes.min()), float(indexes.max())],
-            expected=f"whole numbers from 0 to {count - 1}",
-            next_move="Name the product that belongs to these patterns: --set source.product=FILE.",
-        )
-    places = np.full((count, 2), np.nan)
-    places[indexes] = np.stack([y, x], axis=1)
-    return places
+    rows = _rows(indexes, count, names)
+    sums, times = np.zeros((count, 2)), np.bincount(rows[rows >= 0], minlength=count)
+    np.add.at(sums, rows[rows >= 0], np.stack([y, x], axis=1)[rows >= 0])
+    with np.errstate(invalid="ignore"):
+        return np.where(times[:, None] > 0, sums / times[:, None], np.nan)
+
+
+def _rows(indexes: Array, count: int, names: Array | None) -> Array:
+    """Which frame each point belongs to; −1: none that was kept.
+
+    Raises:
+        SourceError: They name frames that do not exist.
+    """
+    if indexes.dtype.kind in "iu" and len(indexes):
+        if names is None and indexes.min() >= 0 and indexes.max() < count:
+            return indexes.astype(np.int64)
+        if names is not None and np.isin(indexes, names).any():
+            order = np.argsort(names)
+            at = np.minimum(np.searchsorted(names, indexes, sorter=order), count - 1)
+            return np.where(names[order[at]] == indexes, order[at], -1)
+    raise SourceError(
+        "The product names frames that do not exist.",
+        field="positions",
+        value=[float(indexes.min()), float(indexes.max())] if len(indexes) else [],
+        expected=f"whole numbers from 0 to {count - 1}" if names is None else "numbers of the patterns",
+        next_move="Name the product that belongs to these patterns: --set source.product=FILE.",
+    )
+
+
+def _detector(frames: Dataset) -> float | None:
+    """Pixel of the detector in metre, where the patterns state a square one."""
+    sizes = [frames.attrs.get(f"detector_pixel_{side}_m") for side in ("height", "width")]
+    if not all(isinstance(size, int | float | np.number) and np.isfinite(size) and 0 < size < 1 for size in sizes):
+        return None
+    return float(sizes[0]) if np.isclose(sizes[0], sizes[1], rtol=1e-3) else None  # pyright: ignore[reportArgumentType]
+
+
+def _bad(patterns: File, shape: tuple[int, ...]) -> Array | None:
+    """Pixels that do not measure."""
+    found: Any = lookup(patterns, "bad_pixels")
+    if not is_dataset(found) or found.shape != shape or found.dtype.kind not in "biu":
+        return None
+    return np.asarray(found[()]) != 0
 
 
 def _attribute(file: File, name: str) -> float | None:
