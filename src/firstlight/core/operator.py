@@ -20,7 +20,7 @@ from .axes import parse_signature
 from .chunk import Scan
 from .errors import FirstlightError
 from .held import Held
-from .step import Step
+from .step import DESCRIBED, Step
 from .units import Quantity
 
 Body = Callable[..., Any]
@@ -218,7 +218,14 @@ def _model(body: Body, signature: str) -> type[Operator]:
             coordinates.append(name)
             continue
         fields[name] = _field(body.__name__, name, parameter, hints, described)
-    model = create_model(body.__name__, __base__=Operator, __module__=body.__module__, __doc__=body.__doc__, **fields)
+    model = create_model(
+        body.__name__,
+        __base__=Operator,
+        __module__=body.__module__,
+        __doc__=body.__doc__,
+        __cls_kwargs__=dict(DESCRIBED),
+        **fields,
+    )
     model.__qualname__ = body.__qualname__
     model.use = body.__name__
     model.signature = parse_signature(signature)

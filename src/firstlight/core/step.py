@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from string import Formatter
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -28,6 +28,10 @@ def _name_limits(schema: dict[str, Any]) -> None:
         if isinstance(inner, dict):
             _name_limits(cast("dict[str, Any]", inner))
 
+
+DESCRIBED: Mapping[str, Any] = {"use_attribute_docstrings": False}
+"""For models that are made, not written: their fields have descriptions already, and to look for a class statement that is
+not there costs pydantic a walk through every frame of the stack and, for each, through every module (30 ms a model)."""
 
 _MISSING_ANGLES = "The source does not know the angles of its frames: give it where they are (of pva: theta, or angle_start and angle_step)."
 
@@ -108,6 +112,16 @@ class Step(Configured):
         declared: Any = cls.__dict__.get("signature")
         if isinstance(declared, str):
             cls.signature = parse_signature(declared)
+
+    if not TYPE_CHECKING:
+
+        @classmethod
+        def __class_getitem__(cls, state: Any) -> type:
+            """The step itself: of what type its state is concerns type checkers alone, and changes no field of the model.
+
+            A class that leaves the type open says so in its base alone: ``class Mine(Fold[State])``.
+            """
+            return cls
 
     def sizes(self, known: Mapping[str, int | None], scan: Scan) -> Mapping[str, int | None]:
         """Lengths of the axes that this step makes or changes; the others keep theirs."""

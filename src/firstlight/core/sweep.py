@@ -21,7 +21,7 @@ from .chunk import Scan, Stream
 from .errors import FirstlightError
 from .held import Held
 from .operator import Operator
-from .step import Step
+from .step import DESCRIBED, Step
 
 MOST = 4096
 """Values of one sweep, all combinations counted: more are a slip of the keyboard."""
@@ -219,5 +219,5 @@ def swept(step: Step, name: str, sweeps: Mapping[str, Values]) -> Step:
         "scalar": None,
         "signature": replace(step.signature, outputs=outputs),
     }
-    made: Any = new_class(kind.__name__, (Sweeping, kind), exec_body=lambda space: space.update(body))
+    made: Any = new_class(kind.__name__, (Sweeping, kind), dict(DESCRIBED), lambda space: space.update(body))
     return made(**step.model_dump(exclude_unset=True))

@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from . import registry
 from .errors import FirstlightError
 from .operator import Operator, OperatorFunction
-from .step import Step
+from .step import DESCRIBED, Step
 
 
 class Waiting(Step):
@@ -52,7 +52,14 @@ def _made(kind: type[Step], absent: tuple[str, ...]) -> type[Step]:
     bases: Any = (Waiting, kind)
     made = cast(
         "type[Waiting]",
-        create_model(kind.__name__, __base__=bases, __module__=kind.__module__, __doc__=kind.__doc__, **fields),
+        create_model(
+            kind.__name__,
+            __base__=bases,
+            __module__=kind.__module__,
+            __doc__=kind.__doc__,
+            __cls_kwargs__=dict(DESCRIBED),
+            **fields,
+        ),
     )
     made.waits_for = absent
     return made

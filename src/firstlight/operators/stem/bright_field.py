@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -22,7 +22,7 @@ BRIGHT = ("place",)
 State = TypeVar("State")
 
 
-class BrightField(Fold[State], Generic[State]):
+class BrightField(Fold[State]):
     """The optics of a scan, from the step or from the scan itself."""
 
     energy: Annotated[KeV, Field(gt=0)] | None = None
