@@ -66,6 +66,7 @@ def test_patches_of_one_image_give_that_image_whatever_the_window(network):
     truth = field * np.exp(1j * (2 * field - 1))
     for window in ("hann", "flat"):
         found = made_of(PtychographyNetwork(model_file=network, window=window), frames_of(field, corners), corners)
+        np.testing.assert_array_equal(found["corner"], corners.min(axis=0))
         lit = np.isfinite(found["phase"])
         wanted = truth[: lit.shape[0], : lit.shape[1]]
         turn = np.vdot(wanted[lit], found["object"][lit])

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -21,9 +23,11 @@ from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
+from firstlight.operators.learn import ptychography_network
 
 from ..compat.test_holoptycho_config import GOOD
 
+LEARNED = {"window": 64, "scan_y": 7, "scan_x": 7, "step": 6.0}
 SMALL = {"window": 32, "scan_y": 9, "scan_x": 9, "step": 4.0}
 ENDED = ("stopped", "finished", "error")
 
@@ -179,7 +183,8 @@ def test_the_tree_in_a_real_tiled_server_and_a_server_that_is_gone(tmp_path, mon
         monkeypatch.setenv("TILED_API_KEY", key)
         beamline = Beamline(tmp_path, monkeypatch)
         try:
-            beamline.replay(scan_id="411993", rate=60, n_iterations=60)
+            with_network(beamline)
+            beamline.replay(scan_id="411993", rate=20, n_iterations=60, mode="both", parameters=LEARNED)
             found = beamline.until(*ENDED, timeout=150)
             assert (found["status"], found["error"]) == ("finished", None)
             client = from_uri(server.uri)
@@ -191,7 +196,7 @@ def test_the_tree_in_a_real_tiled_server_and_a_server_that_is_gone(tmp_path, mon
             monkeypatch.setenv("TILED_BASE_URL", "http://127.0.0.1:9")
             beamline.thread.stop()
             beamline.open()
-            beamline.replay(scan_id="411994", n_iterations=20)
+            beamline.replay(scan_id="411994", n_iterations=20, mode="both", parameters=LEARNED)
             found = beamline.until(*ENDED, timeout=150)
             assert (found["status"], found["error"]) == ("finished", None)
             assert "rows of diffraction/dp" in beamline.hp("logs")
@@ -199,24 +204,70 @@ def test_the_tree_in_a_real_tiled_server_and_a_server_that_is_gone(tmp_path, mon
             beamline.shut()
 
 
+def with_network(beamline):
+    """Choose the network that comes with us: it was trained on such patterns."""
+    folder = beamline.folder / "models"
+    folder.mkdir()
+    shutil.copy(Path(ptychography_network.__file__).parent / "networks" / "phantom_v1.onnx", folder)
+    beamline.hp("model", "set", "phantom")
+    deadline = time.monotonic() + 60
+    while beamline.status()["current_model_name"] != "phantom":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def check_tree(run, folder):
     """Shapes, types and content of the documented tree, beside the HDF5 files of the same run."""
-    truth = PhantomPtychographySource(**SMALL)
-    (path,) = folder.glob("scan_411993_*_object.h5")
-    with h5py.File(path) as file:
-        image = file["entry/data/data"][()]
-    assert sorted(run) == ["diffraction", "final", "live", "positions_um"]
+    truth = PhantomPtychographySource(**LEARNED)
+    images = {}
+    for name in ("object", "network"):
+        (path,) = folder.glob(f"scan_411993_*_{name}.h5")
+        with h5py.File(path) as file:
+            images[name] = file["entry/data/data"][()]
+    image, patched = images["object"], images["network"]
+    assert sorted(run) == ["diffraction", "final", "live", "positions_um", "vit"]
     np.testing.assert_allclose(run["final"]["object"].read()[0], np.abs(image).T, rtol=1e-6)
     np.testing.assert_allclose(run["final"]["object"].read()[1], np.angle(image).T, atol=1e-5)
-    assert run["final"]["probe"].shape == (2, 32, 32)
-    assert run["live"]["object"].metadata["version"] >= 1
-    frames = truth.read({"position": slice(0, 81)})
-    np.testing.assert_array_equal(run["diffraction"]["dp"].read(), np.minimum(np.sqrt(frames), 255).astype(np.uint8))
-    places = truth.read({"position": slice(0, 81)}, "positions")
+    assert run["final"]["probe"].shape == (2, 64, 64)
+    live = run["live"]["object"].read()
+    assert (live.shape, live.dtype) == ((2, *image.T.shape), np.float32)
+    lit = np.isfinite(live).all(axis=0)
+    assert 0.3 < lit.mean() < 1, "where no light was, there is no number"
+    np.testing.assert_allclose(live[0][lit], np.abs(image).T[lit], rtol=1e-5)
+    assert run["live"]["probe"].metadata["iteration"] >= 60 <= run["live"]["object"].metadata["iteration"]
+    frames = truth.read({"position": slice(0, 49)})
+    np.testing.assert_array_equal(run["diffraction"]["dp"].read()[:49], np.minimum(np.sqrt(frames), 255).astype("u1"))
+    places = truth.read({"position": slice(0, 49)}, "positions")
     np.testing.assert_allclose(run["positions_um"].read(), places, rtol=1e-6, atol=1e-9)
+    for column, name in enumerate(("x", "y")):  # the slow axis is called x
+        found = run["diffraction"][f"probe_position_{name}_m"].read()
+        np.testing.assert_allclose(found, places[:, column] * 1e-6, rtol=1e-6, atol=1e-15)
+    check_network(run, patched, frames)
     told = run.metadata
     assert (told["scan_num"], told["complete"], list(told["lacking"])) == ("411993", True, [])
-    assert {"run_uid", "started_at", "x_pixel_m", "y_pixel_m", "wavelength_m", "distance_m", "fine_tunable"} <= set(
-        told
-    )
+    assert (told["dp_frames_written"], told["num_mosaics"], told["fine_tunable"]) == (49, 1, True)
+    assert list(told["mosaic_stack_shape"]) == [1024, *patched.T.shape]
+    assert (told["model_name"], told["model_version"]) == ("phantom", "1")
     assert [spec.name for spec in run.specs] == ["synaps_project"]
+
+
+def check_network(run, image, frames):
+    """What the network made of it: the mosaic, kept as that of a finished scan; its patches; and where the light is."""
+    mosaic = run["vit"]["mosaic"]
+    seen = np.isfinite(mosaic.read())
+    assert 0.3 < seen.mean() <= 1
+    np.testing.assert_allclose(mosaic.read()[seen], np.angle(image).T[seen], atol=1e-5)
+    np.testing.assert_allclose(run["vit"]["mosaic_amp"].read()[seen], np.abs(image).T[seen], rtol=1e-5)
+    assert (mosaic.metadata["batch_num"] >= 1, mosaic.metadata["pixel_size_m"] > 0) == (True, True)
+    assert len(mosaic.metadata["canvas_origin_um"]) == 2
+    stack = run["vit"]["mosaic_stack"]
+    assert stack.shape == (1024, *mosaic.shape)
+    np.testing.assert_array_equal(stack[0], mosaic.read())
+    inference = run["diffraction"]["inference"].read()
+    assert (inference.shape[1:], inference.dtype) == ((2, 64, 64), np.float32)
+    assert np.isfinite(inference[:49]).all()
+    assert np.ptp(inference[:49, 0]) > 0
+    mask = run["vit"]["segmentation_mask"].read()
+    assert (mask.shape, mask.dtype) == ((64, 64), np.uint8)
+    mean = frames.mean(axis=0)
+    assert mean[mask == 1].sum() > 0.8 * mean.sum(), "the light of the zone plate"

@@ -83,6 +83,44 @@ def test_passive_mode(context):
             assert np.array_equal(result["intensity"].data, truth().sum(0))
 
 
+def test_a_script_with_nothing_but_its_imports_changed(tmp_path):
+    pytest.importorskip("bqplot", reason="the package 'bqplot' is not installed")
+    from firstlight.compat.libertem.udf.monitor import SignalMonitorUDF
+    from firstlight.compat.libertem.udf.record import RecordUDF
+    from firstlight.compat.libertem.udf.sum import SumUDF
+    from firstlight.compat.libertem.viz.bqp import BQLive2DPlot
+
+    ctx = LiveContext(plot_class=BQLive2DPlot)
+    with dectris() as told:
+        api, data = (told[name].rpartition(":")[2] for name in ("api", "data"))
+        conn = ctx.make_connection("dectris").open(
+            api_host="127.0.0.1",
+            api_port=api,
+            data_host="127.0.0.1",
+            data_port=data,
+            buffer_size=2048,
+            bytes_per_frame=64 * 512,
+        )
+        ec = conn.get_api_client()
+        ec.setDetectorConfigMultiple("nimages", 1, "ntrigger", 12)
+        assert ec.detectorConfig("ntrigger")["value"] == 12
+        assert ec.detectorStatus("state")["value"] == "idle"
+        assert ec.sendDetectorCommand("arm")["sequence id"] >= 1
+        pending_aq = conn.wait_for_acquisition(timeout=20.0)
+        aq = ctx.make_acquisition(conn=conn, nav_shape=(3, 4), frames_per_partition=512, pending_aq=pending_aq)
+        udfs = [SumUDF(), SignalMonitorUDF(), RecordUDF(tmp_path / "scan.npy")]
+        found = ctx.run_udf(dataset=aq, udf=udfs, plots=True)
+        conn.close()
+    assert np.array_equal(found[0]["intensity"].data, truth().sum(0))
+    assert np.array_equal(np.load(tmp_path / "scan.npy").reshape(-1, 12, 16), truth())
+    [plot] = ctx.plots
+    assert plot.error is None
+    assert {figure.title.partition(" ")[0] for figure in plot.canvas.box.children} >= {
+        "udf0.intensity",
+        "udf1.intensity",
+    }
+
+
 def test_passive_mode_of_a_merlin(context):
     with merlin(auto=1, tell_scan=True) as told, open_merlin(context, told) as connection:
         pending = connection.wait_for_acquisition(timeout=20)

@@ -75,7 +75,7 @@ def job_of(config: Config, environment: Environment, folder: Path, model: str | 
             for output in written
         ],
     }
-    return job if environment.tiled is None else with_tree(job, config, environment)
+    return job if environment.tiled is None else with_tree(job, config, environment, model)
 
 
 def _file_part(output: str) -> str:

@@ -88,7 +88,12 @@ KEYS: dict[str, Key] = {
         "mapped", "flag", "the pattern's middle is found in the first 64 frames; default where no crop is given"
     ),
     "auto_center_headroom": Key("ignored", note="the middle is looked for in the whole frame"),
-    "segmentation_threshold": Key("ignored", note="always 0.02 of the brightest"),
+    "segmentation_threshold": Key(
+        "mapped",
+        "number",
+        "part of the brightest pixel, for vit/segmentation_mask; the crop's middle takes 0.02",
+        positive=True,
+    ),
     "dp_orient": Key("mapped", "orientation", "of the pattern, for the network; default rot90_cw"),
     "dp_orient_iterative": Key(
         "mapped", "orientation", "of the pattern, before a transposition, or `auto`: found; default rot90_cw"
@@ -142,7 +147,11 @@ KEYS: dict[str, Key] = {
     "vit_scale": Key("used", "number", "by which they are multiplied then; default 1e4", positive=True),
     "patch_flip": Key("mapped", "orientation", "of the network's patches; default identity"),
     "inner_crop": Key("mapped", "whole", "pixels at each side of a patch that do not count; default 0"),
-    "frame_write_stride": Key("ignored", note="every pattern is written"),
+    "frame_write_stride": Key(
+        "used",
+        "whole",
+        "into Tiled goes every so many-th pattern; 0: none; default 1, and 1000 where recon_mode is vit",
+    ),
     # ---- carried along for the offline program, and ignored by holoptycho too
     **{name: Key("ignored", note="ignored by holoptycho too") for name in ("init_obj_flag", "mode_flag", "nth")},
     **{

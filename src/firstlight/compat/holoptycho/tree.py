@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from .config import Config
@@ -13,64 +15,199 @@ from .network import NAME, modes
 HC_KEV_M = 1.239841984e-9
 LIVE_EVERY = "2 s"
 MARKS = {"specs": ["synaps_project"], "access_tags": ["synaps_project", "hxn_processed"]}
+FINISHED = 1024
+"""Mosaics of finished scans for which the tree has room."""
+MOST_POINTS = 1_000_000
+"""Of a grid for which the tree has room from the beginning."""
+METRE = 1e-6
+"""In a micrometre."""
 
 
-def with_tree(job: dict[str, Any], config: Config, environment: Environment) -> dict[str, Any]:
+def with_tree(
+    job: dict[str, Any], config: Config, environment: Environment, model: str | None = None
+) -> dict[str, Any]:
     """The job with sinks and views that write the tree ``CATALOGUE/{uuid}``, which visualisation programs know.
 
-    ``live/object`` and ``live/probe`` follow the reconstruction, ``final/…`` come at the end, ``diffraction/dp`` and
-    ``positions_um`` while frames arrive. Objects and probes have x first there, and so are transposed; patterns are as the
-    detector gives them, oriented and cropped; where the solver crops, which then knows the middle alone, they are left out.
-    Of the network ``vit/mosaic`` and ``vit/mosaic_amp``, phase and amplitude, follow it; NaN where no patch lies.
+    Objects and probes have x first there, and so are transposed; patterns are as the detector gives them, oriented and cropped; where
+    the solver crops, which then knows the middle alone, they are left out. Positions have the shared signs, slow axis first.
+
+    Args:
+        job: Of the two streams.
+        config: As checked.
+        environment: Says where the server is.
+        model: Path of the chosen network.
     """
     run = uuid.uuid4().hex
     place = {
         "use": "tiled",
         "url": environment.tiled,
         "container": f"{environment.tiled_catalog.strip('/')}/{run}",
-        "metadata": _metadata(config, run),
+        "metadata": _metadata(config, run, _frames_of(job), model),
         **MARKS,
     }
-    complex_ones = {"layout": "amplitude_phase", "transposed": True}
     iterative, network = modes(config)
-    engine = ("object", "probe") if iterative else ()
-    mosaics = {"phase": "vit/mosaic", "amplitude": "vit/mosaic_amp"} if network else {}
-    live = [
-        *(
-            {
-                "of": f"ptychography.{name}",
-                "every": LIVE_EVERY,
-                "to": [{**place, "node": f"live/{name}", **complex_ones}],
-            }
-            for name in engine
-        ),
-        *(
-            {"of": f"{NAME}.{name}", "every": LIVE_EVERY, "to": [{**place, "node": node, "transposed": True}, "web"]}
-            for name, node in mosaics.items()
-        ),
-    ]
-    kept = [
-        *({**place, "of": f"ptychography.{name}", "node": f"final/{name}", **complex_ones} for name in engine),
-        *([{**place, "of": "ptychography.error", "node": "final/error"}] if iterative else []),
-        *(
-            {**place, "of": step["name"], "node": "diffraction/dp", "layout": "root8"}
-            for step in job["steps"]
-            if step["use"] == "crop"
-        ),
-        {**place, "of": "source.positions", "node": "positions_um"},
-    ]
-    shown = {"ptychography.probe", *(f"{NAME}.{name}" for name in mosaics)}
-    views = [view for view in job["views"] if view["of"] not in shown]
-    for view in live:
-        if view["of"] == "ptychography.probe":
-            view["to"].append("web")
-    return {**job, "views": [*views, *live], "sinks": [*job["sinks"], *kept]}
+    steps, views, sinks = list(job["steps"]), list(job["views"]), list(job["sinks"])
+    if iterative:
+        views = _shown_too(views, _live_engine(place))
+        sinks += _final(place)
+    if network:
+        views = _shown_too(views, _live_network(place))
+        steps += _segmentation(job, config)
+        sinks += _of_network(place, segmented=_frames_of(job) is not None)
+    inference = _inference(job, config) if network else None
+    if inference is not None:
+        steps.append(inference)
+    sinks += _measured(place, config, _frames_of(job), inference is not None)
+    return {**job, "steps": steps, "views": views, "sinks": sinks}
 
 
-def _metadata(config: Config, run: str) -> dict[str, Any]:
+def _frames_of(job: dict[str, Any]) -> str | None:
+    """Name of the step that crops frames; None if the solver does."""
+    return next((step["name"] for step in job["steps"] if step["use"] == "crop"), None)
+
+
+def _shown_too(views: list[dict[str, Any]], live: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Views into the tree; what the page shows as well goes to both."""
+    found = [dict(view) for view in views]
+    for new in live:
+        there = next((view for view in found if view["of"] == new["of"]), None)
+        if there is None:
+            found.append(new)
+        else:
+            there["to"] = ["web", *there.get("to", []), *new["to"]]
+    return found
+
+
+def _live(of: str, **told: Any) -> dict[str, Any]:
+    return {"of": of, "every": LIVE_EVERY, "to": [{**told, "rest": LIVE_EVERY}]}
+
+
+def _live_engine(place: dict[str, Any]) -> list[dict[str, Any]]:
+    """``live/object`` and ``live/probe``, amplitude and phase; NaN where no light has been."""
+    object_ = {**place, "node": "live/object", "transposed": True}
+    shown = {**place, "tells": {"live/object": "iteration", "live/probe": "iteration"}, "telling": "length"}
+    return [
+        _live("ptychography.amplitude", **object_, half=0),
+        _live("ptychography.phase", **object_, half=1),
+        _live("ptychography.probe", **place, node="live/probe", layout="amplitude_phase", transposed=True),
+        _live("ptychography.error", **shown),
+    ]
+
+
+def _live_network(place: dict[str, Any]) -> list[dict[str, Any]]:
+    """``vit/mosaic`` and ``vit/mosaic_amp``, phase and amplitude; NaN where no patch lies."""
+    nodes = {"phase": "vit/mosaic", "amplitude": "vit/mosaic_amp"}
+    return [
+        *(
+            _live(f"{NAME}.{name}", **place, node=node, transposed=True, version_as="batch_num")
+            for name, node in nodes.items()
+        ),
+        _live(f"{NAME}.corner", **place, tells=dict.fromkeys(nodes.values(), "canvas_origin_um")),
+    ]
+
+
+def _final(place: dict[str, Any]) -> list[dict[str, Any]]:
+    """``final/object`` and ``final/probe``, not cropped, and ``final/error``."""
+    complex_ones = {"layout": "amplitude_phase", "transposed": True}
+    return [
+        *(
+            {**place, "of": f"ptychography.{name}", "node": f"final/{name}", **complex_ones}
+            for name in ("object", "probe")
+        ),
+        {**place, "of": "ptychography.error", "node": "final/error"},
+    ]
+
+
+def _of_network(place: dict[str, Any], *, segmented: bool) -> list[dict[str, Any]]:
+    """``vit/mosaic_stack`` and ``…_amp``: mosaics of finished scans; a run has one. ``vit/segmentation_mask``."""
+    told = {"rows": "num_mosaics", "shape": "mosaic_stack_shape"}
+    stack = {**place, "transposed": True, "stack": FINISHED}
+    return [
+        {**stack, "of": f"{NAME}.phase", "node": "vit/mosaic_stack", "told_as": told},
+        {**stack, "of": f"{NAME}.amplitude", "node": "vit/mosaic_stack_amp"},
+        *([{**place, "of": "segmentation", "node": "vit/segmentation_mask"}] if segmented else []),
+    ]
+
+
+def _segmentation(job: dict[str, Any], config: Config) -> list[dict[str, Any]]:
+    """The bright spot of the mean pattern."""
+    frames = _frames_of(job)
+    if frames is None:
+        return []
+    given = config.get("segmentation_threshold")
+    threshold = {} if given is None else {"threshold": given}
+    return [
+        {"use": "mean", "name": "mean_pattern", "inputs": [frames]},
+        {"use": "bright_spot", "name": "segmentation", "inputs": ["mean_pattern"], **threshold},
+    ]
+
+
+def stride_of(config: Config) -> int:
+    """Every so many-th pattern is written; 0: none. As holoptycho, few where the network runs alone."""
+    return config.get("frame_write_stride", 1 if modes(config)[0] else 1000)
+
+
+def _inference(job: dict[str, Any], config: Config) -> dict[str, Any] | None:
+    """The step whose output is ``diffraction/inference``: what the network says of each frame, as it gives it.
+
+    It runs beside the one that makes the mosaic. Where that runs alone, and one pattern of a thousand would be kept, it is left out.
+    """
+    frames, (iterative, _) = _frames_of(job), modes(config)
+    wanted = config.get("frame_write_stride", 1 if iterative else 0)
+    if frames is None or not wanted:
+        return None
+    mosaic = next(step for step in job["steps"] if step["use"] == NAME)
+    given = ("model_file", "normalization", "scale", "orientation", "saturation")
+    return {
+        "use": "network_patches",
+        "name": "inference",
+        "inputs": [frames],
+        **{name: mosaic[name] for name in given if name in mosaic},
+    }
+
+
+def _measured(place: dict[str, Any], config: Config, frames: str | None, inference: bool) -> list[dict[str, Any]]:
+    """What was measured: ``diffraction/…`` and ``positions_um``."""
+    stride = stride_of(config)
+    kept = {**place, "stride": max(1, stride)}
+    found: list[dict[str, Any]] = []
+    if frames is not None and stride:
+        told = {"rows": "dp_frames_written"}
+        found.append({**kept, "of": frames, "node": "diffraction/dp", "layout": "root8", "told_as": told})
+    if inference:
+        found.append({**kept, "of": "inference", "node": "diffraction/inference"})
+    y, x = _signs(config)
+    points = {**place, "of": "source.positions", "rows": _points(config)}
+    return [
+        *found,
+        {**points, "node": "positions_um", "times": (y, x)},
+        # by holoptycho's names the slow axis is x
+        {**points, "node": "diffraction/probe_position_x_m", "times": (y * METRE, x * METRE), "column": 0},
+        {**points, "node": "diffraction/probe_position_y_m", "times": (y * METRE, x * METRE), "column": 1},
+    ]
+
+
+def _points(config: Config) -> int:
+    """Of the grid, as far as it is known."""
+    count = config.get("x_num", 0) * config.get("y_num", 0)
+    return count if 0 < count <= MOST_POINTS else 0
+
+
+def _signs(config: Config) -> tuple[float, float]:
+    """By what positions as the engine takes them, y and x, become those with the signs that all programs share."""
+    found: list[float] = []
+    for axis in ("y", "x"):
+        own = config.get(f"{axis}_direction", -1)
+        found.append(float(own * config.get(f"{axis}_direction_iterative", own)))
+    return found[0], found[1]
+
+
+def _metadata(config: Config, run: str, frames: str | None, model: str | None) -> dict[str, Any]:
     """Of the container of the run, by holoptycho's names."""
     energy, distance, pixel = (config.get(name) for name in ("xray_energy_kev", "z_m", "ccd_pixel_um"))
     wavelength = HC_KEV_M / energy
+    iterative, network = modes(config)
+    top, left = config.get("batch_y0"), config.get("batch_x0")
     found = {
         "run_uid": run,
         "scan_num": config.get("scan_num"),
@@ -89,7 +226,22 @@ def _metadata(config: Config, run: str) -> dict[str, Any]:
         "xray_energy_kev": energy,
         "wavelength_m": wavelength,
         "distance_m": distance,
-        "fine_tunable": False,
+        # patterns, positions and the object that they gave: what a network can learn from
+        "fine_tunable": frames is not None and iterative and stride_of(config) > 0,
         "complete": False,
+        "dp_orient_iterative": config.get("dp_orient_iterative", "rot90_cw") if iterative else None,
+        "x_direction_iterative": config.get("x_direction_iterative") if iterative else None,
+        "y_direction_iterative": config.get("y_direction_iterative") if iterative else None,
+        "dp_stride": stride_of(config) or None,
+        "patch_crop_box": None if frames is None else [[top, left], [top + config.get("ny"), left + config.get("nx")]],
+        **(_model(model) if network and model is not None else {}),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _model(path: str) -> dict[str, str]:
+    """Which network it is."""
+    stem = Path(path).stem
+    match = re.fullmatch(r"(.+)_v(\d+)", stem)
+    name, version = match.groups() if match else (stem, None)
+    return {"engine_path": path, "model_name": name, **({"model_version": version} if version else {})}

@@ -33,7 +33,7 @@ class Room:
     """How an array that grows begins."""
 
     rows: int = 0
-    """That it has from the beginning; one chunk at least."""
+    """That it has from the beginning; 0: one chunk."""
     chunk: int = CHUNK
     """Rows of a storage chunk."""
     dark: bool = True
@@ -107,16 +107,17 @@ class Nodes:
         self._lengths[key] = max(length, first + len(rows))
 
     def _new(self, parent: Any, name: str, rows: Array, room: Room) -> Any:
-        """An array of NaN or 0, of one chunk at least: Tiled has no empty ones, and takes the size of chunks from the first."""
+        """An array of NaN or 0: Tiled has no empty ones, and takes the size of chunks from the first."""
         from tiled.structures.array import ArrayStructure, BuiltinDtype
         from tiled.structures.core import StructureFamily
         from tiled.structures.data_source import DataSource
 
-        shape = (max(room.rows, room.chunk), *rows.shape[1:])
-        whole, rest = divmod(shape[0], room.chunk)
+        shape = (room.rows or room.chunk, *rows.shape[1:])
+        chunk = min(room.chunk, shape[0])
+        whole, rest = divmod(shape[0], chunk)
         structure = ArrayStructure(
             shape=shape,
-            chunks=((room.chunk,) * whole + ((rest,) if rest else ()), *((size,) for size in shape[1:])),
+            chunks=((chunk,) * whole + ((rest,) if rest else ()), *((size,) for size in shape[1:])),
             data_type=BuiltinDtype.from_numpy_dtype(rows.dtype),
         )
         made = parent.new(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -27,16 +28,20 @@ class TiledView(View):
     """Address of the server, such as ``http://localhost:8000``."""
     container: str = Field(min_length=1)
     """Names from the root to the container of this run; made if missing."""
-    node: str = Field(min_length=1, pattern=r"^[^/].*[^/]$|^[^/]$")
-    """Place of the array in the container, such as ``live/object``."""
+    node: str | None = Field(default=None, pattern=r"^[^/].*[^/]$|^[^/]$")
+    """Place of the array in the container, such as ``live/object``; none: the result is metadata alone."""
     layout: Layout = "plain"
     """plain; amplitude_phase: (2, y, x) of a complex result; root8: square roots of counts as uint8."""
     transposed: bool = False
     """Exchange the last two axes."""
     half: Literal[0, 1] | None = None
     """This is the first or the second of two results that make up the node, (2, y, x), each in float32."""
-    counts: tuple[str, ...] = ()
-    """Nodes in whose metadata `iteration` says how many values this result has: one for each iteration."""
+    rest: Annotated[Second, Field(ge=0)] = 0.0
+    """Between two versions that are written; the last one always is."""
+    tells: dict[str, str] = Field(default_factory=dict)
+    """By node, the name in its metadata under which this result stands: its values, or how many they are, as `telling` says."""
+    telling: Literal["values", "length"] = "values"
+    """What stands there."""
     version_as: str = "version"
     """Name in the metadata for which version of the result it is."""
     metadata: dict[str, Any] = Field(default_factory=dict)
@@ -53,6 +58,8 @@ class TiledView(View):
     """How long to wait at the end of the run for what is not written yet."""
 
     _tree: Tree | None = PrivateAttr(default=None)
+    _due: float = PrivateAttr(default=0.0)
+    _held: Shown | None = PrivateAttr(default=None)
 
     @property
     def _address(self) -> Address:
@@ -69,22 +76,35 @@ class TiledView(View):
 
     def show(self, shown: Shown) -> None:
         """Hand over; returns at once."""
-        if self._tree is None:
+        self._held = shown
+        if time.monotonic() >= self._due:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        shown, self._held = self._held, None
+        if self._tree is None or shown is None:
             return
+        self._due = time.monotonic() + self.rest
+        for node, name in self.tells.items():
+            values = len(shown.data) if self.telling == "length" else shown.data.tolist()
+            self._tree.tell(node, {name: values})
+        if self.node is not None:
+            self._write(self._tree, self.node, shown)
+
+    def _write(self, tree: Tree, node: str, shown: Shown) -> None:
         values = laid_out(shown.data, self.layout, transposed=self.transposed)
         told: dict[str, Any] = {self.version_as: shown.version, "newest_frame": shown.id}
         pixel = shown.calibration.get("pixel")
         if pixel is not None and pixel.unit != "px":
             told["pixel_size_m"] = pixel.to("m")
-        for node in self.counts:
-            self._tree.tell(node, {"iteration": len(values)})
         if self.half is None:
-            self._tree.replace(self.node, values, told)
+            tree.replace(node, values, told)
         else:
-            self._tree.half(self.node, self.half, values.astype(np.float32), told)
+            tree.half(node, self.half, values.astype(np.float32), told)
 
     def close(self) -> None:
         """Let the last sink or view of the container wait for the server."""
+        self._hand_over()
         if self._tree is not None:
             self._tree = None
             give_back(self._address, complete=True, patience=self.patience, metadata={})

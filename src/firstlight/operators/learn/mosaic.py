@@ -62,6 +62,11 @@ class Mosaic:
         """Number of patches."""
         return len(self.keys)
 
+    @property
+    def first(self) -> Array:
+        """Row and column of the image's first pixel, counted as those of the windows."""
+        return np.asarray(self._extent[0], np.float64)
+
     def restart(self, epoch: int) -> None:
         """Nothing yet, of a later scan."""
         self.epoch, self.keys, self._corners, self._reach = epoch, [], [], None

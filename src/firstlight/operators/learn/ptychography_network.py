@@ -21,9 +21,10 @@ from firstlight.operators.ptychography.orientation import Orientation, exchanges
 
 from .models import chosen_model, find_model
 from .mosaic import Mosaic
-from .prediction import Prediction, WindowName, leveled, normalization_of, weights_of
+from .prediction import Prediction, WindowName, leveled, normalization_of, probe_of, weights_of
 from .session import Device, Network, load_network
 
+_TYPES = {"object": "complex64", "corner": "float64"}
 _LIT = 0.01
 """Part of the largest coverage below which the image means nothing."""
 
@@ -37,13 +38,13 @@ class PtychographyNetwork(Fold[Mosaic]):
     Patches are put between pixels and weighted; the image depends on the frames' ids and positions alone, not on how they came.
 
     Outputs: the complex `object` and its `phase` (in radian, about zero) and `amplitude`; the `coverage`, which is the sum of
-    the weights; and the `spread`, how far the patches that lie on a pixel differ: the root of the weighted mean of their squared
+    the weights; the `corner`, position of the first pixel's upper left, y and x, as the network takes positions; and the `spread`, how far the patches that lie on a pixel differ: the root of the weighted mean of their squared
     distance. An image of a network is a guess of what it learned: where the spread is large it is wrong, where it is small it may be.
     """
 
     use: ClassVar[str] = "ptychography_network"
     signature: ClassVar[Any] = (
-        "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, coverage: y x, spread: y x"
+        "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, coverage: y x, spread: y x, corner: yx"
     )
     arguments: ClassVar[tuple[str, ...]] = ("frames", "positions")
     cites: ClassVar[tuple[str, ...]] = ("10.1063/5.0013065",)
@@ -52,6 +53,8 @@ class PtychographyNetwork(Fold[Mosaic]):
     """Name of the network, with its version (`name_v2`) or without: the newest; default: the one chosen by `firstlight model set`."""
     model_file: Path | None = None
     """ONNX file with the network, in place of a name."""
+    probe: Path | None = None
+    """File with the probe of this scan (``.npy``, or HDF5), for a network that can be told one; default: the one in its own file."""
     device: Device = "cpu"
     """What runs the network: `cpu`, `cuda` or `tensorrt`, which need firstlight[learn-gpu]."""
     normalization: Annotated[float, Field(gt=0)] | Literal["frame"] | None = None
@@ -93,6 +96,7 @@ class PtychographyNetwork(Fold[Mosaic]):
     """Folder for that file; default: the system's for temporary files."""
 
     _file: Path | None = PrivateAttr(None)
+    _light: Array | None = PrivateAttr(None)
 
     def sizes(self, known: Mapping[str, int | None], scan: Scan) -> dict[str, int | None]:
         """The object is as large as the scan makes it."""
@@ -100,9 +104,9 @@ class PtychographyNetwork(Fold[Mosaic]):
 
     def after(self, scan: Scan) -> dict[str, Stream]:
         """The object is complex."""
-        units = {"phase": "rad"}
+        units = {"phase": "rad", "corner": scan.streams["positions"].unit if "positions" in scan.streams else None}
         return {
-            name: replace(stream, dtype="complex64" if name == "object" else "float32", unit=units.get(name))
+            name: replace(stream, dtype=_TYPES.get(name, "float32"), unit=units.get(name))
             for name, stream in super().after(scan).items()
         }
 
@@ -172,6 +176,7 @@ class PtychographyNetwork(Fold[Mosaic]):
             "amplitude": np.where(lit, np.abs(image), dark),
             "coverage": coverage,
             "spread": np.where(lit, spread, dark),
+            "corner": state.first * state.pixel,
         }
 
     def refine(self, state: Mosaic) -> bool:
@@ -210,7 +215,12 @@ class PtychographyNetwork(Fold[Mosaic]):
         """
         if self._file is None:
             self._file = self.model_file or (chosen_model() if self.model is None else find_model(self.model)).path
-        return load_network(self._file, self.device)
+        network = load_network(self._file, self.device)
+        if self.probe is None:
+            return network
+        if self._light is None:
+            self._light = probe_of(self.probe, network)
+        return network.knowing(self._light)
 
     def _window(self, scan: Scan) -> tuple[int, int]:
         return self.crop or (scan.main.size("row"), scan.main.size("col"))
@@ -274,6 +284,7 @@ class PtychographyNetwork(Fold[Mosaic]):
 _OF_FRAMES = (
     "model",
     "model_file",
+    "probe",
     "device",
     "normalization",
     "scale",
