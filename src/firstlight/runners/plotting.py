@@ -17,7 +17,7 @@ from firstlight.core.run import Result, Results
 _log = logging.getLogger(__name__)
 
 
-Backend = Literal["matplotlib", "napari"]
+Backend = Literal["matplotlib", "napari", "bqplot"]
 
 
 class Canvas(Protocol):
@@ -95,6 +95,10 @@ def canvas_of(backend: Backend) -> Canvas:
         from .napari_layers import Layers
 
         return Layers()
+    if backend == "bqplot":
+        from .bqplot_panel import Panel
+
+        return Panel()
     raise ValueError(f"backend = {backend!r}: expected one of {', '.join(get_args(Backend))}")
 
 

@@ -13,6 +13,7 @@ from firstlight.jobs.detectors import Connected, connect, scan_shape
 from firstlight.jobs.hooks import Hooks as LifeHooks
 
 from .buffers import Shape
+from .eiger_client import EigerClient
 
 
 class ReadyForDataEnv(NamedTuple):
@@ -130,8 +131,9 @@ class Connection:
         return Controller(given, enable_corrections)
 
     def get_api_client(self) -> Any:
-        """The SIMPLON REST interface."""
-        return self.detector.api
+        """The SIMPLON REST interface, also by the names of DECTRIS's own client."""
+        api = self.detector.api
+        return EigerClient(api.address, version=api.version, timeout=api.timeout)
 
     def control(self) -> Control:
         """Merlin's command socket, for a ``with`` block."""

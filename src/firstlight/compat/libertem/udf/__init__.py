@@ -14,7 +14,7 @@ import numpy as np
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.errors import FirstlightError
 
-from .buffers import Declared, Kind, Shape, Views
+from ..buffers import Declared, Kind, Shape, Views
 
 _FLOAT: np.dtype[Any] = np.dtype(np.float32)
 

@@ -1,0 +1,5 @@
+"""Any function of a frame, where LiberTEM's scripts import it from."""
+
+from ..shipped import AutoUDF
+
+__all__ = ["AutoUDF"]

@@ -1,0 +1,5 @@
+"""Frames written to an NPY file, where LiberTEM's scripts import it from."""
+
+from ..shipped import RecordUDF
+
+__all__ = ["RecordUDF"]

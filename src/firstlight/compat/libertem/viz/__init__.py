@@ -1,0 +1,1 @@
+"""Classes that draw a run, for ``LiveContext(plot_class=…)``."""
