@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from itertools import groupby
-from typing import NamedTuple
 
-import numpy as np
-
-from firstlight.core.arrays import Array
+from firstlight.core.arrays import Array, Ids, as_ids
 from firstlight.core.receiving import Layout, Limits, Receiving
 
-from .wire import BadMessage, Format, FrameHeader, Start, decode_many, read_format
+from .pieces import Alike, Pieces
+from .wire import BadMessage, Format, FrameHeader, Start, read_format
 
 
-class Piece(NamedTuple):
-    """A frame as it came: it begins at some byte of the memory into which it was received, among others."""
-
-    memory: Array
-    begin: int
-
-
-class Acquisition(Receiving[Piece]):
+class Acquisition(Receiving[Pieces]):
     """Receives the frames of one acquisition.
 
     Args:
@@ -38,30 +28,48 @@ class Acquisition(Receiving[Piece]):
         self.format: Format | None = None
         self.header = b""
         """The header as it came."""
+        self.alike: Alike | None = None
+        """How messages with such frames begin."""
         self._look = b""
-        super().__init__(
-            "the acquisition", limits, self._decode_batch, decoders, announced=True, total=start.frames, layout=None
-        )
+        super().__init__("the acquisition", limits, _decode, decoders, announced=True, total=start.frames, layout=None)
 
-    def receive(self, header: FrameHeader, payload: memoryview, piece: Piece) -> None:
-        """Take one frame: its header, its bytes, and where they lie."""
+    @property
+    def numbers(self) -> range:
+        """Those that frames which it takes may have."""
+        total = self.places.total
+        return range(self.first, self.first if self.over else 2**40 if total is None else self.first + total)
+
+    def receive(self, header: FrameHeader, payload: memoryview, memory: Array, begin: int) -> None:
+        """Take one frame.
+
+        Args:
+            header: What it says of itself.
+            payload: Its bytes.
+            memory: Where they lie among others, uint8.
+            begin: At which byte.
+        """
         number = header.number - self.first
         if number < 0:
             return
         try:
-            self._check(header, payload)
+            like = self._check(header, payload)
         except BadMessage as error:
             self.take(number, None, str(error))
             return
-        self.take(number, piece)
+        self.take_many(as_ids(number), Pieces(like, memory, as_ids(begin)))
 
-    def _check(self, header: FrameHeader, payload: memoryview) -> None:
+    def receive_many(self, numbers: Ids, memory: Array, begins: Ids) -> None:
+        """Take frames that are like those before, by their numbers and where they begin in memory."""
+        if self.format is not None:
+            self.take_many(numbers - self.first, Pieces(self.format, memory, begins))
+
+    def _check(self, header: FrameHeader, payload: memoryview) -> Format:
         """Learn from the first frame what frames look like; refuse those that look otherwise.
 
         Raises:
             BadMessage: It looks otherwise, or can not be read.
         """
-        if self.format is None:
+        if self.format is None or self.alike is None:
             found = read_format(payload)
             if len(payload) != found.nbytes:
                 raise BadMessage(
@@ -70,25 +78,13 @@ class Acquisition(Receiving[Piece]):
                     value=len(payload),
                     expected=f"{found.nbytes} byte",
                 )
-            self.format, self._look = found, header.look
+            self.format, self._look, self.alike = found, header.look, Alike.of(found, header)
             self.learn(Layout(found.shape, found.dtype))
         if header.look != self._look or len(payload) != self.format.nbytes:
             raise BadMessage("A frame differs from those before it.", field="length", value=len(payload))
+        return self.format
 
-    def _decode_batch(self, frames: Sequence[Piece], out: Array) -> list[str | None]:
-        """Decode all frames that lie in one piece of memory together."""
-        reasons: list[str | None] = []
-        for _, group in groupby(frames, key=lambda frame: id(frame.memory)):
-            pieces, done = list(group), len(reasons)
-            reason = self._decode_pieces(pieces, out[done : done + len(pieces)])
-            reasons += [reason] * len(pieces)
-        return reasons
 
-    def _decode_pieces(self, pieces: Sequence[Piece], out: Array) -> str | None:
-        if self.format is None:
-            return "no frame has told what frames look like"
-        try:
-            decode_many(self.format, pieces[0].memory, np.array([piece.begin for piece in pieces]), out)
-        except BadMessage as error:
-            return str(error)
-        return None
+def _decode(frames: Sequence[Pieces], out: Array) -> list[str | None]:
+    """Frames are always handed over as pieces that decode themselves; see `Together`."""
+    return [reason for at, frame in enumerate(frames) for reason in frame.decode(out[at : at + 1])]

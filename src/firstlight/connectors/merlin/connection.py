@@ -18,7 +18,7 @@ from firstlight.core.handover import Pool
 from firstlight.core.receiving import Limits
 from firstlight.core.tap import Tap
 
-from .acquisition import Acquisition, Piece
+from .acquisition import Acquisition
 from .wire import PREFIX, BadMessage, Start, read_frame, read_start, split
 
 _log = logging.getLogger(__name__)
@@ -179,15 +179,31 @@ class Connection:
         """Handle all messages that are complete; where the rest begins, and how long it must become."""
         data = memory.data[:filled]
         while True:
+            begin = self._take_together(memory, begin, filled)
             found = split(data[begin:])
             begin += found.used
             if found.payload is None:
                 return begin, found.needed
-            self._handle(found.payload, Piece(memory, begin - len(found.payload)))
+            self._handle(found.payload, memory, begin - len(found.payload))
             if self.tap is not None:
                 self.tap(self._current, (found.payload,))
 
-    def _handle(self, payload: memoryview, piece: Piece) -> None:
+    def _take_together(self, memory: Array, begin: int, filled: int) -> int:
+        """Take frames like those before, which lie one behind the other; where they end."""
+        current, like = self._current, None if self._current is None else self._current.alike
+        if current is None or like is None:
+            return begin
+        while True:
+            numbers, begins = like.find(memory, begin, filled, current.numbers)
+            if not len(numbers):
+                return begin
+            current.receive_many(numbers, memory, begins)
+            begin = int(begins[-1]) + like.length
+            if self.tap is not None:
+                for at in begins.tolist():
+                    self.tap(current, (memory.data[at : at + like.length],))
+
+    def _handle(self, payload: memoryview, memory: Array, begin: int) -> None:
         try:
             if payload[:4] == b"HDR,":
                 self._begin(read_start(payload), header=bytes(payload))
@@ -206,7 +222,7 @@ class Connection:
         if current is None:
             self._stray("a frame came before the header of its acquisition")
         else:
-            current.receive(header, payload, piece)
+            current.receive(header, payload, memory, begin)
 
     def _stray(self, reason: str) -> None:
         self.strays += 1

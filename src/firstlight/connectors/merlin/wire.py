@@ -24,8 +24,9 @@ LONGEST_HEADER = 16384
 
 _DTYPES = {"U01": "u1", "U08": "u1", "U16": "u2", "U32": "u4", "U64": "u8"}
 _RAW_DTYPES = {1: "u1", 6: "u1", 12: "u2", 24: "u4"}
-_LOOK = slice(10, 41)
-"""Where a frame's header tells what does not change within an acquisition: offset to layout."""
+LOOK = 31
+"""Bytes behind a frame's number that do not change within an acquisition: offset to layout."""
+_LONGEST_NUMBER = 16
 FRAMES, PER_TRIGGER = "Frames in Acquisition (Number)", "Frames per Trigger (Number)"
 
 
@@ -177,12 +178,12 @@ def read_frame(payload: memoryview) -> FrameHeader:
     Raises:
         BadMessage: It is no frame.
     """
-    head = bytes(payload[: _LOOK.stop])
+    head = bytes(payload[: 4 + _LONGEST_NUMBER + LOOK])
     comma = head.find(b",", 4)
     digits = head[4:comma]
     if head[:4] != b"MQ1," or not digits.isdigit() or not 0 < int(digits):
         raise BadMessage("This is no frame of Merlin.", field="frame", value=head[:20], expected="MQ1 and a number")
-    return FrameHeader(int(digits) - 1, head[comma:])
+    return FrameHeader(int(digits) - 1, head[comma : comma + LOOK])
 
 
 def read_format(payload: memoryview) -> Format:
