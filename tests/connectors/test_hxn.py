@@ -1,11 +1,13 @@
 """A scan replayed as an Eiger and a PandABox over real ZeroMQ, and reconstructed from the two streams."""
 
+import base64
 import contextlib
 import threading
 
 import numpy as np
 import pytest
 import zmq
+from zmq.utils import z85
 
 import firstlight as fl
 from firstlight.connectors.hxn.sim import HxnSimulator
@@ -79,9 +81,11 @@ def test_a_near_field_scan_of_petra_streams(data_folder):
 
 def test_a_second_replay_on_the_same_ports_is_refused():
     with replayed(parameters=SMALL) as told:
-        second = HxnSimulator(parameters=SMALL, eiger_port=int(told["data"].rpartition(":")[2]))
-        with pytest.raises(SourceError, match="port"):
-            second.run()
+        for stream, name in (("data", "eiger"), ("positions", "panda")):
+            second = HxnSimulator(parameters=SMALL, **{f"{name}_port": int(told[stream].rpartition(":")[2])})
+            with pytest.raises(SourceError, match="another replay may be playing there") as refused:
+                second.run()
+            assert refused.value.field == f"{name}_endpoint"
 
 
 def test_parts_of_a_scan(tmp_path):
@@ -102,11 +106,15 @@ def test_the_simulator_is_documented():
 
 
 def test_both_streams_speak_curve(monkeypatch):
-    """The names of variables stand in the job, the keys in the environment alone."""
+    """The names of variables stand in the job, the keys in the environment alone; base64 will do wherever Z85 does."""
+
+    def base64_of(key):
+        return base64.b64encode(z85.decode(key)).decode()
+
     server, (_, own) = zmq.curve_keypair(), zmq.curve_keypair()
-    monkeypatch.setenv("SIM_SECRET", server[1].decode())
-    monkeypatch.setenv("OWN_SECRET", own.decode())
-    keys = {"server_key": server[0].decode(), "secret_key": "OWN_SECRET"}
+    monkeypatch.setenv("SIM_SECRET", base64_of(server[1]))
+    monkeypatch.setenv("OWN_SECRET", base64_of(own))
+    keys = {"server_key": base64_of(server[0]), "secret_key": "OWN_SECRET"}
     with replayed(parameters=SMALL, rate=400, secret_key="SIM_SECRET", panda_curve=True) as told:
         source = beamline(told, **keys)
         source.sources["data"] |= keys

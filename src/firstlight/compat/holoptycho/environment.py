@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from firstlight.core.curve import BadKey, z85_key
 
 from .config import ConfigError
 
@@ -98,21 +98,7 @@ def z85(text: str, name: str) -> str:
     Raises:
         ConfigError: It is neither; the message does not repeat it.
     """
-    if len(text) == 40 and text.isascii():
-        return text
     try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != 32:
-        raise ConfigError(f"{name} is no CurveZMQ key.", expected="40 characters of Z85, or base64 of 32 bytes")
-    return _encode_z85(raw)
-
-
-_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-
-
-def _encode_z85(raw: bytes) -> str:
-    """Five characters for each four bytes (ZeroMQ RFC 32)."""
-    numbers = (int.from_bytes(raw[i : i + 4], "big") for i in range(0, len(raw), 4))
-    return "".join(_Z85[number // 85**power % 85] for number in numbers for power in (4, 3, 2, 1, 0))
+        return z85_key(text, name)
+    except BadKey as error:
+        raise ConfigError(error.message, expected=error.expected) from None

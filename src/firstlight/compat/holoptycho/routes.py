@@ -16,13 +16,11 @@ from pydantic import BaseModel, ConfigDict
 from firstlight.core.errors import FirstlightError
 from firstlight.jobs.supervise import Supervisor
 
-from .environment import z85
 from .models import ModelBusy, ModelError
 from .service import Refused, Service
 
 AUTHORISED = "firstlight.authorised"
 """Under this name the service's guard writes into each request whether it carried the token."""
-_CURVE = ("SERVER_PUBLIC_KEY", "CLIENT_PUBLIC_KEY", "CLIENT_SECRET_KEY")
 
 
 class RunBody(BaseModel):
@@ -86,9 +84,6 @@ def routes(supervisor: Supervisor, roots: Sequence[Path]) -> APIRouter:
         ConfigError: The environment lacks the address of a stream, or has some keys of CurveZMQ and not all.
     """
     service = Service(supervisor, os.environ, roots)
-    for name in _CURVE:  # run processes find them as Z85, which is what ZeroMQ takes
-        if os.environ.get(name):
-            os.environ[name] = z85(os.environ[name], name)
     return router_of(service)
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Chunk
+from firstlight.core.curve import z85_key
 from firstlight.core.errors import SourceError
 from firstlight.core.source import Source
 from firstlight.core.step import Configured
@@ -93,7 +94,7 @@ class DectrisSimulator(Configured):
     interface: str = "127.0.0.1"
     """Address to serve on. Anything but loopback makes the detector visible to the network."""
     secret_key: str | None = None
-    """Name of the environment variable with the server's secret key (Z85): the stream then speaks CurveZMQ."""
+    """Name of the environment variable with the server's secret key (Z85 or base64): the stream then speaks CurveZMQ."""
     memory: Annotated[Bytes, Field(gt=0)] = 2 * 2.0**30
     """Bytes of frames to hold."""
 
@@ -235,7 +236,7 @@ class DectrisSimulator(Configured):
         socket = context.socket(zmq.PUSH if self.socket == "push" else zmq.PUB)
         monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         if self.secret_key is not None:
-            secret = os.environ[self.secret_key].encode("ascii")
+            secret = z85_key(os.environ[self.secret_key], self.secret_key).encode("ascii")
             socket.curve_server = True
             socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
         try:

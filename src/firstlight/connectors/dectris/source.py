@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PrivateAttr, field_validator
 
 from firstlight.core.chunk import MAIN, Item, Scan, Stream
+from firstlight.core.curve import BadKey, z85_key
 from firstlight.core.errors import SourceError, Stopped
 from firstlight.core.receiving import Limits
 from firstlight.core.scan_sizes import scan_sizes
@@ -59,10 +60,10 @@ class DectrisSource(Source):
     """The one threshold that is wanted, such as ``threshold_1``; default: all, as an axis (stream v2)."""
     join: bool = False
     """Take a series whose start was missed, too, as behind a proxy that passes on frames alone."""
-    server_key: Annotated[str, Field(min_length=40, max_length=40)] | None = None
-    """Public key (Z85) of a server that speaks CurveZMQ."""
+    server_key: Annotated[str, Field(min_length=40, max_length=44)] | None = None
+    """Public key (Z85 or base64) of a server that speaks CurveZMQ."""
     secret_key: str | None = None
-    """Name of the environment variable with our own secret key (Z85); default: a new key for each connection."""
+    """Name of the environment variable with our own secret key (Z85 or base64); default: a new key for each connection."""
     window: int = Field(default=64, ge=1, le=16384)
     """How far out of order frames may come; a frame is given up after so many later ones."""
     idle: Annotated[Second, Field(gt=0)] = 30.0
@@ -213,7 +214,12 @@ class DectrisSource(Source):
                 value=self.secret_key,
                 expected="a variable with 40 characters (Z85)",
             )
-        address = Address(self.data, self.socket, self.queue, self.server_key, secret)
+        try:
+            server = None if self.server_key is None else z85_key(self.server_key, "server_key")
+            secret = None if secret is None else z85_key(secret, str(self.secret_key))
+        except BadKey as error:
+            raise SourceError(error.message, field="server_key", expected=error.expected) from None
+        address = Address(self.data, self.socket, self.queue, server, secret)
         frames = None if self.scan_y is None or self.scan_x is None else self.scan_y * self.scan_x
         limits = Limits(self.window, self.idle, self.memory, frames)
         return Connection(address, limits, channel=self.channel, decoders=self.decoders, join=self.join, tap=self._tap)

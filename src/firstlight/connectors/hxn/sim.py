@@ -50,7 +50,7 @@ class HxnSimulator(Configured):
     ny: Annotated[int, Field(gt=0)] | None = None
     """Rows to keep, about the middle."""
     compress: bool = True
-    """Compress frames with bitshuffle and LZ4, as an Eiger does."""
+    """Compress frames with bitshuffle and LZ4, as an Eiger does; otherwise they go out as they are (`raw`)."""
     lose_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Numbers of frames to hold back."""
     lose_messages: tuple[Annotated[int, Field(ge=0)], ...] = ()
@@ -80,7 +80,7 @@ class HxnSimulator(Configured):
     socket: Literal["push", "pub"] = "push"
     """Push frames to one reader without loss, or publish them to many, as at HXN."""
     secret_key: str | None = None
-    """Name of the environment variable with the server's secret key (Z85): the frames then speak CurveZMQ."""
+    """Name of the environment variable with the server's secret key (Z85 or base64): the frames then speak CurveZMQ."""
     panda_curve: bool = False
     """The positions speak CurveZMQ too."""
     panda_ch1: str = "INENC2.VAL.Value"
@@ -177,7 +177,7 @@ class HxnSimulator(Configured):
         common = {"rate": self.rate, "linger": self.linger, "unheard": self.join_after}
         eiger = registry.get("simulators", "dectris")(
             file=folder / "frames.npy",
-            encoding=f"bs{8 * itemsize}-lz4<" if self.compress else "<",
+            encoding=f"bs{8 * itemsize}-lz4<" if self.compress else "raw",  # holoptycho's own word for it
             lose_ids=self.lose_ids,
             swap_ids=self.swap_ids,
             socket="pub" if self.hp_start or self.join_after else self.socket,
@@ -200,8 +200,8 @@ class HxnSimulator(Configured):
             late = _Late(self.join_after / (self.rate or 1e4) + _MOMENT, on_ready, stop, pool)
             both_there = _BothThere(told, late if self.join_after else on_ready, stop)
             both = {
-                name: pool.submit(_until_over, part, stop, both_there)
-                for name, part in (("data", eiger), ("positions", panda))
+                stream: pool.submit(_until_over, name, part, stop, both_there)
+                for stream, name, part in (("data", "eiger", eiger), ("positions", "panda", panda))
             }
             sent = {name: future.result() for name, future in both.items()}
             late.demand_started()
@@ -309,10 +309,24 @@ def _place(name: str, endpoint: str | None, interface: str, port: int) -> dict[s
     return {"interface": {"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(host, host), "port": int(number)}  # noqa: S104
 
 
-def _until_over(simulator: Any, stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Run one of the two; if it fails, the other one has no sense any more."""
+def _until_over(
+    name: str, simulator: Any, stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Run one of the two; if it fails, the other one has no sense any more.
+
+    Raises:
+        SourceError: Its port is taken, or it failed.
+    """
     try:
         return simulator.run(stop, on_ready)
-    except FirstlightError:
+    except FirstlightError as error:
         stop.set()
-        raise
+        if error.field != "port":
+            raise
+        raise SourceError(
+            f"tcp://{simulator.interface}:{simulator.port} can not be used: another replay may be playing there.",
+            field=f"{name}_endpoint",
+            value=simulator.port,
+            expected="a free port",
+            next_move=f"Wait for it, end it, or give another --{name}-endpoint.",
+        ) from error

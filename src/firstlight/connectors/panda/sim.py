@@ -18,6 +18,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from firstlight.core import registry
 from firstlight.core.arrays import Array
+from firstlight.core.curve import z85_key
 from firstlight.core.errors import SourceError
 from firstlight.core.step import Configured
 from firstlight.core.units import Hertz, Second
@@ -70,7 +71,7 @@ class PandaSimulator(Configured):
     interface: str = "127.0.0.1"
     """Address to serve on. Anything but loopback makes it visible to the network."""
     secret_key: str | None = None
-    """Name of the environment variable with the server's secret key (Z85): the JSON stream then speaks CurveZMQ."""
+    """Name of the environment variable with the server's secret key (Z85 or base64): the JSON stream then speaks CurveZMQ."""
 
     @model_validator(mode="after")
     def _something_to_play(self) -> PandaSimulator:
@@ -160,7 +161,7 @@ class PandaSimulator(Configured):
             socket = context.socket(zmq.PUB)
             socket.set_hwm(20000)
             if self.secret_key is not None:
-                secret = os.environ[self.secret_key].encode("ascii")
+                secret = z85_key(os.environ[self.secret_key], self.secret_key).encode("ascii")
                 socket.curve_server = True
                 socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
             monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
+from firstlight.core.curve import BadKey, z85_key
 from firstlight.core.errors import SourceError
 from firstlight.core.handover import HandOver
 from firstlight.core.source import Source
@@ -221,7 +222,7 @@ class PandaSource(Source):
             if self.address.startswith("panda://"):
                 return _DataPort(self.address.removeprefix("panda://"))
             return _JsonSocket(self.address, self.server_key, self._secret())
-        except (OSError, zmq.ZMQError, ValueError) as error:
+        except (OSError, zmq.ZMQError, ValueError, BadKey) as error:
             raise SourceError(
                 f"The PandABox can not be reached: {error}",
                 field="address",
@@ -265,8 +266,9 @@ class _JsonSocket:
             self._socket.setsockopt(zmq.RCVTIMEO, round(_LOOK * 1000))
             self._socket.setsockopt(zmq.SUBSCRIBE, b"")
             if server_key is not None:
-                own = zmq.curve_keypair() if secret is None else (zmq.curve_public(_key(secret)), _key(secret))
-                self._socket.curve_serverkey = _key(server_key)
+                given = None if secret is None else z85_key(secret, "the secret key").encode("ascii")
+                own = zmq.curve_keypair() if given is None else (zmq.curve_public(given), given)
+                self._socket.curve_serverkey = z85_key(server_key, "server_key").encode("ascii")
                 self._socket.curve_publickey, self._socket.curve_secretkey = own
             self._socket.connect(address)
         except BaseException:
@@ -306,21 +308,3 @@ class _DataPort:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def _key(text: str) -> bytes:
-    """A CurveZMQ key as Z85: it is given so, or as base64 of its 32 bytes.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    import base64
-
-    from zmq.utils import z85
-
-    if len(text) == 40:
-        return text.encode("ascii")
-    raw = base64.b64decode(text, validate=True)
-    if len(raw) != 32:
-        raise ValueError(f"a key of {len(raw)} bytes, expected 32")
-    return z85.encode(raw)
