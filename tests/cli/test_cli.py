@@ -1,13 +1,17 @@
-"""The commands as a user types them, each in a process of its own."""
+"""The commands as a user types them: what they print and how they end, some in a process of their own."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from firstlight.cli.main import app
 
 GOOD = """
 name: good
@@ -27,16 +31,43 @@ steps:
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-def firstlight(tmp_path):
-    """Call the command in an empty folder, with a store of its own."""
-    environment = {**os.environ, "FIRSTLIGHT_STATE": str(tmp_path / "state"), "COLUMNS": "140", "NO_COLOR": "1"}
+@dataclass
+class Done:
+    """A command that has ended; the names are those of `subprocess.CompletedProcess`."""
 
-    def call(*arguments, timeout=100):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch):
+    """Work in an empty folder, with a store of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"FIRSTLIGHT_STATE": str(tmp_path / "state"), "COLUMNS": "140", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def firstlight(empty_folder):
+    """Call the command inside this process, which spares its start."""
+
+    def call(*arguments):
+        done = CliRunner().invoke(app, [*map(str, arguments)])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Done(done.exit_code, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def process(empty_folder):
+    """Call the command in a process of its own."""
+
+    def call(*arguments):
         command = [sys.executable, "-m", "firstlight.cli.main", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
     return call
 
@@ -55,20 +86,20 @@ def bad(tmp_path):
     return path
 
 
-def test_run(firstlight, good, tmp_path):
-    done = firstlight("run", good, "--set", "volume.filter=hann", "--report", "report.json")
+def test_run(process, good, tmp_path):
+    done = process("run", good, "--set", "volume.filter=hann", "--report", "report.json")
     assert done.returncode == 0, done.stderr
     assert "done: 90 of 90 frames" in done.stderr
     assert str(tmp_path / "out.h5") in done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["expected"] == report["done"] == 90
     assert (tmp_path / "out.h5").exists()
-    listed = json.loads(firstlight("list", "runs", "--json").stdout)
+    listed = json.loads(process("list", "runs", "--json").stdout)
     assert [(run["title"], run["state"]) for run in listed] == [("good", "done")]
 
 
-def test_run_with_another_runner_as_json(firstlight, good):
-    done = firstlight("run", good, "--runner", "naive", "--json")
+def test_run_with_another_runner_as_json(process, good):
+    done = process("run", good, "--runner", "naive", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["done"] == 90
     assert done.stderr == ""
@@ -133,6 +164,13 @@ def test_bad_usage_ends_with_2_and_a_sentence(firstlight, good, arguments, told)
     done = firstlight(*arguments)
     assert done.returncode == 2, done.stderr
     assert told in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "told"), [(["run", "none.yaml"], "does not exist"), (["nonsense"], "No such")])
+def test_a_process_ends_with_2_and_a_sentence(process, arguments, told):
+    done = process(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -188,17 +226,17 @@ def test_the_demo_of_a_scan_without_axis_says_so_and_plays(firstlight, tmp_path)
     assert "taken to be the middle" in done.stderr
 
 
-def test_debug_shows_where(firstlight):
-    assert "Traceback" in firstlight("--debug", "run", "none.yaml").stderr
+def test_debug_shows_where(process):
+    assert "Traceback" in process("--debug", "run", "none.yaml").stderr
 
 
-def test_a_run_that_fails_ends_with_1(firstlight, good):
-    done = firstlight("run", good, "--set", "source.rows=4", "--set", "runner.memory=1")
+def test_a_run_that_fails_ends_with_1(process, good):
+    done = process("run", good, "--set", "source.rows=4", "--set", "runner.memory=1")
     assert done.returncode in (0, 1, 2)  # whether so little memory suffices is the runner's to say
     assert "Traceback" not in done.stderr
 
 
-def test_list_loads_nothing_heavy(firstlight):
+def test_list_loads_nothing_heavy():
     code = "import sys; sys.argv = ['firstlight', 'list', 'operators']\nfrom firstlight.cli.main import app\ntry: app()\nexcept SystemExit: pass\n"
     code += "heavy = {'numba', 'scipy', 'h5py', 'cupy', 'torch', 'fastapi', 'finufft'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -229,10 +267,10 @@ def test_doctor(firstlight):
     assert all(item["state"] in ("ok", "absent", "bad") for item in found)
 
 
-def test_reconstruct_the_tooth(firstlight, tooth, tmp_path):
+def test_reconstruct_the_tooth(process, tooth, tmp_path):
     import h5py
 
-    done = firstlight("reconstruct", tooth, "-o", "tooth_rec.h5", "--report", "r.json")
+    done = process("reconstruct", tooth, "-o", "tooth_rec.h5", "--report", "r.json")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["values"]["find_center.center"] == pytest.approx(296.0, abs=0.5)
@@ -328,18 +366,12 @@ def test_snapshots_and_warnings(firstlight, good, tmp_path):
         (["run", "good.yaml", "--snapshot", "volume=x.jpg"], "snapshot 1"),
     ],
 )
-def test_bad_usage_of_sweep_again_and_snapshot(good, arguments, told, tmp_path, monkeypatch):
-    from typer.testing import CliRunner
-
-    from firstlight.cli.main import app
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FIRSTLIGHT_STATE", str(tmp_path / "state"))
+def test_bad_usage_of_sweep_again_and_snapshot(firstlight, good, arguments, told, tmp_path):
     sinks = "sinks: [{use: hdf5, of: volume, path: a.h5}, {use: hdf5, of: volume, path: b.h5}]\n"
     (tmp_path / "two.yaml").write_text(good.read_text().partition("sinks:")[0] + sinks)
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 2, done.output
-    assert told in done.output
+    done = firstlight(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
 
 
 def test_the_output_of_a_job_goes_where_it_is_told(firstlight, good, tmp_path):
