@@ -7,10 +7,9 @@ import pytest
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.core.errors import StepFailed
 from firstlight.kernels.correlation import shell_correlation
-from firstlight.kernels.ptycho.multislice import Multislice
-from firstlight.kernels.ptycho.object_modes import state_waves
 from firstlight.kernels.ptycho.phantom import siemens_star, simulate, texture
 from firstlight.kernels.ptycho.propagate import FarField, NearField, fresnel_transfer
+from firstlight.kernels.ptycho.samples import Slices, States
 from firstlight.kernels.ptycho.upsampled import binned
 from firstlight.kernels.ptycho.waves import exit_waves
 from firstlight.operators.ptychography.ptychography import Ptychography
@@ -47,7 +46,7 @@ def test_two_slices_are_recovered():
     gap = NearField(fresnel_transfer((48, 48), wavelength=1.0, distance=30.0, pixel=(1.0, 1.0), dtype="complex128"))
     blots = np.exp(0.8j * (texture(size, 6, rng) > 0.5))
     image = np.stack([np.exp(0.8j * siemens_star(size, spokes=12)), blots])
-    waves, _ = Multislice(gap).exit_waves(image, base.probe[None], base.corners)
+    waves = Slices(gap).through(image, base.probe[None], base.corners).waves
     counts, noise = measured((np.abs(FAR.forward(waves)) ** 2).sum(axis=1))
     step = Ptychography(algorithm="rpie", iterations=100, slices=2, slice_gap=30.0, batch=4, **WAVES)
     thick, state = solved(step, counts, base.corners)
@@ -68,7 +67,7 @@ def test_two_states_come_down_to_the_noise(tmp_path):
     size = base.image.shape[0]
     other = (1 - 0.3 * texture(size, 5, rng)) * np.exp(1.2j * texture(size, 7, rng))
     image = np.stack([base.image * np.sqrt(0.7), other * np.sqrt(0.3)])
-    waves = state_waves(image, base.probe[None], base.corners)
+    waves = States().through(image, base.probe[None], base.corners).waves
     counts, noise = measured((np.abs(FAR.forward(waves)) ** 2).sum(axis=1))
     np.save(tmp_path / "probe.npy", base.probe)
     step = Ptychography(
@@ -202,8 +201,8 @@ def test_any_order_comes_down_to_the_noise(order):
     ("given", "says"),
     [
         ({"slices": 2}, "slice_gap|wavelength"),
-        ({"slices": 2, "slice_gap": 5.0, **WAVES, "algorithm": "dm"}, "PIE kind"),
-        ({"object_modes": 2, "refine_positions": "gradient"}, "refine_positions is not possible"),
+        ({"slices": 2, "slice_gap": 5.0, **WAVES, "algorithm": "dm"}, "one thin object, not on several slices"),
+        ({"object_modes": 2, "algorithm2": "raar"}, "one thin object, not on several object modes"),
         ({"object_modes": 2, "slices": 2, "slice_gap": 5.0, **WAVES}, "not possible together"),
         ({"outer_zone": 50.0, "central_stop": 10.0, **WAVES}, "zone_plate_diameter"),
         ({"regime": "near", "upsampling": 2, "energy": 9.0, "distance": 1.0, "pixel": 100.0}, "far field only"),

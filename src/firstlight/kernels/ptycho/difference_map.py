@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .frames import Estimate, Frames, Spread, shares
-from .pie import shared_rows
+from .changes import shared_rows
+from .frames import Estimate, Frames, Spread, alone, shares
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
 from .sums import Band, add_to_object
@@ -122,8 +122,7 @@ class DifferenceMap:
     ) -> None:
         """Solve for the object and the probe that fit the exit waves best, in turn."""
         # where each position has a probe of its own, all rows of a share of them are done at once: it takes memory
-        alone = frames.shifts is not None or frames.weights is not None
-        pairs = shared_rows(estimate.image, estimate.probe, 1 if alone else workers)
+        pairs = shared_rows(estimate, 1 if alone(frames) else workers)
         for _ in range(self.overlap_rounds):
             self._solve_object(estimate, frames, state, spread, [pair[0] for pair in pairs])
             if not update_probe:
@@ -165,5 +164,4 @@ class DifferenceMap:
 def _parts(frames: Frames) -> list[Array]:
     """All positions, or shares of them where each has a probe of its own, which takes memory."""
     every = np.arange(len(frames))
-    alone = frames.shifts is not None or frames.weights is not None
-    return shares(every, -(-len(frames) // 32)) if alone else [every]
+    return shares(every, -(-len(frames) // 32)) if alone(frames) else [every]

@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from .samples import THIN, Sample
+
 Array = Any
 Part = TypeVar("Part")
 Found = TypeVar("Found")
@@ -26,9 +28,11 @@ class Estimate:
     """Object and probe as they are known now; engines change the arrays in place."""
 
     image: Array
-    """The object, shape (y, x), complex."""
+    """The object, shape (y, x), complex; (layer, y, x) if the sample has layers."""
     probe: Array
     """Shape (mode, v, u), complex; Σ|probe|² is the number of photons of a frame."""
+    sample: Sample = THIN
+    """How light goes through the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,11 @@ class Frames:
             shifts=None if self.shifts is None else self.shifts[places],
             weights=None if self.weights is None else self.weights[places],
         )
+
+
+def alone(frames: Frames) -> bool:
+    """True if each position has a probe of its own."""
+    return frames.shifts is not None or frames.weights is not None
 
 
 def shares(places: Array, parts: int) -> list[Array]:

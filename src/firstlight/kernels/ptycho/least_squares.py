@@ -2,26 +2,25 @@
 
 Odstrčil, Menzel and Guizar-Sicairos, Optics Express 26, 3108 (2018). The change of exit waves that the likelihood asks
 for is projected on the object and on the probe; how far to go along both follows from a 2 × 2 least-squares problem at
-each position, because the exit wave changes by ``α P δO + β O δP``.
+each position, because the exit wave changes by ``α P δO + β O δP``. Layers of an object move together, by one α.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from .frames import Estimate, Frames, Spread, shares
-from .pie import shared_rows
-from .products import step_products
+from .changes import Change, Sums, changes, each_batch, moved_probes, shared_rows
+from .frames import Estimate, Frames, Spread
+from .noise import Noise
+from .products import products, step_products
 from .propagate import Propagator
-from .subpixel import collect_probe, lamps
-from .sums import Band, add_to_object, largest_in_windows, move_in_windows, scale_in_windows
-from .waves import empty_like, exit_waves, likelihood_step
+from .samples import Thin, layers_of
+from .sums import Band, move_in_windows, scale_in_windows
 
 Array = Any
-Noise = Literal["gaussian", "poisson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,79 +52,70 @@ class LeastSquares:
         Returns:
             ``Σ(|Ψ| − A)²`` over valid pixels of all positions, each as it was before its own step.
         """
-        error, sums = 0.0, (0 * estimate.image, 0 * estimate.image.real)
-        for start in range(0, len(order), self.batch):
-            parts = shares(order[start : start + self.batch], workers)
-            found = list(spread(lambda part: self._changes(estimate, frames, part, propagator), parts))
-            error += sum(float(errors.sum()) for _, _, errors in found)
-            changes = [change[:2] for change in found]
-            self._step(estimate, sums, frames, parts, changes, spread, workers, update_probe)
-        return error
+        sums = Sums.of(estimate)
 
-    def _changes(
-        self, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator
-    ) -> tuple[Array, Array, Array]:
-        """Change of the exit waves, the probes, and the errors, of a few positions."""
-        shape = (len(part), *estimate.probe.shape)
-        light = lamps(estimate.probe, frames, part)
-        waves = exit_waves(estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape))
-        seen = propagator.forward(waves)
-        errors = likelihood_step(seen, frames.amplitudes[part], frames.valid, self.noise)
-        return propagator.backward(seen), light, errors
+        def find(part: Array) -> Change:
+            return changes(estimate, frames, part, propagator, self.noise)
+
+        def step(found: list[Change]) -> None:
+            self._step(estimate, sums, frames, found, spread, workers, update_probe)
+
+        return each_batch(order, self.batch, workers, spread, find, step)
 
     def _step(
         self,
         estimate: Estimate,
-        sums: tuple[Array, Array],
+        sums: Sums,
         frames: Frames,
-        parts: list[Array],
-        changes: list[tuple[Array, Array]],
+        found: list[Change],
         spread: Spread,
         workers: int,
         update_probe: bool,
     ) -> None:
-        """Move object and probe; the sums are zero before and afterwards."""
-        image, probe, (to_image, light) = estimate.image, estimate.probe, sums
-        to_probe, seen = 0 * probe, 0 * probe[0].real
-        corners, size = frames.corners[np.concatenate(parts)], (probe.shape[-2], probe.shape[-1])
-        pairs = shared_rows(image, probe, workers)
-        together = list(zip(parts, changes, strict=True))
-
-        def gather(pair: tuple[Band | None, Band | None]) -> float:
-            for part, (change, probes) in together:
-                add_to_object(to_image, light, probes, change, frames.corners[part], pair[0])
-                if update_probe:
-                    collect_probe(to_probe, seen, image, change, frames, part, pair[1])
-            return largest_in_windows(light, corners, size, pair[0])
-
-        floor = self.damping * max(spread(gather, pairs))
+        """Move object and probe; the sums of the object are zero before and afterwards."""
+        probe, corners = estimate.probe, sums.corners(frames, found)
+        size, rows = (probe.shape[-2], probe.shape[-1]), shared_rows(estimate, workers)
+        sums.probe[...], sums.seen[...] = 0, 0
+        largest = sums.gather(estimate, frames, found, spread, workers, probe=update_probe)
+        each = (layers_of(estimate.image), layers_of(sums.image), layers_of(sums.light), largest)
+        layers = list(zip(*each, strict=True))
 
         def scale(pair: tuple[Band | None, Band | None]) -> None:
-            scale_in_windows(to_image, light, corners, size=size, floor=floor, band=pair[0])
+            for _, above, below, most in layers:
+                scale_in_windows(above, below, corners, size=size, floor=self.damping * most, band=pair[0])
 
-        list(spread(scale, pairs))
-        if update_probe:
-            to_probe /= seen + self.damping * seen.max()
+        list(spread(scale, rows))
+        to_probe = sums.probe / (sums.seen + self.damping * sums.seen.max()) if update_probe else None
 
-        def lengths(given: tuple[Array, tuple[Array, Array]]) -> Array:
-            part, (change, probes) = given
-            moved = lamps(to_probe, frames, part) if update_probe else None
-            return _lengths(step_products(image, to_image, probes, moved, change, frames.corners[part]), update_probe)
+        def lengths(change: Change) -> Array:
+            return _lengths(_products(estimate, sums.image, to_probe, frames, change), update_probe)
 
-        steps = np.concatenate(list(spread(lengths, together)))
+        steps = np.concatenate(list(spread(lengths, found)))
         image_step, probe_step = (self.step * float(part) for part in np.median(steps, axis=0).clip(0, None))
 
         def move(pair: tuple[Band | None, Band | None]) -> None:
-            move_in_windows(image, to_image, light, corners, size=size, step=image_step, band=pair[0])
+            for layer, above, below, _ in layers:
+                move_in_windows(layer, above, below, corners, size=size, step=image_step, band=pair[0])
 
-        list(spread(move, pairs))
-        if update_probe:
+        list(spread(move, rows))
+        if to_probe is not None:
             probe += probe_step * to_probe
 
 
-def _lengths(products: Array, update_probe: bool) -> Array:
+def _products(estimate: Estimate, to_image: Array, to_probe: Array | None, frames: Frames, change: Change) -> Array:
+    """Scalar products of what steps along object and probe would change, see `step_products`."""
+    image, corners, passage = estimate.image, frames.corners[change.part], change.passage
+    to_light = None if to_probe is None else moved_probes(to_probe, frames, change.part)
+    if isinstance(estimate.sample, Thin):
+        return step_products(image, to_image, passage.lights[0], to_light, change.asked, corners)
+    along = estimate.sample.along
+    b = None if to_light is None else along(image, None, passage, to_light, corners)
+    return products(along(image, to_image, passage, None, corners), b, change.asked)
+
+
+def _lengths(found: Array, update_probe: bool) -> Array:
     """Best step along object and probe for each position, shape (position, 2): least squares of the exit waves."""
-    a11, a22, a12, b1, b2 = products.T
+    a11, a22, a12, b1, b2 = found.T
     if not update_probe:
         return np.stack([b1 / a11.clip(1e-300), np.zeros_like(b1)], axis=1)
     # a little of the diagonal keeps the system regular where object and probe ask for the same change

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .changes import Change, Sums, each_batch, moved_probes, passed
 from .frames import Estimate, Frames, Spread, shares
 from .noise import Noise, cost, slopes, weigh
 from .propagate import Propagator
-from .subpixel import collect_probe, lamps
-from .sums import add_to_object
-from .waves import empty_like, exit_waves
 
 Array = Any
 
@@ -75,25 +73,38 @@ class Likelihood:
         Returns:
             ``Σ(|Ψ| − A)²`` over valid pixels of all positions, Ψ from object and probe as they were before the round.
         """
-        parts = shares(np.arange(len(frames)), max(workers, -(-len(frames) // share)))
-        found = list(spread(lambda part: _derivative(self, estimate, frames, part, propagator), parts))
-        gradient, light, seen = _gathered(estimate, frames, parts, found)
-        if not update_probe:
-            gradient.probe[...] = 0
-        direction = self._direction(gradient, light, seen, memory)
+        sums = Sums.of(estimate)
+
+        def find(part: Array) -> Change:
+            return derivative(self.noise, estimate, frames, part, propagator)
+
+        def add(found: list[Change]) -> None:
+            sums.gather(estimate, frames, found, spread, workers, probe=update_probe)
+
+        every = np.arange(len(frames))
+        error = each_batch(every, share * workers, workers, spread, find, add)
+        direction = self._direction(sums, memory)
         lengths = memory.length * _LADDER
-        curves = spread(lambda part: _slopes(self, estimate, direction, frames, part, propagator, lengths), parts)
+
+        def look(part: Array) -> Array:
+            return _slopes(self, estimate, direction, frames, part, propagator, lengths)
+
+        curves = spread(look, shares(every, max(workers, -(-len(frames) // share))))
         length = lowest(lengths, np.sum(list(curves), axis=0))
         if length > 0:
             memory.length = length
         estimate.image += length * direction.image
         estimate.probe += length * direction.probe
-        return sum(error for _, error in found)
+        return error
 
-    def _direction(self, gradient: Gradient, light: Array, seen: Array, memory: Memory) -> Gradient:
+    def _direction(self, sums: Sums, memory: Memory) -> Gradient:
         """Polak and Ribière's direction, in units where the illumination is even."""
+        gradient, tiny = Gradient(sums.image, sums.probe), np.finfo(sums.light.dtype).tiny
+        # of each layer; all of a probe that is held is zero
+        floor = self.damping * sums.light.max(axis=(-2, -1), keepdims=True)
         scaled = Gradient(
-            gradient.image / (light + self.damping * light.max()), gradient.probe / (seen + self.damping * seen.max())
+            gradient.image / (sums.light + floor),
+            gradient.probe / (sums.seen + self.damping * sums.seen.max()).clip(tiny),
         )
         norm = gradient.dot(scaled)
         direction = Gradient(-scaled.image, -scaled.probe)
@@ -108,40 +119,25 @@ class Likelihood:
         return direction
 
 
-def derivative(
-    noise: Noise, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator
-) -> tuple[Array, float, float]:
-    """Of a few positions: derivative by the conjugate exit waves, ``Σ(|Ψ| − A)²``, and the cost."""
-    waves = propagator.forward(_waves(estimate, frames, part))
-    amplitudes = frames.amplitudes[part]
-    value = cost(noise, waves, amplitudes, frames.valid)
-    error = weigh(noise, waves, amplitudes, frames.valid)
-    return propagator.backward(waves), error, value
+def derivative(noise: Noise, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator) -> Change:
+    """Of a few positions: derivatives by the conjugate of the exit waves and of what leaves each layer, and ``Σ(|Ψ| − A)²``."""
+    passage = passed(estimate, frames, part)
+    seen = propagator.forward(passage.waves)
+    error = weigh(noise, seen, frames.amplitudes[part], frames.valid)
+    asked = propagator.backward(seen)
+    waves = estimate.sample.back(estimate.image, asked, frames.corners[part], scaled=False)
+    return Change(part, passage, asked, waves, error)
 
 
-def _derivative(
-    engine: Likelihood, estimate: Estimate, frames: Frames, part: Array, propagator: Propagator
-) -> tuple[Array, float]:
-    waves = propagator.forward(_waves(estimate, frames, part))
-    error = weigh(engine.noise, waves, frames.amplitudes[part], frames.valid)
-    return propagator.backward(waves), error
-
-
-def _waves(estimate: Estimate, frames: Frames, part: Array) -> Array:
-    shape = (len(part), *estimate.probe.shape)
-    light = lamps(estimate.probe, frames, part)
-    return exit_waves(estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape))
-
-
-def _gathered(
-    estimate: Estimate, frames: Frames, parts: list[Array], found: list[tuple[Array, float]]
-) -> tuple[Gradient, Array, Array]:
-    image, probe = estimate.image, estimate.probe
-    gradient, light, seen = Gradient(0 * image, 0 * probe), 0 * image.real, 0 * probe[0].real
-    for part, (change, _) in zip(parts, found, strict=True):
-        add_to_object(gradient.image, light, lamps(probe, frames, part), change, frames.corners[part])
-        collect_probe(gradient.probe, seen, image, change, frames, part)
-    return gradient, light, seen
+def gradient_and_cost(
+    noise: Noise, estimate: Estimate, frames: Frames, propagator: Propagator, spread: Spread = map
+) -> tuple[Gradient, float]:
+    """What a round descends along, before it is scaled, and the cost that it brings down, of all positions."""
+    sums, every = Sums.of(estimate), np.arange(len(frames))
+    change = derivative(noise, estimate, frames, every, propagator)
+    sums.gather(estimate, frames, [change], spread, 1, probe=True)
+    seen = propagator.forward(passed(estimate, frames, every).waves)
+    return Gradient(sums.image, sums.probe), cost(noise, seen, frames.amplitudes[every], frames.valid)
 
 
 def _slopes(
@@ -154,10 +150,9 @@ def _slopes(
     lengths: Array,
 ) -> Array:
     """Derivatives of the cost of a few positions along a direction, see `noise.slopes`."""
-    here = propagator.forward(_waves(estimate, frames, part))
-    along = _waves(Estimate(direction.image, estimate.probe), frames, part)
-    along += _waves(Estimate(estimate.image, direction.probe), frames, part)
-    along = propagator.forward(along)
+    passage, to_light = passed(estimate, frames, part), moved_probes(direction.probe, frames, part)
+    along = estimate.sample.along(estimate.image, direction.image, passage, to_light, frames.corners[part])
+    here, along = propagator.forward(passage.waves), propagator.forward(along)
     return slopes(engine.noise, here, along, frames.amplitudes[part], frames.valid, lengths)
 
 

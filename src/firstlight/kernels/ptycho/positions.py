@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from .changes import changes, detector_waves
 from .frames import Estimate, Frames, Spread, shares
+from .products import dot
 from .propagate import Propagator
-from .subpixel import lamps
-from .waves import empty_like, exit_waves, replace_modulus
+from .waves import replace_modulus
 
 Array = Any
 
@@ -39,16 +40,13 @@ def gradient_steps(
     slopes = _slopes(estimate.image)
 
     def steps(part: Array) -> Array:
-        light, corners = lamps(estimate.probe, frames, part), frames.corners[part]
-        shape = (len(part), *estimate.probe.shape)
-        waves = exit_waves(estimate.image, light, corners, empty_like(estimate.probe, shape))
-        seen = propagator.forward(waves.copy())
-        replace_modulus(seen, frames.amplitudes[part], frames.valid)
-        change = propagator.backward(seen)
-        change -= waves
-        down, right = (exit_waves(slope, light, corners, empty_like(change, shape)) for slope in slopes)
-        a11, a22, a12 = _dot(down, down), _dot(right, right), _dot(down, right)
-        b1, b2 = _dot(down, change), _dot(right, change)
+        change = changes(estimate, frames, part, propagator)
+        # changes() may have used the room of the exit waves, never that of the light
+        down, right = (
+            estimate.sample.along(estimate.image, slope, change.passage, None, frames.corners[part]) for slope in slopes
+        )
+        a11, a22, a12 = dot(down, down), dot(right, right), dot(down, right)
+        b1, b2 = dot(down, change.asked), dot(right, change.asked)
         # a little of the diagonal keeps the step short where the object is flat along one direction
         a11, a22 = a11 * 1.01 + 1e-30, a22 * 1.01 + 1e-30
         determinant = a11 * a22 - a12 * a12
@@ -88,7 +86,7 @@ def annealed(
     tried = np.concatenate(
         [np.zeros((1, len(frames), 2)), np.stack([length * np.sin(angle), length * np.cos(angle)], -1)]
     )
-    room = np.asarray(estimate.image.shape) - np.asarray(estimate.probe.shape[-2:])
+    room = np.asarray(estimate.image.shape[-2:]) - np.asarray(estimate.probe.shape[-2:])
     tried = np.clip(here + tried, 0, room) - here
     parts = _parts(frames, workers, share)
     errors = [
@@ -138,10 +136,8 @@ class Affine:
 
 def _misfit(estimate: Estimate, frames: Frames, propagator: Propagator) -> Any:
     def misfit(part: Array) -> Array:
-        light = lamps(estimate.probe, frames, part)
-        shape = (len(part), *estimate.probe.shape)
-        waves = exit_waves(estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape))
-        found = replace_modulus(propagator.forward(waves), frames.amplitudes[part], frames.valid)
+        waves = detector_waves(estimate, frames, part, propagator)
+        found = replace_modulus(waves, frames.amplitudes[part], frames.valid)
         return found if isinstance(found, np.ndarray) else found.get()
 
     return misfit
@@ -154,11 +150,6 @@ def _parts(frames: Frames, workers: int, share: int) -> list[Array]:
 def _slopes(image: Array) -> tuple[Array, Array]:
     """Central differences along rows and columns; zero at the edge."""
     down, right = 0 * image, 0 * image
-    down[1:-1] = (image[2:] - image[:-2]) / 2
-    right[:, 1:-1] = (image[:, 2:] - image[:, :-2]) / 2
+    down[..., 1:-1, :] = (image[..., 2:, :] - image[..., :-2, :]) / 2
+    right[..., 1:-1] = (image[..., 2:] - image[..., :-2]) / 2
     return down, right
-
-
-def _dot(a: Array, b: Array) -> Array:
-    found = (a.real * b.real + a.imag * b.imag).sum(axis=(1, 2, 3), dtype="float64")
-    return found if isinstance(found, np.ndarray) else found.get()

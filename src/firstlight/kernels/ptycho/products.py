@@ -36,11 +36,17 @@ def step_products(
         _step_products(image, to_image, probes, probes if to_probe is None else to_probe, change, corners, held, found)
         return found
     a = exit_waves(to_image, probes, corners, 0 * change)
-    b = 0 * a if to_probe is None else exit_waves(image, to_probe, corners, 0 * change)
-    return np.stack([_dot(p, q) for p, q in ((a, a), (b, b), (a, b), (a, change), (b, change))], axis=1)
+    return products(a, None if to_probe is None else exit_waves(image, to_probe, corners, 0 * change), change)
 
 
-def _dot(a: Array, b: Array) -> Array:
+def products(a: Array, b: Array | None, change: Array) -> Array:
+    """The same of waves that are written down, shape (position, mode, v, u); None: zero."""
+    b = 0 * a if b is None else b
+    return np.stack([dot(p, q) for p, q in ((a, a), (b, b), (a, b), (a, change), (b, change))], axis=1)
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Real scalar product of two waves at each position, shape (position,), float64 on the host."""
     found = (a.real * b.real + a.imag * b.imag).sum(axis=(1, 2, 3), dtype="float64")
     return found if isinstance(found, np.ndarray) else found.get()
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from .changes import changes
 from .frames import Estimate, Frames, Spread, shares
 from .propagate import Propagator
-from .subpixel import lamps, moved_back
-from .waves import empty_like, exit_waves, namespace, replace_modulus
+from .samples import layers_of
+from .subpixel import moved_back
+from .waves import namespace
 
 Array = Any
 
@@ -101,14 +103,15 @@ def settle(probe: Array, shapes: Array, weights: Array) -> None:
 def _asked(estimate: Estimate, frames: Frames, part: Array, propagator: Propagator) -> tuple[Array, Array, Array]:
     """Steps of the weights of some frames, and what they ask of the shapes: numerators and denominators."""
     corners, image, shapes = frames.corners[part], estimate.image, _known(frames.shapes)
-    light = lamps(estimate.probe, frames, part)
-    waves = exit_waves(image, light, corners, empty_like(estimate.probe, (len(part), *estimate.probe.shape)))
-    seen = propagator.forward(waves.copy())
-    replace_modulus(seen, frames.amplitudes[part], frames.valid)
-    change = (propagator.backward(seen) - waves)[:, :1]
-    moved = moved_back(image, change, frames, part)[:, 0]
-    size = change.shape[-2:]
-    light_seen = np.stack([_power(image, corner, size) for corner in corners])
+    change = changes(estimate, frames, part, propagator)
+    first = range(len(layers_of(image)))[estimate.sample.first]
+    lit = [layers_of(image)[number] for number in first]
+    size = change.asked.shape[-2:]
+    moved: Array = sum(
+        moved_back(layer, namespace(image).ascontiguousarray(change.waves[number][:, :1]), frames, part)[:, 0]
+        for number, layer in zip(first, lit, strict=True)
+    )
+    light_seen: Array = sum(namespace(image).stack([_power(layer, corner, size) for corner in corners]) for layer in lit)
     steps = _weights(shapes, moved, light_seen)
     now = _known(frames.weights)[part] + steps
     factors = now.astype(shapes.dtype) if isinstance(moved, np.ndarray) else namespace(moved).asarray(now)

@@ -13,12 +13,10 @@ from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
 from firstlight.kernels.ptycho.least_squares import LeastSquares
 from firstlight.kernels.ptycho.likelihood import Likelihood, Memory
 from firstlight.kernels.ptycho.momentum import Momentum
-from firstlight.kernels.ptycho.multislice import Multislice
 from firstlight.kernels.ptycho.noise import Noise
-from firstlight.kernels.ptycho.object_modes import ObjectModes
 from firstlight.kernels.ptycho.order import Order, visits
 from firstlight.kernels.ptycho.pie import Pie
-from firstlight.kernels.ptycho.propagate import NearField, Propagator
+from firstlight.kernels.ptycho.propagate import Propagator
 
 Array = Any
 Algorithm = Literal["epie", "rpie", "dm", "raar", "lsq", "ml"]
@@ -67,26 +65,6 @@ class Batched:
             estimate,
             given.frames,
             order,
-            given.propagator,
-            given.spread,
-            workers=given.workers,
-            update_probe=given.update_probe,
-        )
-
-
-@dataclass(slots=True)
-class Layered:
-    """Engines for objects of several slices, or several states, a batch of positions at a time."""
-
-    engine: Multislice | ObjectModes
-    order: Order = "random"
-
-    def round(self, estimate: Estimate, given: Round) -> float:
-        """One pass over all positions."""
-        return self.engine.sweep(
-            estimate,
-            given.frames,
-            _order_of(self.order, given, self.engine.batch),
             given.propagator,
             given.spread,
             workers=given.workers,
@@ -161,8 +139,6 @@ def engine_of(
     noise: Noise,
     momentum: float = 0.0,
     order: Order = "random",
-    gap: NearField | None = None,
-    states: int = 1,
 ) -> Engine:
     """A new engine.
 
@@ -174,14 +150,7 @@ def engine_of(
         noise: Statistics that LSQ-ML and ML assume.
         momentum: How much of their velocity object and probe keep (PIE); 0: none.
         order: In which positions are visited, of engines that take a batch at a time.
-        gap: From one slice of the object to the next (PIE); None: it has one slice.
-        states: Incoherent modes of the object (PIE).
     """
-    if gap is not None or states > 1:
-        gamma, each = 1.0 if algorithm == "epie" else 0.2, batch or 8
-        if gap is not None:
-            return Layered(Multislice(gap, object_step, probe_step, gamma, each), order)
-        return Layered(ObjectModes(object_step, probe_step, gamma, each), order)
     if algorithm in ("epie", "rpie"):
         gamma = 1.0 if algorithm == "epie" else 0.2
         kicks = Momentum(momentum) if momentum else None

@@ -8,7 +8,6 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.kernels.correlation import shell_correlation
-from firstlight.kernels.ptycho.frames import Estimate
 from firstlight.kernels.ptycho.quality import halves, without_ramp
 
 from .engines import Round
@@ -44,7 +43,8 @@ def _fitted(rounds: Rounds, given: Round) -> Array:
     canvas = state.canvas.again()
     canvas.stack, canvas.origin = state.canvas.stack.copy(), state.canvas.origin
     canvas.clear()
-    estimate, engine = Estimate(canvas.image, rounds.estimate().probe.copy()), new_engine(step, state)
+    whole, engine = rounds.estimate(), new_engine(step)
+    estimate = replace(whole, image=canvas.image, probe=whole.probe.copy())
     for number in range(ROUNDS):
         random = np.random.default_rng((step.seed, number))
         engine.round(estimate, replace(given, random=random, update_probe=False))

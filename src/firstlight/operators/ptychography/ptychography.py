@@ -75,9 +75,9 @@ class Ptychography(Solver[Reconstruction]):
     variations: Annotated[int, Field(ge=0, le=10)] = 0
     """Shapes by which the probe may differ from frame to frame (orthogonal probe relaxation): 1 is mostly its intensity."""
     object_modes: Annotated[int, Field(ge=1, le=10)] = 1
-    """Incoherent states of the object, for samples that change within a frame (epie, rpie)."""
+    """Incoherent states of the object, for samples that change within a frame (epie, rpie, lsq, ml)."""
     slices: Annotated[int, Field(ge=1, le=50)] = 1
-    """Slices of a thick object, with free space between them (epie, rpie)."""
+    """Slices of a thick object, with free space between them (epie, rpie, lsq, ml)."""
     slice_gap: Annotated[Micrometre, Field(gt=0)] | None = None
     """From one slice to the next, down the beam."""
     upsampling: Annotated[int, Field(ge=1, le=8)] = 1
@@ -248,7 +248,6 @@ class Ptychography(Solver[Reconstruction]):
         if factor(found.unit)[0] != "pixels":
             found.optics.require("pixel")
         self._unknown(found)
-        found.engine = new_engine(self, found)
         return found
 
     def _window(self) -> Window | None:
@@ -272,7 +271,7 @@ class Ptychography(Solver[Reconstruction]):
             # the detector began again: another scan, seen through the same probe
             state.patterns = state.patterns.again(chunk.epoch)
             state.canvas, state.window = state.canvas.again(), self._window()
-            state.restart(new_engine(self, state))
+            state.restart(new_engine(self))
         if chunk.epoch < state.patterns.epoch:
             return
         for cut in [chunk] if state.window is None else state.window.take(chunk):
@@ -297,7 +296,7 @@ class Ptychography(Solver[Reconstruction]):
         patterns.forget()
         state.canvas = state.canvas.again()
         state.canvas.reach(patterns.corners)
-        state.restart(new_engine(self, state))
+        state.restart(new_engine(self))
         state.probe, state.guessed = None, []
         self._unknown(state)
 
@@ -360,7 +359,7 @@ class Ptychography(Solver[Reconstruction]):
                 next_move="Stop the run and start it with the new values.",
             )
         refuse_contradictions(self, state)
-        state.engine = new_engine(self, state, self.is_second(len(state.errors)))
+        state.engine = new_engine(self, second=self.is_second(len(state.errors)))
         return state
 
     # ---- parts of the above ------------------------------------------------------------------------------------------

@@ -121,22 +121,12 @@ def _layered(step: Ptychography, state: Reconstruction) -> None:
             next_move="Leave one of slices and object_modes out.",
         )
     for name in ("algorithm", "algorithm2"):
-        if getattr(step, name) not in ("epie", "rpie", None):
+        if getattr(step, name) in ("dm", "raar"):
             raise StepFailed(
-                f"An object of several {field.replace('_', ' ')} needs an algorithm of the PIE kind.",
+                f"The difference map and RAAR project on one thin object, not on several {field.replace('_', ' ')}.",
                 field=name,
                 value=getattr(step, name),
-                expected="epie or rpie",
-            )
-    off: dict[str, object] = {"refine_positions": "no", "variations": 0, "momentum": 0.0}
-    for name, value in off.items():
-        if getattr(step, name) != value:
-            raise StepFailed(
-                f"{name} is not possible with several {field.replace('_', ' ')}.",
-                field=name,
-                value=getattr(step, name),
-                expected=str(value),
-                next_move=f"Leave {name} out.",
+                expected="epie, rpie, lsq or ml",
             )
     if step.slices > 1:
         state.optics.require("wavelength", "pixel")

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from firstlight.core.arrays import Array
+from firstlight.kernels.ptycho.changes import detector_waves
 from firstlight.kernels.ptycho.deflection import centers_of_mass, object_from_deflection
 from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
 from firstlight.kernels.ptycho.positions import at
 from firstlight.kernels.ptycho.quality import r_factor, some_of
-from firstlight.kernels.ptycho.subpixel import lamps
+from firstlight.kernels.ptycho.samples import THIN, Sample, Slices, States
 from firstlight.kernels.ptycho.varying import first_shapes, relax
-from firstlight.kernels.ptycho.waves import empty_like, exit_waves
 
 from .beam import first_probe, free_space, propagator_of, seeks_focus
 from .begin import CLOSELY, GLANCE, SHORTLIST, all_beginnings, ranked
-from .engines import Batched, Engine, Layered, Round, engine_of
+from .engines import Batched, Engine, Round, engine_of
 from .focus import curved
 from .known import Known
 from .reconstruction import Reconstruction
@@ -96,7 +96,7 @@ class Rounds:
         if not before or not best.is_like(before[0]):
             state.probe = curved(first_probe(step, state, state.patterns.mean), best.curvature)
             state.canvas.clear()
-            state.restart(new_engine(step, state))
+            state.restart(new_engine(step))
         return True
 
     def _first_object(self, given: Round) -> None:
@@ -106,8 +106,10 @@ class Rounds:
             from firstlight.operators.learn.first_object import object_from_network
 
             frames = given.frames
+            # a probe that was guessed from the frames would do harm
+            known = None if step.probe is None or state.probe is None else state.probe[0]
             state.canvas.stack[0] = object_from_network(
-                step.network, frames.amplitudes, frames.corners, state.canvas.shape
+                step.network, frames.amplitudes, frames.corners, state.canvas.shape, known
             )
         if step.first_object != "deflection":
             return
@@ -134,7 +136,7 @@ class Rounds:
         """Go over all frames once; the error as it was before."""
         step, state, number = self.step, self.state, len(self.state.errors)
         if step.is_second(number) and not step.is_second(number - 1):
-            state.engine = new_engine(step, state, second=True)
+            state.engine = new_engine(step, second=True)
         given = replace(
             self._placed(given),
             random=np.random.default_rng((step.seed, number)),
@@ -167,8 +169,7 @@ class Rounds:
                 number / max(step.iterations, 1),
                 patterns.places[order],
             )
-        if not isinstance(self.state.engine, Layered):
-            self.state.factors.append(_r_factor(estimate, given))
+        self.state.factors.append(_r_factor(estimate, given))
 
     def placed(self) -> Round:
         """All frames in the windows where they are now."""
@@ -179,7 +180,7 @@ class Rounds:
         probe = self.state.probe
         if probe is None:  # pragma: no cover - `go` has set it
             raise RuntimeError("no probe before the first round")
-        return Estimate(self.state.canvas.image, probe)
+        return Estimate(self.state.canvas.image, probe, sample_of(self.step, self.state))
 
     def _placed(self, given: Round) -> Round:
         """The frames in the windows where they are now, between pixels if asked, each with its own probe if asked."""
@@ -196,11 +197,8 @@ class Rounds:
         return replace(given, frames=replace(frames, corners=np.rint(places).astype(np.int64)))
 
 
-def new_engine(step: Ptychography, state: Reconstruction | None = None, second: bool = False) -> Engine:
-    """The engine that a step asks for, new; of layered objects only where the state is known."""
-    gap = None
-    if state is not None and step.slices > 1:
-        gap = free_space(step, state, (step.slice_gap or 0.0) * 1e-6)
+def new_engine(step: Ptychography, *, second: bool = False) -> Engine:
+    """The engine that a step asks for, new."""
     return engine_of(
         step.algorithm2 if second and step.algorithm2 else step.algorithm,
         object_step=step.object_step,
@@ -209,9 +207,14 @@ def new_engine(step: Ptychography, state: Reconstruction | None = None, second: 
         noise=step.noise,
         momentum=step.momentum,
         order=step.order,
-        gap=gap,
-        states=step.object_modes,
     )
+
+
+def sample_of(step: Ptychography, state: Reconstruction) -> Sample:
+    """How light goes through the object that a step asks for."""
+    if step.slices > 1:
+        return Slices(free_space(step, state, (step.slice_gap or 0.0) * 1e-6))
+    return States() if step.object_modes > 1 else THIN
 
 
 def known_of(step: Ptychography) -> Known:
@@ -229,9 +232,8 @@ def _limits(low: float | None, high: float | None, lowest: float) -> tuple[float
 
 def _r_factor(estimate: Estimate, given: Round) -> float:
     some = some_of(len(given.frames))
-    light, shape = lamps(estimate.probe, given.frames, some), (len(some), *estimate.probe.shape)
-    waves = exit_waves(estimate.image, light, given.frames.corners[some], empty_like(estimate.probe, shape))
-    return r_factor(given.propagator.forward(waves), given.frames.amplitudes[some], given.frames.valid)
+    waves = detector_waves(estimate, given.frames, some, given.propagator)
+    return r_factor(waves, given.frames.amplitudes[some], given.frames.valid)
 
 
 def image_of(layers: Array, incoherent: bool) -> Array:
