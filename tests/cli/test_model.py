@@ -32,9 +32,9 @@ def test_list_set_and_status(asked):
     folder, ask = asked
     listed = json.loads(ask("list", "--json").stdout)
     assert [(one["name"], one["version"], one["chosen"]) for one in listed] == [
-        ("cut", 1, False), ("eight", 2, False), ("eight", 10, False), ("phantom", 1, True),
+        ("cut", 1, False), ("eight", 2, False), ("eight", 10, False), ("phantom", 2, True),
     ]  # fmt: skip
-    assert "* phantom_v1" in ask("list").stdout
+    assert "* phantom_v2" in ask("list").stdout
     assert ask("set", "eight").stdout.startswith("eight_v10")
     assert chosen_model().path == folder / "eight_v10.onnx"
     ask("set", "eight_v2")
@@ -68,7 +68,7 @@ def test_what_can_not_be_chosen_changes_nothing(asked):
 
 def test_a_network_of_the_folder_goes_before_the_one_that_ships(asked):
     folder, _ = asked
-    write_network(folder / "phantom_v1.onnx", 8)
-    assert find_model("phantom").path == folder / "phantom_v1.onnx"
-    assert [one.full_name for one in models(folder / "nothing")] == ["phantom_v1"]
-    assert choose_model("phantom", folder / "new").full_name == "phantom_v1"
+    write_network(folder / "phantom_v2.onnx", 8)
+    assert find_model("phantom").path == folder / "phantom_v2.onnx"
+    assert [one.full_name for one in models(folder / "nothing")] == ["phantom_v2"]
+    assert choose_model("phantom", folder / "new").full_name == "phantom_v2"

@@ -19,27 +19,27 @@ def test_one_patch_alone_is_the_image():
     sizes = {"position": 1, "row": 64, "col": 64}
     streams = {MAIN: Stream(tuple(sizes), sizes, "float32", unit="counts")}
     streams["positions"] = Stream(("position", "yx"), {"position": 1, "yx": 2}, "float64", unit="px")
-    whole = registry.get("operators", "ptychography_network")(model="phantom_v1", window="flat")
+    whole = registry.get("operators", "ptychography_network")(model="phantom_v2", window="flat")
     state = whole.empty(Scan(streams))
     chunk = Chunk(FRAMES[:1], ("row", "col"), np.arange(1), coords={"positions": np.zeros((1, 2))})
     whole.add(state, whole.digest(chunk))
     image = whole.result(state)["object"]
-    (amplitude, phase) = network_patches(FRAMES[:1], model="phantom_v1")[0]
+    (amplitude, phase) = network_patches(FRAMES[:1], model="phantom_v2")[0]
     patch = amplitude * np.exp(1j * phase)
     scale = np.vdot(patch, image) / np.vdot(patch, patch)
     np.testing.assert_allclose(image, scale * patch, atol=1e-4)
 
 
 def test_patches_are_turned_as_they_are_asked_for():
-    upright = network_patches(FRAMES, model="phantom_v1")
+    upright = network_patches(FRAMES, model="phantom_v2")
     assert (upright.shape, upright.dtype) == ((4, 2, 64, 64), np.float32)
     assert not np.allclose(upright[0], upright[1])
-    turned = network_patches(FRAMES, model="phantom_v1", patch_orientation="rot90_cw")
+    turned = network_patches(FRAMES, model="phantom_v2", patch_orientation="rot90_cw")
     np.testing.assert_array_equal(turned, np.rot90(upright, -1, axes=(2, 3)))
-    lying = network_patches(FRAMES.swapaxes(1, 2).copy(), model="phantom_v1", orientation="transpose")
+    lying = network_patches(FRAMES.swapaxes(1, 2).copy(), model="phantom_v2", orientation="transpose")
     np.testing.assert_allclose(lying, upright, atol=1e-5)
 
 
 def test_frames_of_another_size_are_refused():
     with pytest.raises(StepFailed, match="64 × 64"):
-        network_patches(FRAMES[:, :32], model="phantom_v1")
+        network_patches(FRAMES[:, :32], model="phantom_v2")

@@ -208,7 +208,7 @@ def with_network(beamline):
     """Choose the network that comes with us: it was trained on such patterns."""
     folder = beamline.folder / "models"
     folder.mkdir()
-    shutil.copy(Path(ptychography_network.__file__).parent / "networks" / "phantom_v1.onnx", folder)
+    shutil.copy(Path(ptychography_network.__file__).parent / "networks" / "phantom_v2.onnx", folder)
     beamline.hp("model", "set", "phantom")
     deadline = time.monotonic() + 60
     while beamline.status()["current_model_name"] != "phantom":

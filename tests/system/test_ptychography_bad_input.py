@@ -27,7 +27,7 @@ from .test_holoptycho import SMALL, beamline
 from .test_recording import no_file_larger_than
 
 __all__ = ["beamline"]  # a fixture
-NETWORK = str(Path(ptychography_network.__file__).parent / "networks" / "phantom_v1.onnx")
+NETWORK = str(Path(ptychography_network.__file__).parent / "networks" / "phantom_v2.onnx")
 X, Y = "INENC2.VAL.Value", "INENC3.VAL.Value"
 OPTICS = {"nx": "32", "ny": "32", "batch_x0": "0", "batch_y0": "0", "xray_energy_kev": "9", "lambda_nm": "", "z_m": "2"}
 UPRIGHT = {"x_ratio": "1", "y_ratio": "1", "x_direction": "1", "y_direction": "1", "angle": "0"}

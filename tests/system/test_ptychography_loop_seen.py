@@ -191,7 +191,7 @@ def with_network(served):
     """Choose the network that comes with us: it was trained on such patterns."""
     folder = served.folder / "models"
     folder.mkdir()
-    shutil.copy(Path(ptychography_network.__file__).parent / "networks" / "phantom_v1.onnx", folder)
+    shutil.copy(Path(ptychography_network.__file__).parent / "networks" / "phantom_v2.onnx", folder)
     served.hp("model", "set", "phantom")
     eventually(lambda: served.status()["current_model_name"] == "phantom", "the network is read")
 

@@ -69,6 +69,7 @@ def model_status(folder: FolderOption = None, json_: JsonOption = False) -> None
         "window": list(network.window),
         "batch": network.batch,
         "holds_probe": network.probe is not None,
+        "takes_probe": network.takes_probe,
         **network.about,
     }
     if json_:

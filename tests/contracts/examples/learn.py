@@ -19,7 +19,7 @@ def network() -> FoldExample:
             "positions": Stream(("position", "yx"), {"position": 16, "yx": 2}, "float64", unit="px"),
         }
     )
-    step = registry.get("operators", "ptychography_network")(model="phantom_v1")
+    step = registry.get("operators", "ptychography_network")(model="phantom_v2")
     frames = np.fft.fftshift(truth.counts, axes=(1, 2))
     return FoldExample(step, scan, cut(frames, coords={"positions": truth.corners + 0.25}))
 
@@ -28,7 +28,7 @@ def patches() -> OperatorExample:
     sizes = {"position": 5, "row": 64, "col": 64}
     scan = Scan({MAIN: Stream(tuple(sizes), sizes, "uint16", unit="counts")})
     frames = np.random.default_rng(3).poisson(30.0, (5, 64, 64)).astype(np.uint16)
-    step = registry.get("operators", "network_patches").step(model="phantom_v1")
+    step = registry.get("operators", "network_patches").step(model="phantom_v2")
     return OperatorExample(step, scan, Chunk(frames, ("row", "col"), np.arange(5)))
 
 

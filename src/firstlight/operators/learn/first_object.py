@@ -18,7 +18,9 @@ _BLOCK = 64
 """Frames at once."""
 
 
-def object_from_network(model: str | None, amplitudes: Any, corners: Ids, shape: tuple[int, int]) -> Array:
+def object_from_network(
+    model: str | None, amplitudes: Any, corners: Ids, shape: tuple[int, int], probe: Array | None = None
+) -> Array:
     """What a network makes of the frames; 1 where none of its patches lies. Shape (y, x), complex64, mean phase 0.
 
     Args:
@@ -26,6 +28,7 @@ def object_from_network(model: str | None, amplitudes: Any, corners: Ids, shape:
         amplitudes: Shape (position, v, u), read in slices; zero frequency at the corner, zero where a pixel does not measure.
         corners: First row and column of each window, shape (position, 2), int64.
         shape: Rows and columns of the object.
+        probe: Of this scan, shape (v, u), complex; a network that can be told one computes with it.
 
     Raises:
         StepFailed: The network takes frames of another size.
@@ -40,6 +43,8 @@ def object_from_network(model: str | None, amplitudes: Any, corners: Ids, shape:
             value="network",
             next_move="Choose a network for such frames, or let the object begin otherwise.",
         )
+    if probe is not None and network.takes_probe:
+        network = network.knowing(probe)
     normalization = normalization_of(network, None)
     prediction = Prediction(network, normalization, 1.0, "identity", "identity", corner=True, saturation=None)
     mosaic = Mosaic(weights_of(network, "auto", None, "identity"), np.ones(2), np.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import StepFailed
 from firstlight.operators.ptychography.orientation import Orientation, oriented
 from firstlight.operators.ptychography.patterns import amplitudes_of
+from firstlight.operators.ptychography.start import read_probe
 
 from .session import Network
 
@@ -58,6 +60,16 @@ class Prediction:
 
 def _float(amplitudes: Array) -> Array:
     return np.ascontiguousarray(amplitudes, np.float32)
+
+
+def probe_of(path: Path, network: Network) -> Array:
+    """The probe of a file that a network shall compute with; of several modes the first. Shape (v, u), complex.
+
+    Raises:
+        StepFailed: It can not be read, or has another shape than the network's frames.
+    """
+    found = read_probe(path, network.window)
+    return found if found.ndim == 2 else found[0]
 
 
 def normalization_of(network: Network, given: float | Literal["frame"] | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,8 @@ _LARGEST = 4096
 """Rows and columns."""
 _MOST = 2**28
 """Pixels in a batch."""
+_GIVEN = ("given_probe_real", "given_probe_imag")
+"""Constants of a file that a caller may replace: the probe with which the network computes."""
 _lock = threading.Lock()
 
 
@@ -43,6 +45,38 @@ class Network:
     _session: Any
     _input: str
     _output: str
+    takes_probe: bool = False
+    """True if it can be told another probe."""
+    _given: dict[str, Array] = field(default_factory=dict[str, Array])
+
+    def knowing(self, probe: Array) -> Network:
+        """The network with another probe than that of its file.
+
+        Args:
+            probe: Shape (v, u), complex, of any strength.
+
+        Raises:
+            StepFailed: It computes without one, or the probe has another shape or no light.
+        """
+        if not self.takes_probe:
+            raise StepFailed(
+                f"The network '{self.path.stem}' knows one probe, and can not be told another.",
+                field="probe",
+                value=str(self.path),
+                next_move="Leave probe out, or choose a network whose status says takes_probe.",
+            )
+        light = np.abs(probe)
+        if probe.shape != self.window or not np.isfinite(light).all() or not light.any():
+            raise StepFailed(
+                "The probe does not fit the network.",
+                field="probe",
+                value=f"{probe.dtype} {probe.shape}",
+                expected=f"complex, with light, shape {self.window}",
+            )
+        # single precision has no room for photons of a whole scan squared
+        known = (probe / light.max()).astype(np.complex64)
+        given = dict(zip(_GIVEN, (np.ascontiguousarray(known.real), np.ascontiguousarray(known.imag)), strict=True))
+        return replace(self, probe=known, _given=given)
 
     def predict(self, amplitudes: Array) -> Array:
         """Patches of the object for frames, shape (frame, v, u), complex64.
@@ -66,7 +100,7 @@ class Network:
 
     def _run(self, whole: Array) -> Array:
         try:
-            return np.asarray(self._session.run([self._output], {self._input: whole})[0], np.float32)
+            return np.asarray(self._session.run([self._output], {self._input: whole, **self._given})[0], np.float32)
         except Exception as error:  # onnxruntime raises classes of its own, without a common one
             raise StepFailed(f"The network fails: {_first_line(error)}", field="model", value=str(self.path)) from error
 
@@ -102,6 +136,7 @@ def _checked(session: Any, path: Path) -> Network:
     """What the file says that it takes and gives."""
     window, batch, given = _input_of(session, path)
     output = _output_of(session, path, window)
+    replaceable = [(one.name, list(one.shape), one.type) for one in session.get_overridable_initializers()]
     return Network(
         path,
         window,
@@ -111,6 +146,7 @@ def _checked(session: Any, path: Path) -> Network:
         session,
         given,
         output,
+        all((name, list(window), "tensor(float)") in replaceable for name in _GIVEN),
     )
 
 
