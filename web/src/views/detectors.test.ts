@@ -77,8 +77,14 @@ describe("views of any run", () => {
     expect(isPlaces({ axes: ["point", "yx"] })).toBe(true);
   });
   it("come in the order in which they are looked at, without what says the same again", () => {
-    expect(firstShown(arrangeViews(PTYCHO)).map((v) => v.name)).toEqual(["p.phase", "p.amplitude", "frame", "p.probe", "p.error", "p.positions"]);
+    expect(firstShown(arrangeViews(PTYCHO)).map((v) => v.name)).toEqual(["p.phase", "p.amplitude", "p.probe", "p.error", "p.positions", "frame"]);
     expect(firstShown(arrangeViews(VIEWS)).map((v) => v.name)).toEqual(["patterns.image", "bright", "patterns.pattern", "patterns.mean"]);
+  });
+  it("show what a network says after what the engine finds", () => {
+    const network = ["phase", "amplitude", "spread", "coverage"].map((output) => view(`n.${output}`, "y x", [80, 80]));
+    const found = arrangeViews([...network, ...PTYCHO]);
+    expect(firstShown(found).map((v) => v.name)).toEqual(["p.phase", "p.amplitude", "p.probe", "p.error", "p.positions", "n.phase"]);
+    expect(firstShown(arrangeViews(network)).map((v) => v.name)).toEqual(["n.phase", "n.amplitude", "n.spread", "n.coverage"]);
   });
   it("know where frames lie on an object", () => {
     expect(placesOn(PTYCHO[1] as ViewInfo, PTYCHO)).toMatchObject({ places: { name: "p.positions" }, window: [64, 64] });

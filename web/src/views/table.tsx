@@ -34,23 +34,27 @@ const ORDER = ["xy", "projection", "xz", "yz"];
 const OBJECT = ["phase", "amplitude", "object", "magnitude"];
 
 /** What explains a reconstruction, and is not it. */
-const SECONDARY: ReadonlySet<string> = new Set(["coverage", "layers", "spectrum"]);
+const SECONDARY: ReadonlySet<string> = new Set(["coverage", "layers", "spectrum", "spread"]);
 
-/** The views that can be shown, in the places where people look for them: slices, scan images, objects, patterns, probes, curves. */
+const isProbe = (view: ViewInfo): boolean => view.axes.at(-3) === "mode";
+
+/** The views that can be shown, in the places where people look for them: slices, scan images, objects, probes, curves, patterns. */
 export function arrangeViews(views: ViewInfo[]): ViewInfo[] {
   const names = shortNames(views);
   const slices = views.some((view) => ORDER.indexOf(names.get(view.name) ?? "") >= 0);
+  // where a step finds object and probe, what others say of the object is a second opinion: a network beside an engine
+  const engine = views.find(isProbe)?.step;
   const rank = (view: ViewInfo): number => {
     const at = ORDER.indexOf(names.get(view.name) ?? "");
     if (at >= 0) return at;
     // frames as the detector sees them, whatever the step is called
-    if (isPattern(view)) return slices ? ORDER.indexOf("projection") + 0.5 : 30 + (view.output === "pattern" ? 0 : 1);
+    if (isPattern(view)) return slices ? ORDER.indexOf("projection") + 0.5 : (engine ? 43.7 : 30) + (view.output === "pattern" ? 0 : 0.1);
     if (isScanImage(view)) return Object.keys(view.follows).length > 0 ? 10 : 11;
     const part = OBJECT.indexOf(view.output);
-    if (part >= 0 && view.axes.length === 2) return 20 + part;
+    if (part >= 0 && view.axes.length === 2) return engine && view.step !== engine ? 43.5 + part * 10 : 20 + part;
     if (isPlaces(view)) return 43;
     if (view.axes.length === 1) return view.output === "error" ? 42 : view.axes[0] === "iteration" ? 44 : 50;
-    if (view.axes.at(-3) === "mode") return 41;
+    if (isProbe(view)) return 41;
     return SECONDARY.has(view.output) ? 45 : 25;
   };
   return views.filter(kindOf).map((view, i) => ({ view, i })).sort((a, b) => rank(a.view) - rank(b.view) || a.i - b.i).map(({ view }) => view);
