@@ -100,6 +100,32 @@ def test_what_does_not_fit_and_what_never_came_is_told():
     assert lacking == ["30 rows of dp", "final/object", "the final metadata", "nobody there"]
 
 
+def test_rows_that_never_end_do_not_keep_images_away():
+    nodes = Remembered()
+    nodes.slow = 0.02
+    tree = Tree(lambda: nodes, 1e9)
+    deadline = time.monotonic() + 20
+    place = 0
+    while not nodes.arrays.get("live/object") and time.monotonic() < deadline:
+        tree.place(Rows("dp", place, FRAMES[:1]))
+        place += 2  # never neighbours: each is written alone, slower than they come
+        tree.replace("live/object", np.full(3, place), {})
+        time.sleep(0.001)
+    assert nodes.arrays["live/object"]
+    assert len(nodes.rows) < place / 2
+    assert tree.release({"complete": True}, 0.01) != [], "what is left is told"
+
+
+def test_a_slow_server_is_waited_for_longer_than_one_that_fails():
+    nodes = Remembered()
+    nodes.slow = 0.1
+    tree = Tree(lambda: nodes, 1e9)
+    for place in range(0, 12, 2):
+        tree.place(Rows("dp", place, FRAMES[:1]))
+    assert tree.release({"complete": True}, 0.3) == []
+    assert len(nodes.rows) == 6
+
+
 def test_two_results_become_one_node_and_others_tell_of_it():
     nodes = Remembered()
     tree = Tree(lambda: nodes, 1e9)

@@ -64,7 +64,7 @@ class TiledSink(Sink):
     memory: Annotated[Bytes, Field(gt=0)] = 256 * 2.0**20
     """Bytes of frames that may wait for the server; what comes beyond is left out, and told."""
     patience: Annotated[Second, Field(ge=0)] = 30.0
-    """How long to wait at the end of the run for what is not written yet."""
+    """How long to wait at the end of the run for a server that fails; one that is slow has ten times as long."""
 
     _tree: Tree | None = PrivateAttr(default=None)
     _rows: bool = PrivateAttr(default=False)

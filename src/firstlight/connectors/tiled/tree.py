@@ -82,6 +82,9 @@ class Tree:
         """Metadata of nodes that comes from elsewhere than their values."""
         self._written: dict[str, int] = {}
         """Rows that were written, by node."""
+        self._progress = time.monotonic()
+        """When the server last took something."""
+        self._rows_next = True
         self._halves: dict[str, dict[int, Array]] = {}
         self._thread = threading.Thread(target=self._run, name="tiled writer", daemon=True)
         self._thread.start()
@@ -129,12 +132,14 @@ class Tree:
 
         Args:
             metadata: Of the whole container.
-            patience: Seconds to wait at most.
+            patience: Seconds to wait while the server fails; one that is slow has ten times as long.
             counted: Further metadata: by name the node whose written rows are counted.
         """
-        end = time.monotonic() + patience
+        end = time.monotonic() + 10 * patience
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting and not self._busy, patience)
+            self._progress = time.monotonic()
+            while (self._waiting or self._busy) and time.monotonic() < min(end, self._given_up_at(end, patience)):
+                self._changed.wait(0.1)
             if self._busy:
                 self._put_back(self._doing)
             self._count_what_waits()
@@ -150,10 +155,14 @@ class Tree:
             }
             self._ending = True
             self._changed.notify_all()
-        self._thread.join(max(0.5, end - time.monotonic()))
+        self._thread.join(max(0.5, self._given_up_at(end, patience) - time.monotonic()))
         if self._thread.is_alive() or self._problem:
             lacking.append("the final metadata")
         return [*lacking, *([self._problem] if self._problem else [])]
+
+    def _given_up_at(self, end: float, patience: float) -> float:
+        """When nobody waits any longer: a server that fails is given some time since it last took something."""
+        return self._progress + patience if self._problem else end
 
     def _count_what_waits(self) -> None:
         for node, waiting in self._waiting.rows.items():
@@ -195,6 +204,7 @@ class Tree:
             if nodes is not None:
                 nodes.close()
             return None
+        self._progress = time.monotonic()
         self._told("")
         return nodes
 
@@ -203,8 +213,13 @@ class Tree:
             self._written[rows.node] = self._written.get(rows.node, 0) + len(rows.values)
 
     def _take(self) -> Work:
-        """The next piece of work: rows first, neighbours at once; None when all is done."""
-        if not self._waiting.rows:
+        """The next piece of work: rows (neighbours at once) and whole arrays by turns; None when all is done.
+
+        Rows that come faster than the server takes them must not keep images from it.
+        """
+        rows_now = self._rows_next or not self._waiting.newest
+        self._rows_next = not self._rows_next
+        if not self._waiting.rows or not rows_now:
             if not self._waiting.newest:
                 return None
             node = next(iter(self._waiting.newest))

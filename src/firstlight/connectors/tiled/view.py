@@ -55,7 +55,7 @@ class TiledView(View):
     memory: Annotated[Bytes, Field(gt=0)] = 256 * 2.0**20
     """Bytes of frames that may wait for the server, of sinks of the same container."""
     patience: Annotated[Second, Field(ge=0)] = 30.0
-    """How long to wait at the end of the run for what is not written yet."""
+    """How long to wait at the end of the run for a server that fails; one that is slow has ten times as long."""
 
     _tree: Tree | None = PrivateAttr(default=None)
     _due: float = PrivateAttr(default=0.0)
