@@ -54,6 +54,13 @@ class Stage:
         self._consumers = consumers
         self.buffer = buffer
         self._context = context
+        found = [consumer for each in consumers.values() for consumer in each]
+        resuming = [each for each in found if isinstance(each, Resuming)]
+        # asked once: to ask a protocol whether something follows it takes as long as a small step
+        self._resuming = resuming if len(resuming) == len(found) else []
+        """All consumers, if each of them may have frames from an interrupted run."""
+        self._narrowing = found[0] if len(found) == 1 and isinstance(found[0], Narrowing) else None
+        """The only consumer, if it may want a part of each frame."""
         self._take = threading.Lock()
         self._idle = threading.Condition()
         self._in_flight = 0
@@ -105,15 +112,12 @@ class Stage:
 
     def has(self, epoch: int, ids: Ids) -> bool:
         """True if every consumer has, from an earlier run, what would be made of these frames."""
-        found = [consumer for consumers in self._consumers.values() for consumer in consumers]
-        return bool(found) and all(isinstance(each, Resuming) and each.has(epoch, ids) for each in found)
+        return bool(self._resuming) and all(each.has(epoch, ids) for each in self._resuming)
 
     def skip(self, frames: int) -> None:
         """Count frames that every consumer has."""
-        for consumers in self._consumers.values():
-            for consumer in consumers:
-                if isinstance(consumer, Resuming):
-                    consumer.skip(frames)
+        for consumer in self._resuming:
+            consumer.skip(frames)
 
     def _work(self, chunk: Chunk) -> None:
         try:
@@ -157,8 +161,7 @@ class Stage:
 
     def _narrowed(self, chunk: Chunk) -> Chunk:
         """What the only consumer wants of a chunk."""
-        found = [consumer for consumers in self._consumers.values() for consumer in consumers]
-        return found[0].narrowed(chunk) if len(found) == 1 and isinstance(found[0], Narrowing) else chunk
+        return chunk if self._narrowing is None else self._narrowing.narrowed(chunk)
 
     def _shared(self, port: Port, chunk: Chunk, known: dict[Port, dict[str, Any]]) -> dict[str, Any]:
         """Sums over the frames at a port, taken once for all steps that need them."""
