@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
-from firstlight.core.errors import StepFailed
+from firstlight.core.errors import ChangeRefused, StepFailed
 from firstlight.core.units import Quantity
 from firstlight.kernels.ptycho.phantom import simulate
 from firstlight.kernels.ptycho.propagate import NearField, fresnel_transfer
@@ -80,9 +80,26 @@ def test_the_far_field_tells_four_apart_whatever_the_order_of_arrival():
     locked, _ = solved(step.model_copy(update={"orientation": "transpose"}), frames, truth.corners.astype(float))
     assert found["error"][-1] < 0.5 * straight["error"][-1]
     np.testing.assert_allclose(found["error"], locked["error"], rtol=1e-3)
+    demand_lockable(step, again_from(step, frames, truth.corners.astype(float)))
     shuffled = np.random.default_rng(0).permutation(len(frames))
     again, _ = solved(step, frames, truth.corners.astype(float), order=shuffled)
     np.testing.assert_allclose(again["object"], found["object"], rtol=1e-4, atol=1e-5)
+
+
+def again_from(step, frames, places):
+    return solved(step.model_copy(update={"iterations": 1}), frames, places)[1]
+
+
+def demand_lockable(step, state):
+    """While frames are in hand only what was found can be set: it is kept, and not looked for again."""
+    locked = step.model_copy(update={"orientation": "transpose"})
+    rounds = len(state.errors)
+    assert locked.adapt(state, step) is state
+    locked.advance(state, 2)
+    assert len(state.errors) == rounds + 2, "it goes on where it was"
+    for wrong, before in (("fliplr", step), ("auto", locked)):
+        with pytest.raises(ChangeRefused, match="orientation"):
+            step.model_copy(update={"orientation": wrong}).adapt(state, before)
 
 
 def test_frames_that_are_not_square_are_not_turned():

@@ -41,12 +41,14 @@ interface Props {
   heldFrom: string | null;
   heldValue: Json;
   disabled: boolean;
+  /** What the step found by itself, where the value is `auto`. */
+  found?: Json;
   /** Answers from which frame on the value holds, if there are frames. */
   set: (value: Json) => Promise<{ id: number } | null>;
 }
 
 /** One parameter: its input, its unit, what it means, and beside it what the service said about the last change. */
-export function StepField({ step, field, value, heldFrom, heldValue, disabled, set }: Props): ReactElement {
+export function StepField({ step, field, value, heldFrom, heldValue, disabled, found = null, set }: Props): ReactElement {
   const id = useId();
   const [mistake, setMistake] = useState<string | null>(null);
   const [note, setNote] = useState<string | null>(null);
@@ -67,8 +69,18 @@ export function StepField({ step, field, value, heldFrom, heldValue, disabled, s
     <div className={`field ${field.kind}`}>
       <label htmlFor={id}>{field.title}{field.unit && <span className="unit">{field.unit}</span>}</label>
       {heldFrom === null ? <Input {...input} /> : <Held from={heldFrom} value={heldValue} disabled={disabled} ids={ids} takeOver={() => void send(heldValue ?? field.fallback)} />}
+      {found !== null && <Found name={`${step}-${field.name}`} found={found} disabled={disabled} lock={() => void send(found)} />}
       {mistake && <p className="mistake" role="alert" data-testid={`mistake-${step}-${field.name}`}><Icon name="warning" />{mistake}</p>}
       <p className="help" id={`${id}-help`}>{[note, field.help, rangeText(field)].filter(Boolean).join(" · ")}</p>
+    </div>
+  );
+}
+
+function Found({ name, found, disabled, lock }: { name: string; found: Json; disabled: boolean; lock: () => void }): ReactElement {
+  return (
+    <div className="held" data-testid={`found-${name}`}>
+      <span className="held-value">found: <strong>{formatAny(found)}</strong></span>
+      <Button className="small" disabled={disabled} onClick={lock} title="Keep what was found: it is not looked for again">Lock</Button>
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import { type ReactElement, useMemo } from "react";
 import type { Json, StepInfo } from "../api/types";
 import { StepField } from "./StepField";
-import { readFields } from "./schema";
+import { type FieldSpec, foundChoice, readFields } from "./schema";
 
 interface Props {
   step: StepInfo;
@@ -15,7 +15,10 @@ interface Props {
 
 /** The form of one step, made from the schema of its parameters. */
 export function StepForm({ step, results, running, except, set }: Props): ReactElement | null {
-  const fields = useMemo(() => readFields(step.schema).filter((f) => !except.has(`${step.name}.${f.name}`)), [step.schema, step.name, except]);
+  const named = useMemo(() => readFields(step.schema).filter((f) => !except.has(`${step.name}.${f.name}`)), [step.schema, step.name, except]);
+  // what the step found by itself comes first: it is what people check, and lock
+  const isFound = (field: FieldSpec): boolean => foundChoice(field, step.values[field.name] ?? null, results[`${step.name}.${field.name}`]) !== null;
+  const fields = [...named.filter(isFound), ...named.filter((f) => !isFound(f))];
   if (fields.length === 0) return null;
   const locked = !step.live || !running;
   return (
@@ -27,6 +30,7 @@ export function StepForm({ step, results, running, except, set }: Props): ReactE
         const value = step.values[field.name] ?? null;
         return (
           <StepField key={field.name} step={step.name} field={field} value={value} heldFrom={heldFrom} disabled={locked}
+            found={foundChoice(field, value, results[`${step.name}.${field.name}`])}
             heldValue={heldFrom === null ? null : findResult(results, heldFrom)} set={(v) => set({ [step.name]: { [field.name]: v } })} />
         );
       })}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Schema } from "../api/types";
-import { checkText, nudgeStep, nudged, rangeText, readFields } from "./schema";
+import { checkText, foundChoice, nudgeStep, nudged, rangeText, readFields } from "./schema";
 
 const schema: Schema = {
   type: "object",
@@ -37,6 +37,11 @@ describe("readFields", () => {
   });
   it("knows pydantic's own words for limits", () =>
     expect(readFields({ properties: { pixel: { anyOf: [{ gt: 0, type: "number", unit: "um" }, { type: "null" }] } } }).map((f) => [rangeText(f), f.unit])).toEqual([["> 0", "um"]]));
+  it("tells what was found where a parameter is auto", () => {
+    const turn = readFields({ properties: { way: { anyOf: [{ enum: ["identity", "fliplr", "flipud"] }, { const: "auto" }] } } })[0]!;
+    expect(turn.choices).toEqual(["identity", "fliplr", "flipud", "auto"]);
+    expect([foundChoice(turn, "auto", 1), foundChoice(turn, "auto", 7), foundChoice(turn, "auto", undefined), foundChoice(turn, "fliplr", 1)]).toEqual(["fliplr", null, null, null]);
+  });
   it("survives odd schemas", () => {
     expect(readFields({})).toEqual([]);
     expect(readFields({ properties: { a: { $ref: "#/$defs/a" } }, $defs: { a: { $ref: "#/$defs/a" } } })[0]?.kind).toBe("json");

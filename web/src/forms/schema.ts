@@ -20,6 +20,12 @@ export interface FieldSpec {
   fallback: Json;
 }
 
+/** What a step found where a parameter is `auto`: its result of the same name, which counts the choices. */
+export function foundChoice(field: FieldSpec, value: Json, result: Json | undefined): Json {
+  if (value !== "auto" || typeof result !== "number" || !Number.isInteger(result)) return null;
+  return field.choices.filter((choice) => choice !== "auto")[result] ?? null;
+}
+
 /** The fields of an object schema, in its order. */
 export function readFields(schema: Schema): FieldSpec[] {
   return Object.entries(schema.properties ?? {}).map(([name, property]) => readField(name, property, schema.$defs ?? {}));

@@ -64,6 +64,7 @@ export function PlacesView({ name, info, stream, state, active, large, onActivat
     box.current?.setAttribute("data-version", String(frame.header.version));
   }, [frame, extent, size]);
   const unit = frame?.header.unit ?? info.unit ?? "px";
+  const written = unit === "um" ? "µm" : unit;
   const count = frame?.header.full_shape[0] ?? 0;
   const words = extent ? `${formatLength(extent.x1 - extent.x0, unit)} × ${formatLength(extent.y1 - extent.y0, unit)}` : "";
   return (
@@ -74,7 +75,7 @@ export function PlacesView({ name, info, stream, state, active, large, onActivat
       </header>
       <div ref={box} className="places" data-testid={`view-${name}`} role="img" aria-label={`${count} places ${words}`}>
         <canvas ref={canvas} aria-hidden="true" />
-        {extent && <p className="number">x {formatOnScale(extent.x0, extent.x1 - extent.x0)} … {formatOnScale(extent.x1, extent.x1 - extent.x0)} {unit}, y {formatOnScale(extent.y0, extent.y1 - extent.y0)} … {formatOnScale(extent.y1, extent.y1 - extent.y0)} {unit}</p>}
+        {extent && <p className="number">x {formatOnScale(extent.x0, extent.x1 - extent.x0)} … {formatOnScale(extent.x1, extent.x1 - extent.x0)} {written}, y {formatOnScale(extent.y0, extent.y1 - extent.y0)} … {formatOnScale(extent.y1, extent.y1 - extent.y0)} {written}</p>}
         <StreamNote stream={stream} state={state} />
       </div>
     </article>

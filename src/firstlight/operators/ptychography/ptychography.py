@@ -324,7 +324,7 @@ class Ptychography(Solver[Reconstruction]):
         return outputs_of(self, state)
 
     def adapt(self, state: Reconstruction, old: Any) -> Reconstruction:
-        """Go on with another algorithm, other steps or more rounds; what frames mean can not change.
+        """Go on with another algorithm, other steps or more rounds; what frames mean can not change, but be locked as it was found.
 
         Raises:
             ChangeRefused: A parameter that decides what frames and positions mean differs.
@@ -351,6 +351,9 @@ class Ptychography(Solver[Reconstruction]):
             "pixel",
         )
         changed = [name for name in fixed if getattr(self, name) != getattr(old, name)]
+        if old.orientation == "auto" and self.orientation == state.way:
+            changed.remove("orientation")  # what was found is locked
+            state.guessed = []
         if changed:
             raise ChangeRefused(
                 f"{', '.join(changed)} can not change while frames are in hand.",
