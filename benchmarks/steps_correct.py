@@ -11,19 +11,12 @@ them): algotom, and scipy and scikit-image beside astra. What is absent is said.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers.beside import Data, Pair, compare_all, report
 
 from firstlight.kernels.columns import fill_gaps
 from firstlight.kernels.ellipsoids import SHEPP_LOGAN_CYLINDERS, ellipsoid_table, line_integrals
@@ -38,6 +31,7 @@ from firstlight.operators.stripes.remove_large_stripes import remove_large_strip
 from firstlight.operators.stripes.remove_rings import remove_rings
 from firstlight.operators.stripes.remove_small_stripes import remove_small_stripes
 from firstlight.operators.stripes.remove_stripes_filtering import remove_stripes_filtering
+from firstlight.operators.stripes.remove_stripes_fitting import remove_stripes_fitting
 from firstlight.operators.stripes.remove_stripes_fourier import remove_stripes_fourier
 from firstlight.operators.stripes.remove_stripes_interpolation import remove_stripes_interpolation
 from firstlight.operators.stripes.remove_stripes_smoothing import remove_stripes_smoothing
@@ -45,19 +39,6 @@ from firstlight.operators.stripes.remove_stripes_titarenko import remove_stripes
 from firstlight.operators.stripes.remove_stripes_wavelet import remove_stripes_wavelet
 
 HERE = Path(__file__).resolve().parent
-Data = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Our step and its peer on the same data."""
-
-    name: str
-    ours: Callable[[Data], Any]
-    peer: str
-    home: str
-    same: bool = True
-    """True if both are the same algorithm, so that the results can be compared."""
 
 
 def pairs() -> list[Pair]:
@@ -91,6 +72,7 @@ def pairs() -> list[Pair]:
             a,
             False,
         ),
+        Pair("remove_stripes_fitting", lambda d: remove_stripes_fitting(d["sinogram"][None])[0], "fitting", a, False),
         Pair("remove_rings", lambda d: remove_rings(d["slice"][None])[0], "rings", a, False),
         Pair("undistort", _undistort, "undistort", a),
         Pair("rotate", lambda d: rotate(d["frame"][None], angle=3.0)[0], "rotate_scipy", s),
@@ -132,71 +114,6 @@ def make_data(columns: int, angles: int) -> Data:
     }
 
 
-class Peer:
-    """A process of a peer's environment, which runs a step for each name that it is sent."""
-
-    def __init__(self, peers: Path, home: str, folder: Path) -> None:
-        """Start it; `absent` says why it can not run."""
-        python = peers / home / "bin" / "python"
-        self.absent = "" if python.exists() else f"no environment {home!r} under PEERS"
-        self._process: subprocess.Popen[str] | None = None
-        if self.absent:
-            return
-        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-        self._process = subprocess.Popen(
-            [str(python), str(HERE / "peers" / "correct_worker.py"), str(folder)],
-            env={**os.environ, **one},
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-
-    def seconds(self, name: str) -> float | None:
-        """Seconds of one run; None if it can not."""
-        if self._process is None or self._process.stdin is None or self._process.stdout is None:
-            return None
-        self._process.stdin.write(name + "\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                answer = json.loads(line)
-                self.absent = answer.get("absent", self.absent)
-                return answer.get("seconds")
-        return None
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait(30)
-
-
-def compare(pair: Pair, data: Data, peer: Peer, folder: Path, rounds: int) -> dict[str, object]:
-    """Both in turn; medians, their ratio, and the difference of the results."""
-    found = pair.ours(data)  # compiled and warm
-    if peer.seconds(pair.peer) is None:
-        return {"step": pair.name, "peer": f"{pair.home}: {pair.peer}", "absent": peer.absent}
-    ours: list[float] = []
-    theirs: list[float] = []
-    for _ in range(rounds):
-        start = time.process_time()
-        pair.ours(data)
-        ours.append(time.process_time() - start)
-        theirs.append(peer.seconds(pair.peer) or float("nan"))
-    result: dict[str, object] = {
-        "step": pair.name,
-        "peer": f"{pair.home}: {pair.peer}",
-        "milliseconds": round(1e3 * statistics.median(ours), 2),
-        "peer_milliseconds": round(1e3 * statistics.median(theirs), 2),
-        "ratio": round(statistics.median(theirs) / statistics.median(ours), 2),
-    }
-    if pair.same:
-        difference = np.abs(np.asarray(found, np.float64) - np.load(folder / f"{pair.peer}.npy"))
-        # equal values of a column may be put back in another order: a few in ten thousand differ
-        result["difference_of_all_but_one_in_a_thousand"] = float(f"{np.quantile(difference, 0.999):.2g}")
-    return result
-
-
 def main() -> int:
     """Run, print, keep the result, and fail if a claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -205,34 +122,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "steps_correct.json")
     chosen = parser.parse_args()
-    peers = Path(os.environ.get("PEERS", HERE.parent / ".peers"))
     data = make_data(chosen.columns, chosen.angles)
     data["sinogram"] = fill_gaps(data["sinogram"])[0]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        np.savez(folder / "data.npz", **data)
-        started = {home: Peer(peers, home, folder) for home in sorted({pair.home for pair in pairs()})}
-        try:
-            results = [compare(pair, data, started[pair.home], folder, chosen.rounds) for pair in pairs()]
-        finally:
-            for peer in started.values():
-                peer.close()
-    ratios = [float(str(result["ratio"])) for result in results if "ratio" in result]
-    held = bool(ratios) and min(ratios) >= 1 and sum(ratio >= 2 for ratio in ratios) > len(ratios) / 2
-    summary: dict[str, float] = {
-        "columns": chosen.columns,
-        "angles": chosen.angles,
-        "rounds": chosen.rounds,
-        "threads": 1,
-    }
-    summary["load_average"] = round(os.getloadavg()[0], 1)  # what else the machine did
-    kept = {**summary, "steps": results, "slowest_ratio": min(ratios, default=None), "holds": held}
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    for result in results:
-        print(json.dumps(result))
-    print(f"each ratio at least 1, most at least 2: {'holds' if held else 'MISSED'}")
-    return 0 if held else 1
+    results = compare_all(pairs(), data, HERE / "peers" / "correct_worker.py", chosen.rounds)
+    settings = {"columns": chosen.columns, "angles": chosen.angles, "rounds": chosen.rounds}
+    return report(results, settings, chosen.out)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,12 @@ def titarenko(d: Data) -> Any:
     return removal.remove_stripe_based_regularization(d["sinogram"], 0.01, 1, apply_log=False, sort=False)
 
 
+def fitting(d: Data) -> Any:
+    import algotom.prep.removal as removal
+
+    return removal.remove_stripe_based_fitting(d["sinogram"], 2, 10)
+
+
 def rings(d: Data) -> Any:
     import algotom.post.postprocessing as post
 

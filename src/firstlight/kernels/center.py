@@ -18,6 +18,7 @@ from firstlight.kernels.angles import opposite_pairs
 _HIGHEST_FREQUENCY = 0.25  # cycles per pixel
 _ROWS = 64  # of a pair of frames
 _COARSE_COLUMNS = 256
+_SETTLED = 1e-4  # columns: the next window would be the same
 _COARSE_ANGLES = 128
 _HIGHEST_ORDER = 400  # cycles per turn: above it there is only noise
 
@@ -108,15 +109,19 @@ def _pair_center(
     length = scipy.fft.next_fast_len(2 * columns)
     frequency = np.fft.rfftfreq(length)
     blur = np.exp(-2 * (np.pi * frequency * smoothing) ** 2)
-    center, agreement = 0.0, 0.0
+    center = np.inf
     window = np.ones(columns)
-    for _ in range(4):
+    agreement = 0.0
+    for left in reversed(range(4)):
         spectra = np.fft.rfft(one * window, length) * blur, np.fft.rfft((other * window)[..., ::-1], length) * blur
         cross = (spectra[0] * np.conj(spectra[1])).sum(axis=0)
         if whiten:
             cross *= blur**2 / np.maximum(np.abs(cross), np.abs(cross).max() * 1e-9 + 1e-300)
         shift = _refine(cross, frequency, _peak(np.fft.irfft(cross, length)))
-        center, agreement = (columns - 1 + shift) / 2, _agreement(spectra, frequency, shift)
+        before, center = center, (columns - 1 + shift) / 2
+        if left == 0 or abs(center - before) < _SETTLED:
+            agreement = _agreement(spectra, frequency, shift)
+            break
         window = _window(columns, center)  # the part that both see
     return center, agreement
 
@@ -126,8 +131,8 @@ def _agreement(
 ) -> float:
     """Correlation coefficient of a pair after moving the second by `shift`."""
     still, moved = spectra[0], spectra[1] * np.exp(-2j * np.pi * frequency * shift)
-    norm = float(np.sqrt((np.abs(still) ** 2).sum() * (np.abs(moved) ** 2).sum()))
-    return float((still * np.conj(moved)).sum().real) / norm if norm > 0 else 0.0
+    norm = float(np.sqrt(np.vdot(still, still).real * np.vdot(moved, moved).real))
+    return float(np.vdot(moved, still).real) / norm if norm > 0 else 0.0
 
 
 def _level(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ def principal_images(frames: NDArray[Any], components: int) -> NDArray[np.float3
     products = np.zeros((count, count))
     for first in range(0, flat.shape[1], _BLOCK):
         part = flat[:, first : first + _BLOCK].astype(np.float32) - mean[first : first + _BLOCK]
-        products += np.einsum("ip,jp->ij", part, part)
+        products += part @ part.T
     values, vectors = np.linalg.eigh(products)
     out = np.zeros((1 + components, flat.shape[1]), np.float32)
     out[0] = mean

@@ -6,14 +6,16 @@ how the frames were cut into chunks (to rounding, for floats).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .mask_products import Masks, frame_sums, readable, sum_dtype, weighted_sums
 
-__all__ = ["add_frames", "annulus", "disk", "sum_dtype", "sum_under_masks"]
+__all__ = ["add_frames", "annulus", "disk", "keep_disk", "sum_dtype", "sum_under_masks"]
 
 
 def disk(shape: tuple[int, int], center: tuple[float, float], radius: float) -> NDArray[np.bool_]:
@@ -54,6 +56,45 @@ def annulus(shape: tuple[int, int], center: tuple[float, float], inner: float, o
     cols = np.arange(shape[1], dtype=np.float64)[None, :] - center[1]
     squared = rows**2 + cols**2
     return (squared >= inner**2) & (squared <= outer**2)
+
+
+def keep_disk(images: NDArray[Any], center: tuple[float, float], radius: float, value: float) -> NDArray[np.float32]:
+    """Images with one value outside a disk.
+
+    Args:
+        images: (image, row, col), any number type.
+        center: row and column, from 0, in pixels.
+        radius: in pixels; the edge belongs to the disk.
+        value: what stands outside.
+
+    Returns:
+        float32 of the same shape.
+    """
+    out = np.empty(images.shape, np.float32)
+    _keep_disk(readable(images), *center, radius**2, np.float32(value), out)
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _keep_disk(images: Any, row: Any, col: Any, squared: Any, value: Any, out: Any) -> None:
+    count, height, width = images.shape
+    for i in range(height):
+        rest = squared - (i - row) ** 2
+        reach = math.sqrt(rest) if rest >= 0 else -1.0
+        first, behind = int(max(math.ceil(col - reach), 0)), int(min(math.floor(col + reach) + 1, width))
+        # the root is rounded: the pixels at its ends are asked themselves
+        while first > 0 and (first - 1 - col) ** 2 <= rest:
+            first -= 1
+        while first < behind and (first - col) ** 2 > rest:
+            first += 1
+        while 0 < behind < width and (behind - col) ** 2 <= rest:
+            behind += 1
+        while behind > first and (behind - 1 - col) ** 2 > rest:
+            behind -= 1
+        for n in range(count):
+            out[n, i, :first] = value
+            out[n, i, first:behind] = images[n, i, first:behind]
+            out[n, i, max(first, behind) :] = value
 
 
 def add_frames(total: NDArray[Any], frames: ArrayLike) -> None:

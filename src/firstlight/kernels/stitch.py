@@ -79,35 +79,87 @@ def join_half_turns(ahead: NDArray[np.floating], behind: NDArray[np.floating], c
 
 
 @numba.njit(nogil=True, cache=True)
+def _shares(starts: Any, width: int, columns: int) -> Any:
+    """How much each tile has to say at each column, (tile, column); and the nearest tile where none has, else -1."""
+    shares = np.zeros((starts.size, columns), np.float32)
+    nearest = np.full(columns, -1)
+    for j in range(columns):
+        total, best, at = 0.0, -1e300, 0
+        for k in range(starts.size):
+            room = _room(j - starts[k], width)
+            if room > best:
+                best, at = room, k
+            if room >= 0.0:
+                shares[k, j] = room + 1e-3  # at its very rim a tile has hardly a say
+                total += room + 1e-3
+        if total > 0.0:
+            shares[:, j] /= np.float32(total)
+        else:
+            nearest[j] = at
+    return shares, nearest
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"contract"})
+def _add_tile(line: Any, start: float, share: Any, out: Any) -> None:
+    """Add a line of a tile where it has a say; all its places lie between pixels by the same part."""
+    first = max(int(np.ceil(start)), 0)
+    behind = min(int(np.floor(start + line.size - 1)) + 1, out.size)
+    if first >= behind:
+        return
+    left = int(first - start)
+    t = np.float32(first - start - left)
+    target, say = out[first:behind], share[first:behind]
+    if t == 0:
+        part = line[left : left + target.size]
+        for j in range(target.size):
+            target[j] += say[j] * part[j]
+        return
+    half, one, two = np.float32(0.5), np.float32(1), np.float32(2)
+    a = half * t * (t * (two - t) - one)
+    b = one + half * t * t * (np.float32(3) * t - np.float32(5))
+    c = half * t * (one + t * (np.float32(4) - np.float32(3) * t))
+    d = half * t * t * (t - one)
+    begin, end = max(0, 1 - left), min(target.size, line.size - 2 - left)  # all four neighbours are on the line
+    far, near, after, late = (
+        line[left + begin - 1 :],
+        line[left + begin :],
+        line[left + begin + 1 :],
+        line[left + begin + 2 :],
+    )
+    inner, heard = target[begin:], say[begin:]
+    for j in range(end - begin):
+        inner[j] += heard[j] * (a * far[j] + b * near[j] + c * after[j] + d * late[j])
+    for j in range(target.size):
+        if j < begin or j >= end:
+            target[j] += say[j] * _between(line, float(left + j + t))
+
+
+@numba.njit(nogil=True, cache=True)
 def _join_tiles(tiles: Any, starts: Any, out: Any) -> None:
     count, lines, width = tiles.shape
+    shares, nearest = _shares(starts, width, out.shape[1])
     for n in range(lines):
+        out[n] = 0
+        for k in range(count):
+            _add_tile(tiles[k, n], starts[k], shares[k], out[n])
         for j in range(out.shape[1]):
-            total, weight, value, best = 0.0, 0.0, 0.0, -1e300
-            for k in range(count):
-                place = j - starts[k]
-                room = _room(place, width)
-                if room > best:
-                    best, value = room, _between(tiles[k, n], place)
-                if room >= 0.0:
-                    share = room + 1e-3  # at its very rim a tile has hardly a say
-                    total += share * _between(tiles[k, n], place)
-                    weight += share
-            out[n, j] = total / weight if weight > 0.0 else value
+            if nearest[j] >= 0:
+                out[n, j] = _between(tiles[nearest[j], n], j - starts[nearest[j]])
 
 
-def join_tiles(tiles: NDArray[np.floating], offset: float, columns: int) -> F32:
+def join_tiles(tiles: NDArray[np.floating], offset: float, columns: int, out: F32 | None = None) -> F32:
     """Join tiles beside each other, each `offset` pixels behind the one before.
 
     Args:
         tiles: shape (tile, line, col).
         offset: columns from the beginning of one tile to that of the next; may be a fraction, or negative.
         columns: width of the result, which begins where the first of the tiles does.
+        out: float32 (line, columns) that is filled; a new one by default.
 
     Returns:
         float32 of shape (line, columns). What no tile has seen repeats the nearest pixel.
     """
     starts = np.arange(len(tiles)) * float(offset)
-    out = np.empty((tiles.shape[1], columns), np.float32)
-    _join_tiles(np.ascontiguousarray(tiles, np.float32), starts - starts.min(), out)
-    return out
+    joined = np.empty((tiles.shape[1], columns), np.float32) if out is None else out
+    _join_tiles(np.ascontiguousarray(tiles, np.float32), starts - starts.min(), joined)
+    return joined

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
-from firstlight.kernels.masks import disk
+from firstlight.kernels.masks import keep_disk
 
 
 @operator("y x -> y x")
@@ -26,8 +25,7 @@ def circular_mask(slices: Array, *, ratio: Annotated[float, Field(gt=0, le=1.5)]
         float32 of the same shape.
     """
     height, width = slices.shape[1:]
-    inside = disk((height, width), ((height - 1) / 2, (width - 1) / 2), ratio * min(height, width) / 2)
-    return np.where(inside, slices, np.float32(value)).astype(np.float32, copy=False)
+    return keep_disk(slices, ((height - 1) / 2, (width - 1) / 2), ratio * min(height, width) / 2, value)
 
 
 @circular_mask.hook("unit")

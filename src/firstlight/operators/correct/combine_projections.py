@@ -12,6 +12,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.averages import mean_of_groups
 
 
 @operator("angle col -> angle col", sentence="Every {count} successive projections were averaged.")
@@ -30,10 +31,8 @@ def combine_projections(sinograms: Array, *, count: Annotated[int, Field(ge=1, l
     Raises:
         AxesError: there are fewer projections than `count`.
     """
-    slices, angles, columns = sinograms.shape
-    groups = _groups(angles, count)
-    grouped = sinograms[:, : groups * count].reshape(slices, groups, count, columns)
-    return grouped.mean(axis=2, dtype=np.float32)
+    _groups(sinograms.shape[1], count)
+    return mean_of_groups(sinograms, count)
 
 
 def _groups(angles: int, count: int) -> int:

@@ -10,6 +10,7 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.levels import percentiles
 
 
 @operator("col -> col")
@@ -27,9 +28,11 @@ def normalize_bright(lines: Array, *, percentile: Annotated[float, Field(gt=0, l
         float32 of the same shape: transmission, about 1 in air. A line without light becomes 1.
     """
     values = np.asarray(lines, np.float32)
-    level = np.nanpercentile(np.where(np.isfinite(values), values, np.nan), percentile, axis=-1, keepdims=True)
+    level = percentiles(values, percentile)[:, None]
     good = level > 0
-    return np.where(good, values / np.where(good, level, 1), np.float32(1)).astype(np.float32)
+    out = np.divide(values, np.where(good, level, 1))
+    out[~good[:, 0]] = 1
+    return out
 
 
 @normalize_bright.hook("unit")

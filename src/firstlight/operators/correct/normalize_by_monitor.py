@@ -11,6 +11,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Coordinate, Operator, operator
+from firstlight.kernels.levels import scale_and_shift
 
 
 @operator("row col -> row col", sentence="Each frame was divided by its monitor value over {reference}.")
@@ -36,7 +37,7 @@ def normalize_by_monitor(
         FirstlightError: the scan has no monitor values, or `reference` is not above `offset`.
     """
     factor = _factors(monitor, reference, offset)
-    return np.multiply(frames, factor[:, None, None], dtype=np.float32)
+    return scale_and_shift(frames, factor, np.zeros_like(factor))
 
 
 @normalize_by_monitor.hook("unit")

@@ -10,6 +10,7 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.levels import finite_means, percentiles, scale_and_shift
 
 from .region import Range, whole_range
 
@@ -48,11 +49,10 @@ def normalize_by_region(
     """
     _, height, width = frames.shape
     region = frames[:, whole_range("rows", rows, height), whole_range("columns", columns, width)]
-    values = np.ascontiguousarray(region, np.float32).reshape(len(frames), -1)
-    found = np.array([_value(each, of) for each in values], np.float64)
+    found = finite_means(region) if of == "mean" else _medians(region)
     if method == "subtract":
-        return np.add(frames, _changes(found, level)[:, None, None], dtype=np.float32)
-    return np.multiply(frames, _factors(found, level)[:, None, None], dtype=np.float32)
+        return scale_and_shift(frames, np.ones(len(frames), np.float32), _changes(found, level))
+    return scale_and_shift(frames, _factors(found, level), np.zeros(len(frames), np.float32))
 
 
 def _changes(found: Array, level: float | None) -> Array:
@@ -67,13 +67,9 @@ def _factors(found: Array, level: float | None) -> Array:
     return factors.astype(np.float32)
 
 
-def _value(region: Array, of: str) -> float:
-    """Mean or median of what is finite; NaN if nothing is."""
-    if not np.isfinite(region.sum(dtype=np.float64)):
-        region = region[np.isfinite(region)]
-    if region.size == 0:
-        return float("nan")
-    return float(region.mean(dtype=np.float64)) if of == "mean" else float(np.median(region))
+def _medians(region: Array) -> Array:
+    """Median of what is finite in each frame; NaN where nothing is."""
+    return percentiles(np.ascontiguousarray(region, np.float32).reshape(len(region), -1), 50.0).astype(np.float64)
 
 
 @normalize_by_region.hook("unit")
@@ -99,8 +95,7 @@ def _on_cuda(
     if of == "mean":
         found = region_means(frames, *region)
     else:  # the region alone goes to the host
-        values = to_host(crop_frames(frames, *region)).astype(np.float32, copy=False).reshape(count, -1)
-        found = np.array([_value(each, of) for each in values], np.float64)
+        found = _medians(to_host(crop_frames(frames, *region)))
     if method == "subtract":
         return scale_frames(frames, np.ones(count, np.float32), _changes(found, level))
     return scale_frames(frames, _factors(found, level), np.zeros(count, np.float32))

@@ -10,6 +10,7 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.quarter_turns import transposed_frames
 
 Orientation = Literal["identity", "fliplr", "flipud", "rot180", "transpose", "rot90_ccw", "rot90_cw", "antitranspose"]
 
@@ -24,7 +25,13 @@ ORIENTATIONS: dict[str, Callable[[Array], Array]] = {
     "antitranspose": lambda a: a.swapaxes(-1, -2)[..., ::-1, ::-1],
 }
 """What each of them does to the last two axes."""
-_TURNED = ("transpose", "rot90_ccw", "rot90_cw", "antitranspose")
+_TURNED: dict[str, dict[str, bool]] = {
+    "transpose": {},
+    "rot90_ccw": {"up": True},
+    "rot90_cw": {"left": True},
+    "antitranspose": {"up": True, "left": True},
+}
+"""How rows that have become columns are mirrored afterwards."""
 
 
 @operator("row col -> row col", sentence="Frames were oriented ({to}).")
@@ -39,6 +46,8 @@ def orient(frames: Array, *, to: Orientation) -> Array:
     Returns:
         Array of the type of `frames`, shape (frame, row, col), the two lengths exchanged by quarter turns.
     """
+    if to in _TURNED:
+        return transposed_frames(frames, **_TURNED[to])
     return np.ascontiguousarray(ORIENTATIONS[to](frames))
 
 

@@ -12,6 +12,7 @@ from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels.elementwise import SCALAR_BODY, ScalarBody
+from firstlight.kernels.levels import subtract_image
 
 
 @numba.njit(**SCALAR_BODY)
@@ -40,7 +41,7 @@ def subtract_dark(frames: Array, dark: Array) -> Array:
         AxesError: the image is not as large as a frame.
     """
     _demand_size(frames, dark)
-    return np.subtract(frames, dark.astype(np.float32), dtype=np.float32, casting="unsafe")
+    return subtract_image(frames, dark.astype(np.float32, copy=False))
 
 
 @subtract_dark.hook("unit")

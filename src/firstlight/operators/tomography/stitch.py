@@ -57,7 +57,9 @@ def stitch(
         )
     wide = size or _covered(tiles, length, offset)
     sideways = frames if direction == "horizontal" else frames.swapaxes(2, 3)
-    joined = np.stack([join_tiles(frame, offset, wide) for frame in sideways])
+    joined = np.empty((len(sideways), sideways.shape[2], wide), np.float32)
+    for frame, out in zip(sideways, joined, strict=True):
+        join_tiles(frame, offset, wide, out)
     return joined if direction == "horizontal" else np.ascontiguousarray(joined.swapaxes(1, 2))
 
 

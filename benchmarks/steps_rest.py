@@ -1,0 +1,186 @@
+"""The steps that no other benchmark names, each beside its best peer: levels, outliers, frames, filters, axis, tiles, volumes.
+
+Claims: none slower than its peer, most at least twice as fast, and where both do the same, the difference of the results. One
+thread each; seconds are those of the processor. Peers: algotom, scikit-image, and what a program does with numpy and scipy (run in
+scikit-image's environment). Bound: memory for nearly all of them, FFTs for `tie`, `ctf` and the shells, comparisons for outliers.
+
+Not here, for want of a peer that runs on a CPU: `dynamic_flat_field`, `align_projections`, `mlem` and `osem` (ASTRA's needs CUDA),
+everything for cone beam and laminography (likewise). `denoise_nlm` and `denoise_tv` are scikit-image's own.
+
+    PEERS=folder python benchmarks/steps_rest.py [--size 1024] [--frames 4] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers.beside import Data, Pair, compare_all, report
+
+from firstlight.core import registry
+from firstlight.kernels import variation
+from firstlight.kernels.center import center_by_correlation
+from firstlight.kernels.eigen_flats import principal_images
+from firstlight.kernels.iterate import Limits
+from firstlight.kernels.overlap import find_shift
+
+HERE = Path(__file__).resolve().parent
+ZEROS: dict[str, Any] = {"energy": 25.0, "distance": 100.0, "pixel": 0.65}
+
+
+@cache
+def made(use: str, **parameters: Any) -> Any:
+    """One of our steps; made once, as in a run."""
+    return registry.get("operators", use).step(**parameters)
+
+
+def step(use: str, *names: str, **parameters: Any) -> Any:
+    """A function of the data that runs one of our steps."""
+    return lambda d: made(use, **parameters).run(*(d[name] for name in names))
+
+
+def pairs() -> list[Pair]:
+    """All of them; `same` is false where the peer pads or counts otherwise."""
+    s, a = "skimage", "algotom"
+    return [
+        Pair("minus_log", step("minus_log", "light"), "minus_log", s),
+        Pair(
+            "calculate",
+            step("calculate", "light", expression="where(v > 0.5, -log(v), sqrt(v) * 2)"),
+            "expression",
+            s,
+        ),
+        Pair("subtract_dark", step("subtract_dark", "counts", "dark"), "dark", s),
+        Pair("normalize_by_region", _by_region, "region", s),
+        Pair("normalize_by_sides", _by_sides, "sides", s, False),
+        Pair("normalize_by_monitor", _by_monitor, "monitor", s),
+        Pair("normalize_bright", _bright, "bright", s, False),
+        Pair("remove_outliers", step("remove_outliers", "zingers", threshold=0.5), "outliers", s),
+        Pair("replace_bad_pixels", step("replace_bad_pixels", "counts", "dark", "flat"), "bad_pixels", s, False),
+        Pair("bin", step("bin", "counts"), "binned", s),
+        Pair("bin", step("bin", "counts"), "binned_skimage", s),
+        Pair("crop", step("crop", "counts", rows=(100, -100), columns=(100, -100)), "cropped", s),
+        Pair("pad", step("pad", "counts", rows=(50, 50), columns=(60, 60)), "padded", s),
+        Pair("orient", step("orient", "counts", to="rot90_ccw"), "oriented", s),
+        Pair("combine_projections", step("combine_projections", "sinograms"), "combined", s),
+        Pair("eigen_flats", lambda d: principal_images(d["flats"], 4), "components", s, False),
+        Pair("tie", step("tie", "light", **ZEROS), "tie", s, False),
+        Pair("ctf", step("ctf", "light", **ZEROS), "ctf", s, False),
+        Pair("find_center: correlation", partial(_center, whiten=False), "center_pair", a),
+        Pair("find_center: phase_correlation", partial(_center, whiten=True), "center_phases", a),
+        Pair(
+            "find_overlap", lambda d: find_shift(d["left_tile"], d["right_tile"], least=16).value, "overlap", a, False
+        ),
+        Pair("stitch", _stitch, "stitched", a, False),
+        Pair("circular_mask", step("circular_mask", "slices"), "disk", s),
+        Pair("segment", step("segment", "slices", thresholds=(0.9, 1.0, 1.1)), "labelled", s),
+        Pair("resample", _resample, "resized", s),
+        Pair("resample", _resample, "resized_skimage", s),
+        Pair("compare_with_truth", _likeness, "likeness", s, False),
+        Pair("fourier_shell_correlation", _shells, "shells", s, False),
+        Pair("fista_tv: its inner step", _variation, "variation", s, False),
+    ]
+
+
+def _by_region(d: Data) -> Any:
+    return step("normalize_by_region", "light", rows=(10, -10), columns=(5, 60), level=1.0)(d)
+
+
+def _by_sides(d: Data) -> Any:
+    lines = d["light"].reshape(-1, d["light"].shape[-1])
+    return made("normalize_by_sides").run(lines)
+
+
+def _by_monitor(d: Data) -> Any:
+    return made("normalize_by_monitor", reference=100.0).run(d["light"], monitor=d["monitor"])
+
+
+def _bright(d: Data) -> Any:
+    return made("normalize_bright").run(d["light"].reshape(-1, d["light"].shape[-1]))
+
+
+def _center(d: Data, *, whiten: bool) -> float:
+    return center_by_correlation(np.stack([d["first"], d["last"]]), [0.0, 180.0], whiten=whiten).value
+
+
+def _stitch(d: Data) -> Any:
+    return made("stitch", offset=d["tiles"].shape[-1] - 100.0).run(d["tiles"])[0]
+
+
+def _resample(d: Data) -> Any:
+    return step("resample", "slices", width=3 * d["slices"].shape[2] // 4)(d)
+
+
+def _likeness(d: Data) -> Any:
+    found = step("compare_with_truth", "one", "truth", inside=None)({"one": d["volume"][None], "truth": d["truth"]})
+    return found["ssim"]
+
+
+def _shells(d: Data) -> Any:
+    return step("fourier_shell_correlation", "one", "truth")({"one": d["volume"][None], "truth": d["truth"]})
+
+
+def _variation(d: Data) -> Any:
+    image = d["side_by_side"]
+    dual = np.zeros((2, *image.shape), np.float32)
+    return variation._proximal(image, np.full(image.shape[-1], 0.1, np.float32), dual, Limits(1))
+
+
+def make_data(size: int, frames: int) -> Data:
+    """Frames, sinograms, slices, tiles and volumes with something in them."""
+    rng = np.random.default_rng(1)
+    light = np.clip(rng.normal(0.7, 0.1, (frames, size, size)), 0.05, 1.3).astype(np.float32)
+    zingers = light.copy()
+    zingers[:, ::17, ::13] += 5
+    smooth = np.cumsum(rng.normal(0, 1, (64, 3 * size)), axis=1).astype(np.float32)
+    dark = rng.normal(100, 5, (size, size)).astype(np.float32)
+    bad = np.zeros((size, size), np.uint8)
+    bad[::61, ::53] = 1
+    dark[bad > 0] = 20_000
+    first = smooth[:, :size] - smooth[:, :size].min()
+    volume = rng.random((96, 96, 96)).astype(np.float32)
+    small = max(4, frames)
+    slices = rng.normal(1, 0.1, (frames, size, size)).astype(np.float32)
+    return {
+        "light": light,
+        "zingers": zingers,
+        "counts": rng.integers(100, 60_000, (frames, size, size), dtype=np.uint16),
+        "dark": dark,
+        "flat": (dark + 50_000 * (1 + 0.05 * rng.random((size, size)))).astype(np.float32),
+        "bad": bad,
+        "monitor": rng.uniform(80, 120, frames),
+        "sinograms": rng.random((4, 2 * (size // 2), size)).astype(np.float32),
+        "flats": (30_000 + 500 * rng.random((8 * small, size // 2, size // 2))).astype(np.float32),
+        "first": first,
+        "last": np.ascontiguousarray(np.roll(first[:, ::-1], 7, axis=1)),
+        "left_tile": np.ascontiguousarray(smooth[:, :size]),
+        "right_tile": np.ascontiguousarray(smooth[:, size - 100 : 2 * size - 100]),
+        "tiles": np.stack([smooth[:, :size], smooth[:, size - 100 : 2 * size - 100]])[None],
+        "slices": slices,
+        "side_by_side": np.ascontiguousarray(np.moveaxis(slices, 0, -1)),
+        "volume": volume,
+        "truth": np.clip(volume + rng.normal(0, 0.1, volume.shape), 0, 1).astype(np.float32),
+    }
+
+
+def main() -> int:
+    """Run, print, keep the result, and fail if a claim does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--frames", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", default=[], help="names of steps; all by default")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "steps_rest.json")
+    chosen = parser.parse_args()
+    wanted = [pair for pair in pairs() if not chosen.only or pair.name in chosen.only]
+    data = make_data(chosen.size, chosen.frames)
+    results = compare_all(wanted, data, HERE / "peers" / "rest_worker.py", chosen.rounds)
+    return report(results, {"size": chosen.size, "frames": chosen.frames, "rounds": chosen.rounds}, chosen.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

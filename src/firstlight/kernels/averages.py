@@ -1,0 +1,35 @@
+"""Means of neighbouring lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from .mask_products import readable
+
+__all__ = ["mean_of_groups"]
+
+
+def mean_of_groups(lines: NDArray[Any], count: int) -> NDArray[np.float32]:
+    """Mean of every `count` successive lines of (block, line, col); lines at the end that do not fill a group are left out."""
+    out = np.empty((lines.shape[0], lines.shape[1] // count, lines.shape[2]), np.float32)
+    _average(readable(lines), count, out)
+    return out
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _average(lines: Any, count: Any, out: Any) -> None:
+    share = np.float32(1) / np.float32(count)
+    for n in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            target, first = out[n, i], i * count
+            for j in range(target.size):
+                target[j] = np.float32(lines[n, first, j])
+            for k in range(first + 1, first + count):
+                for j in range(target.size):
+                    target[j] += np.float32(lines[n, k, j])
+            for j in range(target.size):
+                target[j] *= share
