@@ -18,7 +18,12 @@ SINKS = {
     ".zarr": "zarr",
 }
 """How decoded frames are written, by the ending of the file."""
-AS_RECEIVED = {"dectris": (".h5", ".hdf5", ".nxs", ".cbors"), "merlin": (".mib",)}
+AS_RECEIVED = {
+    "dectris": (".h5", ".hdf5", ".nxs", ".cbors"),
+    "merlin": (".mib",),
+    "tpx3": (".csr",),
+    "tpx3_raw": (".tpx3",),
+}
 """Detectors whose frames can be recorded as they come, and the endings of such files."""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from firstlight.connectors.merlin.wire import FRAMES, write_frame, write_start
 from firstlight.connectors.tpx3.raw_sim import Tpx3RawSimulator
+from firstlight.connectors.tpx3.sim import Tpx3Simulator
 from firstlight.core import registry
 from firstlight.core.source import Source
 
@@ -30,7 +31,14 @@ def tpx3_file(tmp_path: Path) -> Source:
     return registry.get("sources", "tpx3_file")(path=tmp_path / "scan.tpx3", scan_y=3, scan_x=4, dwell=1e-5)
 
 
-SOURCES: dict[str, Callable[[Path], Source]] = {"mib": mib, "tpx3_file": tpx3_file}
+def tpx3_scan(tmp_path: Path) -> Source:
+    """The scan was cancelled in its last third."""
+    messages = Tpx3Simulator(frames=4, padding=8, cancel_after=2).messages(PIXELS.reshape(3, 4, 4, 6))
+    (tmp_path / "scan.csr").write_bytes(b"".join(messages))
+    return registry.get("sources", "tpx3_scan")(path=tmp_path / "scan.csr")
+
+
+SOURCES: dict[str, Callable[[Path], Source]] = {"mib": mib, "tpx3_file": tpx3_file, "tpx3_scan": tpx3_scan}
 LIVE = {
     "dectris": TESTS / "connectors" / "dectris" / "test_source.py",
     "merlin": TESTS / "connectors" / "merlin" / "test_live.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from firstlight.core.errors import FirstlightError, SourceError
@@ -55,16 +56,17 @@ class Detector:
             next_move="Use wait(), and start the scan in Accos.",
         )
 
-    def wait(self, timeout: float | None = None) -> Tpx3Source | None:
+    def wait(self, timeout: float | None = None, *, record: Path | None = None) -> Tpx3Source | None:
         """The next scan; None at the time-out.
 
         Args:
             timeout: Seconds; None: for ever.
+            record: Record it in this .csr file, as it comes.
 
         Raises:
             SourceError: The connection ended, or what comes is no scan.
         """
-        source = self._source.over(self._open())
+        source = Tpx3Source(**{**self._source.model_dump(), "record": record}).over(self._open())
         end = math.inf if timeout is None else time.monotonic() + timeout
         try:
             source.begin(end)

@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Annotated, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from firstlight.core.chunk import MAIN, End, Item, Scan, Stream
 from firstlight.core.errors import SourceError
 from firstlight.core.source import Source
-from firstlight.core.units import Quantity, Second
+from firstlight.core.tap import Tap
+from firstlight.core.units import Bytes, Quantity, Second
 from firstlight.kernels.timepix import CHIP, TICK
 
 from .link import connected
 from .packets import EDGES, Packets, Place
 from .placing import Clock, Placing
+from .recording import PACKETS, stream_tap, with_ending
 
 _log = logging.getLogger(__name__)
 _PIECE = 2**20
@@ -193,10 +195,20 @@ class Tpx3RawSource(_RawSource):
     """How long to wait for SERVAL, and for the first packet."""
     idle: Annotated[Second, Field(gt=0)] = 10.0
     """The scan is over after this time without a byte, once some have come."""
+    record: Path | None = None
+    """Record what comes in this .tpx3 file, as it comes; a description and the times are written beside it."""
+    record_memory: Annotated[Bytes, Field(gt=0)] = 512 * 2.0**20
+    """Bytes that may wait for the disk; what comes beyond is not recorded, which is said."""
 
     _link: socket.socket | None = PrivateAttr(default=None)
     _server: socket.socket | None = PrivateAttr(default=None)
     _came: bool = PrivateAttr(default=False)
+    _tap: Tap | None = PrivateAttr(default=None)
+
+    @field_validator("record")
+    @classmethod
+    def _named_tpx3(cls, path: Path | None) -> Path | None:
+        return with_ending(path, PACKETS, "raw packets")
 
     def holds(self) -> bool:
         """True: SERVAL waits for its reader, as far as its memory goes."""
@@ -210,6 +222,7 @@ class Tpx3RawSource(_RawSource):
             Stopped: `stop` was called meanwhile.
         """
         self._came = False
+        tap = stream_tap(self.record, self.record_memory)
         try:
             if self.serve:
                 self._server = socket.create_server((self.host, self.port))
@@ -221,7 +234,11 @@ class Tpx3RawSource(_RawSource):
         except OSError as error:
             raise SourceError(f"The port can not be used: {error}.", field="port", value=self.port) from error
         self.listening()
-        return self.scan()
+        scan = self.scan()
+        if tap is not None:
+            tap.begin(self, scan)
+        self._tap = tap
+        return scan
 
     @property
     def address(self) -> tuple[str, int]:
@@ -253,6 +270,8 @@ class Tpx3RawSource(_RawSource):
                 _log.warning("The connection broke: %s", error)
                 return b""
             self._came = True
+            if self._tap is not None:
+                self._tap(self, (memoryview(data),))
             return data
         return b""
 
@@ -262,3 +281,6 @@ class Tpx3RawSource(_RawSource):
             if link is not None:
                 link.close()
         self._link, self._server, self._stopped = None, None, False
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.finish()

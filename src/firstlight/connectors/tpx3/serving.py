@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
@@ -17,6 +18,9 @@ from firstlight.core.errors import SourceError
 from firstlight.core.step import Configured
 
 from .played import played
+
+_PIECE = 2**20
+"""Bytes of a recording that are sent at a time."""
 
 
 class Serving(Configured):
@@ -26,6 +30,8 @@ class Serving(Configured):
     """File to play: .npy of unsigned integers (scan_y, scan_x, row, col); default: the phantom of a phase object."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the phantom, such as ``{scan_y: 64, scan_x: 64}``."""
+    replay: Path | None = None
+    """Send this recorded stream, byte for byte, instead of something simulated."""
     clients: Annotated[int, Field(ge=0)] = 1
     """Serve so many clients, one after the other; 0: until told to stop."""
     port: int = Field(default=0, ge=0, le=65535)
@@ -49,7 +55,7 @@ class Serving(Configured):
             SourceError: There is nothing to play, or the port is taken.
         """
         stop = stop or threading.Event()
-        data = played(self.file, self.parameters)
+        data = played(self.file, self.parameters) if self.replay is None else np.zeros((0, 0, 0, 0), np.uint8)
         try:
             server = socket.create_server((self.interface, self.port))
         except OSError as error:
@@ -64,9 +70,22 @@ class Serving(Configured):
                 with contextlib.suppress(TimeoutError):
                     client, _ = server.accept()
                     with client, contextlib.suppress(OSError):
-                        self.serve(client, data, stop)
+                        if self.replay is None:
+                            self.serve(client, data, stop)
+                        else:
+                            self._send(client, self.replay, stop)
                     served += 1
         return {"clients": served, "frames": data.shape[0] * data.shape[1]}
+
+    def _send(self, client: socket.socket, recording: Path, stop: threading.Event) -> None:
+        with recording.expanduser().open("rb") as file:
+            while not stop.is_set() and (part := file.read(_PIECE)):
+                client.sendall(part)
+        client.settimeout(0.1)
+        while not stop.is_set():  # as the detector, stay connected until the client has had enough
+            with contextlib.suppress(TimeoutError):
+                if not client.recv(_PIECE):
+                    return
 
     @abstractmethod
     def serve(self, client: socket.socket, data: Array, stop: threading.Event) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
 from firstlight.core.errors import SourceError, Stopped
 from firstlight.core.source import Source
-from firstlight.core.units import Second
+from firstlight.core.tap import Tap
+from firstlight.core.units import Bytes, Second
 
 from . import wire
 from .link import Begun, Link
+from .recording import FRAMES, stream_tap, with_ending
 
 _log = logging.getLogger(__name__)
 _PIECE = 4096
@@ -49,12 +52,22 @@ class Tpx3Source(Source):
     """Lines of the scan. Default: as the detector says."""
     scan_x: Annotated[int, Field(ge=1)] | None = None
     """Points of a line. Default: as the detector says."""
+    record: Path | None = None
+    """Record what comes in this .csr file, as it comes; a description and the times are written beside it."""
+    record_memory: Annotated[Bytes, Field(gt=0)] = 512 * 2.0**20
+    """Bytes that may wait for the disk; what comes beyond is not recorded, which is said."""
 
     _link: Link | None = PrivateAttr(default=None)
     _shared: bool = PrivateAttr(default=False)
     """The connection is somebody else's, who keeps it for the scans to come."""
     _begun: Begun | None = PrivateAttr(default=None)
     _stopped: bool = PrivateAttr(default=False)
+    _tap: Tap | None = PrivateAttr(default=None)
+
+    @field_validator("record")
+    @classmethod
+    def _named_csr(cls, path: Path | None) -> Path | None:
+        return with_ending(path, FRAMES, "frames of Accos")
 
     def holds(self) -> bool:
         """True: Accos waits for its reader."""
@@ -68,8 +81,17 @@ class Tpx3Source(Source):
             Stopped: `stop` was called meanwhile.
         """
         try:
+            tap = stream_tap(self.record, self.record_memory)
             self.begin(time.monotonic() + self.timeout)
-            return self._scan()
+            scan = self._scan()
+            if tap is not None:
+                begun = self._opened()
+                metadata = begun.told or None
+                for message in (wire.write_start(begun.start), wire.write_scan(begun.start.sequence, metadata)):
+                    tap(self, (memoryview(message),))
+                tap.begin(self, scan)
+            self._tap = tap
+            return scan
         except BaseException:
             self.close()
             raise
@@ -136,7 +158,8 @@ class Tpx3Source(Source):
         start, total, at, why = begun.start, begun.frames, 0, ""
         while at < total and not why:
             try:
-                message = wire.read_header(self._receive(wire.HEADER, time.monotonic() + self.idle))
+                head = self._receive(wire.HEADER, time.monotonic() + self.idle)
+                message = wire.read_header(head)
                 if not isinstance(message, wire.ArrayChunk):
                     why = "the scan ended before its last frame"
                     break
@@ -150,10 +173,13 @@ class Tpx3Source(Source):
             except SourceError as error:
                 why = error.message
                 break
+            self._record(head, payload)
             if message.frames > total - at:
                 raise SourceError("More frames come than the scan has.", field="nframes", value=at + message.frames)
             yield from self._placed(start, message, payload, at)
             at += message.frames
+        if at == total:
+            self._record(*(memoryview(wire.write_end(start.sequence, scan=scan)) for scan in (True, False)))
         if why:
             _log.warning("The scan is not complete: %s", why)
             yield Gap(0, at, total - 1, why)
@@ -166,11 +192,18 @@ class Tpx3Source(Source):
     def close(self) -> None:
         """Disconnect; harmless when called twice."""
         link, self._begun, self._stopped = self._link, None, False
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.finish()
         if link is not None and not self._shared:
             self._link = None
             link.close()
 
     # ---- within -----------------------------------------------------------------------------------------------------
+
+    def _record(self, *parts: memoryview) -> None:
+        if self._tap is not None:
+            self._tap(self, parts)
 
     @property
     def _where(self) -> str:
