@@ -25,7 +25,8 @@ BYTES = {1: 1 / 8, 6: 1.0, 12: 2.0, 24: 4.0}
 @njit(nogil=True, cache=True, error_model="numpy")
 def _read_1(memory: Array, begins: Array, out: Array) -> None:
     for n in range(begins.size):
-        out[n, :] = memory[begins[n] : begins[n] + out.shape[1]]
+        for at in range(out.shape[1]):
+            out[n, at] = memory[begins[n] + at]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
