@@ -85,11 +85,11 @@ def test_ctrl_c_ends_it_in_order(demo, tmp_path):
 
 
 def test_the_tooth_is_streamed_without_a_loss(demo, tooth, tmp_path):
-    process, *_ = demo(tooth, "--seconds", 15, "--report", "r.json")
+    process, *_ = demo(tooth, "--rate", 50, "--seconds", 6, "--report", "r.json")
     rest = process.stderr.read()
     assert process.wait(90) == 0, rest
     report = check_report(tmp_path / "r.json")
-    assert report["expected"] >= 280
+    assert report["expected"] >= 200  # more than the 181 frames of the file: it goes round again
     assert report["values"]["find_center.center"] == pytest.approx(296.0, abs=0.5)
 
 
