@@ -172,7 +172,7 @@ def test_the_service_starts_no_run_that_can_not_be(beamline):
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_tree_in_a_real_tiled_server_and_a_server_that_is_gone(tmp_path, monkeypatch):
     simple = pytest.importorskip("tiled.server.simple", reason="the extra 'tiled' is not installed")
     from tiled.client import from_uri
@@ -247,7 +247,7 @@ def check_tree(run, folder):
     assert (told["scan_num"], told["complete"], list(told["lacking"])) == ("411993", True, [])
     assert (told["dp_frames_written"], told["num_mosaics"], told["fine_tunable"]) == (49, 1, True)
     assert list(told["mosaic_stack_shape"]) == [1024, *patched.T.shape]
-    assert (told["model_name"], told["model_version"]) == ("phantom", "1")
+    assert (told["model_name"], told["model_version"].isdigit()) == ("phantom", True)
     assert [spec.name for spec in run.specs] == ["synaps_project"]
 
 
