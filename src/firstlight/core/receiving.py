@@ -244,13 +244,26 @@ class Receiving(Generic[Raw]):
         """Fill chunks with frames of a run."""
         begin = 0
         while begin < len(places):
-            self._oldest = self._oldest if self._gathered else now
             end = min(begin + self._capacity - self._gathered, len(places))
-            self._runs.append((frames.part(begin, end), places[begin:end]))
-            self._gathered += end - begin
+            self._oldest = self._oldest if self._gathered else now
+            self._append(frames.part(begin, end), places[begin:end])
             begin = end
             if self._gathered >= self._capacity or now - self._oldest > OLDEST:
                 self._dispatch()
+
+    def _append(self, frames: Together, places: Ids) -> None:
+        """Add frames to the next chunk; pixels that need no decoding make a chunk of their own where they lie."""
+        if self._runs:
+            before, known = self._runs[-1]
+            joined = before.joined(frames)
+            if joined is not None:
+                self._runs[-1] = (joined, np.concatenate([known, places]))
+                self._gathered += len(places)
+                return
+            if before.ready() is not None:
+                self._dispatch()
+        self._runs.append((frames, places))
+        self._gathered += len(places)
 
     def tick(self, *, paused: bool = False) -> None:
         """Hand on what has waited long enough; end when asked to, or after too long a pause.
@@ -348,6 +361,9 @@ class Receiving(Generic[Raw]):
 
     def _pixels(self, layout: Layout, batch: _Batch, count: int, epoch: int) -> tuple[Array, Ids]:
         """The frames of a batch that decode, and their places."""
+        ready = batch[0][0].ready() if len(batch) == 1 else None
+        if ready is not None:
+            return ready.view(layout.dtype).reshape(count, *layout.shape), batch[0][1]
         memory = self._pool.take()[: count * layout.nbytes]
         pixels = memory.view(layout.dtype).reshape(count, *layout.shape)
         reasons: list[str | None] = []

@@ -25,6 +25,14 @@ class Together(Protocol):
         """Some of them, one after the other; `end` may lie beyond the last one."""
         ...
 
+    def joined(self, other: Together) -> Together | None:
+        """One for these and others that lie behind them in the same memory; None where they do not."""
+        ...
+
+    def ready(self) -> Array | None:
+        """Their bytes where they lie, uint8, if nothing need be decoded; None otherwise."""
+        ...
+
     def decode(self, out: Array) -> list[str | None]:
         """Fill an array (frame, *shape); for each frame, why it can not be, or None."""
         ...
@@ -44,6 +52,12 @@ class OneByOne(Generic[Raw]):
     def part(self, begin: int, end: int) -> OneByOne[Raw]:
         """Some of them."""
         return OneByOne(self.frames[begin:end], self.how)
+
+    def joined(self, other: Together) -> None:
+        """None: they lie anywhere."""
+
+    def ready(self) -> None:
+        """None: nothing is known of them."""
 
     def decode(self, out: Array) -> list[str | None]:
         """Fill an array (frame, *shape); for each frame, why it can not be, or None."""

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstlight.connectors.dectris import connection, intake, stream1, usual
-from firstlight.connectors.dectris.pieces import usual_of
+from firstlight.connectors.dectris.pieces import Pieces, usual_of
 from firstlight.connectors.dectris.stream1 import Parts
+from firstlight.connectors.dectris.wire import payload_of
 
 SPACE = st.sampled_from(["", " ", "\n\t", "x"])
 
@@ -153,3 +154,39 @@ def test_faults_among_frames_that_are_taken_together(monkeypatch, compiled, enco
     assert reader.places() == at(*good)
     gaps = {kind: sorted((g.first, g.last) for g in reader.gaps(kind)) for kind in ("rejected", "lost")}
     assert gaps == {"rejected": [(4, 4), (8, 8)], "lost": [(11, 11)]}
+
+
+def test_plain_pixels_are_handed_on_where_they_lie(monkeypatch):
+    """Frames of 128 byte lie side by side in memory: none of them is copied, and each chunk holds those of one memory."""
+    monkeypatch.setattr(connection, "_AT_ONCE", 1)
+    monkeypatch.setattr(intake, "_PIXEL_BYTES", 1000)
+    copied = []
+    monkeypatch.setattr(Pieces, "decode", lambda self, out: copied.append(len(self)))
+    with Detector() as detector:
+        reader = Reader(detector.source())
+        detector.begin(300, shape=(8, 8))
+        detector.frames(0, shape=(8, 8), encoding="<")
+        time.sleep(0.05)
+        detector.frames(*range(1, 300), shape=(8, 8), encoding="<")
+        detector.end()
+        reader.finish().right()
+    assert reader.places() == at(*range(300))
+    assert copied == []
+    assert 1 < max(map(len, reader.chunks())) <= 7
+
+
+def test_what_lies_side_by_side():
+    memory = np.arange(400, dtype=np.uint8)
+    begins = np.array([0, 100, 200])
+    like = payload_of(memoryview(b""), [10, 5], "uint16", "<")
+    three = Pieces(like, memory, begins, begins + 100)
+    assert np.array_equal(three.ready(), memory[:300])
+    last = Pieces(like, memory, begins[:1] + 300, begins[:1] + 400)
+    assert np.array_equal(three.joined(last).ready(), memory)
+    assert three.part(0, 2).joined(last) is None
+    assert three.joined(Pieces(like, memory.copy(), last.begins, last.ends)) is None
+    assert Pieces(like, memory, begins, begins + 98).ready() is None
+    assert Pieces(like._replace(dtype=">u2"), memory, begins, begins + 100).ready() is None
+    packed = Pieces(like._replace(codec="bslz4"), memory, begins, begins + 70)
+    assert packed.ready() is None
+    assert len(packed.joined(packed)) == 6

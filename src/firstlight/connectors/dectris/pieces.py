@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from firstlight.core.arrays import Array, Ids
+from firstlight.core.together import Together
 
 from .intake import Messages
 from .usual import Alike, alike, numbers_of
@@ -35,6 +36,24 @@ class Pieces:
     def part(self, begin: int, end: int) -> Pieces:
         """Some of them."""
         return Pieces(self.like, self.memory, self.begins[begin:end], self.ends[begin:end])
+
+    def joined(self, other: Together) -> Pieces | None:
+        """One for these and others in the same memory; None where they lie in another, or plain pixels not side by side."""
+        if not isinstance(other, Pieces) or other.memory is not self.memory or other.like is not self.like:
+            return None
+        if not self.like.codec and other.begins[0] != self.ends[-1]:
+            return None
+        begins, ends = (np.concatenate(pair) for pair in ((self.begins, other.begins), (self.ends, other.ends)))
+        return Pieces(self.like, self.memory, begins, ends)
+
+    def ready(self) -> Array | None:
+        """Plain pixels that lie side by side, uint8; None for all others."""
+        like, whole = self.like, self.like.nbytes
+        if like.codec or like.columns_first or not np.dtype(like.dtype).isnative:
+            return None
+        if (self.ends - self.begins != whole).any() or (np.diff(self.begins) != whole).any():
+            return None
+        return self.memory[self.begins[0] : self.ends[-1]]
 
     def decode(self, out: Array) -> list[str | None]:
         """Decode all in one call, outside the interpreter's lock, where their encoding allows; why each can not be, or None."""

@@ -14,7 +14,8 @@ from firstlight.core.chunk import Stream
 from firstlight.core.errors import SourceError
 
 from ..recorded.frames import ArrayReader, Frames, Recording, image_frames
-from .files import dataset, is_dataset, lookup, open_file
+from .elsewhere import elsewhere
+from .files import is_dataset, lookup, open_file
 from .handles import Dataset, File, Group
 
 
@@ -91,22 +92,19 @@ def image_dataset(file: Group, path: str, name: str, main: Stream) -> Frames:
 
     Args:
         file: The file.
-        path: Path in it, or ``FILE:PATH`` for another file, which may lie beside this one.
+        path: Path in it, or ``FILE:PATH`` (or ``FILE`` alone) for another file, which may lie beside this one.
         name: ``dark`` or ``flat``.
         main: The projections.
 
     Raises:
         SourceError: The dataset is missing, or its frames do not have the shape of the data's.
     """
-    other, colon, inner = path.rpartition(":")
-    if not colon:
-        return _images(dataset(file, path, f"{name}s"), name, main)
-    place = Path(other).expanduser()
-    opened = open_file(place if place.is_absolute() or place.is_file() else Path(file.file.filename).parent / place)
+    found = elsewhere(file, path, name, main.frame_shape)
     try:
-        return _images(dataset(opened, inner, f"{name}s"), name, main)
+        return _images(found, name, main)
     except BaseException:
-        opened.close()
+        if found.file != file.file:
+            found.file.close()
         raise
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from firstlight.core.arrays import Array, Ids
+from firstlight.core.together import Together
 
 from .wire import PREFIX, BadMessage, Format, FrameHeader, decode_many
 
@@ -35,6 +36,15 @@ class Pieces:
     def part(self, begin: int, end: int) -> Pieces:
         """Some of them."""
         return Pieces(self.like, self.memory, self.begins[begin:end])
+
+    def joined(self, other: Together) -> Pieces | None:
+        """One for these and others in the same memory."""
+        if not isinstance(other, Pieces) or other.memory is not self.memory or other.like is not self.like:
+            return None
+        return Pieces(self.like, self.memory, np.concatenate([self.begins, other.begins]))
+
+    def ready(self) -> None:
+        """None: pixels come with the most significant byte first, or packed."""
 
     def decode(self, out: Array) -> list[str | None]:
         """Decode all in one call, outside the interpreter's lock; why they can not be, or None for each."""

@@ -124,10 +124,10 @@ class Scene:
         return np.exp(np.multiply(path, np.float32(-s.mu), out=path), out=path)
 
     def _oblique(self, degrees: float, first: int, last: int) -> Array:
-        """(row, col) line integrals in cone beam or with a tilted axis."""
+        """(row, col) line integrals in cone beam or with an axis that leans."""
         s = self.settings
         distance = np.inf if s.source_distance is None or s.pixel is None else s.source_distance / (s.pixel * 1e-3)
-        motion = Motion(s.axis, (s.rows - 1) / 2, tilt=s.tilt, source_distance=distance)
+        motion = Motion(s.axis, (s.rows - 1) / 2, tilt=s.tilt, roll=s.roll, source_distance=distance)
         rays = rays_of([degrees], motion)
         corner = rays.corner + first * rays.down
         shape = (last - first, s.columns)

@@ -51,6 +51,8 @@ class PhantomSource(Source):
     """Column of the rotation axis, counted from 0; default: the middle, (columns − 1) / 2."""
     tilt: Annotated[Degree, Field(gt=-90, lt=90)] = 0.0
     """Angle by which the top of the rotation axis leans towards the detector; 0 for tomography."""
+    roll: Annotated[Degree, Field(gt=-90, lt=90)] = 0.0
+    """Angle by which the top of the rotation axis leans to the right, seen along the beam."""
     source_distance: Annotated[Millimetre, Field(gt=0)] | None = None
     """From the source to the rotation axis, for cone beam; needs `pixel`. Default: parallel beam."""
     counts: Annotated[float, Field(gt=0, le=60000)] = 20000.0
@@ -109,7 +111,7 @@ class PhantomSource(Source):
     @property
     def upright(self) -> bool:
         """True for parallel beam at right angles to the rotation axis."""
-        return self.tilt == 0.0 and self.source_distance is None
+        return self.tilt == 0.0 and self.roll == 0.0 and self.source_distance is None
 
     @property
     def mu(self) -> float:

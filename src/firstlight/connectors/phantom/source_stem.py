@@ -15,7 +15,7 @@ from firstlight.core.chunk import MAIN, Chunk, End, Item, Scan, Stream
 from firstlight.core.errors import FirstlightError, UnknownName
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes, Degree, KeV, Millimetre, Milliradian, Nanometre, Quantity
-from firstlight.kernels.electron_optics import aperture_wave, exit_patterns, frequencies, wavelength
+from firstlight.kernels.electron_optics import aperture_wave, astigmatism_parts, exit_patterns, frequencies, wavelength
 
 from .noise import generator
 
@@ -62,6 +62,10 @@ class PhantomStemSource(Source):
     """Defocus of the probe (C1), positive over focus."""
     spherical: Millimetre = 0.0
     """Spherical aberration (C3)."""
+    astigmatism: Annotated[Nanometre, Field(ge=0)] = 0.0
+    """Twofold astigmatism (A1)."""
+    astigmatism_angle: Degree = 0.0
+    """Its direction on the detector, from columns towards rows."""
     strength: float = 0.1
     """Height of the phase in radian."""
     rotation: Degree = 0.0
@@ -102,8 +106,17 @@ class PhantomStemSource(Source):
             )
         axis = frequencies(self.pixels)
         length, angle, c1, c3 = wavelength(self.energy), self.pixel_angle, self.defocus * 1e-9, self.spherical * 1e-3
+        # patterns are flipped after diffraction
+        twofold = astigmatism_parts(self.astigmatism * 1e-9, self.astigmatism_angle * (-1 if self.flip else 1))
         return aperture_wave(
-            axis[:, None], axis, radius=self.radius, length=length, pixel_angle=angle, defocus=c1, spherical=c3
+            axis[:, None],
+            axis,
+            radius=self.radius,
+            length=length,
+            pixel_angle=angle,
+            defocus=c1,
+            spherical=c3,
+            astigmatism=twofold,
         )
 
     def _phase(self) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import shutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -134,16 +136,31 @@ class Folder(Result):
 
     def again(self, done: Ids) -> None:
         """Go on in a folder; files of frames that are not done are written anew."""
-        keep = {self.name(int(place)) for place in done - self.stream.first}
+        keep = {name for place in done - self.stream.first for name in self.names(int(place))}
         for file in self.path.glob("*.tif*"):
             if file.name not in keep:
                 file.unlink()
         self.note()
 
-    def name(self, place: int) -> str:
-        """Of the file of one position."""
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """Axes of what lies at one position: two of an image, and before them those of a sweep."""
+        return self.stream.frame_axes if self.stream.arrival else self.stream.axes[1:]
+
+    def names(self, place: int) -> list[str]:
+        """Of the files of one position: one, or one for each value of a sweep."""
         digits = max(5, len(str(self.frames or 0)))
-        return f"{self.stream.arrival_axes[0] if self.stream.arrival else self.stream.axes[0]}_{place:0{digits}d}.tif"
+        axis = self.stream.arrival_axes[0] if self.stream.arrival else self.stream.axes[0]
+        return [f"{label}{axis}_{place:0{digits}d}.tif" for label in self._labels()]
+
+    def _labels(self) -> list[str]:
+        """Such as ``fbp.center_84.5_``, for each image of a position."""
+        stream = self.stream
+        values = [
+            [f"{label}_{_as_text(value)}_" for value in stream.marks.get(label, range(stream.size(label)))]
+            for label in self.inner[:-2]
+        ]
+        return ["".join(each) for each in itertools.product(*values)]
 
     def put(self, chunk: Chunk) -> None:
         """Write each frame to its file."""
@@ -157,9 +174,7 @@ class Folder(Result):
             images = chunk.data[-1]
             places = np.arange(*first.indices(self.frames or len(images)), dtype=np.int64)
             cuts = tuple(chunk.where.get(label, slice(None)) for label in stream.axes[1:])
-        frame = tuple(
-            stream.sizes.get(label) or size for label, size in zip(stream.axes[-2:], images.shape[1:], strict=True)
-        )
+        frame = tuple(stream.sizes.get(label) or size for label, size in zip(self.inner, images.shape[1:], strict=True))
         if stream.arrival:
             check_shape(chunk, cuts, frame)
         if images.shape[1:] != frame:
@@ -170,8 +185,9 @@ class Folder(Result):
                 expected="whole frames",
                 next_move="Set layout to file, or use the sink hdf5.",
             )
-        for place, image in zip(places.tolist(), images, strict=True):
-            self._write(self.path / self.name(place), image)
+        for place, found in zip(places.tolist(), images.reshape(len(images), -1, *images.shape[-2:]), strict=True):
+            for name, image in zip(self.names(place), found, strict=True):
+                self._write(self.path / name, image)
 
     def _write(self, path: Path, image: Array) -> None:
         import tifffile
@@ -183,7 +199,9 @@ class Folder(Result):
 
     def missing(self) -> Ids:
         """By the files that are there."""
-        return missing_ranges(_present(self.path, self.frames)) + (self.stream.first if self.stream.arrival else 0)
+        return missing_ranges(_present(self.path, self.frames, len(self._labels()))) + (
+            self.stream.first if self.stream.arrival else 0
+        )
 
 
 class OneFile(Result):
@@ -257,12 +275,17 @@ class OneFile(Result):
         self.array.close()
 
 
-def _present(folder: Path, frames: int | None) -> Array:
-    """(position,) whether the file of each is there."""
-    found = [int(file.stem.rpartition("_")[2]) for file in folder.glob("*_*.tif")]
-    there = np.zeros(max(frames or 0, max(found, default=-1) + 1), bool)
-    there[found] = True
-    return there
+def _present(folder: Path, frames: int | None, each: int = 1) -> Array:
+    """(position,) whether the file, or all files, of each is there."""
+    found = np.array([int(file.stem.rpartition("_")[2]) for file in folder.glob("*_*.tif")], np.int64)
+    count = np.bincount(found, minlength=max(frames or 0, 0))
+    return count >= each
+
+
+def _as_text(value: Any) -> str:
+    """A value as a part of a file's name."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^\w.+-]", "-", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,5 +308,6 @@ def read_state(path: Path) -> TiffState:
     axes, sizes, arrival = told["axes"], told["sizes"], told["arrival"]
     lengths = [sizes[label] for label in axes[: max(arrival, 1)]]
     frames = None if None in lengths else int(np.prod(lengths, dtype=np.int64))
-    there = _present(path, frames) if path.is_dir() else read_mask(path, frames or 0)
+    each = int(np.prod([sizes[label] for label in axes[max(arrival, 1) : -2]], dtype=np.int64))
+    there = _present(path, frames, each) if path.is_dir() else read_mask(path, frames or 0)
     return TiffState(bool(told["complete"]), there, told["record"])

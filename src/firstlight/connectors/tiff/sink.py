@@ -21,7 +21,7 @@ from .result import Folder, OneFile
 class TiffSink(Sink):
     """Writes one output as TIFF: a folder with one file a slice, or one file with all of them (BigTIFF beyond 4 GB).
 
-    Axes, units, record and what is missing stand in ``record.json`` in the folder, or in a JSON file beside the one file.
+    Of a sweep a folder has one file for each slice and value, with the value in its name. Axes, units, record and what is missing stand in ``record.json`` in the folder, or in a JSON file beside the one file.
     """
 
     use: ClassVar[str] = "tiff"
@@ -94,8 +94,9 @@ class TiffSink(Sink):
 
     def _demand_images(self, scan: Scan) -> None:
         stream = scan.main
-        images = len(stream.frame_axes) if stream.arrival else len(stream.axes) - 1
-        fits = len(stream.axes) >= 2 if self._one else images == 2
+        inner = stream.frame_axes if stream.arrival else stream.axes[1:]
+        swept = all(stream.sizes.get(label) for label in inner[:-2])
+        fits = len(stream.axes) >= 2 if self._one else len(inner) >= 2 and swept
         if not fits or np.dtype(stream.dtype).kind not in "biuf":
             raise SinkError(
                 "The output is no stack of images.",
