@@ -3,6 +3,7 @@
 import bz2
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,13 +146,14 @@ def test_compiled_loops_and_array_expressions_agree(monkeypatch, dtype):
     estimate, frames = scene(dtype)
     shape = (len(frames), *estimate.probe.shape)
     changes, tolerance = complex_noise(*shape, dtype=dtype), 1e-4 if dtype == np.complex64 else 1e-12
+    dark = RNG.random(frames.valid.shape)
 
     def everything():
         image, probe = estimate.image.copy(), estimate.probe
         found = [waves.exit_waves(image, probe[None], frames.corners, np.empty(shape, dtype))]
         seen, liked, counted = changes.copy(), changes.copy(), changes.copy()
-        found += [waves.replace_modulus(seen, frames.amplitudes, frames.valid), seen]
-        found += [waves.likelihood_step(liked, frames.amplitudes, frames.valid, "gaussian"), liked]
+        found += [waves.replace_modulus(seen, frames.amplitudes, frames.valid, dark), seen]
+        found += [waves.likelihood_step(liked, frames.amplitudes, frames.valid, "gaussian", dark), liked]
         found += [waves.likelihood_step(counted, frames.amplitudes, frames.valid, "poisson"), counted]
         totals = [0 * image, 0 * image.real, 0 * probe, 0 * probe[0].real]
         sums.add_to_object(totals[0], totals[1], probe[None], changes, frames.corners)
@@ -159,9 +161,9 @@ def test_compiled_loops_and_array_expressions_agree(monkeypatch, dtype):
         found += [part.copy() for part in totals]
         for kind in ("gaussian", "poisson"):
             weighed = changes.copy()
-            found += [np.array(noise.weigh(kind, weighed, frames.amplitudes, frames.valid)), weighed]
+            found += [np.array(noise.weigh(kind, weighed, frames.amplitudes, frames.valid, dark)), weighed]
             lengths = np.array([0.0, 0.3, 2.0])
-            found += [noise.slopes(kind, found[0], changes, frames.amplitudes, frames.valid, lengths)]
+            found += [noise.slopes(kind, found[0], changes, frames.amplitudes, frames.valid, lengths, dark)]
         moved, direction, weight, places = image.copy(), totals[0].copy(), totals[1].copy(), frames.corners
         found += [products.step_products(image, direction, probe[None], totals[2][None], changes, places)]
         found += [products.step_products(image, direction, probe[None], None, changes, places)]
@@ -178,9 +180,11 @@ def test_compiled_loops_and_array_expressions_agree(monkeypatch, dtype):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * max(np.abs(other).max(), 1))
 
 
+@pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("noise", ["gaussian", "poisson"])
-def test_the_gradient_is_that_of_the_cost(noise):
+def test_the_gradient_is_that_of_the_cost(noise, background):
     estimate, frames = scene()
+    frames = replace(frames, background=RNG.random(frames.valid.shape) * 9 if background else None)
     gradient, _ = likelihood.gradient_and_cost(noise, estimate, frames, FAR)
     for array, found in ((estimate.image, gradient.image), (estimate.probe, gradient.probe)):
         direction, length = complex_noise(*array.shape), 1e-6

@@ -59,7 +59,7 @@ def changes(
     """
     passage = passed(estimate, frames, part)
     seen = propagator.forward(passage.waves)
-    errors = likelihood_step(seen, frames.amplitudes[part], frames.valid, noise)
+    errors = likelihood_step(seen, frames.amplitudes[part], frames.valid, noise, frames.background)
     asked = propagator.backward(seen)
     waves = estimate.sample.back(estimate.image, asked, frames.corners[part], scaled=True)
     return Change(part, passage, asked, waves, float(errors.sum()))

@@ -95,10 +95,12 @@ class DifferenceMap:
             frames.corners[part],
             empty_like(estimate.probe, waves.shape),
         )
-        error = replace_modulus(propagator.forward(allowed.copy()), frames.amplitudes[part], frames.valid)
+        error = replace_modulus(
+            propagator.forward(allowed.copy()), frames.amplitudes[part], frames.valid, frames.background
+        )
         seen = propagator.forward(2 * allowed - waves)
         before = seen.copy() if self.noise else seen
-        misfit = replace_modulus(seen, frames.amplitudes[part], frames.valid)
+        misfit = replace_modulus(seen, frames.amplitudes[part], frames.valid, frames.background)
         if self.noise:
             lit = ((frames.amplitudes[part] > 0) * frames.valid).sum(axis=(1, 2), dtype="float64")
             kept = (self.noise * lit / misfit.clip(1e-300)) ** 0.5

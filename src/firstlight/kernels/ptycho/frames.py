@@ -53,6 +53,8 @@ class Frames:
     """Shape (shape, v, u): what the first mode of the probe may differ by from frame to frame (`varying`)."""
     weights: Array | None = None
     """Shape (position, shape), complex128 on the host: how much of each there is in each frame."""
+    background: Array | None = None
+    """Shape (v, u), float: photons of each frame that do not come through probe and object; None: none."""
 
     def __len__(self) -> int:
         """Number of positions."""

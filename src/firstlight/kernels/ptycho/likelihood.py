@@ -123,7 +123,7 @@ def derivative(noise: Noise, estimate: Estimate, frames: Frames, part: Array, pr
     """Of a few positions: derivatives by the conjugate of the exit waves and of what leaves each layer, and ``Σ(|Ψ| − A)²``."""
     passage = passed(estimate, frames, part)
     seen = propagator.forward(passage.waves)
-    error = weigh(noise, seen, frames.amplitudes[part], frames.valid)
+    error = weigh(noise, seen, frames.amplitudes[part], frames.valid, frames.background)
     asked = propagator.backward(seen)
     waves = estimate.sample.back(estimate.image, asked, frames.corners[part], scaled=False)
     return Change(part, passage, asked, waves, error)
@@ -137,7 +137,9 @@ def gradient_and_cost(
     change = derivative(noise, estimate, frames, every, propagator)
     sums.gather(estimate, frames, [change], spread, 1, probe=True)
     seen = propagator.forward(passed(estimate, frames, every).waves)
-    return Gradient(sums.image, sums.probe), cost(noise, seen, frames.amplitudes[every], frames.valid)
+    return Gradient(sums.image, sums.probe), cost(
+        noise, seen, frames.amplitudes[every], frames.valid, frames.background
+    )
 
 
 def _slopes(
@@ -153,7 +155,7 @@ def _slopes(
     passage, to_light = passed(estimate, frames, part), moved_probes(direction.probe, frames, part)
     along = estimate.sample.along(estimate.image, direction.image, passage, to_light, frames.corners[part])
     here, along = propagator.forward(passage.waves), propagator.forward(along)
-    return slopes(engine.noise, here, along, frames.amplitudes[part], frames.valid, lengths)
+    return slopes(engine.noise, here, along, frames.amplitudes[part], frames.valid, lengths, frames.background)
 
 
 def lowest(lengths: Array, found: Array) -> float:

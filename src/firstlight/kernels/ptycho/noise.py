@@ -1,6 +1,6 @@
 """What the statistics of the counts say about detector waves: cost, derivative and curvature, pixel by pixel.
 
-With ``M = |Ψ|² = Σ_m|Ψ_m|²`` and ``I = A²``: Gaussian noise of amplitudes costs ``(√M − A)²``, Poisson noise of counts
+With ``M = |Ψ|² = Σ_m|Ψ_m|² + B`` (B: background) and ``I = A²``: Gaussian noise of amplitudes costs ``(√M − A)²``, Poisson noise of counts
 ``M − (I + b) ln(M + b)``; their derivatives by M are ``1 − A/√M`` and ``(M − I) / (M + b)``, their second derivatives
 ``A / (2 M^{3/2})`` and ``(I + b) / (M + b)²``. The floor b, a part of a photon on model and counts alike, does not move the minimum. Without
 it a pixel that the model leaves dark would ask for more than all others together (I / M), and rounding errors would lead the way.
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numba as nb
 import numpy as np
 
-from .waves import namespace, on_cpu
+from .waves import known_background, modulus, namespace, on_cpu
 
 Array = Any
 Noise = Literal["gaussian", "poisson"]
@@ -25,9 +25,9 @@ FLOOR = 0.01
 """b, in photons."""
 
 
-def cost(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
+def cost(noise: Noise, waves: Array, amplitudes: Array, valid: Array, background: Array | None = None) -> float:
     """The cost of detector waves (position, mode, v, u), see the module's text."""
-    model = (waves.real**2 + waves.imag**2).sum(axis=1, dtype="float64")
+    model = (waves.real**2 + waves.imag**2).sum(axis=1, dtype="float64") + (0 if background is None else background)
     counts = amplitudes.astype("float64") ** 2
     if noise == "gaussian":
         return float((((model**0.5 - amplitudes) ** 2) * valid).sum())
@@ -35,7 +35,7 @@ def cost(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
     return float(((model - (counts + FLOOR) * logarithm) * valid).sum())
 
 
-def weigh(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
+def weigh(noise: Noise, waves: Array, amplitudes: Array, valid: Array, background: Array | None = None) -> float:
     """Multiply detector waves by the derivative of the cost by M: that makes them its derivative by conj(Ψ), in place.
 
     Args:
@@ -43,26 +43,29 @@ def weigh(noise: Noise, waves: Array, amplitudes: Array, valid: Array) -> float:
         waves: Detector waves, shape (position, mode, v, u), complex; changed.
         amplitudes: Measured, shape (position, v, u), float.
         valid: Shape (v, u), bool: derivative and error are zero elsewhere.
+        background: Photons of each frame that are not of the waves, shape (v, u); None: zero.
 
     Returns:
         ``Σ(|Ψ| − A)²`` over valid pixels.
     """
     counted = noise == "poisson"
     if on_cpu(waves):
-        return float(_weigh(waves, amplitudes, valid, counted))
-    model = (waves.real**2 + waves.imag**2).sum(axis=1)
-    modulus = model**0.5
-    error = float((((modulus - amplitudes) * valid).astype("float64") ** 2).sum())
+        return float(_weigh(waves, amplitudes, valid, counted, known_background(background, amplitudes)))
+    root = modulus(waves, background)
+    model = root * root
+    error = float((((root - amplitudes) * valid).astype("float64") ** 2).sum())
     if counted:
         factors = (model - amplitudes * amplitudes) / (model + FLOOR)
     else:
-        factors = 1 - amplitudes / modulus.clip(_FAINT**0.5)
+        factors = 1 - amplitudes / root.clip(_FAINT**0.5)
     waves *= (factors * valid)[:, None]
     return error
 
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _weigh(waves: Array, amplitudes: Array, valid: Array, counted: bool) -> float:  # pragma: no cover - compiled
+def _weigh(
+    waves: Array, amplitudes: Array, valid: Array, counted: bool, background: Array
+) -> float:  # pragma: no cover - compiled
     positions, modes, rows, cols = waves.shape
     total = np.empty(cols, amplitudes.dtype)
     zero = total[:1].sum() * 0
@@ -70,7 +73,7 @@ def _weigh(waves: Array, amplitudes: Array, valid: Array, counted: bool) -> floa
     error = 0.0
     for b in range(positions):
         for r in range(rows):
-            total[:] = 0
+            total[:] = background[r]
             for m in range(modes):
                 line = waves[b, m, r]
                 for c in range(cols):
@@ -78,13 +81,13 @@ def _weigh(waves: Array, amplitudes: Array, valid: Array, counted: bool) -> floa
             measured, mask = amplitudes[b, r], valid[r]
             short = total[0] * 0
             for c in range(cols):
-                modulus = np.sqrt(total[c])
-                difference = modulus - measured[c] if mask[c] else total[c] * 0
+                root = np.sqrt(total[c])
+                difference = root - measured[c] if mask[c] else total[c] * 0
                 short += difference * difference
                 if counted:
                     factor = (total[c] - measured[c] * measured[c]) / (total[c] + floor)
                 else:
-                    factor = 1 - measured[c] / max(modulus, faint)
+                    factor = 1 - measured[c] / max(root, faint)
                 total[c] = factor if mask[c] else zero
             error += short
             for m in range(modes):
@@ -94,7 +97,15 @@ def _weigh(waves: Array, amplitudes: Array, valid: Array, counted: bool) -> floa
     return error
 
 
-def slopes(noise: Noise, here: Array, along: Array, amplitudes: Array, valid: Array, lengths: Array) -> Array:
+def slopes(
+    noise: Noise,
+    here: Array,
+    along: Array,
+    amplitudes: Array,
+    valid: Array,
+    lengths: Array,
+    background: Array | None = None,
+) -> Array:
     """First and second derivative of the cost along a direction, at some lengths.
 
     Args:
@@ -104,6 +115,7 @@ def slopes(noise: Noise, here: Array, along: Array, amplitudes: Array, valid: Ar
         amplitudes: Measured, shape (position, v, u), float.
         valid: Shape (v, u), bool.
         lengths: Where, shape (length,), float64 on the host; waves are ``here + length · along``.
+        background: Photons of each frame that are not of the waves, shape (v, u); None: zero.
 
     Returns:
         Shape (length, 2), float64 on the host.
@@ -111,15 +123,16 @@ def slopes(noise: Noise, here: Array, along: Array, amplitudes: Array, valid: Ar
     counted = noise == "poisson"
     if on_cpu(here):
         found = np.zeros((len(lengths), 2), np.float64)
-        _slopes(here, along, amplitudes, valid, counted, lengths, found)
+        _slopes(here, along, amplitudes, valid, counted, known_background(background, amplitudes), lengths, found)
         return found
-    return np.array([_slope(here, along, amplitudes, valid, counted, float(length)) for length in lengths])
+    dark = 0 if background is None else background
+    return np.array([_slope(here, along, amplitudes, valid, counted, dark, float(length)) for length in lengths])
 
 
 def _slope(
-    here: Array, along: Array, amplitudes: Array, valid: Array, counted: bool, length: float
+    here: Array, along: Array, amplitudes: Array, valid: Array, counted: bool, dark: Array, length: float
 ) -> tuple[float, float]:
-    start = (here.real**2 + here.imag**2).sum(axis=1, dtype="float64")
+    start = (here.real**2 + here.imag**2).sum(axis=1, dtype="float64") + dark
     rise = 2 * (here.real * along.real + here.imag * along.imag).sum(axis=1, dtype="float64")
     second = 2 * (along.real**2 + along.imag**2).sum(axis=1, dtype="float64")
     model, first = (start + length * (rise + length / 2 * second)).clip(_FAINT), rise + length * second
@@ -134,13 +147,20 @@ def _slope(
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
 def _slopes(
-    here: Array, along: Array, amplitudes: Array, valid: Array, counted: bool, lengths: Array, found: Array
+    here: Array,
+    along: Array,
+    amplitudes: Array,
+    valid: Array,
+    counted: bool,
+    background: Array,
+    lengths: Array,
+    found: Array,
 ) -> None:  # pragma: no cover - compiled
     positions, modes, rows, cols = here.shape
     start, rise, second = np.empty(cols), np.empty(cols), np.empty(cols)
     for b in range(positions):
         for r in range(rows):
-            start[:], rise[:], second[:] = 0, 0, 0
+            start[:], rise[:], second[:] = background[r], 0, 0
             for m in range(modes):
                 p, q = here[b, m, r], along[b, m, r]
                 for c in range(cols):

@@ -137,7 +137,7 @@ class Affine:
 def _misfit(estimate: Estimate, frames: Frames, propagator: Propagator) -> Any:
     def misfit(part: Array) -> Array:
         waves = detector_waves(estimate, frames, part, propagator)
-        found = replace_modulus(waves, frames.amplitudes[part], frames.valid)
+        found = replace_modulus(waves, frames.amplitudes[part], frames.valid, frames.background)
         return found if isinstance(found, np.ndarray) else found.get()
 
     return misfit

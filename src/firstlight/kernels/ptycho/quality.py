@@ -9,21 +9,21 @@ import numpy as np
 
 from .frames import Frames
 from .propagate import Propagator
-from .waves import namespace
+from .waves import modulus, namespace
 
 Array = Any
 
 
-def r_factor(waves: Array, amplitudes: Array, valid: Array) -> float:
+def r_factor(waves: Array, amplitudes: Array, valid: Array, background: Array | None = None) -> float:
     """``Σ ||Ψ| − A| / ΣA`` over valid pixels, as in crystallography.
 
     Args:
         waves: Detector waves, shape (position, mode, v, u), complex; the modes add up incoherently.
         amplitudes: Measured, shape (position, v, u).
         valid: Shape (v, u), bool.
+        background: Photons of each frame that are not of the waves, shape (v, u); None: zero.
     """
-    modulus = (waves.real**2 + waves.imag**2).sum(axis=1) ** 0.5
-    above = (abs(modulus - amplitudes) * valid).sum(dtype="float64")
+    above = (abs(modulus(waves, background) - amplitudes) * valid).sum(dtype="float64")
     return float(above) / max(float((amplitudes * valid).sum(dtype="float64")), 1e-30)
 
 

@@ -75,25 +75,39 @@ def _exit_waves(image: Array, probes: Array, corners: Array, out: Array) -> None
                     target[c] = lamp[c] * line[c]
 
 
+def modulus(waves: Array, background: Array | None = None) -> Array:
+    """``√(Σ_m|Ψ_m|² + B)``, shape (position, v, u)."""
+    total = (waves.real**2 + waves.imag**2).sum(axis=1)
+    return (total if background is None else total + background) ** 0.5
+
+
+def known_background(background: Array | None, amplitudes: Array) -> Array:
+    """Of the amplitudes' type, shape (v, u)."""
+    if background is None:
+        return np.zeros(amplitudes.shape[1:], amplitudes.dtype)
+    return np.ascontiguousarray(background, amplitudes.dtype)
+
+
 # ---- the detector's constraint ---------------------------------------------------------------------------------------
 
 
-def replace_modulus(waves: Array, amplitudes: Array, valid: Array) -> Array:
-    """Give detector waves the measured amplitudes and leave their phases: ``Ψ_m ← Ψ_m A / √Σ|Ψ_m|²``, in place.
+def replace_modulus(waves: Array, amplitudes: Array, valid: Array, background: Array | None = None) -> Array:
+    """Give detector waves the measured amplitudes and leave their phases: ``Ψ_m ← Ψ_m A / √(Σ|Ψ_m|² + B)``, in place.
 
     Args:
         waves: Detector waves, shape (position, mode, v, u), complex; the modes add up incoherently.
         amplitudes: Measured, shape (position, v, u), float: square roots of photon counts.
         valid: Shape (v, u), bool: what is not valid keeps its wave and counts no error.
+        background: B, photons of each frame that are not of the waves, shape (v, u); None: zero.
 
     Returns:
-        Error of each position before the replacement, ``Σ (√Σ|Ψ_m|² − A)²`` over valid pixels, float64.
+        Error of each position before the replacement, ``Σ (√(Σ|Ψ_m|² + B) − A)²`` over valid pixels, float64.
     """
     if on_cpu(waves):
         errors = np.empty(len(waves), np.float64)
-        _replace_modulus(waves, amplitudes, valid, errors)
+        _replace_modulus(waves, amplitudes, valid, known_background(background, amplitudes), errors)
         return errors
-    total = ((waves.real**2 + waves.imag**2).sum(axis=1)) ** 0.5
+    total = modulus(waves, background)
     differences = (total - amplitudes) * valid
     tiny = np.finfo(total.dtype).tiny ** 0.5
     factors = amplitudes / total.clip(tiny)
@@ -103,14 +117,16 @@ def replace_modulus(waves: Array, amplitudes: Array, valid: Array) -> Array:
 
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _replace_modulus(waves: Array, amplitudes: Array, valid: Array, errors: Array) -> None:  # pragma: no cover
+def _replace_modulus(
+    waves: Array, amplitudes: Array, valid: Array, background: Array, errors: Array
+) -> None:  # pragma: no cover - compiled
     positions, modes, rows, cols = waves.shape
     total = np.empty(cols, amplitudes.dtype)
     tiny = np.sqrt(np.finfo(amplitudes.dtype).tiny)
     for b in range(positions):
         error = 0.0
         for r in range(rows):
-            total[:] = 0
+            total[:] = background[r]
             for m in range(modes):
                 line = waves[b, m, r]
                 for c in range(cols):
@@ -130,11 +146,13 @@ def _replace_modulus(waves: Array, amplitudes: Array, valid: Array, errors: Arra
         errors[b] = error
 
 
-def likelihood_step(waves: Array, amplitudes: Array, valid: Array, noise: str) -> Array:
+def likelihood_step(
+    waves: Array, amplitudes: Array, valid: Array, noise: str, background: Array | None = None
+) -> Array:
     """Turn detector waves into the change that the likelihood asks for, in place: Newton's step of the modulus.
 
     Gaussian noise of amplitudes, ``(|Ψ| − A)²``, asks for ``(A / |Ψ| − 1) Ψ``; Poisson noise of counts,
-    ``|Ψ|² − A² ln|Ψ|²``, for ``(A² − |Ψ|²) / (A² + |Ψ|²) Ψ``, which never more than doubles a wave. ``|Ψ|² = Σ|Ψ_m|²``.
+    ``|Ψ|² − A² ln|Ψ|²``, for ``(A² − |Ψ|²) / (A² + |Ψ|²) Ψ``, which never more than doubles a wave. ``|Ψ|² = Σ|Ψ_m|² + B``.
     Zero where a pixel is not valid.
 
     Args:
@@ -142,6 +160,7 @@ def likelihood_step(waves: Array, amplitudes: Array, valid: Array, noise: str) -
         amplitudes: Measured, shape (position, v, u), float: square roots of photon counts.
         valid: Shape (v, u), bool.
         noise: `gaussian` or `poisson`.
+        background: B, photons of each frame that are not of the waves, shape (v, u); None: zero.
 
     Returns:
         Error of each position, ``Σ (|Ψ| − A)²`` over valid pixels, float64.
@@ -149,9 +168,9 @@ def likelihood_step(waves: Array, amplitudes: Array, valid: Array, noise: str) -
     counted = noise == "poisson"
     if on_cpu(waves):
         errors = np.empty(len(waves), np.float64)
-        _likelihood_step(waves, amplitudes, valid, counted, errors)
+        _likelihood_step(waves, amplitudes, valid, counted, known_background(background, amplitudes), errors)
         return errors
-    total = ((waves.real**2 + waves.imag**2).sum(axis=1)) ** 0.5
+    total = modulus(waves, background)
     differences = (total - amplitudes) * valid
     if counted:
         counts, model = amplitudes * amplitudes, total * total
@@ -165,7 +184,7 @@ def likelihood_step(waves: Array, amplitudes: Array, valid: Array, noise: str) -
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
 def _likelihood_step(
-    waves: Array, amplitudes: Array, valid: Array, counted: bool, errors: Array
+    waves: Array, amplitudes: Array, valid: Array, counted: bool, background: Array, errors: Array
 ) -> None:  # pragma: no cover - compiled
     positions, modes, rows, cols = waves.shape
     total = np.empty(cols, amplitudes.dtype)
@@ -173,7 +192,7 @@ def _likelihood_step(
     for b in range(positions):
         error = 0.0
         for r in range(rows):
-            total[:] = 0
+            total[:] = background[r]
             for m in range(modes):
                 line = waves[b, m, r]
                 for c in range(cols):

@@ -61,6 +61,13 @@ def seeks_focus(step: Ptychography) -> bool:
     return step.probe_defocus == "auto" and not modelled and step.regime == "far"
 
 
+def background_of(step: Ptychography, state: Reconstruction) -> Array | None:
+    """Counts of each frame that come through neither probe nor object, as told or as found, shape (v, u); None: none known."""
+    if isinstance(step.background, float):
+        return np.full(state.patterns.window, step.background) if step.background else None
+    return state.background
+
+
 def first_probe(step: Ptychography, state: Reconstruction, mean: Array) -> Array:
     """From a file, from the model of a zone plate, or from mean counts of shape (v, u); defocused as the step says.
 

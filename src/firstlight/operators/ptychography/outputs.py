@@ -10,7 +10,7 @@ from firstlight.core.arrays import Array
 from firstlight.kernels.ptycho.modes import orthogonal
 from firstlight.kernels.ptycho.quality import power_spectrum
 
-from .beam import propagator_of
+from .beam import background_of, propagator_of
 from .orientation import NAMES
 from .reconstruction import Reconstruction
 from .rounds import image_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SIGNATURE = (
     "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, layers: layer y x, coverage: y x, "
-    "probe: mode v u, shares: mode, spectrum: v u, positions: point yx, pattern: line pixel, middle: yx, orientation: , "
+    "probe: mode v u, shares: mode, spectrum: v u, positions: point yx, pattern: line pixel, background: line pixel, middle: yx, orientation: , "
     "error: iteration, r_factor: iteration, agreement: ring"
 )
 TYPES = {
@@ -32,9 +32,10 @@ TYPES = {
     "coverage": "float32",
     "spectrum": "float32",
     "pattern": "float32",
+    "background": "float32",
 }
 """Of those that are not float64."""
-UNITS = {"phase": "rad", "coverage": "counts", "spectrum": "counts", "pattern": "counts"}
+UNITS = {"phase": "rad", "coverage": "counts", "spectrum": "counts", "pattern": "counts", "background": "counts"}
 
 
 def outputs_of(step: Ptychography, state: Reconstruction) -> dict[str, Array]:
@@ -58,6 +59,7 @@ def outputs_of(step: Ptychography, state: Reconstruction) -> dict[str, Array]:
         "spectrum": _spectrum(step, state),
         "positions": patterns.refined[patterns.by_id()] * state.pixel,
         "pattern": _pattern(step, state),
+        "background": _background(step, state),
         "middle": np.asarray(_middle(state), np.float64),
         "orientation": np.array(float(NAMES.index(state.way))),
         "error": np.asarray(state.errors, np.float64),
@@ -91,6 +93,12 @@ def _pattern(step: Ptychography, state: Reconstruction) -> Array:
         return np.zeros(state.patterns.window, np.float32)
     counts = state.patterns.stored()[-1:][0] ** 2
     return _shown(step, np.where(state.patterns.valid, counts, np.float32(np.nan)))
+
+
+def _background(step: Ptychography, state: Reconstruction) -> Array:
+    """Counts of each frame that come through neither probe nor object, zero frequency in the middle."""
+    found = background_of(step, state)
+    return _shown(step, np.zeros(state.patterns.window) if found is None else found)
 
 
 def _shown(step: Ptychography, image: Array) -> Array:

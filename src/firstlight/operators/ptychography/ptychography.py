@@ -52,8 +52,8 @@ class Ptychography(Solver[Reconstruction]):
     Outputs: the complex `object` and its `phase` (in radian, about zero) and `amplitude`, and its `layers` one by one (slices
     from the side of the light, or incoherent states); `coverage`, the photons that fell on each of its pixels; the `probe`, as
     orthogonal modes, strongest first, the `shares` of the power that they have, and their power `spectrum` on the detector; the
-    `positions` in the order of the frames' ids, refined if asked; the last `pattern`, and row and column of the
-    `middle` of the part of the frames that is used; the `orientation` of the frames, a number from 0: identity, fliplr, flipud,
+    `positions` in the order of the frames' ids, refined if asked; the last `pattern`, the `background` in counts of
+    each frame (zero where there is none), and row and column of the `middle` of the part of the frames that is used; the `orientation` of the frames, a number from 0: identity, fliplr, flipud,
     rot180, transpose, rot90_ccw, rot90_cw, antitranspose; the `error` of each round,
     Σ(|Ψ| − √I)² / ΣI, and its `r_factor`, Σ||Ψ| − √I| / Σ√I of up to 64 frames; the `agreement` of two half sets if asked: their
     Fourier ring correlation, ring by ring from frequency 0, each as wide as one period in the shorter side of the object.
@@ -153,6 +153,9 @@ class Ptychography(Solver[Reconstruction]):
     """Row and column of the frame around which they are used; `auto`: the middle of the bright spot in the first 64 frames."""
     saturation: Annotated[float, Field(gt=0)] | None = None
     """Pixels with this count or more do not count, in any frame; default: those at the largest value of their type."""
+    background: Annotated[float, Field(ge=0)] | Literal["no", "auto"] = "no"
+    """Counts of each pixel in each frame that come through neither probe nor object; `auto` finds them, smooth but not even, if they
+    explain anything; `no`: none."""
     orientation: Orientation | Literal["auto"] = "identity"
     """How frames are turned and mirrored before use (names as in `orient`); `auto`: the way in which they fit the positions best."""
     zero_frequency: ZeroFrequency = "auto"
@@ -330,6 +333,7 @@ class Ptychography(Solver[Reconstruction]):
             ChangeRefused: A parameter that decides what frames and positions mean differs.
         """
         fixed = (
+            "background",
             "regime",
             "crop",
             "crop_middle",

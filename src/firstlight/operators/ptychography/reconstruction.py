@@ -39,6 +39,8 @@ class Reconstruction:
     """True once defocus and orientation are known, or nobody asks for them."""
     guessed: list[Beginning] = field(default_factory=list[Beginning])
     """What a first look at a few frames found: the best first; empty before."""
+    background: Array | None = None
+    """What was found of it: photons of each frame that come through neither probe nor object, shape (v, u), float64."""
     ended: bool = False
     """True once every frame has come."""
     window: Window | None = None
@@ -58,7 +60,7 @@ class Reconstruction:
     def restart(self, engine: Engine) -> None:
         """No round has been done on these frames."""
         self.engine, self.visited, self.agreement = engine, 0, None
-        self.errors, self.factors, self.shapes = [], [], None
+        self.errors, self.factors, self.shapes, self.background = [], [], None, None
 
     def see(self, way: Orientation, *, far: bool) -> None:
         """See all frames another way than now: turned or mirrored, about the zero frequency in the far field."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from firstlight.core.arrays import Array
+from firstlight.kernels.ptycho.background import first_background, moved_background
 from firstlight.kernels.ptycho.changes import detector_waves
 from firstlight.kernels.ptycho.deflection import centers_of_mass, object_from_deflection
 from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
@@ -16,7 +17,7 @@ from firstlight.kernels.ptycho.quality import r_factor, some_of
 from firstlight.kernels.ptycho.samples import THIN, Sample, Slices, States
 from firstlight.kernels.ptycho.varying import first_shapes, relax
 
-from .beam import first_probe, free_space, propagator_of, seeks_focus
+from .beam import background_of, first_probe, free_space, propagator_of, seeks_focus
 from .begin import CLOSELY, GLANCE, SHORTLIST, all_beginnings, ranked
 from .engines import Batched, Engine, Round, engine_of
 from .focus import curved
@@ -26,6 +27,10 @@ from .refine import Refinement
 
 if TYPE_CHECKING:
     from .ptychography import Ptychography
+
+
+BACKGROUND = (5, 24)
+"""First and last round after which a background is sought: object and probe have to be there, and the rest of the rounds goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +158,29 @@ class Rounds:
         state.probe = known_of(step).apply(state.canvas, state.canvas.covered(state.patterns.corners), estimate.probe)
         return error
 
+    def _seek_background(self, estimate: Estimate, given: Round, number: int) -> None:
+        """Move the background, and leave it out in the end if it explains nothing."""
+        step, state = self.step, self.state
+        first, last = BACKGROUND
+        if step.background != "auto" or not first <= number <= last or (number > first and state.background is None):
+            return
+        if state.background is None:
+            state.background = first_background(state.patterns.mean, state.patterns.valid)
+        state.background, explains = moved_background(
+            estimate,
+            given.frames,
+            state.background,
+            given.propagator,
+            self.spread,
+            noise=step.noise if step.algorithm in ("lsq", "ml") else "gaussian",
+            workers=self.workers,
+        )
+        if number == last and not explains:
+            state.background = None
+
     def _adjust(self, estimate: Estimate, given: Round, number: int) -> None:
         """The probes of single frames, their positions, and how well all of it fits some of them."""
+        self._seek_background(estimate, given, number)
         step, patterns, order = self.step, self.state.patterns, self.state.patterns.by_id()
         if step.variations and number >= step.probe_after:
             relax(estimate, given.frames, given.propagator, self.spread, workers=self.workers)
@@ -187,7 +213,8 @@ class Rounds:
         step, state, patterns = self.step, self.state, self.state.patterns
         order = patterns.by_id()
         state.canvas.reach(patterns.corners)
-        places, frames = state.canvas.placed(patterns.refined[order]), given.frames
+        places = state.canvas.placed(patterns.refined[order])
+        frames = replace(given.frames, background=background_of(step, state))
         if step.variations:
             if state.shapes is None:
                 state.shapes = first_shapes(self.estimate().probe, step.variations)
@@ -233,7 +260,7 @@ def _limits(low: float | None, high: float | None, lowest: float) -> tuple[float
 def _r_factor(estimate: Estimate, given: Round) -> float:
     some = some_of(len(given.frames))
     waves = detector_waves(estimate, given.frames, some, given.propagator)
-    return r_factor(waves, given.frames.amplitudes[some], given.frames.valid)
+    return r_factor(waves, given.frames.amplitudes[some], given.frames.valid, given.frames.background)
 
 
 def image_of(layers: Array, incoherent: bool) -> Array:
