@@ -95,7 +95,10 @@ def _signal_of(path: Path) -> tuple[dict[str, Any], h5py.Dataset, h5py.Group]:
     return dict(entry.attrs), data[data.attrs["signal"]], entry
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+# a killed service is in test_service.py, too
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM], ids=["killed", "ended"]
+)
 def test_the_service_dies_and_the_run_goes_on_with_a_whole_file(how: signal.Signals, tmp_path: Path) -> None:
     out, state = tmp_path / "out.nxs", tmp_path / "state"
     service = subprocess.Popen(
