@@ -57,11 +57,13 @@ def test_mistakes(target, words, tmp_path):
     ("parameter", "true", "values"),
     [
         ("tilt", 30, "27,30,33"),
+        pytest.param("roll", 3, "1,3,5", marks=pytest.mark.slow),
+        pytest.param("roll", -2, "-4:1:1", marks=pytest.mark.slow),
         pytest.param("tilt", 2, "-1:5:1", marks=pytest.mark.slow),
         pytest.param("tilt", 30, "26:34:1", marks=pytest.mark.slow),
     ],
 )
-def test_what_is_left_of_the_data_finds_a_tilted_axis(parameter, true, values, tmp_path):
+def test_what_is_left_of_the_data_finds_how_the_axis_leans(parameter, true, values, tmp_path):
     """Numbers taken from pictures name the lowest tilt, where least is unknown. Noise, and smoothing as in the how-to."""
     smooth = {"use": "call", "function": "scipy.ndimage.gaussian_filter", "axes": "row col -> row col", "sigma": 1.5}
     source = {"use": "phantom", "columns": 48, "rows": 48, "angles": 40, "range": 360, "counts": 20000, parameter: true}
