@@ -68,12 +68,14 @@ def parse_options(arguments: list[str], model: Any) -> dict[str, Any]:
 def _value(name: str, text: str, fields: dict[str, Any]) -> Any:
     """The text itself where a text or path is wanted; otherwise what it means in YAML."""
     from pathlib import Path
-    from typing import get_args
+    from types import UnionType
+    from typing import Union, get_args, get_origin
 
     import yaml
 
     annotation = fields[name].annotation if name in fields else None
-    kinds = set(get_args(annotation) or (annotation,)) - {type(None)}
+    either = get_origin(annotation) in (Union, UnionType)  # not dict[str, str], which is no text
+    kinds = set(get_args(annotation) if either else (annotation,)) - {type(None)}
     return text if kinds and kinds <= {str, Path} else yaml.safe_load(text)
 
 

@@ -97,7 +97,7 @@ class HxnSimulator(Configured):
     """Start the reconstruction by holoptycho's routes, and play when it listens; publishes then."""
     hp_url: str | None = None
     """Address of that service; default: HOLOPTYCHO_URL, or port 8000 of this machine."""
-    config: dict[str, str] = Field(default_factory=dict)
+    config: dict[str, str | float | bool] = Field(default_factory=dict)
     """Further keys of holoptycho's config, such as ``{alg_flag: DM}``; they go before those that the replay knows."""
     mode: Literal["iterative", "vit", "both"] = "iterative"
     """What holoptycho shall reconstruct with."""
@@ -161,7 +161,7 @@ class HxnSimulator(Configured):
             "panda_upsample": str(self.upsample),
             "pos_x_channel": self.panda_ch1,
             "pos_y_channel": self.panda_ch2,
-            **self.config,
+            **{name: str(value) for name, value in self.config.items()},
         }
         url = url_of(self.hp_url)
 
