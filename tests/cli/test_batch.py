@@ -192,8 +192,9 @@ def test_darks_and_flats_may_be_shared(tmp_path):
 
 
 def test_jobs_that_make_no_batch_are_refused(tree):
+    own = {"source": {"use": "txrm"}, "steps": [{"use": "minus_log"}], "sinks": []}
     with pytest.raises(JobError, match="takes them from the scan's own file"):
-        Batch.of(tree / "data", tree / "out", tree / "job.yaml", darks=tree / "data")
+        Batch.of(tree / "data", tree / "out", own, darks=tree / "data")
     tiff = {"source": {"use": "tiff"}, "steps": [{"use": "minus_log"}], "sinks": []}
     with pytest.raises(JobError, match="--flats: there is no"):
         Batch.of(tree / "data", tree / "out", tiff, flats=tree / "gone")
@@ -211,6 +212,24 @@ def test_jobs_that_make_no_batch_are_refused(tree):
     )
     assert empty.exit_code == 2
     assert "no scan below this folder" in empty.output
+
+
+def test_a_damaged_file_is_a_scan_that_fails_and_darks_may_lie_elsewhere(tree):
+    whole = (tree / "data/a.h5").read_bytes()
+    (tree / "data/cut.h5").write_bytes(whole[: len(whole) // 3])
+    with h5py.File(tree / "data/a.h5", "r+") as file, h5py.File(tree / "own.h5", "w") as other:
+        other["entry/data/data"] = file["exchange/data_dark"][()]
+        del file["exchange/data_dark"]
+    batch = Batch.of(tree / "data", tree / "out", tree / "job.yaml", darks=tree / "own.h5", flats=tree / "data/a.h5")
+    names = [str(path.relative_to(tree / "data")) for path in batch.scans()]
+    assert names == ["a.h5", "cut.h5", "monday/b.h5", "monday/late/c.h5"]
+    rows = batch.run(in_process, batch.scans("[ac]*.h5")[:2])
+    assert [row.state for row in rows] == ["done", "failed"]
+    assert "cut short" in rows[1].error
+    with h5py.File(tree / "own.h5", "r+") as other:
+        other["entry/more"] = other["entry/data/data"][()]
+    with pytest.raises(SourceError, match=r"2 datasets .* Name it: .*own.h5:/entry/data/data"):
+        load_job(batch.job_for(tree / "data/a.h5")).source.open()
 
 
 def test_the_summary_has_a_column_for_each_number():

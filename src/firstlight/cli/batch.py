@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from .say import FAILED, JsonOption, SetOption, parse_sets, remark, say, verb
+from .say import (
+    FAILED,
+    DeviceOption,
+    JsonOption,
+    MemoryOption,
+    OnlyOption,
+    SetOption,
+    parse_scale,
+    parse_sets,
+    remark,
+    say,
+    verb,
+)
 
 
 @verb
@@ -23,6 +35,9 @@ def batch(
     darks: Annotated[str | None, typer.Option("--darks", help="Dark frames for all scans: a file or folder.")] = None,
     flats: Annotated[str | None, typer.Option("--flats", help="Flat frames for all scans, likewise.")] = None,
     set_: SetOption = None,
+    only: OnlyOption = None,
+    memory: MemoryOption = None,
+    device: DeviceOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the scans.")] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -39,7 +54,8 @@ def batch(
 
     if not job.is_file():
         raise JobError([f"The job file '{job}' does not exist. Give the path of a YAML file."])
-    found = Batch.of(folder, out, job, overrides=parse_sets(set_), darks=darks, flats=flats)
+    overrides = parse_sets(set_, only=only) | parse_scale(memory, device)
+    found = Batch.of(folder, out, job, overrides=overrides, darks=darks, flats=flats)
     scans = found.scans(pattern)
     if not scans:
         raise SourceError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from firstlight.connectors.hdf5.files import open_file
 from firstlight.core import registry
 from firstlight.core.errors import FirstlightError, JobError, SourceError
 from firstlight.core.job import parse_job
@@ -26,8 +27,11 @@ SUMMARY = "batch"
 """Name of the summary's files."""
 _SHARED = re.compile(r"dark|flat|white|background", re.IGNORECASE)
 """Names of folders and files that hold no scan of their own."""
-_SHARING = frozenset({"edf", "mrc", "nxtomo", "tiff"})
+_SHARING = frozenset({"dxfile", "edf", "hdf5", "mrc", "nxtomo", "tiff"})
 """Sources that can take dark and flat frames from elsewhere."""
+_HDF5 = frozenset({"dxfile", "hdf5", "nxstxm", "nxtomo", "savu"})
+"""Sources whose scans are HDF5 files: a damaged one is a scan that fails, and is not passed over."""
+_ENDINGS = (".h5", ".hdf5", ".nxs", ".nx")
 _DEEPEST = 20
 
 
@@ -74,7 +78,7 @@ class Batch:
             out: Where the results go, in the same tree.
             job: The job; the path of its source stands for each scan in turn.
             overrides: ``step.parameter`` to value.
-            darks: Dark frames for all scans: a file or folder, with ``:`` and a dataset behind it for NXtomo.
+            darks: Dark frames for all scans: a file or folder, with ``:`` and a dataset behind it where an HDF5 file has several.
             flats: The same for flat frames.
 
         Raises:
@@ -118,7 +122,9 @@ class Batch:
         def counts(path: Path) -> bool:
             if pattern is not None:
                 return path.match(pattern)
-            return recognises is not None and not _SHARED.search(path.stem) and bool(recognises(path))
+            if recognises is None or _SHARED.search(path.stem):
+                return False
+            return bool(recognises(path)) or (kind.use in _HDF5 and _is_damaged(path))
 
         return [*_walk(self.folder, counts, (self.out,), _DEEPEST)]
 
@@ -216,6 +222,17 @@ def _walk(folder: Path, counts: Callable[[Path], bool], without: Sequence[Path],
             yield path
         elif path.is_dir() and depth > 0:
             yield from _walk(path, counts, without, depth - 1)
+
+
+def _is_damaged(path: Path) -> bool:
+    """True for a file that should be HDF5, by its ending, and can not be opened."""
+    if path.suffix.lower() not in _ENDINGS or not path.is_file():
+        return False
+    try:
+        open_file(path).close()
+    except SourceError:
+        return True
+    return False
 
 
 def _record_of(path: Path) -> dict[str, Any] | None:
