@@ -8,19 +8,19 @@ import tifffile
 from firstlight.connectors.memory.source import MemorySource
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.jobs.defaults import default_job, suggest
-from firstlight.jobs.infer import sample, turn, values_of
+from firstlight.jobs.infer import level_of, sample, turn, values_of
 from firstlight.jobs.load import load_job
 from firstlight.jobs.start import start
 
 
-def disks(turned=180.0, count=120, columns=96, rows=2, center=46.0):
+def disks(turned=180.0, count=120, columns=96, rows=2, center=46.0, scale=1.0):
     """Line integrals of disks off the axis."""
     angles = np.deg2rad(np.arange(count) * turned / count)
     s = np.arange(columns) - center
     frames = np.zeros((count, rows, columns))
     for x, y, radius, weight in ((12, 5, 8, 0.06), (-10, 12, 6, 0.1), (0, 0, 28, 0.02)):
-        at = x * np.cos(angles) + y * np.sin(angles)
-        frames += 2 * weight * np.sqrt(np.clip(radius**2 - (s - at[:, None]) ** 2, 0, None))[:, None]
+        at = scale * (x * np.cos(angles) + y * np.sin(angles))
+        frames += 2 * weight * np.sqrt(np.clip((scale * radius) ** 2 - (s - at[:, None]) ** 2, 0, None))[:, None]
     return frames + np.random.default_rng(0).normal(0, 0.005, frames.shape)
 
 
@@ -127,6 +127,70 @@ def test_air_that_is_not_1_is_brought_there(tmp_path, beam, brought):
         inside = file["entry/data/data"][0, 42:53, 42:53]
     assert np.median(inside) == pytest.approx(0.02, abs=0.005)
     assert suggest(tmp_path / "scan.h5", tmp_path / "x.nxs", values="counts").assumptions == ()
+
+
+EVEN = np.arange(120) * 1.5
+
+
+def scan_file(path, counts, theta=EVEN, **images):
+    with h5py.File(path, "w") as file:
+        file["exchange/data"] = counts.astype("<f4")
+        if theta is not None:
+            file["exchange/theta"] = theta
+        for name, image in images.items():
+            file[f"exchange/data_{name}"] = image
+    return path
+
+
+def test_a_beam_that_fades_on_the_way(tmp_path):
+    counts = 100 + 20000 * np.linspace(1, 0.7, 120)[:, None, None] * np.exp(-disks())
+    images = {"dark": np.full((2, 2, 96), 100.0), "white": np.full((2, 2, 96), 20100.0)}
+    found = suggest(scan_file(tmp_path / "scan.h5", counts, **images), tmp_path / "out.nxs")
+    assert found.job["steps"][1]["use"] == "normalize_by_sides"
+
+
+def test_a_sample_that_nearly_fills_the_detector_leaves_narrow_sides():
+    wide = disks(columns=160, center=79.5, scale=2.8) * 8  # the largest disk ends two columns before the edges
+    found = level_of(seen(0.8 * np.exp(-wide))[0])
+    assert found is not None
+    assert found.width == 2
+    assert found.level == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_level_without_light_is_asked_for_and_bounded(tmp_path):
+    """Flats and no darks: the level can not be known; the one that makes every projection weigh the same is named."""
+    beam = np.random.default_rng(4).uniform(0.6, 1.4, 96)
+    flat = np.full((2, 2, 96), 3000.0) + 20000 * beam
+    path = scan_file(tmp_path / "scan.h5", 3000 + 20000 * beam * np.exp(-disks()), white=flat)
+    with pytest.raises(SourceError, match=r"--set source.dark_level") as caught:
+        suggest(path, tmp_path / "out.nxs")
+    named = float(str(caught.value).partition("; with ")[2].partition(" all projections")[0])
+    assert named == pytest.approx(3000, rel=0.1)
+    found = suggest(path, tmp_path / "out.nxs", source={"dark_level": 3000.0})
+    assert [step["use"] for step in found.job["steps"]] == ["flat_field", "minus_log", "find_center", "fbp"]
+
+
+def test_darks_are_used_without_flats_and_a_half_turn_is_seen_through_an_uneven_beam(tmp_path):
+    beam = np.random.default_rng(4).uniform(0.6, 1.4, 96)
+    dark = np.full((2, 2, 96), 3000.0)
+    counts = 3000 + 20000 * np.exp(-disks())
+    found = suggest(scan_file(tmp_path / "dark.h5", counts, dark=dark), tmp_path / "out.nxs")
+    assert [step["use"] for step in found.job["steps"]][:3] == ["subtract_dark", "normalize_bright", "minus_log"]
+    counts = 3000 + 20000 * beam * np.exp(-disks())
+    path = scan_file(tmp_path / "uneven.h5", counts, theta=None, dark=dark, white=dark + 20000 * beam)
+    assert suggest(path, tmp_path / "out.nxs").job["source"]["angles"] == "0:180"
+
+
+def test_angles_that_can_only_be_radians_are(tmp_path):
+    images = {"dark": np.zeros((2, 2, 96)), "white": np.full((2, 2, 96), 20000.0)}
+    counts = 20000 * np.exp(-disks())
+    path = scan_file(tmp_path / "rad.h5", counts, theta=np.radians(np.arange(120) * 1.5), **images)
+    found = suggest(path, tmp_path / "out.nxs")
+    assert found.job["source"]["angle_unit"] == "rad"
+    assert any("radians" in text for text in found.assumptions)
+    path = scan_file(tmp_path / "few.h5", counts, theta=np.arange(120) * 0.02, **images)
+    with pytest.raises(SourceError, match="angle_unit"):
+        suggest(path, tmp_path / "out.nxs")
 
 
 def test_background_that_is_not_0_is_subtracted(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import yaml
 
 from firstlight.connectors.recorded.recognised import recognising, source_class
@@ -20,14 +21,17 @@ from .diffraction import diffraction_sinks, diffraction_steps, is_diffraction
 from .infer import (
     DEAD_SIZE,
     VALUES,
+    Air,
     Values,
     air_of,
     background_of,
+    dark_hint,
     dead_points,
+    level_of,
     needs_angles,
     readable,
     sample,
-    side_width,
+    side_widths,
     turn,
     values_of,
 )
@@ -43,6 +47,8 @@ SINKS = {
     ".cxi": "cxi",
     ".ptychodus.h5": "ptychodus",
 }
+_WHOLE_TURNS = 0.02
+"""How far, in half turns, angles may miss a whole number of them and still be taken as radians."""
 FOLDER = "tiff"
 """The sink for a path without an ending."""
 
@@ -111,6 +117,7 @@ def suggest(
         inferred, told = infer(Path(path), given)
         given = {**inferred, **given}
     described = {"use": use, "path": str(path), **given}
+    told = [*told, *_assume_radians(described)]
     steps, more = _diffraction(described, overrides or {}) or _steps(described, cast("Values | None", values))
     sinks = diffraction_sinks(sink, str(out)) if steps[0]["use"] == DIFFRACTION else [sink]
     job = {"name": Path(path).stem, "source": described, "steps": steps, "sinks": sinks}
@@ -154,26 +161,31 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
                 + f" (--angles 0:{found})"
             )
         if "flat" in scan.streams and values in (None, "counts"):
+            _demand_darks(scan, reader)
             before = [
                 {"use": "flat_field"},
                 *_dead(scan, reader if values is None else None, told),
-                *_level(scan, reader if values is None else None, told),
+                *(_level(air_of(reader, scan), told) if values is None and reader is not None else ()),
                 {"use": "minus_log"},
             ]
         elif values is None and reader is not None:
             seen = sample(reader, scan)
             values, why = values_of(seen, scan)
             told.append(f"{why} (--values {values})")
-            before = [{"use": name} for name in STEPS[values]]
+            dark = values == "counts" and "dark" in scan.streams
+            before = [{"use": "subtract_dark"}] if dark else []
+            before += _level(level_of(seen), told, "transmission") if values == "transmission" else []
+            before += [{"use": name} for name in STEPS[values]]
             background = background_of(seen) if values == "attenuation" else None
             if background is not None:
-                before.append(_sides(scan, "subtract"))
+                before.append(_sides(side_widths(scan.main.size("col"))[0], "subtract"))
                 told.append(
                     f"the background is {background:.3g} at both sides, not 0: it is subtracted from each line"
                     " (--values attenuation leaves it)"
                 )
         else:
-            before = [{"use": name} for name in STEPS[values or "counts"]]
+            dark = values in (None, "counts") and "dark" in scan.streams
+            before = [{"use": name} for name in (*(("subtract_dark",) if dark else ()), *STEPS[values or "counts"])]
     finally:
         source.close()
     last = before[-1]["use"] if before else "source.data"
@@ -196,20 +208,37 @@ def _dead(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict
     ]
 
 
-def _level(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict[str, Any]]:
+def _level(air: Air | None, told: list[str], leaves: Values = "counts") -> list[dict[str, Any]]:
     """The step that brings air to 1, where the beam of the projections is not that of the flats."""
-    air = None if reader is None else air_of(reader, scan)
     if air is None:
         return []
     told.append(
-        f"the transmission of air is {air:.3g} at both sides, not 1: each line is divided by it (--values counts leaves it)"
+        f"the transmission of air is {air.level:.3g} at both sides, not 1 all the time: each line is divided by it"
+        f" (--values {leaves} leaves it)"
     )
-    return [_sides(scan, "divide")]
+    return [_sides(air.width, "divide")]
 
 
-def _sides(scan: Scan, method: str) -> dict[str, Any]:
-    width = side_width(scan.main.size("col"))
+def _sides(width: int, method: str) -> dict[str, Any]:
     return {"use": "normalize_by_sides", "left": width, "right": width, "method": method}
+
+
+def _demand_darks(scan: Scan, reader: RandomAccess | None) -> None:
+    """Flats can not be used without knowing what the detector counts in the dark.
+
+    Raises:
+        SourceError: Nothing says it.
+    """
+    if "dark" in scan.streams:
+        return
+    hint = "" if reader is None else f": {dark_hint(reader, scan)}"
+    raise SourceError(
+        "The scan has flat frames and no dark frames, and nothing says what the detector counts without light.",
+        field="--set source.dark_level",
+        value=None,
+        expected=f"the counts of a dark pixel{hint}",
+        next_move="Give it, such as --set source.dark_level=0, or a file of darks: --set source.darks=FILE.",
+    )
 
 
 def _opened(described: dict[str, Any]) -> tuple[Source, Scan]:
@@ -234,6 +263,33 @@ def _opened(described: dict[str, Any]) -> tuple[Source, Scan]:
         if found is None:
             raise
     return guess, _without_angles(guess.open())
+
+
+def _assume_radians(described: dict[str, Any]) -> list[str]:
+    """Takes angles without a unit as radians where they cover half a turn or whole turns in them; tells it."""
+    if "angle_unit" in described:
+        return []
+    source = _source(described)
+    try:
+        source.open()
+        return []
+    except SourceError as error:
+        if error.field != "angle_unit":
+            return []  # told where it is opened to be looked at
+    finally:
+        source.close()
+    guess = _source({**described, "angle_unit": "rad"})
+    try:
+        angles = np.sort(np.asarray(guess.open().coords["angle"]).ravel())
+    except SourceError:
+        return []
+    finally:
+        guess.close()
+    covered = (angles[-1] - angles[0]) * len(angles) / (len(angles) - 1)
+    if abs(covered / 180 - round(covered / 180)) > _WHOLE_TURNS or covered < 90:
+        return []
+    described["angle_unit"] = "rad"
+    return [f"the angles are radians: they cover {covered:.4g}° then (--set source.angle_unit=deg if they are degrees)"]
 
 
 def _without_angles(scan: Scan) -> Scan:

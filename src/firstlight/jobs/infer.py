@@ -20,8 +20,8 @@ _PLACES = 12
 """Frames, or pairs of neighbours, that are looked at."""
 _ROWS = 16
 """Rows that are looked at, in the middle."""
-_EDGE = 0.03
-"""Part of the columns on each side that should see air."""
+_EDGES = (0.03, 0.01)
+"""Parts of the columns on each side that should see air; the first that do are taken."""
 _CLEAR = 0.25
 """Air within this part of the range of values from one end lies at that end."""
 _NEAR_ONE = 0.15
@@ -31,6 +31,8 @@ DEAD_SIZE = 5
 """Side of the neighbourhood, in pixels, in which a pixel without light is alone."""
 _DEAD_LIGHT = 0.05
 """Transmission that its neighbours have then."""
+_FITS = 0.7
+"""A level of the darks is worth telling if it makes the total attenuation so much steadier."""
 _STEADY = 0.1
 """How much the sides of single frames may differ from air, so that all of them can be said to see it."""
 
@@ -58,13 +60,13 @@ def sample(source: RandomAccess, scan: Scan) -> Sample:
     return _seen(np.concatenate([_read(source, scan, place, 1) for place in places.tolist()]))
 
 
-def side_width(columns: int) -> int:
-    """Columns on each side that should see air."""
-    return max(1, round(_EDGE * columns))
+def side_widths(columns: int) -> tuple[int, ...]:
+    """Columns on each side that may see air; the fewest for a sample that nearly fills the detector."""
+    return tuple(dict.fromkeys(max(1, round(part * columns)) for part in _EDGES))
 
 
 def _seen(frames: Any) -> Sample:
-    width = side_width(frames.shape[-1])
+    width = side_widths(frames.shape[-1])[0]
     edges = np.concatenate([frames[..., :width], frames[..., -width:]], axis=-1)
     finite = frames[np.isfinite(frames)]
     if not finite.size:
@@ -83,15 +85,21 @@ def _rows(scan: Scan) -> slice:
     return slice(start, start + _ROWS)
 
 
-def _transmission(source: RandomAccess, scan: Scan) -> Sample | None:
-    """Some frames after the flat field; None where there are no darks and flats."""
-    if not {"dark", "flat"} <= scan.streams.keys():
+def _light(source: RandomAccess, scan: Scan) -> tuple[Any, Any] | None:
+    """Mean dark image (0 without darks), and what the beam gives above it; None where there are no flats."""
+    if "flat" not in scan.streams:
         return None
     dark, flat = (
-        np.asarray(source.read({"row": _rows(scan)}, name), np.float64).mean(axis=0) for name in ("dark", "flat")
+        np.asarray(source.read({"row": _rows(scan)}, name), np.float64).mean(axis=0) if name in scan.streams else 0.0
+        for name in ("dark", "flat")
     )
-    light = np.where(flat - dark > 0, flat - dark, np.nan)
-    return _seen((sample(source, scan).frames - dark) / light)
+    return dark, np.where(flat - dark > 0, flat - dark, np.nan)
+
+
+def _transmission(source: RandomAccess, scan: Scan) -> Sample | None:
+    """Some frames after the flat field; None where there are no darks and flats."""
+    light = _light(source, scan) if "dark" in scan.streams else None
+    return None if light is None else _seen((sample(source, scan).frames - light[0]) / light[1])
 
 
 def dead_points(source: RandomAccess, scan: Scan) -> float:
@@ -104,15 +112,64 @@ def dead_points(source: RandomAccess, scan: Scan) -> float:
     return float(np.mean((frames <= 0) & (around > _DEAD_LIGHT)))
 
 
-def air_of(source: RandomAccess, scan: Scan) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Air:
+    """What both sides of every frame see."""
+
+    level: float
+    width: int
+    """Columns on each side."""
+
+
+def air_of(source: RandomAccess, scan: Scan) -> Air | None:
     """Transmission of air, where both sides of every frame see it and it is clearly not 1; None otherwise."""
     seen = _transmission(source, scan)
-    if seen is None:
-        return None
-    width = side_width(seen.frames.shape[-1])
-    sides = [np.nanmedian(part, axis=(1, 2)) for part in (seen.frames[..., :width], seen.frames[..., -width:])]
-    steady = all(bool((np.abs(side / seen.air - 1) < _STEADY).all()) for side in sides) if seen.air > 0 else False
-    return seen.air if steady and seen.place > 1 - _CLEAR and abs(seen.air - 1) > _OFF else None
+    return None if seen is None else level_of(seen)
+
+
+def level_of(seen: Sample) -> Air | None:
+    """The same, of frames that are transmission."""
+    for width in side_widths(seen.frames.shape[-1]):
+        left, right = (
+            np.nanmedian(part, axis=(1, 2)) for part in (seen.frames[..., :width], seen.frames[..., -width:])
+        )
+        air = float(np.nanmedian([left, right]))
+        if not air > 0 or (air - seen.low) < (1 - _CLEAR) * (seen.high - seen.low):
+            continue
+        # the beam may become weaker on the way: then both sides of a frame do, and stay its brightest part
+        bright = np.nanpercentile(np.nanmean(seen.frames, axis=1), 95, axis=1)
+        steady = all(bool((np.abs(side / air - 1) < _STEADY).all()) for side in (left, right))
+        brightest = all(bool((side > (1 - _STEADY) * bright).all()) for side in (left, right))
+        if steady or brightest:
+            return Air(air, width) if abs(air - 1) > _OFF or not steady else None
+    return None
+
+
+def dark_hint(source: RandomAccess, scan: Scan) -> str:
+    """What can be said about the counts without light of a scan with flats and without darks.
+
+    They are no more than the darkest value. Of a sample that lies inside every frame, the line integrals of a row have the
+    same sum at every angle (the zeroth of the Helgason-Ludwig conditions); a wrong level breaks that, and so does beam
+    hardening: the level that fits best is a hint, and no more.
+    """
+    light = _light(source, scan)
+    if light is None:
+        raise ValueError("a scan with flats is needed")
+    frames, flat = sample(source, scan).frames, light[1]
+    darkest = max(0.0, float(np.nanpercentile(frames, 0.1)))
+    levels = np.linspace(0.0, darkest, 101)
+    spread = [_unevenness((frames - level) / (flat - level)) for level in levels.tolist()]
+    best = int(np.nanargmin(spread))
+    text = f"between 0 (photons counted one by one) and {darkest:.4g} (the darkest value)"
+    if spread[best] > _FITS * spread[0]:
+        return text
+    return f"{text}; with {levels[best]:.3g} all projections would have the same total attenuation"
+
+
+def _unevenness(transmission: Any) -> float:
+    """Standard deviation of the total attenuation of a row over the angles, as a part of its mean."""
+    total = -np.log(np.clip(transmission, 1e-6, None)).sum(axis=-1)
+    return float(np.median(total.std(axis=0) / np.abs(total.mean(axis=0))))
 
 
 def background_of(seen: Sample) -> float | None:
@@ -140,9 +197,14 @@ def values_of(seen: Sample, scan: Scan) -> tuple[Values, str]:
     if seen.low >= 0 and seen.place > 1 - _CLEAR and abs(seen.air - 1) <= _NEAR_ONE:
         return "transmission", f"the values are transmission: {seen.air:.3g} at both sides"
     if seen.low >= 0 and seen.place > 1 - _CLEAR:
+        zero = (
+            "the darks are subtracted"
+            if "dark" in scan.streams
+            else "the detector is taken to count from 0 (else give --set source.dark_level=COUNTS)"
+        )
         return "counts", (
             f"there are no flat frames, and the brightest values ({seen.air:.3g}) lie at both sides: each line is divided by"
-            " its 99th percentile, and the detector is taken to count from 0"
+            f" its 99th percentile, and {zero}"
         )
     raise SourceError(
         f"The scan has no flat frames, and its values ({seen.low:.3g} to {seen.high:.3g}, {seen.air:.3g} at both sides) could be anything.",
@@ -162,11 +224,17 @@ def turn(source: RandomAccess, scan: Scan) -> int:
     count = scan.main.size("angle")
     near = max(1, count // 120)
     found = None
+    light = _light(source, scan)  # an uneven beam is no mirror image of itself
+
+    def read(first: int, length: int) -> Any:
+        frames = _read(source, scan, first, length)
+        return frames if light is None else np.nan_to_num((frames - light[0]) / light[1])
+
     if count >= 4 * near:
         places = np.linspace(0, count - 2 * near, _PLACES).astype(int)
-        blocks = [_read(source, scan, place, 2 * near) for place in places.tolist()]
+        blocks = [read(place, 2 * near) for place in places.tolist()]
         pairs = np.stack([[each[:near].mean(axis=0), each[near:].mean(axis=0)] for each in blocks])
-        first, last = _read(source, scan, 0, near), _read(source, scan, count - near, near)
+        first, last = read(0, near), read(count - near, near)
         found = turn_of(first.mean(axis=0), last.mean(axis=0), np.nan_to_num(pairs))
     if found is None:
         raise SourceError(
