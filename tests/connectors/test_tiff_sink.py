@@ -111,7 +111,7 @@ def test_what_is_there_is_not_lost_by_accident(tmp_path):
     ("seen", "options", "words"),
     [
         (scan(dtype="complex64"), {}, "no stack of images"),
-        (scan({"t": 2, "z": 7, "y": 5, "x": 6}), {}, "no stack of images"),
+        (scan({"t": 2, "z": None, "y": 5, "x": 6}), {}, "no stack of images"),
         (scan({"z": None, "y": 5, "x": 6}), {"layout": "file"}, "all lengths"),
         (scan(), {"layout": "file", "compression": "zlib"}, "not compressed"),
     ],
@@ -120,6 +120,26 @@ def test_what_does_not_fit_is_refused(tmp_path, seen, options, words):
     with pytest.raises(SinkError, match=words):
         TiffSink(path=tmp_path / "out", **options).open(seen, {})
     assert not any(tmp_path.iterdir())
+
+
+def test_a_sweep_is_a_file_for_each_slice_and_value(tmp_path):
+    sizes = {"z": 2, "fbp.center": 3, "y": 4, "x": 5}
+    marks = {"fbp.center": (82.0, 82.5, 83.0)}
+    swept = Scan({MAIN: Stream(tuple(sizes), sizes, "float32", marks=marks)}, "sweep")
+    data = np.random.default_rng(1).random((2, 3, 4, 5), np.float32)
+    sink = TiffSink(path=tmp_path / "out")
+    sink.open(swept, {"job": {}})
+    sink.write(Chunk(data[1:], ("fbp.center", "y", "x"), np.array([1])))
+    (tmp_path / "out" / "fbp.center_82_z_00000.tif").write_bytes(b"one of three")
+    sink.close({"job": {}}, complete=False)
+    assert read_state(tmp_path / "out").covered.tolist() == [False, True]
+    names = [f"fbp.center_{value}_z_00001.tif" for value in ("82", "82.5", "83")]
+    np.testing.assert_array_equal(np.stack([tifffile.imread(tmp_path / "out" / name) for name in names]), data[1])
+    again = TiffSink(path=tmp_path / "out")
+    again.resume(swept, {"job": {}}, np.array([1]))
+    again.write(Chunk(data[:1], ("fbp.center", "y", "x"), np.array([0])))
+    again.close({"job": {}}, complete=True)
+    assert read_state(tmp_path / "out").covered.all()
 
 
 def test_frames_of_an_unknown_number_go_to_a_folder(tmp_path):
