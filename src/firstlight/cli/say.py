@@ -202,8 +202,29 @@ def parse_watch(snapshots: Iterable[str] | None, folder: Path, *, statistics: bo
 def parse_scale(
     memory: str | None, device: str | None = None, *, resume: bool = False, save_all: bool = False
 ) -> dict[str, str]:
-    """Overrides from ``--memory``, ``--device``, ``--resume`` and ``--save-all``."""
-    found = {} if memory is None else {"runner.memory": memory}
+    """Overrides from ``--memory``, ``--device``, ``--resume`` and ``--save-all``.
+
+    Raises:
+        FirstlightError: The memory is no size.
+    """
+    found = {} if memory is None else {"runner.memory": _size(memory)}
     found |= {} if device is None else {"runner.device": device}
     found |= {"runner.resume": "true"} if resume else {}
     return found | ({"runner.save_all": "true"} if save_all else {})
+
+
+def _size(text: str) -> str:
+    """A size as the job takes it; a bare number is refused, because nobody means byte.
+
+    Raises:
+        FirstlightError: It is no size.
+    """
+    import re
+
+    from firstlight.core.errors import FirstlightError
+
+    if not re.fullmatch(r"\s*\d+(\.\d*)?([eE]\+?\d+)?\s*([KMGT]|[KMGT]?i?B|kB)\s*", text, re.IGNORECASE):
+        raise FirstlightError(
+            "This is no size.", field="--memory", value=text, expected="a number with a unit, such as 8G or 500M"
+        )
+    return text.strip()

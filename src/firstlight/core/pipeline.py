@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal, cast
 
 from pydantic import ValidationError
@@ -176,6 +177,7 @@ def parse_node(given: Mapping[str, Any], number: int, problems: list[str]) -> No
     held = {name: Reference.parse(str(value["from"])) for name, value in parameters.items() if _is_reference(value)}
     own = {name: value for name, value in parameters.items() if name not in held}
     sweeps = _sweeps(own, where, problems)
+    own = {name: value for name, value in own.items() if not _is_sweep(value)}
     own |= {name: values[0] for name, values in sweeps.items()}
     problems += [f"{where}: there is no parameter '{name}'." for name in held if name not in kind.model_fields]
     step = build(waiting(kind, held), own, where, problems)
@@ -195,11 +197,15 @@ def _is_reference(value: Any) -> bool:
     return isinstance(value, Mapping) and list(value) == ["from"]  # pyright: ignore[reportUnknownArgumentType]
 
 
+def _is_sweep(value: Any) -> bool:
+    return isinstance(value, Mapping) and list(value) == ["sweep"]  # pyright: ignore[reportUnknownArgumentType]
+
+
 def _sweeps(parameters: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, tuple[Any, ...]]:
     """The values of the parameters that are swept."""
     found: dict[str, tuple[Any, ...]] = {}
     for name, value in parameters.items():
-        if isinstance(value, Mapping) and list(value) == ["sweep"]:  # pyright: ignore[reportUnknownArgumentType]
+        if _is_sweep(value):
             try:
                 found[name] = sweep_values(value["sweep"])
             except FirstlightError as error:
@@ -214,8 +220,7 @@ def _swept(
         return swept(step, name, sweeps)
     except ValidationError as error:
         mistake = error.errors()[0]
-        parameter = ".".join(str(part) for part in mistake["loc"])
-        problems.append(f"{where}: {parameter} = {mistake['input']!r}. {mistake['msg']}.")
+        problems.append(f"{where}: {mistake['loc'][0]} = {mistake['input']!r}. {_said(mistake['msg'])}")
     except FirstlightError as error:
         problems.append(f"{where}: {error}")
     return None
@@ -238,19 +243,28 @@ def build(kind: type[Any], parameters: Mapping[str, Any], where: str, problems: 
         if isinstance(error, FirstlightError):
             problems.append(f"{where}: {error}")
             return None
-        for mistake in error.errors():
-            name = ".".join(str(part) for part in mistake["loc"])
-            if mistake["type"] == "extra_forbidden":
-                close = difflib.get_close_matches(name, list[str](kind.model_fields), n=1)
-                hint = (
-                    f" Did you mean '{close[0]}'?" if close else f" It has: {', '.join(kind.model_fields) or 'none'}."
-                )
-                problems.append(f"{where}: there is no parameter '{name}'.{hint}")
-            elif mistake["type"] == "missing":
-                problems.append(f"{where}: the parameter '{name}' is missing.")
-            else:
-                problems.append(f"{where}: {name} = {mistake['input']!r}. {mistake['msg']}.")
+        for name, mistakes in groupby(error.errors(), lambda mistake: str(mistake["loc"][0] if mistake["loc"] else "")):
+            problems.append(f"{where}: {_mistake(kind, name, list(mistakes))}")
         return None
+
+
+def _mistake(kind: type[Any], name: str, mistakes: Sequence[Any]) -> str:
+    """What is wrong with one parameter; one of several types has a mistake for each."""
+    first = mistakes[0]
+    place = name if len(mistakes) > 1 else ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(place, list[str](kind.model_fields), n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else f" It has: {', '.join(kind.model_fields) or 'none'}."
+        return f"there is no parameter '{place}'.{hint}"
+    if first["type"] == "missing":
+        return f"the parameter '{place}' is missing."
+    said = " Or: ".join(dict.fromkeys(_said(each["msg"]) for each in mistakes))
+    return f"{place} = {first['input']!r}. {said}"
+
+
+def _said(message: str) -> str:
+    """A message of pydantic as a sentence."""
+    return message.removeprefix("Value error, ").rstrip(".") + "."
 
 
 def _emit(value: Any, where: str, problems: list[str]) -> Emit:
