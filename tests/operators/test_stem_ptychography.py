@@ -8,6 +8,7 @@ import firstlight as fl
 from firstlight.connectors.phantom.source_stem import PhantomStemSource
 from firstlight.core.chunk import Chunk
 from firstlight.core.errors import ChangeRefused, FirstlightError
+from firstlight.kernels.electron_optics import aperture_wave, astigmatism_parts
 from firstlight.kernels.parallax import gradients
 from firstlight.operators.stem.parallax import Parallax
 from firstlight.operators.stem.ssb import Ssb
@@ -84,14 +85,64 @@ def test_defocus_is_found_and_images_come_over_each_other(given):
     assert relative_rms(image - 1, expected_of(source, fold, given["defocus"])) < 0.025
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"defocus": 15.0, "astigmatism": 6.0, "astigmatism_angle": 25.0},
+        pytest.param({"defocus": -12.0, "astigmatism": 10.0, "astigmatism_angle": 130.0, "rotation": 90.0}, marks=SLOW),
+        pytest.param({"defocus": 8.0, "astigmatism": 12.0, "astigmatism_angle": 70.0, "flip": True}, marks=SLOW),
+        pytest.param({"defocus": 20.0}, marks=SLOW),
+    ],
+)
+def test_astigmatism_is_found_with_defocus(given):
+    source = PhantomStemSource(**{**EXACT, **given})
+    known = {name: given[name] for name in ("rotation", "flip") if name in given}
+    fold, state = folded(Parallax(find_astigmatism=True, **known), source)
+    found = fold.findings(state)
+    size = given.get("astigmatism", 0.0)
+    assert found["parallax.defocus"] == pytest.approx(given["defocus"], abs=0.05)
+    assert found["parallax.astigmatism"] == pytest.approx(size, abs=0.05)
+    if size:
+        assert found["parallax.astigmatism_angle"] == pytest.approx(given["astigmatism_angle"], abs=0.5)
+    fixed = {name: given[name] for name in ("defocus", "astigmatism", "astigmatism_angle") if name in given}
+    told = fold.model_copy(update={"find_astigmatism": False, **fixed})
+    image = fold.result(state)["image"]
+    assert relative_rms(image - 1, expected_of(source, told, given["defocus"])) < 0.03
+
+
+@pytest.mark.parametrize("make", [Ssb, pytest.param(Wdd, marks=SLOW)])
+def test_known_astigmatism_is_corrected(make):
+    given = {"defocus": 10.0, "astigmatism": 8.0, "astigmatism_angle": 30.0}
+    source = PhantomStemSource(**EXACT, **given)
+    truth = about_zero(source.truth().phase)
+    off = {}
+    for told in (given, {"defocus": 10.0}, {**given, "astigmatism_angle": 120.0}):
+        fold, state = folded(make(**told), source)
+        off[len(off)] = relative_rms(about_zero(fold.result(state)["phase"]), truth)
+    assert off[0] < 0.02
+    assert min(off[1], off[2]) > 5 * off[0]
+
+
+def test_the_wave_has_the_defocus_of_its_direction():
+    """Along the direction of astigmatism C1 + A1, across C1 - A1: the wave of a round lens with that defocus."""
+    optics = {"radius": 20.0, "length": 2e-12, "pixel_angle": 1e-3}
+    far = np.arange(1.0, 19.0)
+    for azimuth in (0.0, 30.0, 45.0, 100.0):
+        astigmatic = {"defocus": 5e-9, "astigmatism": astigmatism_parts(3e-9, azimuth)}
+        for turn, defocus in ((azimuth, 8e-9), (azimuth + 90, 2e-9), (azimuth + 45, 5e-9)):
+            row, col = far * np.sin(np.deg2rad(turn)), far * np.cos(np.deg2rad(turn))
+            found = aperture_wave(row, col, **optics, **astigmatic)
+            np.testing.assert_allclose(found, aperture_wave(row, col, **optics, defocus=defocus), atol=1e-9)
+
+
 def expected_of(source, fold, defocus):
     """The contrast of the known phase under the transfer of a weak object, the images shifted back; by another way."""
     down, right = fold.frequencies(*source.truth().phase.shape)
     length, _, angle, _, _ = fold.optics()
     _, rows, cols = fold.places((48, 48))
-    slopes = gradients(
-        rows, cols, length=length, pixel_angle=angle, defocus=defocus * 1e-9, spherical=fold.spherical * 1e-3
-    )
+    known = {"length": length, "pixel_angle": angle, "spherical": fold.spherical * 1e-3}
+    twofold = astigmatism_parts(fold.astigmatism * 1e-9, fold.astigmatism_angle)
+    slopes = gradients(rows, cols, defocus=defocus * 1e-9, astigmatism=twofold, **known)
     total = np.zeros(down.shape, complex)
     for row, col, slope in zip(rows, cols, slopes, strict=True):
         here = fold.wave(row, col, defocus)
@@ -109,6 +160,17 @@ def test_defocus_is_found_in_few_electrons_and_live():
     assert run.report()["parallax.defocus"] == pytest.approx(20.0, abs=2.0)
     assert results["parallax"].data.shape == (32, 32)
     assert set(results) == {"parallax.image", "wdd.phase", "wdd.amplitude"}
+
+
+@pytest.mark.slow
+def test_astigmatism_is_found_in_few_electrons():
+    given = {"defocus": 20.0, "astigmatism": 7.0, "astigmatism_angle": 40.0}
+    run = fl.run(PhantomStemSource(**given, strength=0.3, dose=5e3), [fl.step("parallax", find_astigmatism=True)])
+    run.finished(60)
+    found = run.report()
+    assert found["parallax.defocus"] == pytest.approx(20.0, abs=1.0)
+    assert found["parallax.astigmatism"] == pytest.approx(7.0, abs=1.0)
+    assert found["parallax.astigmatism_angle"] == pytest.approx(40.0, abs=3.0)
 
 
 def test_the_dose_is_that_of_the_scan():

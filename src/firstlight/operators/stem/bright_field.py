@@ -13,7 +13,7 @@ from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import FirstlightError
 from firstlight.core.fold import Fold
 from firstlight.core.units import Degree, KeV, Millimetre, Milliradian, Nanometre
-from firstlight.kernels.electron_optics import aperture_wave, wavelength
+from firstlight.kernels.electron_optics import aperture_wave, astigmatism_parts, wavelength
 
 from .center_of_mass import middle_of
 
@@ -43,6 +43,10 @@ class BrightField(Fold[State]):
     """The detector's rows run against the scan's lines."""
     spherical: Annotated[Millimetre, Field(ge=-1e3, le=1e3)] = 0.0
     """Spherical aberration (C3) to correct for."""
+    astigmatism: Annotated[Nanometre, Field(ge=0, le=1e6)] = 0.0
+    """Twofold astigmatism (A1) to correct for."""
+    astigmatism_angle: Annotated[Degree, Field(ge=-360, le=360)] = 0.0
+    """Its direction on the detector, from columns towards rows: there it adds to the defocus, across it takes away."""
 
     def calibrated(self, scan: Scan) -> Self:
         """Energy, angles and steps from the scan, where they are not given."""
@@ -101,6 +105,7 @@ class BrightField(Fold[State]):
             pixel_angle=angle,
             defocus=defocus * 1e-9,
             spherical=self.spherical * 1e-3,
+            astigmatism=astigmatism_parts(self.astigmatism * 1e-9, self.astigmatism_angle),
         )
 
     def digest(self, chunk: Chunk) -> Chunk:

@@ -12,7 +12,8 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.held import Held
 from firstlight.core.units import Nanometre
-from firstlight.kernels.parallax import best_defocus, corrected, gradients
+from firstlight.kernels.electron_optics import astigmatism_parts
+from firstlight.kernels.parallax import Numbers, best_aberrations, corrected, gradients
 
 from .bright_field import BrightField
 from .scan_map import ScanMap
@@ -28,26 +29,30 @@ class Images:
     map: ScanMap
     size: tuple[int, int]
     """Rows and columns of a frame."""
-    found: tuple[int, Parallax, float] | None = None
-    """The defocus that was found of so many points, by a step with some parameters, so that it is not looked for twice."""
+    found: tuple[int, Parallax, Numbers] | None = None
+    """The aberrations that were found of so many points, by a step with some parameters, so that they are not looked for twice."""
 
 
 class Parallax(BrightField[Images]):
     """Put the bright-field images of a defocused scan over each other: tilt-corrected bright field, or parallax.
 
     Each pixel of the bright field sees the sample under its own angle, so that defocus shifts its image; their sum, shifted back, has the
-    dose of the whole bright field and the resolution of one pixel. Defocus is found as the one under which a weak phase explains most of the images.
+    dose of the whole bright field and the resolution of one pixel. Defocus, and if wanted astigmatism, are found as those under which a weak phase
+    explains most of the images.
     """
 
     use: ClassVar[str] = "parallax"
     signature: ClassVar[Any] = "[*] row col -> image: scan_y scan_x"
     cites: ClassVar[tuple[str, ...]] = ("10.1038/s41592-025-02834-9",)
     sentence: ClassVar[str] = (
-        "Bright-field images were shifted by defocus {defocus} and spherical aberration {spherical}, and summed."
+        "Bright-field images were shifted by defocus {defocus}, astigmatism {astigmatism} and spherical aberration {spherical}, and summed."
     )
 
     defocus: Annotated[Nanometre, Field(ge=-1e6, le=1e6)] | None = None
     """Defocus (C1) that shifts the images, positive over focus. Default: found."""
+    find_astigmatism: bool = False
+    """Find twofold astigmatism and its direction as well, where defocus is found; instead of those that are given. Takes a second or two for
+    each picture, so let these be rare while a scan runs."""
     search: Annotated[Nanometre, Field(gt=0, le=1e6)] | None = None
     """Largest defocus that is tried. Default: what shifts the outermost image by a quarter of the scan."""
 
@@ -81,16 +86,22 @@ class Parallax(BrightField[Images]):
         return state.map.share
 
     def findings(self, state: Images) -> dict[str, Any]:
-        """The defocus in nm."""
-        return {"parallax.defocus": self._defocus(state, self._images(state))}
+        """The defocus in nm; where it was looked for, astigmatism in nm and its direction in degree."""
+        c1, along, across = self._aberrations(state, self._images(state))
+        found = {"parallax.defocus": c1}
+        if self.defocus is None and self.find_astigmatism:
+            found["parallax.astigmatism"] = float(np.hypot(along, across))
+            found["parallax.astigmatism_angle"] = float(np.rad2deg(np.arctan2(across, along)) / 2 % 180)
+        return found
 
     def result(self, state: Images) -> dict[str, Array]:
         """The image, float32 of shape (scan_y, scan_x), about 1; points that have not come count as 1."""
         images = self._images(state)
         length, _, angle, _, _ = self.optics()
         _, rows, cols = self.places(state.size)
-        c1, c3 = self._defocus(state, images) * 1e-9, self.spherical * 1e-3
-        slopes = gradients(rows, cols, length=length, pixel_angle=angle, defocus=c1, spherical=c3)
+        c1, along, across = (number * 1e-9 for number in self._aberrations(state, images))
+        known = {"length": length, "pixel_angle": angle, "spherical": self.spherical * 1e-3}
+        slopes = gradients(rows, cols, defocus=c1, astigmatism=(along, across), **known)
         found = 1 + corrected(images, slopes, *self.frequencies(*state.map.shape))
         return {"image": found.astype(np.float32)}
 
@@ -101,21 +112,26 @@ class Parallax(BrightField[Images]):
         found = np.where(covered[:, None], values - mean, 0.0) / (float(mean.mean()) or 1.0)
         return found.T.reshape(-1, *state.map.shape)
 
-    def _defocus(self, state: Images, images: Array) -> float:
+    def _aberrations(self, state: Images, images: Array) -> Numbers:
+        """C1, A1 cos 2φ₁ and A1 sin 2φ₁ in nm."""
         if self.defocus is not None:
-            return self.defocus
+            return self.defocus, *astigmatism_parts(self.astigmatism, self.astigmatism_angle)
         count = int(state.map.covered.sum())
         if state.found is None or state.found[:2] != (count, self):
             state.found = (count, self, self._search(state, images))
         return state.found[2]
 
-    def _search(self, state: Images, images: Array) -> float:
+    def _search(self, state: Images, images: Array) -> Numbers:
         length, aperture, angle, step_y, step_x = self.optics()
         field = min(step_y * state.map.lines, step_x * state.map.points)
         most = field / 4 / aperture if self.search is None else self.search * 1e-9
         _, rows, cols = self.places(state.size)
-        some = np.unique(np.linspace(0, len(rows) - 1, _LOOKED_AT).round().astype(int))
-        nanometre = best_defocus(
+        # three numbers ask for more than one does
+        some = np.unique(
+            np.linspace(0, len(rows) - 1, _LOOKED_AT * (5 if self.find_astigmatism else 1)).round().astype(int)
+        )
+        given = astigmatism_parts(self.astigmatism * 1e-9, self.astigmatism_angle)
+        c1, along, across = best_aberrations(
             images[some],
             rows[some],
             cols[some],
@@ -124,9 +140,10 @@ class Parallax(BrightField[Images]):
             length=length,
             pixel_angle=angle,
             spherical=self.spherical * 1e-3,
+            astigmatism=None if self.find_astigmatism else given,
             most=most,
         )
-        return nanometre * 1e9
+        return c1 * 1e9, along * 1e9, across * 1e9
 
     def adapt(self, state: Images, old: Any) -> Images:
         """Other aberrations, or another direction: the images are the same."""
