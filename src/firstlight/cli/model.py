@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,26 +19,44 @@ FolderOption = Annotated[
         "--folder", metavar="FOLDER", help="Where networks lie; default: FIRSTLIGHT_MODELS, or your data folder."
     ),
 ]
+RegistryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        metavar="URL",
+        envvar="FIRSTLIGHT_MODEL_REGISTRY",
+        help="MLflow tracking server with models; its variables MLFLOW_TRACKING_TOKEN (or …_USERNAME and …_PASSWORD) say who asks.",
+    ),
+]
 
 
 @app.command("list")
 @verb
-def list_models(folder: FolderOption = None, json_: JsonOption = False) -> None:
-    """List the networks, with their size; a star marks the one that is used."""
+def list_models(folder: FolderOption = None, registry: RegistryOption = None, json_: JsonOption = False) -> None:
+    """List the networks, with their size; a star marks the one that is used. Then those of the registry, if one is named."""
     from firstlight.core.errors import FirstlightError
+    from firstlight.jobs.networks import registered
     from firstlight.operators.learn.models import chosen_model, models
 
     try:
         chosen = chosen_model(folder)
     except FirstlightError:
         chosen = None  # `status` tells why
-    found = models(folder)
+    found, others = models(folder), [] if registry is None else registered(registry, folder)
     if json_:
-        say(json.dumps([_plain(each, each == chosen) for each in found], indent=1))
+        plain = [_plain(each, each == chosen) for each in found]
+        say(
+            json.dumps(
+                plain + [{**asdict(each), "registry": registry, "fetched": there} for each, there in others], indent=1
+            )
+        )
         return
     for each in found:
         size = each.path.stat().st_size / 1e6
         say(f"{'*' if each == chosen else ' '} {each.full_name}  {size:.1f} MB  {each.path}")
+    for each, there in others:
+        note = "fetched" if there else "ready" if each.status == "READY" else each.status.lower()
+        say(f"  {each.name}_v{each.version}  {note}  {registry}  {each.description}".rstrip())
 
 
 @app.command("set")
@@ -45,11 +64,18 @@ def list_models(folder: FolderOption = None, json_: JsonOption = False) -> None:
 def set_model(
     name: Annotated[str, typer.Argument(help="Name of the network: NAME, the newest version, or NAME_v3.")],
     folder: FolderOption = None,
+    registry: RegistryOption = None,
 ) -> None:
-    """Choose the network that is used where none is named. It is read and run once, so that a bad file is refused now."""
+    """Choose the network that is used where none is named. It is read and run once, so that a bad file is refused now.
+
+    With a registry it is fetched from there, unless that version was fetched before.
+    """
+    from firstlight.jobs.networks import fetch_model
     from firstlight.operators.learn.models import choose_model, find_model
     from firstlight.operators.learn.session import load_network
 
+    if registry is not None:
+        name = fetch_model(registry, name, folder).full_name
     load_network(find_model(name, folder).path)
     found = choose_model(name, folder)
     say(f"{found.full_name}  {found.path}")
@@ -59,6 +85,7 @@ def set_model(
 @verb
 def model_status(folder: FolderOption = None, json_: JsonOption = False) -> None:
     """Show the network that is used: what it takes, and what its file says of itself."""
+    from firstlight.jobs.networks import origin
     from firstlight.operators.learn.models import chosen_model
     from firstlight.operators.learn.session import load_network
 
@@ -71,6 +98,7 @@ def model_status(folder: FolderOption = None, json_: JsonOption = False) -> None
         "holds_probe": network.probe is not None,
         "takes_probe": network.takes_probe,
         **network.about,
+        **({"from": told_of} if (told_of := origin(found)) else {}),
     }
     if json_:
         say(json.dumps(told, indent=1))

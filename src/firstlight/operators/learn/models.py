@@ -14,7 +14,8 @@ SHIPPED = Path(__file__).parent / "networks"
 DEFAULT = "phantom"
 """The network that is used where nobody has chosen one."""
 _FILE = re.compile(r"(?P<name>.+)_v(?P<version>\d{1,9})\.onnx")
-_NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99}?)(?:_v(?P<version>\d{1,9}))?")
+NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99}?)(?:_v(?P<version>\d{1,9}))?")
+"""Of a network, as it is asked for: with its version or without."""
 _CHOSEN = "chosen.json"
 
 
@@ -44,7 +45,7 @@ def models(folder: Path | None = None) -> list[Model]:
     found: dict[tuple[str, int], Model] = {}
     for place in (SHIPPED, models_folder() if folder is None else folder):
         for path in place.glob("*.onnx") if place.is_dir() else ():
-            if (match := _FILE.fullmatch(path.name)) and _NAME.fullmatch(match["name"]):
+            if (match := _FILE.fullmatch(path.name)) and NAME.fullmatch(match["name"]):
                 found[match["name"], int(match["version"])] = Model(match["name"], int(match["version"]), path)
     return [found[key] for key in sorted(found)]
 
@@ -56,7 +57,7 @@ def find_model(wanted: str, folder: Path | None = None) -> Model:
         UnknownName: There is none; known ones are named.
     """
     known = models(folder)
-    match = _NAME.fullmatch(wanted)
+    match = NAME.fullmatch(wanted)
     fitting = [
         each for each in known if match and each.name == match["name"] and match["version"] in (None, str(each.version))
     ]

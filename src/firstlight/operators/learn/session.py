@@ -150,12 +150,16 @@ def _checked(session: Any, path: Path) -> Network:
     )
 
 
-def _session(path: Path, device: Device) -> Any:
+def _runtime() -> Any:
     try:
         import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
     except ModuleNotFoundError as missing:
         raise MissingExtra("onnxruntime", "learn", "A network") from missing
-    runtime: Any = onnxruntime
+    return onnxruntime
+
+
+def _session(path: Path, device: Device) -> Any:
+    runtime = _runtime()
     if _PROVIDERS[device] not in runtime.get_available_providers():
         raise FirstlightError(
             f"onnxruntime can not use {device} here.",

@@ -1,0 +1,1 @@
+"""Networks from a model registry that speaks MLflow's REST protocol."""
