@@ -38,6 +38,11 @@ def free_port():
         return found.getsockname()[1]
 
 
+def models_beside(folder):
+    """The folder with networks lies outside that of the results, as at a beamline."""
+    return folder.parent / f"{folder.name}-models"
+
+
 class Beamline:
     """The service with holoptycho's routes, and its command line."""
 
@@ -46,7 +51,7 @@ class Beamline:
         for name, value in {
             "SERVER_STREAM_SOURCE": self.eiger,
             "PANDA_STREAM_SOURCE": self.panda,
-            "ENGINE_CACHE_DIR": str(folder / "models"),
+            "ENGINE_CACHE_DIR": str(models_beside(folder)),
             "FIRSTLIGHT_STATE": str(folder / "state"),
         }.items():
             monkeypatch.setenv(name, value)
@@ -206,7 +211,7 @@ def test_the_tree_in_a_real_tiled_server_and_a_server_that_is_gone(tmp_path, mon
 
 def with_network(beamline):
     """Choose the network that comes with us: it was trained on such patterns."""
-    folder = beamline.folder / "models"
+    folder = models_beside(beamline.folder)
     folder.mkdir()
     shutil.copy(Path(ptychography_network.__file__).parent / "networks" / "phantom_v2.onnx", folder)
     beamline.hp("model", "set", "phantom")

@@ -1,13 +1,11 @@
 """The whole loop as people see it: the service as a process, a real Tiled server that dies on the way, the page in a browser."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -15,10 +13,9 @@ import pytest
 
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
-from firstlight.operators.learn import ptychography_network
 
 from .test_browser_scan import done, eventually, page, screenshot
-from .test_holoptycho import Beamline, free_port
+from .test_holoptycho import Beamline, free_port, with_network
 from .test_ptychography_loop import FAULTS, UPSAMPLE, demand_foreseen, ended, image, placed, seen
 
 __all__ = ["page"]  # a fixture
@@ -185,15 +182,6 @@ def test_the_loop_is_seen(page, playing, served, catalogue):
         check_first(runs["1"], served.folder)
     stopped_and_killed(page, playing, served)
     check_later(playing, served, catalogue)
-
-
-def with_network(served):
-    """Choose the network that comes with us: it was trained on such patterns."""
-    folder = served.folder / "models"
-    folder.mkdir()
-    shutil.copy(Path(ptychography_network.__file__).parent / "networks" / "phantom_v2.onnx", folder)
-    served.hp("model", "set", "phantom")
-    eventually(lambda: served.status()["current_model_name"] == "phantom", "the network is read")
 
 
 def check_first(tree, folder):

@@ -203,7 +203,9 @@ class Service:
 
     def _start(self, config: Mapping[str, Any] | None) -> dict[str, Any]:
         given, job, warnings = self._job(config)
-        run = self.supervisor.start(job, roots=self.roots)
+        # the chosen network may lie anywhere: the owner of the service says so, not who asks for the run
+        chosen = [] if self.models.path is None else [Path(self.models.path)]
+        run = self.supervisor.start(job, roots=[*self.roots, *chosen])
         kept = [*self._logged(), run.id][-KEPT_LOGS:]
         self.kept.set(last_config=given, current_run=run.id, logged=kept, warnings=list(warnings))
         deadline = time.monotonic() + self.patience.ready
