@@ -71,7 +71,7 @@ dev: $(STAMPS)/dev
 demo: install
 	@$(BIN)/firstlight demo $(ARGS)
 
-# Tests marked `alone` measure time or start servers: they run one after the other, when nothing else runs.
+# Tests marked `alone` measure time or serve names that others hear of: they run one after the other, when nothing else runs.
 test: dev
 	$(PY) -m pytest -n $(JOBS) -m "$(NORMAL) and not alone" $(ARGS)
 	$(PY) -m pytest -m "$(NORMAL) and alone" $(ARGS) || [ $$? -eq 5 ]

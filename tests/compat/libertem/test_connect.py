@@ -12,8 +12,6 @@ from firstlight.compat.libertem.udf import UDF
 from firstlight.core.errors import FirstlightError, SourceError, UnknownName
 from firstlight.jobs.detectors import scan_shape
 
-pytestmark = pytest.mark.alone
-
 ACTIVE = ["on_configured", "on_armed", "on_ready_for_data", "on_started", "on_chunk", "on_done", "on_closed"]
 
 

@@ -19,8 +19,6 @@ from firstlight.compat.libertem.shipped import (
 )
 from firstlight.core.errors import FirstlightError, SourceError
 
-pytestmark = pytest.mark.alone
-
 
 class Triggered(Hooks):
     """Notes the shape of the scan that it shall start."""

@@ -15,8 +15,6 @@ from firstlight.core.errors import SourceError
 from firstlight.kernels.decompress import BrokenStream, encode_bslz4, encode_lz4
 from firstlight.kernels.stored_chunk import bslz4_chunk, lz4_chunk
 
-pytestmark = pytest.mark.alone
-
 
 def covered(path):
     with h5py.File(path) as file:

@@ -14,8 +14,6 @@ from firstlight.connectors.dectris.source import DectrisSource
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
-pytestmark = pytest.mark.alone
-
 
 def truth():
     from firstlight.core import registry

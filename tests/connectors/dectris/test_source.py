@@ -15,8 +15,6 @@ from firstlight.connectors.dectris import connection, stream1
 from firstlight.core.errors import JobError, SourceError, Stopped
 from firstlight.testing import SourceContract
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(autouse=True)
 def together_from_the_second_frame_on(monkeypatch):

@@ -19,8 +19,6 @@ from firstlight.core.errors import FirstlightError, SourceError, Stopped
 from firstlight.testing import SourceContract
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
-pytestmark = pytest.mark.alone
-
 SMALL = {"scan_y": 3, "scan_x": 4, "rows": 12, "columns": 16}
 
 

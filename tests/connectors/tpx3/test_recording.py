@@ -24,7 +24,6 @@ from .test_raw import SCAN
 from .test_raw import simulated as packets
 from .test_tpx3 import frames_of, gaps_of, read, simulated
 
-pytestmark = pytest.mark.alone
 PEER = (
     Path(os.environ.get("PEERS", Path(__file__).parents[3] / ".peers"))
     / "libertem-live"

@@ -25,7 +25,6 @@ from firstlight.kernels.sparse_frames import SparseFrames
 from firstlight.testing import SourceContract
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
-pytestmark = pytest.mark.alone
 SMALL = {"scan_y": 3, "scan_x": 4, "rows": 12, "columns": 16}
 START = wire.AcquisitionStart((3, 4), (5, 6), sequence=9)
 PEER = Path(os.environ.get("PEERS", Path(__file__).parents[3] / ".peers")) / "libertem-live" / "bin"
