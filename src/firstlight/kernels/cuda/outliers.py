@@ -108,9 +108,9 @@ def _below(place: Any, size: Any) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _remover(deep: int, half: int) -> Any:
-    """The kernel for a window; its sides are constants, so that loops over it unroll."""
-    side, count = 2 * half + 1, (2 * deep + 1) * (2 * half + 1) ** 2
+def _neighbour_of(deep: int, half: int) -> Any:
+    """Reads a place of a window, whose sides are constants, so that loops over it unroll."""
+    side = 2 * half + 1
 
     @cuda.jit(device=True)
     def neighbour(volume: Any, place: Any, angle: Any, row: Any, col: Any) -> Any:
@@ -122,6 +122,14 @@ def _remover(deep: int, half: int) -> Any:
             nearest(row + i - half, volume.shape[1]),
             nearest(col + j - half, volume.shape[2]),
         ]
+
+    return neighbour
+
+
+@lru_cache(maxsize=16)
+def _ranked_of(deep: int, half: int) -> Any:
+    """Finds the value of a rank in a window, without room for its values."""
+    count, neighbour = (2 * deep + 1) * (2 * half + 1) ** 2, _neighbour_of(deep, half)
 
     @cuda.jit(device=True)
     def ranked(volume: Any, target: Any, stride: Any, angle: Any, row: Any, col: Any) -> Any:
@@ -150,14 +158,15 @@ def _remover(deep: int, half: int) -> Any:
                 break
         return found
 
-    @cuda.jit
-    def remove(volume: Any, out: Any, threshold: Any, most_below: Any, most_above: Any, stride: Any) -> None:
-        col, row, angle = cuda.grid(3)
-        if col >= volume.shape[2] or row >= volume.shape[1] or angle >= volume.shape[0]:
-            return
-        own = volume[angle, row, col]
-        value = np.float32(own)
-        dark, bright = value - threshold, value + threshold
+    return ranked
+
+
+@lru_cache(maxsize=16)
+def _counts_of(deep: int, half: int) -> Any:
+    """Counts the neighbours that are darker, that are brighter, and that are numbers."""
+
+    @cuda.jit(device=True)
+    def counts(volume: Any, dark: Any, bright: Any, angle: Any, row: Any, col: Any) -> Any:
         below, above, numbers = 0, 0, 0
         for a in range(angle - deep, angle + deep + 1):
             for i in range(row - half, row + half + 1):
@@ -168,6 +177,24 @@ def _remover(deep: int, half: int) -> Any:
                     below += 1 if near < dark else 0
                     above += 1 if near > bright else 0
                     numbers += 1 if near == near else 0
+        return below, above, numbers
+
+    return counts
+
+
+@lru_cache(maxsize=16)
+def _remover(deep: int, half: int) -> Any:
+    """The kernel for a window that reaches so far."""
+    ranked, counts = _ranked_of(deep, half), _counts_of(deep, half)
+
+    @cuda.jit
+    def remove(volume: Any, out: Any, threshold: Any, most_below: Any, most_above: Any, stride: Any) -> None:
+        col, row, angle = cuda.grid(3)
+        if col >= volume.shape[2] or row >= volume.shape[1] or angle >= volume.shape[0]:
+            return
+        own = volume[angle, row, col]
+        value = np.float32(own)
+        below, above, numbers = counts(volume, value - threshold, value + threshold, angle, row, col)
         odd = below >= most_below or above >= most_above or value != value
         if not odd or numbers == 0:
             out[angle, row, col] = own
