@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -165,7 +166,7 @@ def test_a_store_that_the_server_alone_reaches(server, network, parted):
         ((401, {"message": "who are you"}, {}), "401 who are you.*MLFLOW_TRACKING_TOKEN"),
         ((500, b"", {}), "refuses: 500"),
         ((302, b"", {"Location": "http://127.0.0.1:9/"}), "refuses: 302"),
-        ((200, b"{}", {"Content-Length": "100", "Connection": "close"}), "answers"),
+        ((200, b"{}", {"Content-Length": "100", "Connection": "close"}), "stopped early"),
     ],
 )
 def test_bad_answers_are_told(server, answer, text, monkeypatch):
@@ -196,7 +197,7 @@ def test_what_is_fetched_is_kept_and_not_fetched_again(server, network, tmp_path
     server.told[WHERE] = (200, {"artifact_uri": place}, {})
     server.told[proxy] = (200, {"files": [{"path": "MLmodel"}, {"path": "net.onnx", "file_size": 1}]}, {})
     server.told[f"{proxy}/0/m/artifacts/net.onnx"] = (200, network.read_bytes()[:-30], {})
-    with pytest.raises(Exception, match="no whole ONNX file"):
+    with pytest.raises(Exception, match=r"can not be used|no whole ONNX file"):
         fetch_model(server.address, "eight", folder)
     assert not list(folder.iterdir())
     server.told[f"{proxy}/0/m/artifacts/net.onnx"] = (200, network.read_bytes(), {})
@@ -257,8 +258,8 @@ def test_a_real_tracking_server(store, tmp_path, monkeypatch):
         for each in (tmp_path / "models").glob("*.onnx"):
             assert onnx.load(each) == onnx.load(network)
     finally:
-        process.terminate()
-        process.wait(30)
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too
+        process.wait(60)
 
 
 def _wait_for(address, process):

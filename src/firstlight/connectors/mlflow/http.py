@@ -75,13 +75,12 @@ def ask(address: str, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         RegistryError: There is none.
     """
-    with _opened(address, path, asked) as answer:
-        data = _read(answer, LARGEST_ANSWER + 1, address)
+    data = b"".join(_pieces(address, path, asked, LARGEST_ANSWER))
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or len(data) > LARGEST_ANSWER:
+    if not isinstance(found, dict):
         raise RegistryError("What answers is no MLflow tracking server.", field="registry", value=address)
     return found
 
@@ -92,16 +91,22 @@ def file_of(address: str, path: str, asked: Mapping[str, str]) -> Iterator[bytes
     Raises:
         RegistryError: There is none, it stops early, or it is far too large.
     """
+    return _pieces(address, path, asked, LARGEST_FILE)
+
+
+def _pieces(address: str, path: str, asked: Mapping[str, str], most: int) -> Iterator[bytes]:
     with _opened(address, path, asked) as answer:
         told = answer.headers.get("Content-Length") or ""
         wanted, got = int(told) if told.isdigit() else None, 0
         while piece := _read(answer, _PIECE, address):
             got += len(piece)
-            if got > LARGEST_FILE:
-                raise RegistryError("The file is too large.", field="registry", value=address, expected="below 2 GiB")
+            if got > most:
+                raise RegistryError(
+                    "The answer is too large.", field="registry", value=address, expected=f"{most} bytes"
+                )
             yield piece
     if wanted is not None and got != wanted:
-        raise RegistryError("The file stopped early.", field="registry", value=address, expected=f"{wanted} bytes")
+        raise RegistryError("The answer stopped early.", field="registry", value=address, expected=f"{wanted} bytes")
 
 
 def _opened(address: str, path: str, asked: Mapping[str, str]) -> Any:
