@@ -31,6 +31,8 @@ PIXELS = 2
 """The part of a frame (of stream v1) that holds its pixels; they lie in memory of their own, one frame behind the other."""
 _ROWS = 8 * AT_ONCE + MOST_PARTS
 _PIXEL_BYTES, _TEXT_BYTES = 4 * 2**20, 2**18
+_SPARE = 64
+"""Pieces of memory for pixels that are kept for further use, as many as a run holds back by default when it is behind."""
 _ALIGNED = 64
 _ROW, _DONE, _INDEX, _WAITS, _USED, _ERROR = 0, 1, 2, 3, 4, 6
 """What the state holds: rows of the table that are used; messages that are complete; number of the next part within its message; length
@@ -80,7 +82,7 @@ class Intake:
         self._socket = int(socket.underlying)
         self._message = np.zeros(8, np.uint64)  # a zmq_msg_t: 64 byte, aligned
         _begin(self._message.ctypes.data)
-        self._pools = Pool(_TEXT_BYTES), Pool(_PIXEL_BYTES)
+        self._pools = Pool(_TEXT_BYTES), Pool(_PIXEL_BYTES, _SPARE)
         self._memory = [pool.take() for pool in self._pools]
         self._parts = np.zeros((_ROWS, 2), np.int64)
         self._bounds = np.zeros(AT_ONCE + 1, np.int64)
