@@ -105,7 +105,10 @@ def test_a_killed_demo_leaves_no_simulator(demo, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scan", "image"), [("stem", "patterns.image"), ("ptychography", "ptychography.phase")])
+@pytest.mark.parametrize(
+    ("scan", "image"),
+    [("stem", "patterns.image"), ("stem-merlin", "patterns.image"), ("ptychography", "ptychography.phase")],
+)
 def test_the_other_scans_are_shown_to_their_end(demo, tmp_path, scan, image):
     process, address, run = demo("--scan", scan, "--rate", 0, "--no-loop", "--report", "r.json")
     deadline = time.monotonic() + 60
@@ -115,4 +118,4 @@ def test_the_other_scans_are_shown_to_their_end(demo, tmp_path, scan, image):
     rest = process.stderr.read()
     assert process.wait(120) == 0, rest
     report = check_report(tmp_path / "r.json")
-    assert report["done"] == {"stem": 4096, "ptychography": 256}[scan]
+    assert report["done"] == {"stem": 4096, "stem-merlin": 4096, "ptychography": 256}[scan]

@@ -31,7 +31,10 @@ def demo(
         typer.Argument(metavar="[FILE]", help="A recorded scan (DXfile, NXtomo; .npy; CXI); default: the phantom."),
     ] = None,
     scan: Annotated[
-        ScanName, typer.Option("--scan", help="What is measured: tomography, stem (4D-STEM) or ptychography.")
+        ScanName,
+        typer.Option(
+            "--scan", help="What is measured: tomography, stem (4D-STEM; stem-merlin: by a Merlin) or ptychography."
+        ),
     ] = "tomography",
     rate: Annotated[
         float | None, typer.Option("--rate", metavar="FPS", min=0.0, help="Frames per second; 0: as fast as it goes.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-ScanName = Literal["tomography", "stem", "ptychography"]
+ScanName = Literal["tomography", "stem", "stem-merlin", "ptychography"]
 
 TOMOGRAPHY = {"columns": 512, "rows": 384, "angles": 360}
 """Small enough to be live on two cores."""
@@ -64,10 +64,22 @@ def _stem_options(file: Path | None) -> dict[str, Any]:
     return {"source": "phantom_stem", "parameters": STEM}
 
 
+def _merlin_options(file: Path | None) -> dict[str, Any]:
+    return _stem_options(file) | {"tell_scan": True}
+
+
 def _stem(told: dict[str, Any], file: Path | None) -> dict[str, Any]:
     """A detector does not know how the scan was set up: the shape of a file, or what the phantom knows, is given here."""
     lines, points = (STEM["scan_y"], STEM["scan_x"]) if file is None else _shape(file)
-    source = {"use": "dectris", "data": told["data"], "scan_y": lines, "scan_x": points}
+    return _stem_job({"use": "dectris", "data": told["data"], "scan_y": lines, "scan_x": points}, file)
+
+
+def _merlin(told: dict[str, Any], file: Path | None) -> dict[str, Any]:
+    """A Merlin tells the shape of the scan."""
+    return _stem_job({"use": "merlin", "host": told["host"], "port": told["port"]}, file)
+
+
+def _stem_job(source: dict[str, Any], file: Path | None) -> dict[str, Any]:
     ring = {"shape": "annulus", "inner": 14.0, "outer": 28.0} if file is None else {}
     known = {} if file is not None else {"calibration": _known_of_the_phantom()}
     return {
@@ -140,5 +152,6 @@ def _ptychography(told: dict[str, Any], file: Path | None) -> dict[str, Any]:
 SCANS: dict[ScanName, DemoScan] = {
     "tomography": DemoScan("pva", 20.0, _tomography_options, _tomography, turns=True),
     "stem": DemoScan("dectris", 150.0, _stem_options, _stem),
+    "stem-merlin": DemoScan("merlin", 150.0, _merlin_options, _merlin),
     "ptychography": DemoScan("hxn", 20.0, _ptychography_options, _ptychography),
 }

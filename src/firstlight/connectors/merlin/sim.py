@@ -34,6 +34,8 @@ class MerlinSimulator(Configured):
     """File to play: .npy (frames of 8, 16, 32 or 64 bits) or .mib; default: the phantom of a phase object."""
     replay: Path | None = None
     """A .mib file whose frames are sent as they are, byte for byte, behind the header of its .hdr file."""
+    source: str | None = None
+    """Name of the source that makes or reads the frames; default: mib for a file, otherwise phantom4d."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the source that makes the frames, such as ``{scan_y: 64, scan_x: 64}`` for the phantom."""
     arrangement: str = "1x1"
@@ -204,7 +206,7 @@ class MerlinSimulator(Configured):
             found = np.load(self.file, mmap_mode="r", allow_pickle=False)
         else:
             path = {} if self.file is None else {"path": self.file}
-            name = "phantom4d" if self.file is None else "mib"
+            name = self.source or ("phantom4d" if self.file is None else "mib")
             source: Source = registry.get("sources", name)(**path, **self.parameters)
             source.open()
             found = source.read({}) if isinstance(source, RandomAccess) else np.zeros(0)
