@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from .devices import Device, DeviceChoice
+from .fold import Fold
 from .operator import Operator
 from .plan import Plan, Planned
 from .sweep import Sweeping
@@ -28,8 +30,18 @@ def placed(plan: Plan, choice: DeviceChoice, devices: Sequence[Device]) -> Plan:
         return plan
     kind = devices[0].kind
     steps = tuple(replace(p, device=kind) if _suits(p, choice, kind) else p for p in plan.steps)
+    if choice.kind == kind:
+        steps = tuple(_told(planned, devices[0]) for planned in steps)
     used = tuple(devices) if any(planned.device == kind for planned in steps) else ()
     return replace(plan, steps=steps, devices=used)
+
+
+def _told(planned: Planned, device: Device) -> Planned:
+    """A fold that moves its own arrays, by a parameter `device`, learns what the user asks for, unless it has one of its own."""
+    step: Any = planned.step
+    if not isinstance(step, Fold) or getattr(planned.step, "device", None) != "auto":
+        return planned
+    return replace(planned, step=step.model_copy(update={"device": device.name}))
 
 
 def _suits(planned: Planned, choice: DeviceChoice, kind: str) -> bool:

@@ -17,7 +17,7 @@ from .changes import detector_waves
 from .frames import Estimate, Frames, Spread, shares
 from .noise import Noise
 from .propagate import Propagator
-from .waves import modulus
+from .waves import modulus, on_host
 
 Array = Any
 
@@ -82,8 +82,8 @@ def _looked(
     estimate: Estimate, frames: Frames, part: Array, propagator: Propagator, background: Array, noise: Noise
 ) -> tuple[Array, Array, float, float]:
     """Weighted sums of the ratio and of the weights, by pixel, and the errors with and without, of a few frames."""
-    waves = _host(detector_waves(estimate, frames, part, propagator))
-    amplitudes, valid = _host(frames.amplitudes[part]), _host(frames.valid)
+    waves = on_host(detector_waves(estimate, frames, part, propagator))
+    amplitudes, valid = on_host(frames.amplitudes[part]), on_host(frames.valid)
     alone = modulus(waves).astype(np.float64)
     total = np.sqrt(alone * alone + background)
     ratio, weight = amplitudes / total, background / (total * total) * valid
@@ -97,7 +97,3 @@ def _looked(
 def _smooth(image: Array) -> Array:
     # frames wrap around where their zero frequency is at the corner
     return gaussian_filter(image, [n * _WIDTH for n in image.shape], mode="wrap")
-
-
-def _host(array: Array) -> Array:
-    return array if isinstance(array, np.ndarray) else array.get()

@@ -17,7 +17,7 @@ from .frames import Estimate, Frames, Spread, alone, shares
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
 from .sums import Band, add_to_object
-from .waves import empty_like, exit_waves, replace_modulus
+from .waves import empty_like, exit_waves, namespace, replace_modulus
 
 Array = Any
 
@@ -39,7 +39,7 @@ class Waves:
         """The same for some positions only: those whose windows have moved."""
         for part in shares(places, -(-len(places) // 32)) if len(places) else []:
             light, shape = lamps(estimate.probe, frames, part), (len(part), *estimate.probe.shape)
-            self.waves[part] = exit_waves(
+            self.waves[namespace(self.waves).asarray(part)] = exit_waves(
                 estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape)
             )
 

@@ -17,7 +17,7 @@ from .changes import changes, detector_waves
 from .frames import Estimate, Frames, Spread, shares
 from .products import dot
 from .propagate import Propagator
-from .waves import replace_modulus
+from .waves import on_host, replace_modulus
 
 Array = Any
 
@@ -137,8 +137,7 @@ class Affine:
 def _misfit(estimate: Estimate, frames: Frames, propagator: Propagator) -> Any:
     def misfit(part: Array) -> Array:
         waves = detector_waves(estimate, frames, part, propagator)
-        found = replace_modulus(waves, frames.amplitudes[part], frames.valid, frames.background)
-        return found if isinstance(found, np.ndarray) else found.get()
+        return on_host(replace_modulus(waves, frames.amplitudes[part], frames.valid, frames.background))
 
     return misfit
 

@@ -7,7 +7,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from .waves import exit_waves, on_cpu
+from .waves import exit_waves, on_cpu, on_host
 
 Array = Any
 
@@ -47,8 +47,7 @@ def products(a: Array, b: Array | None, change: Array) -> Array:
 
 def dot(a: Array, b: Array) -> Array:
     """Real scalar product of two waves at each position, shape (position,), float64 on the host."""
-    found = (a.real * b.real + a.imag * b.imag).sum(axis=(1, 2, 3), dtype="float64")
-    return found if isinstance(found, np.ndarray) else found.get()
+    return on_host((a.real * b.real + a.imag * b.imag).sum(axis=(1, 2, 3), dtype="float64"))
 
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)

@@ -17,7 +17,7 @@ from .frames import Estimate, Frames, Spread, shares
 from .propagate import Propagator
 from .samples import layers_of
 from .subpixel import moved_back
-from .waves import namespace
+from .waves import namespace, on_host
 
 Array = Any
 
@@ -88,7 +88,7 @@ def settle(probe: Array, shapes: Array, weights: Array) -> None:
     weights -= mean
     flat = shapes.reshape(len(shapes), -1).astype("complex128")
     # flat = L Q with orthonormal rows in Q; then the weights times L are decomposed
-    powers, mixture = np.linalg.eigh(_host(flat @ flat.conj().T))
+    powers, mixture = np.linalg.eigh(on_host(flat @ flat.conj().T))
     root = np.sqrt(powers.clip(powers.max() * 1e-12 + 1e-300))
     left = mixture * root
     across, strengths, shared = np.linalg.svd(weights @ left, full_matrices=False)
@@ -111,7 +111,9 @@ def _asked(estimate: Estimate, frames: Frames, part: Array, propagator: Propagat
         moved_back(layer, namespace(image).ascontiguousarray(change.waves[number][:, :1]), frames, part)[:, 0]
         for number, layer in zip(first, lit, strict=True)
     )
-    light_seen: Array = sum(namespace(image).stack([_power(layer, corner, size) for corner in corners]) for layer in lit)
+    light_seen: Array = sum(
+        namespace(image).stack([_power(layer, corner, size) for corner in corners]) for layer in lit
+    )
     steps = _weights(shapes, moved, light_seen)
     now = _known(frames.weights)[part] + steps
     factors = now.astype(shapes.dtype) if isinstance(moved, np.ndarray) else namespace(moved).asarray(now)
@@ -126,9 +128,9 @@ def _weights(shapes: Array, moved: Array, power: Array) -> Array:
     number, count = len(shapes), len(moved)
     flat = shapes.reshape(number, -1)
     xp = namespace(shapes)
-    right = _host(xp.einsum("jp,kp->jk", moved.reshape(count, -1), flat.conj())).astype(np.complex128)
+    right = on_host(xp.einsum("jp,kp->jk", moved.reshape(count, -1), flat.conj())).astype(np.complex128)
     pairs = (flat.conj()[:, None] * flat[None]).reshape(number * number, -1)
-    gram = _host(xp.einsum("jp,qp->jq", power.reshape(count, -1), pairs)).astype(np.complex128)
+    gram = on_host(xp.einsum("jp,qp->jq", power.reshape(count, -1), pairs)).astype(np.complex128)
     gram = gram.reshape(count, number, number)
     diagonal = np.einsum("jkk->jk", gram).real.max(axis=1)
     gram += (1e-3 * diagonal + 1e-300)[:, None, None] * np.eye(number)
@@ -143,7 +145,3 @@ def _power(image: Array, corner: Array, size: tuple[int, ...]) -> Array:
 
 def _known(array: Array | None) -> Array:
     return array
-
-
-def _host(array: Array) -> Array:
-    return array if isinstance(array, np.ndarray) else array.get()

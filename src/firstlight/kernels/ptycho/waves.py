@@ -27,6 +27,11 @@ def namespace(array: Array) -> Any:
     return cupy
 
 
+def on_host(array: Array) -> Array:
+    """The values as a numpy array; a numpy array itself."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
 def empty_like(array: Array, shape: tuple[int, ...]) -> Array:
     """An array of the kind and type of another, its values not set."""
     return namespace(array).empty(shape, array.dtype)

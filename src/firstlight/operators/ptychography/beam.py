@@ -8,6 +8,8 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
+from firstlight.core.errors import StepFailed
+from firstlight.kernels.ptycho.library import Library, NoDevice
 from firstlight.kernels.ptycho.propagate import FarField, NearField, Propagator, fresnel_transfer
 from firstlight.kernels.ptycho.upsampled import Upsampled, spread_out
 
@@ -17,6 +19,24 @@ from .start import defocused, illumination_from_mean, probe_from_mean, read_prob
 
 if TYPE_CHECKING:
     from .ptychography import Ptychography
+
+
+def library_of(step: Ptychography) -> Library:
+    """Where the step's engines work.
+
+    Raises:
+        StepFailed: Its device can not be used.
+    """
+    try:
+        return Library.of("cpu" if step.device == "auto" else step.device)
+    except NoDevice as error:
+        raise StepFailed(
+            f"The device of the engines can not be used: {error}.",
+            field="device",
+            value=step.device,
+            expected="cpu, or a CUDA device that CuPy can use",
+            next_move="Set device to cpu, or pip install 'firstlight[gpu]' where there is a device.",
+        ) from error
 
 
 def optics_of(step: Ptychography, scan: Scan, window: tuple[int, int]) -> Optics:

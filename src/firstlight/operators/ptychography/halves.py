@@ -9,6 +9,7 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.kernels.correlation import shell_correlation
 from firstlight.kernels.ptycho.quality import halves, without_ramp
+from firstlight.kernels.ptycho.waves import on_host
 
 from .engines import Round
 from .rounds import Rounds, image_of, new_engine
@@ -44,10 +45,11 @@ def _fitted(rounds: Rounds, given: Round) -> Array:
     canvas.stack, canvas.origin = state.canvas.stack.copy(), state.canvas.origin
     canvas.clear()
     whole, engine = rounds.estimate(), new_engine(step)
-    estimate = replace(whole, image=canvas.image, probe=whole.probe.copy())
+    estimate = replace(whole, image=rounds.library.moved(canvas.image), probe=whole.probe.copy())
     for number in range(ROUNDS):
         random = np.random.default_rng((step.seed, number))
         engine.round(estimate, replace(given, random=random, update_probe=False))
+    canvas.image[...] = on_host(estimate.image)
     return image_of(canvas.stack, step.object_modes > 1).astype(np.complex128)
 
 

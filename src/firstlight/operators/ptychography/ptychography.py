@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,13 +15,13 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk, Scan, Stream
-from firstlight.core.errors import ChangeRefused
 from firstlight.core.held import Held
 from firstlight.core.solver import Solver
 from firstlight.core.units import Bytes, KeV, Metre, Micrometre, Nanometre, Quantity, factor
+from firstlight.kernels.ptycho.frames import Spread
 from firstlight.kernels.ptycho.order import Order
 
-from .beam import optics_of, seeks_focus
+from .beam import library_of, optics_of, seeks_focus
 from .canvas import Canvas
 from .engines import Algorithm
 from .halves import agreement_of_halves
@@ -29,7 +30,7 @@ from .outputs import SIGNATURE, TYPES, UNITS, outputs_of
 from .patterns import Patterns, ZeroFrequency, has_corner_zero, kept_as, kept_type
 from .reconstruction import Reconstruction
 from .refine import Method
-from .refusals import refuse_contradictions, refuse_wild_places
+from .refusals import refuse_contradictions, refuse_other_meaning, refuse_wild_places
 from .rounds import Rounds, new_engine
 from .window import Window
 
@@ -183,6 +184,9 @@ class Ptychography(Solver[Reconstruction]):
     """Frames that take more than this go to a file on disk; their number has no limit."""
     scratch: Path | None = None
     """Folder for that file; default: the system's for temporary files."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    """Where engines work: `cpu`, `cuda`, `cuda:1` (needs CuPy: firstlight[gpu]); `auto`: the run's device if it names one, else the
+    processor."""
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Threads that work at once; 0: one for each core. The result does not depend on it."""
 
@@ -248,6 +252,7 @@ class Ptychography(Solver[Reconstruction]):
         found.enough = min(ENOUGH, 3 * (scan.main.frames or ENOUGH) // 4)
         found.window = self._window()
         refuse_contradictions(self, found)
+        library_of(self)
         if factor(found.unit)[0] != "pixels":
             found.optics.require("pixel")
         self._unknown(found)
@@ -307,16 +312,23 @@ class Ptychography(Solver[Reconstruction]):
         """Go over all frames so many times, in an order that the seed and the number of the round decide."""
         if len(state.patterns) < (1 if state.ended else FIRST_IMAGE if state.focused else FIRST_LOOK):
             return
-        workers = self.threads or os.cpu_count() or 1
-        with ThreadPoolExecutor(workers) as pool:
-            Rounds(self, state, pool.map, workers).go(rounds)
+        with self._at_work(state) as work:
+            work.go(rounds)
 
     def conclude(self, state: Reconstruction) -> None:
         """Fit both halves of the frames alone, if their agreement is asked for."""
         if self.half_sets and state.errors:
-            workers = self.threads or os.cpu_count() or 1
-            with ThreadPoolExecutor(workers) as pool:
-                state.agreement = agreement_of_halves(Rounds(self, state, pool.map, workers))
+            with self._at_work(state) as work:
+                state.agreement = agreement_of_halves(work)
+
+    @contextmanager
+    def _at_work(self, state: Reconstruction) -> Iterator[Rounds]:
+        """On the threads of the processor, and on its device if the step has one."""
+        library, workers = library_of(self), self.threads or os.cpu_count() or 1
+        with ThreadPoolExecutor(workers) as pool, library.at_work():
+            # one thread feeds a device: what it is asked to do it does side by side anyway
+            here: Spread = map if library.on_device else pool.map
+            yield Rounds(self, state, here, 1 if library.on_device else workers, library)
 
     def ready(self, state: Reconstruction) -> bool:
         """True after the first round."""
@@ -332,39 +344,7 @@ class Ptychography(Solver[Reconstruction]):
         Raises:
             ChangeRefused: A parameter that decides what frames and positions mean differs.
         """
-        fixed = (
-            "background",
-            "regime",
-            "crop",
-            "crop_middle",
-            "saturation",
-            "orientation",
-            "modes",
-            "variations",
-            "object_modes",
-            "slices",
-            "upsampling",
-            "precision",
-            "memory",
-            "scratch",
-            "zero_frequency",
-            "energy",
-            "distance",
-            "source_distance",
-            "detector_pixel",
-            "pixel",
-        )
-        changed = [name for name in fixed if getattr(self, name) != getattr(old, name)]
-        if old.orientation == "auto" and self.orientation == state.way:
-            changed.remove("orientation")  # what was found is locked
-            state.guessed = []
-        if changed:
-            raise ChangeRefused(
-                f"{', '.join(changed)} can not change while frames are in hand.",
-                field=changed[0],
-                value=getattr(self, changed[0], None),
-                next_move="Stop the run and start it with the new values.",
-            )
+        refuse_other_meaning(self, old)
         refuse_contradictions(self, state)
         state.engine = new_engine(self, second=self.is_second(len(state.errors)))
         return state

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from firstlight.core.arrays import Array, Ids
-from firstlight.core.errors import StepFailed
+from firstlight.core.errors import ChangeRefused, StepFailed
 
 from .orientation import exchanges
 from .reconstruction import Reconstruction
@@ -16,6 +16,30 @@ if TYPE_CHECKING:
     from .ptychography import Ptychography
 
 
+_FIXED = (
+    "background",
+    "device",
+    "regime",
+    "crop",
+    "crop_middle",
+    "saturation",
+    "orientation",
+    "modes",
+    "variations",
+    "object_modes",
+    "slices",
+    "upsampling",
+    "precision",
+    "memory",
+    "scratch",
+    "zero_frequency",
+    "energy",
+    "distance",
+    "source_distance",
+    "detector_pixel",
+    "pixel",
+)
+"""Parameters that decide what frames and positions mean, or where they lie."""
 LARGEST = 2**29
 """Pixels of the object: 4 GiB in single precision. A position that asks for more is a fault of an encoder, or a wrong unit."""
 
@@ -38,6 +62,22 @@ def refuse_contradictions(step: Ptychography, state: Reconstruction) -> None:
                 value=None,
                 next_move="Give zone_plate_diameter.",
             )
+
+
+def refuse_other_meaning(step: Ptychography, old: Any) -> None:
+    """Find the first parameter that may not change while frames are in hand.
+
+    Raises:
+        ChangeRefused: There is one.
+    """
+    changed = [name for name in _FIXED if getattr(step, name) != getattr(old, name)]
+    if changed:
+        raise ChangeRefused(
+            f"{', '.join(changed)} can not change while frames are in hand.",
+            field=changed[0],
+            value=getattr(step, changed[0], None),
+            next_move="Stop the run and start it with the new values.",
+        )
 
 
 def refuse_wild_places(state: Reconstruction, ids: Ids, places: Array) -> None:

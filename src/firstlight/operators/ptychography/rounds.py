@@ -12,10 +12,12 @@ from firstlight.kernels.ptycho.background import first_background, moved_backgro
 from firstlight.kernels.ptycho.changes import detector_waves
 from firstlight.kernels.ptycho.deflection import centers_of_mass, object_from_deflection
 from firstlight.kernels.ptycho.frames import Estimate, Frames, Spread
+from firstlight.kernels.ptycho.library import PROCESSOR, Library
 from firstlight.kernels.ptycho.positions import at
 from firstlight.kernels.ptycho.quality import r_factor, some_of
 from firstlight.kernels.ptycho.samples import THIN, Sample, Slices, States
 from firstlight.kernels.ptycho.varying import first_shapes, relax
+from firstlight.kernels.ptycho.waves import on_host
 
 from .beam import background_of, first_probe, free_space, propagator_of, seeks_focus
 from .begin import CLOSELY, GLANCE, SHORTLIST, all_beginnings, ranked
@@ -41,6 +43,8 @@ class Rounds:
     state: Reconstruction
     spread: Spread
     workers: int
+    library: Library = PROCESSOR
+    """Where engines work; what is found by trying before the first round is found on the processor."""
 
     def go(self, rounds: int) -> None:
         """Begin if nothing has begun, and do so many rounds."""
@@ -132,8 +136,10 @@ class Rounds:
         if not state.errors or not 0 < new < state.visited or not isinstance(state.engine, Batched):
             return
         fresh = np.flatnonzero(patterns.by_id() >= state.visited)
+        estimate = self.estimate()
         for _ in range(self.step.new_first):
-            state.engine.round(self.estimate(), replace(self._placed(given), only=fresh))
+            state.engine.round(estimate, replace(self._placed(given), only=fresh))
+        self.keep(estimate)
 
     # ---- a round -----------------------------------------------------------------------------------------------------
 
@@ -149,13 +155,14 @@ class Rounds:
             update_object=number >= step.object_after,
         )
         estimate = self.estimate()
-        held = None if given.update_object else state.canvas.stack.copy()
+        held = None if given.update_object else estimate.image.copy()
         error = state.engine.round(estimate, given)
         if held is not None:
-            state.canvas.stack[...] = held
+            estimate.image[...] = held
         state.visited = len(state.patterns)
         self._adjust(estimate, given, number)
-        state.probe = known_of(step).apply(state.canvas, state.canvas.covered(state.patterns.corners), estimate.probe)
+        probe = self.keep(estimate)
+        state.probe = known_of(step).apply(state.canvas, state.canvas.covered(state.patterns.corners), probe)
         return error
 
     def _seek_background(self, estimate: Estimate, given: Round, number: int) -> None:
@@ -186,6 +193,7 @@ class Rounds:
             relax(estimate, given.frames, given.propagator, self.spread, workers=self.workers)
             if given.frames.weights is not None:
                 patterns.weights[order] = given.frames.weights
+                self.state.shapes = on_host(given.frames.shapes)
         if step.refine_positions != "no" and number >= step.refine_after:
             refinement = Refinement(step.refine_positions, step.refine_limit)
             patterns.moves[order] = refinement.moves(
@@ -202,23 +210,41 @@ class Rounds:
         return self._placed(self._given())
 
     def estimate(self) -> Estimate:
-        """Object and probe as they are; an engine changes them in place."""
-        probe = self.state.probe
-        if probe is None:  # pragma: no cover - `go` has set it
+        """Object and probe as they are, where engines work; they change them in place."""
+        library, sample = self.library, sample_of(self.step, self.state)
+        image = library.moved(self.state.canvas.image)
+        return Estimate(image, library.moved(self._probe()), library.sample(sample))
+
+    def keep(self, estimate: Estimate) -> Array:
+        """Take over what an engine has changed; the probe."""
+        if self.library.on_device:
+            self.state.canvas.image[...] = on_host(estimate.image)
+        probe = on_host(estimate.probe)
+        self.state.probe = probe
+        return probe
+
+    def _probe(self) -> Array:
+        if self.state.probe is None:  # pragma: no cover - `go` has set it
             raise RuntimeError("no probe before the first round")
-        return Estimate(self.state.canvas.image, probe, sample_of(self.step, self.state))
+        return self.state.probe
 
     def _placed(self, given: Round) -> Round:
         """The frames in the windows where they are now, between pixels if asked, each with its own probe if asked."""
         step, state, patterns = self.step, self.state, self.state.patterns
         order = patterns.by_id()
         state.canvas.reach(patterns.corners)
-        places = state.canvas.placed(patterns.refined[order])
-        frames = replace(given.frames, background=background_of(step, state))
+        places, library = state.canvas.placed(patterns.refined[order]), self.library
+        frames = replace(
+            given.frames,
+            amplitudes=library.amplitudes(given.frames.amplitudes),
+            valid=library.moved(given.frames.valid),
+            background=library.moved(background_of(step, state)),
+        )
+        given = replace(given, propagator=library.propagator(given.propagator))
         if step.variations:
             if state.shapes is None:
-                state.shapes = first_shapes(self.estimate().probe, step.variations)
-            frames = replace(frames, shapes=state.shapes, weights=patterns.weights[order].copy())
+                state.shapes = first_shapes(self._probe(), step.variations)
+            frames = replace(frames, shapes=library.moved(state.shapes), weights=patterns.weights[order].copy())
         if step.subpixel or step.refine_positions != "no":
             return replace(given, frames=at(places, frames))
         return replace(given, frames=replace(frames, corners=np.rint(places).astype(np.int64)))
