@@ -10,12 +10,11 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from firstlight.core.arrays import Array, Ids
-from firstlight.core.chunk import MAIN, Chunk, End, Item, Scan, Stream
-from firstlight.core.errors import UnknownName
+from firstlight.core.chunk import MAIN, Item, Scan, Stream
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes
 
-from .noise import generator
+from .points import block, counted, line_by_line
 
 _BUMPS = ((0.35, 0.30, 0.12, 1.0), (0.65, 0.60, 0.16, -0.8), (0.30, 0.75, 0.10, 0.6))
 """Gaussian bumps of the phase: place (y, x) and width as parts of the field, and height."""
@@ -102,14 +101,7 @@ class Phantom4DSource(Source):
 
     def items(self) -> Iterator[Item]:
         """The frames, line by line."""
-        step = max(1, int(self.chunk // (2 * self.rows * self.columns)))
-        total = self.scan_y * self.scan_x
-        for start in range(0, total, step):
-            if self._stopped:
-                return
-            ids = np.arange(start, min(start + step, total), dtype=np.int64)
-            yield Chunk(self._frames(ids), ("row", "col"), ids)
-        yield End(MAIN)
+        return line_by_line(self.scan().main, self.chunk, self._frames, lambda: self._stopped)
 
     def _frames(self, ids: Ids) -> Array:
         truth = self._truth = self._truth or self.truth()
@@ -121,8 +113,7 @@ class Phantom4DSource(Source):
             # a disk whose edge falls off over one pixel keeps its centre of mass where it belongs
             disk = np.clip(self.radius + 0.5 - np.hypot(row - down, col - right), 0, 1)
             mean = disk * (self.dose * truth.transmission.flat[frame] / (np.pi * self.radius**2))
-            drawn = generator(self.seed, 0, frame).poisson(mean) if self.noise else np.rint(mean)
-            out[number] = np.clip(drawn, 0, 65535)
+            out[number] = counted(mean, self.seed, frame, noise=self.noise)
         return out
 
     def read(self, where: Mapping[str, slice], stream: str = MAIN) -> Array:
@@ -131,16 +122,7 @@ class Phantom4DSource(Source):
         Raises:
             UnknownName: There is no such stream or axis.
         """
-        described = self.scan().stream(stream)
-        if unknown := set(where) - set(described.axes):
-            expected = "axes out of " + " ".join(described.axes)
-            raise UnknownName(
-                f"The scan has no axis '{min(unknown)}'.", field="where", value=sorted(where), expected=expected
-            )
-        ids = np.arange(self.scan_y * self.scan_x, dtype=np.int64).reshape(self.scan_y, self.scan_x)
-        ids = ids[where.get("scan_y", slice(None)), where.get("scan_x", slice(None))]
-        frames = self._frames(ids.ravel())[:, where.get("row", slice(None)), where.get("col", slice(None))]
-        return frames.reshape(*ids.shape, *frames.shape[1:])
+        return block(self.scan(), where, stream, self._frames)
 
     def stop(self) -> None:
         """End `items` after the chunk in hand."""

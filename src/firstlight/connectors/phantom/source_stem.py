@@ -11,13 +11,13 @@ from pydantic import Field, PrivateAttr
 from scipy import fft
 
 from firstlight.core.arrays import Array, Ids
-from firstlight.core.chunk import MAIN, Chunk, End, Item, Scan, Stream
-from firstlight.core.errors import FirstlightError, UnknownName
+from firstlight.core.chunk import MAIN, Item, Scan, Stream
+from firstlight.core.errors import FirstlightError
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes, Degree, KeV, Millimetre, Milliradian, Nanometre, Quantity
 from firstlight.kernels.electron_optics import aperture_wave, astigmatism_parts, exit_patterns, frequencies, wavelength
 
-from .noise import generator
+from .points import block, counted, line_by_line
 
 _BUMPS = ((0.30, 0.35, 0.085, 1.0), (0.62, 0.66, 0.10, -0.8), (0.36, 0.72, 0.07, 0.7), (0.75, 0.28, 0.075, 0.9))
 """Gaussian bumps of the phase: place (y, x) and width as parts of the field, and height."""
@@ -183,22 +183,14 @@ class PhantomStemSource(Source):
 
     def items(self) -> Iterator[Item]:
         """The frames, line by line."""
-        step = max(1, int(self.chunk // (2 * self.pixels**2)))
-        total = self.scan_y * self.scan_x
-        for start in range(0, total, step):
-            if self._stopped:
-                return
-            ids = np.arange(start, min(start + step, total), dtype=np.int64)
-            yield Chunk(self._frames(ids), ("row", "col"), ids)
-        yield End(MAIN)
+        return line_by_line(self.scan().main, self.chunk, self._frames, lambda: self._stopped)
 
     def _frames(self, ids: Ids) -> Array:
         wave, transmission = self._made = self._made or (self._wave(), np.exp(1j * self._phase()))
         mean = self.dose * exit_patterns(wave, transmission, self.places()[ids])
         out = np.empty(mean.shape, np.uint16)
         for number, frame in enumerate(ids.tolist()):
-            drawn = generator(self.seed, 0, frame).poisson(mean[number]) if self.noise else np.rint(mean[number])
-            out[number] = np.clip(drawn, 0, 65535)
+            out[number] = counted(mean[number], self.seed, frame, noise=self.noise)
         return out[:, ::-1] if self.flip else out
 
     def read(self, where: Mapping[str, slice], stream: str = MAIN) -> Array:
@@ -207,16 +199,7 @@ class PhantomStemSource(Source):
         Raises:
             UnknownName: There is no such stream or axis.
         """
-        described = self.scan().stream(stream)
-        if unknown := set(where) - set(described.axes):
-            expected = "axes out of " + " ".join(described.axes)
-            raise UnknownName(
-                f"The scan has no axis '{min(unknown)}'.", field="where", value=sorted(where), expected=expected
-            )
-        ids = np.arange(self.scan_y * self.scan_x, dtype=np.int64).reshape(self.scan_y, self.scan_x)
-        ids = ids[where.get("scan_y", slice(None)), where.get("scan_x", slice(None))]
-        frames = self._frames(ids.ravel())[:, where.get("row", slice(None)), where.get("col", slice(None))]
-        return frames.reshape(*ids.shape, *frames.shape[1:])
+        return block(self.scan(), where, stream, self._frames)
 
     def stop(self) -> None:
         """End `items` after the chunk in hand."""
