@@ -11,7 +11,7 @@ import hdf5plugin  # noqa: F401
 import numpy as np
 import pytest
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(120)
 FRAMES = np.random.default_rng(0).poisson(3, (4, 5, 16, 16)).astype(np.uint16)
 
 

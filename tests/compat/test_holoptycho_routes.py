@@ -18,7 +18,6 @@ from firstlight.jobs.supervise import Supervisor
 from ..operators.networks import write_network
 from .test_holoptycho_config import GOOD, STREAMS
 
-pytestmark = pytest.mark.alone
 TOKEN = "a token that is long enough"
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(60)")
 DIES = (sys.executable, "-c", "raise SystemExit(4)")

@@ -16,7 +16,6 @@ from firstlight.connectors.together.source import TogetherSource
 from firstlight.core.errors import SourceError
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
-pytestmark = pytest.mark.alone
 SMALL = {"window": 32, "scan_y": 9, "scan_x": 9, "step": 4.0}
 
 

@@ -15,7 +15,6 @@ from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.kernels.ptycho.phantom import simulate
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
-pytestmark = pytest.mark.alone
 TRUTH = simulate(window=32, scan=(8, 8), step=4, photons=1e6)
 PLACES = TRUTH.corners.astype(np.float64) * 0.02
 """In micrometre."""

@@ -19,8 +19,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "compat" / "libertem"))
 
 from played import dectris, truth
 
-pytestmark = pytest.mark.alone
-
 
 @fl.operator("row col -> part")
 def quarters(frames, *, threshold: float = 0.0):
@@ -89,6 +87,31 @@ def test_a_function_and_a_fold_of_ones_own_run_beside_ours():
     assert np.array_equal(found["everything.brightest"].data, frames.max((0, 1)))
     assert found["everything.frames"].data.tolist() == [12]
     assert np.array_equal(found["virtual_detector"].data, frames.sum((2, 3)))
+
+
+def test_named_steps_work_beside_each_other_on_the_frames():
+    source = fl.source("phantom4d", scan_y=3, scan_x=4, rows=12, columns=16)
+    frames = truth().reshape(3, 4, 12, 16)
+    steps = {
+        "total": fl.step("sum"),
+        "bright": fl.virtual_detector(outer=3.0),
+        "dark": fl.virtual_detector(shape="annulus", inner=3.5),
+        "mine": quarters,
+    }
+    found = fl.run(source, steps).finished(60)
+    rows, cols = np.mgrid[:12, :16]
+    far = np.hypot(rows - 5.5, cols - 7.5)
+    assert np.array_equal(found["total"].data, frames.sum((0, 1)))
+    assert np.array_equal(found["bright"].data, frames[:, :, far <= 3].sum(-1))
+    assert np.array_equal(found["dark"].data, frames[:, :, far >= 3.5].sum(-1))
+    assert found["mine"].data.shape == (3, 4, 4)
+
+
+def test_a_function_that_is_no_step_yet_is_told_how_to_become_one():
+    source = fl.source("phantom4d", scan_y=3, scan_x=4, rows=12, columns=16)
+    for steps in ([lambda frames: frames.max((1, 2))], {"brightest": np.max}):
+        with pytest.raises(JobError, match=r"@fl\.operator\('row col -> '\)"):
+            fl.run(source, steps)
 
 
 def test_the_detector_is_corrected_live_as_on_the_recording(tmp_path):
