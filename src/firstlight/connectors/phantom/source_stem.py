@@ -64,7 +64,7 @@ class PhantomStemSource(Source):
     """Spherical aberration (C3)."""
     astigmatism: Annotated[Nanometre, Field(ge=0)] = 0.0
     """Twofold astigmatism (A1)."""
-    astigmatism_angle: Degree = 0.0
+    astigmatism_angle: Annotated[Degree, Field(ge=-360, le=360)] = 0.0
     """Its direction on the detector, from columns towards rows."""
     strength: float = 0.1
     """Height of the phase in radian."""
