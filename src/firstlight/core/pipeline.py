@@ -159,6 +159,13 @@ def _node(item: Step | Node | OperatorFunction | Mapping[str, Any], number: int,
         item = item()
     if isinstance(item, Step):
         return Node(item, item.use)
+    if callable(item):
+        name = getattr(item, "__name__", "my_step")
+        problems.append(
+            f"step {number}: '{name}' is a function of frames (frame, row, col) and no step yet. Say what it gives: write "
+            f"@fl.operator('row col -> ') above it for one value a frame, or 'row col -> row col' for a frame; then use {name}()."
+        )
+        return None
     return parse_node(cast("Mapping[str, Any]", item), number, problems)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from firstlight.core import registry
 from firstlight.core.calibration import parse_calibration
@@ -47,7 +47,7 @@ def plan(job: Job) -> Plan:
 
 def run(
     source: Source,
-    steps: Iterable[Step | Node | OperatorFunction | Mapping[str, Any]],
+    steps: Iterable[Step | Node | OperatorFunction | Mapping[str, Any]] | Mapping[str, Step | OperatorFunction],
     *,
     sinks: Iterable[SinkSpec] = (),
     views: Iterable[ViewSpec] = (),
@@ -63,7 +63,8 @@ def run(
 
     Args:
         source: Where the frames come from.
-        steps: The pipeline, in order.
+        steps: The pipeline, in order; or by name steps that all work on the source's own frames, beside each other, such as
+            ``{"bright": fl.virtual_detector(outer=20), "dark": fl.virtual_detector(shape="annulus", inner=25), "total": fl.sum()}``.
         sinks: What is written.
         views: What is shown.
         calibration: What the source does not know of the scan, such as ``{"step_y": "0.5 nm", "detector_angle": "0.3 mrad"}``.
@@ -80,8 +81,25 @@ def run(
     region = {axis: Picked.parse(str(text)) for axis, text in (only or {}).items()}
     if problems:
         raise JobError(problems)
-    job = Job(source, beside(pipeline(steps)), tuple(sinks), tuple(views), collect=True, calibration=known, only=region)
+    if isinstance(steps, Mapping):
+        given = side_by_side(cast("Mapping[str, Step | OperatorFunction]", steps))
+    else:
+        given = beside(pipeline(steps))
+    job = Job(source, given, tuple(sinks), tuple(views), collect=True, calibration=known, only=region)
     return start(replace(job, runner=type(job.runner)(use=runner, **settings)))
+
+
+def side_by_side(steps: Mapping[str, Step | OperatorFunction]) -> Pipeline:
+    """Named steps that all work on the source's own frames.
+
+    Raises:
+        JobError: Some of them are no steps.
+    """
+    found: list[Node] = []
+    for name, step in steps.items():
+        [node] = pipeline([step]).nodes
+        found.append(replace(node, name=name, inputs={node.step.arguments[0]: Reference(SOURCE, MAIN), **node.inputs}))
+    return Pipeline(tuple(found))
 
 
 def beside(given: Pipeline) -> Pipeline:
