@@ -64,7 +64,8 @@ def recorded(path: Path, probe: Array, rng: np.random.Generator, count: int) -> 
     """Without end: samples of a file that `firstlight model samples` wrote."""
     import h5py
 
-    with h5py.File(path) as file:
+    with h5py.File(path) as opened:
+        file: Any = opened
         counts = np.square(file["diffraction/dp"][()].astype(np.float32))
         told = file["targets"][()]
     frames, wanted = standard(counts, told[:, 0] * np.exp(1j * told[:, 1]), probe)
@@ -85,28 +86,32 @@ def scaled(probe: Array) -> Any:
 
 
 def train(
-    network: Network, batches: Iterator[Batch], minutes: float, rate: float, save: Callable[[Network], None]
+    network: Network,
+    batches: Iterator[Batch],
+    minutes: float,
+    steps: int | None,
+    rate: float,
+    save: Callable[[Network], None],
 ) -> None:
-    """Fit until the time is over; what is saved on the way and at the end is the mean of the last weights."""
+    """Fit until the time is over, or so many steps are done; what is saved on the way and at the end is the mean of the last weights."""
     optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     mean = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
     start, number, shown, saved = time.monotonic(), 0, 0.0, 0.0
-    while (past := (time.monotonic() - start) / (60 * minutes)) < 1:
+    while (past := (time.monotonic() - start) / (60 * minutes) if steps is None else number / steps) < 1:
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, number / 100 + 0.02) * (0.5 + 0.5 * np.cos(np.pi * past)) + 1e-5
         frames, wanted, probe = next(batches)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = network(torch.from_numpy(frames), scaled(probe))
         aim, light = torch.from_numpy(wanted), weights(probe)
-        loss = torch.zeros(())
-        for each in found:
-            loss = DEEP * loss + (one := loss_of(each.float(), aim, light))
+        errors = [loss_of(each.float(), aim, light) for each in found]
+        loss = torch.stack([DEEP ** (len(errors) - 1 - k) * error for k, error in enumerate(errors)]).sum()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         mean.update_parameters(network)
-        number, shown = number + 1, 0.98 * shown + 0.02 * one.item()
+        number, shown = number + 1, 0.98 * shown + 0.02 * errors[-1].item()
         if number % 50 == 0:
             print(f"{number} steps, {past:.0%} of the time, error {shown / (1 - 0.98**number):.4f}", flush=True)
         if past > saved + 0.1:
@@ -137,6 +142,7 @@ def main() -> None:
     """Train, say how good it is, write the file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=35.0)
+    parser.add_argument("--steps", type=int, default=None, help="in place of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -162,7 +168,7 @@ def main() -> None:
         onnx.save(onnx_of(one, probe, about), given.out)
 
     if given.minutes > 0:
-        train(network, batches, given.minutes, given.rate, save)
+        train(network, batches, given.minutes, given.steps, given.rate, save)
     errors = held_out(network)
     about |= {f"error_{name}": f"{error:.4f}" for name, error in errors.items()}
     save(network)

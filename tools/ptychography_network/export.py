@@ -120,13 +120,11 @@ def onnx_of(network: Network, probe: Array, about: dict[str, str], batch: int = 
     """
     graph, size = _Graph(), probe.shape[0]
     probe = probe / np.linalg.norm(probe)
-    given = tuple(
-        graph.keep(part, name) for part, name in ((probe.real, "given_probe_real"), (probe.imag, "given_probe_imag"))
-    )
+    given = graph.keep(probe.real, "given_probe_real"), graph.keep(probe.imag, "given_probe_imag")
     for part, name in zip(given, ("probe_real", "probe_imag"), strict=True):
         graph.put("Identity", part, name=name)
     forward, back = (graph.keep(matrix) for matrix in fourier(size))
-    everything = {"keepdims": 0}
+    everything: dict[str, Any] = {"keepdims": 0}
     power = graph.squared(given)
     scale = graph.put("Div", graph.keep(float(size)), graph.put("Sqrt", graph.put("ReduceSum", power, **everything)))
     wave = graph.scaled(given, scale)

@@ -58,7 +58,7 @@ def periodic(rng: np.random.Generator, y: Array, x: Array) -> Array:
 def cells(rng: np.random.Generator) -> Array:
     """Cells with walls, each of its own thickness: of a kind that nothing in `random_object` is. Held out. Shape (y, x)."""
     seeds = rng.uniform(0, FIELD, (rng.integers(25, 60), 2))
-    grid = np.stack(np.mgrid[:FIELD, :FIELD], axis=-1)
+    grid = np.moveaxis(np.mgrid[:FIELD, :FIELD], 0, -1)
     far = np.linalg.norm(grid[:, :, None] - seeds, axis=-1)
     order = np.sort(far, axis=-1)
     wall = np.clip(2.5 - (order[..., 1] - order[..., 0]), 0, 1)

@@ -17,6 +17,7 @@ _ENDINGS = (".h5", ".hdf5", ".hdf", ".nxs")
 _NAMES = (
     ("_dp", "_para"),
     ("dp_", "metadata_"),
+    ("diffraction", "product"),
     ("patterns", "product"),
     ("-patterns", "-product"),
     ("_dp", "_product"),
