@@ -91,21 +91,14 @@ class _Planner(Known):
         main = self._main(node, where)
         if main is None:
             return None
-        kind = kind_of(node.step)
         ports, held = self._arguments(node, where)
-        if kind == "fold" and ports:
+        if kind_of(node.step) == "fold" and ports:
             main, ports = self._joined(node, main, ports), {}
-        seen = self.known[main]
         parameters = {
             name: port for name, reference in node.held.items() if (port := self.resolve(reference, where)) is not None
         }
-        before_first: BeforeFirst = node.before_first or ("pass" if kind == "fold" and not held else "hold")
         try:
-            check_waiting(node.step, kind, before_first)
-            cut, along = self._cut(node, main, parameters, held, before_first)
-            scan = seen if cut is None else seen.with_main(cut.after)
-            step = node.step.calibrated(scan)
-            outputs = self._outputs(step, scan, kind, along)
+            planned = self._planned(node, main, ports, held, parameters)
         except FirstlightError as error:
             self.problems.append(f"{where}: {error}")
             return None
@@ -114,25 +107,46 @@ class _Planner(Known):
                 raise
             self.problems.append(f"{where}: {unplannable(node.step, error)}")
             return None
-        planned = Planned(
-            node,
-            step,
-            kind,
-            main,
-            scan,
-            outputs,
-            ports,
-            held,
-            parameters,
-            before_first,
-            cut,
-            main[0] == SOURCE and main[1] != MAIN,
-            along,
-            0 if along is None else step.halo().get(along, 0),
-        )
         self._check_waits(planned)
         self._check_held(planned)
         return planned
+
+    def _planned(
+        self,
+        node: Node,
+        main: Port,
+        ports: Mapping[str, Port],
+        held: Mapping[str, Port],
+        parameters: Mapping[str, Port],
+    ) -> Planned:
+        """One step whose inputs are known.
+
+        Raises:
+            FirstlightError: It can not work on them.
+            TypeError: It waits for a value without which its sizes can not be known.
+        """
+        kind, seen = kind_of(node.step), self.known[main]
+        before_first: BeforeFirst = node.before_first or ("pass" if kind == "fold" and not held else "hold")
+        check_waiting(node.step, kind, before_first)
+        cut, along = self._cut(node, main, parameters, held, before_first)
+        scan = seen if cut is None else seen.with_main(cut.after)
+        step = node.step.calibrated(scan)
+        return Planned(
+            node=node,
+            step=step,
+            kind=kind,
+            main=main,
+            scan=scan,
+            outputs=self._outputs(step, scan, kind, along),
+            ports=ports,
+            held=held,
+            held_parameters=parameters,
+            before_first=before_first,
+            cut=cut,
+            by_set=main[0] == SOURCE and main[1] != MAIN,
+            along=along,
+            halo=0 if along is None else step.halo().get(along, 0),
+        )
 
     def _cut(
         self,

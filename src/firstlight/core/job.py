@@ -187,33 +187,20 @@ def parse_job(given: Mapping[str, Any]) -> Job:
     sinks = _sinks(_list(given.get("sinks"), "sinks", problems), problems)
     views = _views(_list(given.get("views"), "views", problems), problems)
     snapshots = _snapshots(_list(given.get("snapshots"), "snapshots", problems), problems)
-    buffers = {
-        str(name): build(
-            BufferSettings, _part(values, f"buffers '{name}'", "policy", problems), f"buffers '{name}'", problems
-        )
-        for name, values in _part(given.get("buffers"), "buffers", "default", problems).items()
-    }
+    buffers = _buffers(given.get("buffers"), problems)
     runner = _runner(given.get("runner"), problems)
-    for spec in (*sinks, *views, *snapshots):
-        if (
-            spec.of.step != "source"
-            and all(node.name != spec.of.step for node in pipe.nodes)
-            and not _failed(given, pipe)
-        ):
-            problems.append(
-                f"There is no step '{spec.of.step}' to take an output of. Expected one of: {', '.join(n.name for n in pipe.nodes)}."
-            )
+    if not _failed(given, pipe):
+        problems += _absent([spec.of for spec in (*sinks, *views, *snapshots)], pipe)
     if problems or source is None or runner is None:
         raise JobError(problems)
-    known = {name: settings for name, settings in buffers.items() if settings is not None}
     return Job(
-        source,
-        pipe,
-        tuple(sinks),
-        tuple(views),
-        known,
-        runner,
-        str(given.get("name", "run")),
+        source=source,
+        pipeline=pipe,
+        sinks=tuple(sinks),
+        views=tuple(views),
+        buffers=buffers,
+        runner=runner,
+        name=str(given.get("name", "run")),
         only=only,
         snapshots=tuple(snapshots),
         calibration=calibration,
@@ -224,6 +211,29 @@ def _failed(given: Mapping[str, Any], pipe: Pipeline) -> bool:
     """True if a step did not parse: its outputs are then not missed a second time."""
     steps = given.get("steps")
     return not isinstance(steps, Sequence) or len(cast("Sequence[Any]", steps)) != len(pipe.nodes)
+
+
+def _absent(wanted: Sequence[Reference], pipe: Pipeline) -> list[str]:
+    """What is to be written or shown of steps that there are not."""
+    names = [node.name for node in pipe.nodes]
+    return [
+        f"There is no step '{of.step}' to take an output of. Expected one of: {', '.join(names)}."
+        for of in wanted
+        if of.step not in ("source", *names)
+    ]
+
+
+def _buffers(given: Any, problems: list[str]) -> dict[str, BufferSettings]:
+    """Settings by stream, or ``default``."""
+    found: dict[str, BufferSettings] = {}
+    for name, values in _part(given, "buffers", "default", problems).items():
+        where = f"buffers '{name}'"
+        settings: BufferSettings | None = build(
+            BufferSettings, _part(values, where, "policy", problems), where, problems
+        )
+        if settings is not None:
+            found[name] = settings
+    return found
 
 
 def _mapping(value: Any) -> dict[str, Any]:

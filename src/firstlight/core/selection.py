@@ -24,7 +24,7 @@ from .units import Quantity
 
 Positions = range
 """Positions along one axis; by another name for classes that have a field `range`."""
-BEFORE: int = -4611686018427387904
+BEFORE: int = -(2**62)
 """An id before every other."""
 OPEN = 2**62
 """End of a range along an axis whose length is not known."""
