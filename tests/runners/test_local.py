@@ -221,6 +221,36 @@ class Screen(View):
         SCREENS.append("closed")
 
 
+class Counting(Fold[list[int]]):
+    """A fold with a picture, and a number beside it."""
+
+    use = "counting"  # type: ignore[misc]
+    signature = "[angle] row col -> image: row col, count: "  # type: ignore[misc]
+
+    def empty(self, scan: Scan) -> list[int]:
+        """Nothing yet."""
+        return [0]
+
+    def add(self, state: list[int], chunk: Chunk, *held: Any) -> None:
+        """Count."""
+        state[0] += len(chunk)
+
+    def result(self, state: list[int]) -> dict[str, Any]:
+        """How many."""
+        return {"image": np.full((3, 4), float(state[0])), "count": np.float64(state[0])}
+
+
+def test_numbers_that_a_fold_has_found_are_there_while_it_runs() -> None:
+    scan, frames = projections(24)
+    go = threading.Event()
+    views = (ViewSpec(Reference("counting", "image"), 1e-3),)
+    run = start(held_open(frames, go), [node(Counting(), "counting")], scan=scan, live=True, views=views)
+    wait_until(lambda: 0 < run.status().values.get("counting.count", 0) < 24)
+    go.set()
+    assert run.finished(20)["counting.count"].data == 24
+    assert run.status().values["counting.count"] == 24
+
+
 SCREENS: list[Any] = []
 
 

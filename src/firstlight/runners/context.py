@@ -313,6 +313,13 @@ class Context:
             self.results[name] = Result(array, stream.axes, stream.unit, marks=stream.marks)
             self.values.update(small_values(name, array))
 
+    def keep_numbers(self, planned: Planned, outputs: Mapping[str, Any]) -> None:
+        """Note what single numbers a fold has found so far, for whoever looks; they may still change."""
+        with self.lock:
+            for output, value in outputs.items():
+                if np.ndim(value) == 0:
+                    self.values.update(small_values(f"{planned.name}.{output}", np.asarray(value)))
+
     def guarded(
         self, name: str, error: Exception, parameters: Mapping[str, Any], chunk: Item | None = None
     ) -> StepFailed:

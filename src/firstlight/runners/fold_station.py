@@ -279,6 +279,7 @@ class FoldStation(Station):
         outputs = self._fold.result(self._state)
         if viewed:
             self._show(outputs)
+            self.context.keep_numbers(self._planned, outputs)
             self._next_view = now + min(self._every.values())
         if due:
             self._emitted_frames, self._emitted_at = self._frames, now

@@ -78,7 +78,7 @@ export function StepField({ step, field, value, heldFrom, heldValue, disabled, f
 
 function Found({ name, found, disabled, lock }: { name: string; found: Json; disabled: boolean; lock: () => void }): ReactElement {
   return (
-    <div className="held" data-testid={`found-${name}`}>
+    <div className="held found" data-testid={`found-${name}`}>
       <span className="held-value">found: <strong>{formatAny(found)}</strong></span>
       <Button className="small" disabled={disabled} onClick={lock} title="Keep what was found: it is not looked for again">Lock</Button>
     </div>

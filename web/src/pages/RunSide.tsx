@@ -50,8 +50,9 @@ function Forms({ run, planes, parameters }: { run: RunDetail; planes: Planes; pa
   const paths = planes.list.map((p) => p.path).join(" ");
   const except = useMemo(() => new Set(paths.split(" ")), [paths]);
   const running = !ENDED.has(run.state);
-  const rank = (step: StepInfo): number => (paths.includes(`${step.name}.`) ? 0 : step.live ? 1 : 2);
-  // what draws the slices comes first: its centre and filter are what people reach for
+  const drawn = new Set(run.views.map((view) => view.step));
+  const rank = (step: StepInfo): number => (paths.includes(`${step.name}.`) ? 0 : drawn.has(step.name) ? 1 : step.live ? 2 : 3);
+  // what draws the pictures comes first: its centre, filter or algorithm is what people reach for
   const steps = [...run.steps].sort((a, b) => rank(a) - rank(b));
   return (
     <div data-testid="parameters">

@@ -72,8 +72,8 @@ def limits_of(told: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for axis, low, high in zip("yx", told["range"]["low"], told["range"]["high"], strict=True):
         margin = 0.01 * (high - low)
-        found[f"{axis}_low"] = repr((low - margin) * _micrometre(told))
-        found[f"{axis}_high"] = repr((high + margin) * _micrometre(told))
+        found[f"{axis}_low"] = repr(round((low - margin) * _micrometre(told), 6))
+        found[f"{axis}_high"] = repr(round((high + margin) * _micrometre(told), 6))
     return found
 
 
