@@ -49,7 +49,6 @@ def sized(plan: Plan, budget: float, threads: int) -> Plan:
         budget: Byte of memory that the process may take.
         threads: Workers of each stage.
 
-
     Raises:
         JobError: It can not fit; each problem has its number and a next move.
     """
@@ -91,15 +90,15 @@ class _Sizing:
         self._check_device(on_device, stages)
         self._check(peak, stages)
         sizes = Sizes(
-            self.budget,
-            self.threads,
-            self.queue,
-            self.station,
-            stages,
-            tuple(regroupings),
-            self._kept(),
-            peak,
-            on_device,
+            budget=self.budget,
+            threads=self.threads,
+            queue=self.queue,
+            station=self.station,
+            stages=stages,
+            regroupings=tuple(regroupings),
+            kept=self._kept(),
+            peak=peak,
+            devices=on_device,
         )
         return replace(self._with_blocks(behind), sizes=sizes)
 
@@ -132,22 +131,23 @@ class _Sizing:
         whole = tuple(stream.sizes.get(label) or 1 for label in stream.frame_axes)
         maps = [planned for planned in steps if planned.kind == "map"]
         count = -(-(stream.frames or 2**31) // length)
+        grown = length + 2 * halo
         return StageSize(
-            "source" if cut is None else f"blocks along {cut.along or 'nothing'}",
-            cut,
-            tuple(steps),
-            (length, *whole) if stream.arrival else whole,
-            frame * (length + 2 * halo),
-            sum(self._result(planned, maps, stream, length + 2 * halo) for planned in maps),
-            max((_workspace(planned, length) for planned in maps), default=0),
-            sum(_shared(planned) for planned in steps),
-            min(self.threads, count),
-            self._seconds(cut, maps, stream),
-            share_of(
+            name="source" if cut is None else f"blocks along {cut.along or 'nothing'}",
+            cut=cut,
+            steps=tuple(steps),
+            block=(length, *whole) if stream.arrival else whole,
+            block_bytes=frame * grown,
+            result_bytes=sum(self._result(planned, maps, stream, grown) for planned in maps),
+            workspace=max((_workspace(planned, length) for planned in maps), default=0),
+            shared=sum(_shared(planned) for planned in steps),
+            threads=min(self.threads, count),
+            seconds=self._seconds(cut, maps, stream),
+            device=share_of(
                 maps,
-                lambda planned: _part(planned.scan.main, stream, length + 2 * halo),
-                lambda planned: _made(planned, stream, length + 2 * halo),
-                length + 2 * halo,
+                lambda planned: _part(planned.scan.main, stream, grown),
+                lambda planned: _made(planned, stream, grown),
+                grown,
             ),
         )
 
