@@ -1,9 +1,12 @@
 """holoptycho's routes: codes and JSON fields, with made-up run processes."""
 
+import http.server
 import json
 import sqlite3
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -105,7 +108,7 @@ def test_the_config_of_holoptychos_own_database_is_taken_over(make, tmp_path):
 def settled(url):
     """The state of the networks, once none is being read."""
     for _ in range(600):
-        if (found := ask(url, "/model/status"))["model_status"] != "loading":
+        if (found := ask(url, "/model/status"))["model_status"] not in ("loading", "downloading"):
             return found
         time.sleep(0.05)
     raise AssertionError("the network is being read for ever")
@@ -138,6 +141,46 @@ def test_networks_of_the_local_folder(make, tmp_path):
     assert "eight_v3" in wrong["model_error"]
     assert refusal(url, "/model", {"name": "../../etc/passwd"})[0] == 422
     assert refusal(url, "/model", {})[0] == 422
+
+
+def test_networks_of_a_registry(make, tmp_path):
+    """The newest is fetched and chosen; one that is there is not asked for; a registry that is gone is told."""
+    made = write_network(tmp_path / "made.onnx", 8, {"normalization": "1"}).read_bytes()
+    versions = [{"name": "eight", "version": str(n), "status": "READY"} for n in (2, 10)]
+    told = {
+        "/api/2.0/mlflow/model-versions/search": json.dumps({"model_versions": versions}).encode(),
+        "/api/2.0/mlflow/model-versions/get-download-uri": b'{"artifact_uri": "mlflow-artifacts:/m"}',
+        "/api/2.0/mlflow-artifacts/artifacts": b'{"files": [{"path": "net.onnx"}]}',
+        "/api/2.0/mlflow-artifacts/artifacts/m/net.onnx": made,
+    }
+
+    class Registry(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = told.get(self.path.partition("?")[0], b"{}")
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry) as registry:
+        threading.Thread(target=registry.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{registry.server_address[1]}"
+        url, service = make(variables={"FIRSTLIGHT_MODEL_REGISTRY": address})
+        ask(url, "/model", {"name": "eight"}, post=True)
+        assert settled(url)["current_model_version"] == "10"
+        assert Path(service.models.path).read_bytes() == made
+        listed = ask(url, "/model/list")
+        assert listed["azure_available"]
+        assert [(each["version"], each["cached"]) for each in listed["azure"]] == [("2", False), ("10", True)]
+        registry.shutdown()
+    ask(url, "/model", {"name": "eight", "version": "10"}, post=True)
+    assert settled(url)["model_status"] == "ready"
+    ask(url, "/model", {"name": "eight", "version": "2"}, post=True)
+    assert "No model registry answers" in settled(url)["model_error"]
+    assert ask(url, "/model/list")["azure_available"] is False
 
 
 def test_a_token_is_asked_for(make, monkeypatch):

@@ -1,4 +1,4 @@
-"""Networks in a local folder, as holoptycho's routes of models show them."""
+"""Networks in a local folder, and in a registry where one is named, as holoptycho's routes of models show them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from firstlight.connectors.mlflow.http import RegistryError
 from firstlight.core.errors import FirstlightError
+from firstlight.jobs.networks import fetch_model, registered
 from firstlight.operators.learn.session import load_network
 
 from .kept import Kept
@@ -32,11 +34,13 @@ class Models:
     Args:
         folder: The files; it need not be there.
         kept: Where the choice is kept.
+        registry: Address of an MLflow tracking server from which missing networks come; empty: none.
     """
 
-    def __init__(self, folder: Path, kept: Kept) -> None:
+    def __init__(self, folder: Path, kept: Kept, registry: str = "") -> None:
         """Look at nothing yet."""
-        self._folder, self._kept = folder, kept
+        self._folder, self._kept, self._registry = folder, kept, registry
+        self._fetching = False
         self._error: str | None = None
         self._lock = threading.Lock()
         self._loading: threading.Thread | None = None
@@ -44,12 +48,16 @@ class Models:
     def status(self) -> dict[str, Any]:
         """State and choice."""
         return {
-            "model_status": "loading" if self.busy else "error" if self._error else "ready",
+            "model_status": self._doing if self.busy else "error" if self._error else "ready",
             "model_error": self._error,
             "current_engine_path": self._kept.get("current_engine_path"),
             "current_model_name": self._kept.get("current_model_name"),
             "current_model_version": self._kept.get("current_model_version"),
         }
+
+    @property
+    def _doing(self) -> str:
+        return "downloading" if self._fetching else "loading"
 
     @property
     def busy(self) -> bool:
@@ -69,8 +77,21 @@ class Models:
             {"filename": path.name, "path": str(path), "size_mb": round(path.stat().st_size / 1e6, 3)} for path in found
         ]
 
+    def elsewhere(self) -> tuple[list[dict[str, Any]], bool]:
+        """What the registry has, and whether there is one that answers."""
+        if not self._registry:
+            return [], False
+        try:
+            found = registered(self._registry, self._folder)
+        except RegistryError:
+            return [], False
+        return [
+            {"name": each.name, "version": str(each.version), "description": each.description, "cached": there}
+            for each, there in found
+        ], True
+
     def choose(self, name: str, version: str | None) -> None:
-        """Choose a network by name; without a version, its newest. `status` tells if that failed.
+        """Choose a network by name; without a version, its newest: the registry's where there is one. `status` tells if that failed.
 
         Raises:
             ModelError: The name or the version is malformed.
@@ -89,6 +110,12 @@ class Models:
                 if (match := _FILE.fullmatch(path.name)) and match["name"] == name
             }
             wanted = max(versions, default=None) if version is None else int(version)
+            if self._registry and (version is None or wanted not in versions):
+                self._error, self._fetching = None, True
+                asked = name if version is None else f"{name}_v{int(version)}"
+                self._loading = threading.Thread(target=self._fetch, args=(asked,), daemon=True)
+                self._loading.start()
+                return
             if wanted is None or wanted not in versions:
                 asked = name if version is None else f"{name}_v{version}"
                 self._error = f"There is no network '{asked}' in {self._folder}."
@@ -96,6 +123,16 @@ class Models:
             self._error = None
             self._loading = threading.Thread(target=self._load, args=(versions[wanted], name, wanted), daemon=True)
             self._loading.start()
+
+    def _fetch(self, asked: str) -> None:
+        try:
+            found = fetch_model(self._registry, asked, self._folder)
+        except FirstlightError as error:
+            self._error = str(error)
+            return
+        finally:
+            self._fetching = False
+        self._load(found.path, found.name, found.version)
 
     def _load(self, path: Path, name: str, version: int) -> None:
         try:

@@ -140,6 +140,7 @@ def _add_models(router: APIRouter, service: Service) -> None:
     def model_status() -> Response:
         return JSONResponse(service.models.status())
 
-    @router.get("/model/list", summary="Networks in the local folder")
+    @router.get("/model/list", summary="Networks in the local folder, and in the registry")
     def model_list() -> Response:
-        return JSONResponse({"local": service.models.files(), "azure": [], "azure_available": False})
+        found, there = service.models.elsewhere()
+        return JSONResponse({"local": service.models.files(), "azure": found, "azure_available": there})

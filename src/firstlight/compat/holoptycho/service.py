@@ -73,7 +73,9 @@ class Service:
         read_environment(self.variables)
         given = self.variables.get("HOLOPTYCHO_DB_PATH")
         self.kept = Kept(Path(given) if given else self.supervisor.store.root.parent / "holoptycho.db")
-        self.models = Models(models_folder(self.variables), self.kept)
+        self.models = Models(
+            models_folder(self.variables), self.kept, self.variables.get("FIRSTLIGHT_MODEL_REGISTRY", "")
+        )
         self._busy = threading.Lock()
 
     # ---- what goes on ------------------------------------------------------------------------------------------------
