@@ -1,6 +1,8 @@
 """The network: patches of known content are put together exactly; what does not fit is refused; the one that ships sees."""
 
+import bz2
 import contextlib
+import io
 import pickle
 
 import numpy as np
@@ -17,6 +19,7 @@ from firstlight.kernels.ptycho.phantom import simulate, zone_plate_probe
 from firstlight.operators.learn.models import chosen_model
 from firstlight.operators.learn.ptychography_network import PtychographyNetwork
 from firstlight.operators.learn.session import load_network
+from firstlight.operators.ptychography.ptychography import Ptychography
 from firstlight.testing.fold import final
 
 pytest.importorskip("onnxruntime")
@@ -335,6 +338,28 @@ def test_the_network_that_ships_can_be_told_another_probe(tmp_path):
         step = PtychographyNetwork(model_file=model, model=None if model else "phantom_v2", probe=path)
         with pytest.raises(StepFailed, match=text):
             step.empty(scan_of(frames, len(frames)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_network_that_ships_sees_a_real_star(data_folder, tmp_path):
+    """Frames of another beamline, told the probe that iterations found: the image is the iterative one, less what is plain."""
+    with bz2.open(data_folder / "ptychography" / "siemens-star-small.npz.bz2") as packed:
+        given = np.load(io.BytesIO(packed.read()), allow_pickle=False)
+    # the middle of 128² pixels: twice as large ones of the object
+    frames = np.fft.fftshift(given["data"][0], axes=(1, 2))[:, 32:96, 32:96].astype(np.float32)
+    places = given["scan"][0] / 2.0
+    places -= places.min(axis=0)
+    engine = Ptychography(iterations=40, zero_frequency="center")
+    state = engine.empty(scan_of(frames, len(frames)))
+    coords = {"positions": places}
+    engine.add(state, engine.digest(Chunk(frames, ("row", "col"), np.arange(len(frames)), coords=coords)))
+    iterated = final(engine, state)
+    np.save(tmp_path / "probe.npy", iterated["probe"][0])
+    found = made_of(PtychographyNetwork(model="phantom_v2", probe=tmp_path / "probe.npy"), frames, places)
+    lit = found["coverage"] > 0.2 * found["coverage"].max()
+    wanted = np.angle(iterated["object"] * np.exp(-1j * np.angle(iterated["object"][lit].mean())))
+    assert correlation(found["phase"], wanted, lit) > 0.9
 
 
 def test_iterations_that_begin_with_a_network_are_ahead(monkeypatch, tmp_path):
