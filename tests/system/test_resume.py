@@ -68,6 +68,26 @@ WRITING = ("firstlight.connectors.hdf5.sink", "Hdf5Sink", "write")
 PLACING = ("firstlight.runners.placed", "PlacedLog", "add")
 
 
+def test_a_run_that_still_goes_on_is_not_resumed_nor_overwritten(tmp_path: Path) -> None:
+    values = job(tmp_path / "rec.h5")
+    command = [sys.executable, "-c", RUN, json.dumps(values), *WRITING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        if process.stdout is None:
+            raise RuntimeError("no output")
+        assert process.stdout.readline().strip() == "done"
+        process.send_signal(signal.SIGSTOP)
+        values["runner"]["resume"] = True
+        with pytest.raises(JobError, match="still going on"):
+            start(load_job(values))
+        over = {**values, "runner": {"use": "local"}, "sinks": [{**values["sinks"][0], "overwrite": True}]}
+        with pytest.raises(JobError, match="still going on"):
+            start(load_job(over))
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+    finish(values)
+    assert volume(tmp_path / "rec.h5")[2]
+
+
 def killed_after(values: Mapping[str, Any], blocks: int, doing: tuple[str, str, str] = WRITING) -> None:
     """Run a job in a process of its own and kill it when so many blocks are written (or placed in the scratch file)."""
     command = [sys.executable, "-c", RUN, json.dumps(values), *doing]

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from firstlight.core.record import describe_scan, versions
 from firstlight.core.sink import Sink
 
 from .describe import job_dict
+from .hold import hold, is_held
 from .placed import PlacedLog
 from .placeholders import filled
 from .state_folder import state_folder
@@ -34,6 +35,7 @@ ENDING = ".resume"
 _JOB = "run.json"
 _CLOSED = "closed"
 """Stands in the folder once every sink was closed in order."""
+_BUSY = "A run that writes this output is still going on ('{}' is held). Wait for it, or stop it: 'firstlight list runs' names it."
 
 
 class DoneLog:
@@ -92,6 +94,18 @@ class Checkpoint:
         self.folder, self.resumed = folder, resumed
         self.budget, self.threads = budget, threads
         self._scratch: list[Path] = []
+        self._held: IO[bytes] | None = None
+
+    def take(self) -> None:
+        """Hold the folder while this run goes on.
+
+        Raises:
+            StepFailed: Another run took it just now, or the disk is full.
+        """
+        with _guarded(self.folder):
+            self._held = hold(self.folder)
+        if self._held is None:
+            raise StepFailed(_BUSY.format(self.folder))
 
     def log(self, sink: int) -> DoneLog:
         """What a sink has written; sinks are counted as in the job."""
@@ -153,6 +167,8 @@ class Checkpoint:
         if keep and closed:
             with suppress(OSError):  # then it counts as killed
                 (self.folder / _CLOSED).touch()
+        if self._held is not None:
+            self._held.close()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
             for file in self._scratch:
@@ -203,6 +219,8 @@ def open_checkpoint(plan: Plan, budget: float, threads: int) -> Checkpoint | Non
         return None
     folder = folder_of(sinks[0])
     told = identity(plan)
+    if is_held(folder):
+        raise JobError([("--resume: " if wanted else "") + _BUSY.format(folder)])
     if wanted:
         return _resumed(folder, told, sinks)
     local = "://" not in str(sinks[0].location())
@@ -258,6 +276,7 @@ def begin(checkpoint: Checkpoint, plan: Plan) -> None:
         StepFailed: The disk is full.
     """
     if checkpoint.resumed:
+        checkpoint.take()
         (checkpoint.folder / _CLOSED).unlink(missing_ok=True)
         return
     folder = checkpoint.folder
@@ -265,6 +284,8 @@ def begin(checkpoint: Checkpoint, plan: Plan) -> None:
     told = {**identity(plan), "sizes": {"budget": checkpoint.budget, "threads": checkpoint.threads}}
     with _guarded(folder):
         folder.mkdir(parents=True)
+    checkpoint.take()
+    with _guarded(folder):
         (folder / _JOB).write_text(json.dumps(told, indent=1, default=str))
 
 
