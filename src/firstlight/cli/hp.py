@@ -107,6 +107,29 @@ def restart(context: typer.Context, config: ConfigArgument = None) -> None:
     _show(_ask(context, "/restart", _body(config), post=True))
 
 
+@app.command()
+@verb
+def check(
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds without anything.")] = 5.0,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Folder for what came: eiger_dps.npy, panda_positions.npy.")
+    ] = None,
+    frames: Annotated[int, typer.Option("--num-frames", min=1, help="Frames to wait for.")] = 10,
+    messages: Annotated[int, typer.Option("--num-position-msgs", min=1, help="Messages with positions.")] = 10,
+) -> None:
+    """Look whether both streams come, at SERVER_STREAM_SOURCE and PANDA_STREAM_SOURCE. Needs no service; a scan must run."""
+    from firstlight.connectors.hxn.check import check_streams
+    from firstlight.connectors.hxn.check import save as save_streams
+
+    found = check_streams(timeout, frames=frames, messages=messages)
+    for each in found:
+        say(f"{each.stream:8}  {each.state:7}  {each.address}  {each.says}")
+    if save is not None:
+        for path in save_streams(found, save):
+            remark(f"written: {path}")
+    raise typer.Exit(DONE if all(each.state == "OK" for each in found) else FAILED)
+
+
 @config_app.command("show")
 @verb
 def show_config(context: typer.Context) -> None:
