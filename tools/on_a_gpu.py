@@ -123,6 +123,11 @@ def parts(result: Any) -> list[Any]:
     return list(result) if isinstance(result, tuple) else [result]
 
 
+def on_host(result: Any) -> Any:
+    """An output on the host; convergence curves are there anyway."""
+    return result if isinstance(result, np.ndarray) else arrays.to_host(result)
+
+
 def compare(case: Case, data: dict[str, Any], rounds: int) -> dict[str, Any]:
     """One step here and there."""
     step = registry.get("operators", case.use).step(**case.parameters)
@@ -141,7 +146,7 @@ def compare(case: Case, data: dict[str, Any], rounds: int) -> dict[str, Any]:
         arrays.synchronize()
         seconds.append(time.perf_counter() - begun)
     middle = statistics.median(seconds[1:] or seconds)  # the first one compiles
-    difference = max(apart(arrays.to_host(one), other) for one, other in zip(parts(found), parts(wanted), strict=True))
+    difference = max(apart(on_host(one), other) for one, other in zip(parts(found), parts(wanted), strict=True))
     return {
         "step": case.use,
         "agrees": bool(difference <= case.tolerance),
@@ -164,11 +169,11 @@ def apart(found: Any, wanted: Any) -> float:
     return float(np.abs(one[known] - other[known]).max(initial=0) / max(np.abs(other[known]).max(initial=0), 1e-30))
 
 
-def bodies(size: int, rounds: int) -> list[dict[str, Any]]:
-    """All cases, one line printed for each; a body that fails is told and counts as one that does not agree."""
+def bodies(size: int, rounds: int, steps: list[str]) -> list[dict[str, Any]]:
+    """All cases, or those of some steps, one line printed for each; a body that fails is told and counts as one that does not agree."""
     data, found = make_data(size), list[dict[str, Any]]()
     with arrays.working(arrays.Lane(0)):
-        for case in cases():
+        for case in (each for each in cases() if not steps or each.use in steps):
             try:
                 found.append(compare(case, data, rounds))
             except Exception as error:  # whatever a kernel does on a device: the next ones are still wanted
@@ -225,6 +230,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="*", default=["bodies", "tests", "volume"])
     parser.add_argument("--size", type=int, default=1024, help="columns of the bodies' data")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", nargs="*", default=[], help="names of steps to compare; all by default")
     parser.add_argument("--mark", action="store_true", help="mark in the sources what agreed")
     return parser.parse_args()
 
@@ -236,7 +242,7 @@ def main() -> int:
     if why is not None:
         print(f"tools/on_a_gpu.py needs a CUDA device: {why}. Run it on a machine with one.", file=sys.stderr)
         return 2
-    found = bodies(options.size, options.rounds) if "bodies" in options.parts else []
+    found = bodies(options.size, options.rounds, options.steps) if "bodies" in options.parts else []
     missing = steps_with_bodies() - {each["step"] for each in found} if found else set[str]()
     good = agreed(found)
     if arrays.simulated():

@@ -25,7 +25,7 @@ def _firstlight(data: Any, slices: int, threads: int, forward: bool) -> Run:
     sinogram, theta = data["sinogram"], data["theta"]
     size = sinogram.shape[1]
     projector = ParallelProjector(theta, size, size, hat=not forward)
-    lanes = max(4, slices // threads)
+    lanes = max(1, slices // threads)
     source = data["image"] if forward else sinogram
     stack = np.repeat(source[None], min(lanes, slices), axis=0)
 

@@ -27,7 +27,7 @@ def _firstlight(data: Any, method: str, slices: int) -> Run:
     sinogram = data["sinogram"]
     size = sinogram.shape[1]
     projector = ParallelProjector(data["theta"], size, size)
-    packed = side_by_side(np.repeat(sinogram[None], slices, axis=0), max(4, slices))  # as the steps do
+    packed = side_by_side(np.repeat(sinogram[None], slices, axis=0), slices)
     solve = getattr(iterate, method)
     return lambda iterations: solve(projector, packed, iterate.Limits(iterations)).images[..., 0]
 

@@ -19,7 +19,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-WIDTHS = (4, 8, 16)
+WIDTHS = (1, 4, 8, 16)
 """How many slices may lie side by side: up to one register of AVX-512."""
 _BLOCK = 8
 """Places along both axes that are exchanged at once: they stay in the first-level cache."""
