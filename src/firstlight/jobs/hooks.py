@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from firstlight.core.chunk import Chunk, Item, Scan
+from firstlight.core.errors import FirstlightError
 from firstlight.core.source import Source
 
 Shape = tuple[int | None, ...]
@@ -53,7 +54,7 @@ class Hooks:
         """All frames have come, or the run was stopped."""
 
     def on_error(self, error: Exception) -> None:
-        """Opening or receiving failed."""
+        """Opening or receiving failed, or a step of the run did: then `run.finished()` raises what it was."""
 
     def on_closed(self) -> None:
         """The source is closed."""
@@ -119,6 +120,10 @@ class HookedSource(Source):
                 if isinstance(item, Chunk):
                     self._hooks.on_chunk(item)
                 yield item
+        except GeneratorExit:
+            told = "The run failed, and takes no more frames."
+            self._hooks.on_error(FirstlightError(told, next_move="Its own error, from run.finished(), says why."))
+            raise
         except Exception as error:
             self._hooks.on_error(error)
             raise

@@ -108,6 +108,24 @@ def test_an_error_is_told():
         fl.connect("nothing")
 
 
+@fl.operator("row col -> ")
+def failing(frames):
+    """Raise an error at the first frame."""
+    raise ValueError("no such sample")
+
+
+def test_a_step_that_fails_is_told_to_the_hooks_and_the_next_scan_works():
+    hooks = Told()
+    with dectris(rate=20.0) as told, connected(told) as detector:
+        run = fl.run(detector.arm(shape=(3, 4), trigger_mode="exte", hooks=hooks), [failing()])
+        with pytest.raises(FirstlightError, match="no such sample"):
+            run.finished(60)
+        again = fl.run(detector.arm(shape=(3, 4), trigger_mode="exte"), [fl.step("sum")])
+        assert np.array_equal(sums_of(again), truth().sum(0))
+    assert hooks.calls[-2:] == ["on_error", "on_closed"]
+    assert "on_done" not in hooks.calls
+
+
 def test_a_hook_that_raises_ends_the_run_with_its_error():
     hooks = Told()
 
