@@ -60,7 +60,7 @@ def solved(step, frames=FRAMES, places=PLACES, unit="px", order=None, calibratio
 @pytest.mark.parametrize("algorithm", ["epie", "rpie", "dm", "raar", "lsq", "ml"])
 def test_every_algorithm_comes_down_to_the_noise(algorithm):
     noise = ((np.sqrt(TRUTH.expected) - np.sqrt(TRUTH.counts)) ** 2).sum() / TRUTH.counts.sum()
-    found, _ = solved(Ptychography(algorithm=algorithm, iterations=200 if algorithm == "ml" else 60))
+    found, _ = solved(Ptychography(algorithm=algorithm, iterations=60))
     assert found["error"][-1] < 3 * noise
     assert found["error"][0] > 10 * noise
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from firstlight.core.arrays import Array
 
 from .engines import Round
-from .focus import LADDER, curved, first_of, misfit
+from .focus import LADDER, curved, misfit
 from .orientation import Orientation, oriented, ways
 
-GLANCE, CLOSELY = 4, 7
-"""Passes after which two beginnings are told apart: at the first look, and when they decide."""
-SHORTLIST = 5
+GLANCE, CLOSELY = (32, 4), (150, 7)
+"""Frames, and passes over them, by which beginnings are told apart: at a first look, and when they decide."""
+_SHORTLIST = 5
 """Beginnings that the first look leaves to be decided among."""
+_TELLS = 0.8
+"""What fits best must have no more than this part of the error that half of the others exceed: where nothing is in the beam all are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ def all_beginnings(given: Round, *, turns: bool, curves: bool, far: bool) -> lis
     return [Beginning(way, curvature) for way in possible for curvature in (LADDER if curves else (0.0,))]
 
 
+def shortlist(found: list[Beginning]) -> list[Beginning]:
+    """Those that are worth a closer look, of ranked ones: a few, or all if they hardly differ."""
+    tells = found[0].error < _TELLS * found[len(found) // 2].error
+    return found[:_SHORTLIST] if tells else found
+
+
 def ranked(
     given: Round,
     size: tuple[int, int],
@@ -59,10 +67,10 @@ def ranked(
     rounds: int,
     far: bool,
 ) -> list[Beginning]:
-    """Try beginnings on some frames: the one that fits best first, of equal ones the first.
+    """Try beginnings: the one that fits best first, of equal ones the first.
 
     Args:
-        given: All frames, as they came.
+        given: Some frames, as they came.
         size: Rows and columns of the object.
         mean: Mean counts of all frames, shape (v, u): they say more about the probe than those of a few.
         first_probe: The probe to start from, for mean counts.
@@ -70,7 +78,7 @@ def ranked(
         rounds: Passes.
         far: True for the far field.
     """
-    few, found = first_of(given.frames), list[Beginning]()
+    few, found = given.frames, list[Beginning]()
     each: dict[Orientation, None] = dict.fromkeys(one.way for one in tried)
     for way in each:
         frames = replace(

@@ -10,8 +10,6 @@ from firstlight.kernels.ptycho.pie import Pie
 
 from .engines import Round
 
-FRAMES = 150
-"""As many frames are tried, the first by their ids: neighbours overlap."""
 LADDER = (0.0, *(sign * 10.0 * 2 ** (step / 2) for step in range(11) for sign in (1, -1)))
 """Curvatures that are tried, in radian at the middle of the detector's edge: none, and from 10 to 320 both ways."""
 
@@ -55,6 +53,6 @@ def misfit(probe: Array, frames: Frames, size: tuple[int, int], given: Round, ro
     return error
 
 
-def first_of(frames: Frames) -> Frames:
-    """As many frames as are tried."""
-    return Frames(frames.amplitudes[:FRAMES], frames.corners[:FRAMES], frames.valid)
+def first_of(frames: Frames, count: int) -> Frames:
+    """Some frames, the first by their ids: neighbours overlap."""
+    return Frames(frames.amplitudes[:count], frames.corners[:count], frames.valid)

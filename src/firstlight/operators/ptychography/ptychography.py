@@ -344,7 +344,9 @@ class Ptychography(Solver[Reconstruction]):
         Raises:
             ChangeRefused: A parameter that decides what frames and positions mean differs.
         """
-        refuse_other_meaning(self, old)
+        refuse_other_meaning(self, old, state)
+        if self.orientation != old.orientation:
+            state.guessed = []
         refuse_contradictions(self, state)
         state.engine = new_engine(self, second=self.is_second(len(state.errors)))
         return state

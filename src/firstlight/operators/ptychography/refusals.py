@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 _FIXED = (
-    "background",
     "device",
     "regime",
     "crop",
@@ -64,13 +63,15 @@ def refuse_contradictions(step: Ptychography, state: Reconstruction) -> None:
             )
 
 
-def refuse_other_meaning(step: Ptychography, old: Any) -> None:
-    """Find the first parameter that may not change while frames are in hand.
+def refuse_other_meaning(step: Ptychography, old: Any, state: Reconstruction) -> None:
+    """Find the first parameter that may not change while frames are in hand; what was found may be locked.
 
     Raises:
         ChangeRefused: There is one.
     """
     changed = [name for name in _FIXED if getattr(step, name) != getattr(old, name)]
+    if old.orientation == "auto" and step.orientation == state.way:
+        changed.remove("orientation")
     if changed:
         raise ChangeRefused(
             f"{', '.join(changed)} can not change while frames are in hand.",

@@ -20,9 +20,9 @@ from firstlight.kernels.ptycho.varying import first_shapes, relax
 from firstlight.kernels.ptycho.waves import on_host
 
 from .beam import background_of, first_probe, free_space, propagator_of, seeks_focus
-from .begin import CLOSELY, GLANCE, SHORTLIST, all_beginnings, ranked
+from .begin import CLOSELY, GLANCE, Beginning, all_beginnings, ranked, shortlist
 from .engines import Batched, Engine, Round, engine_of
-from .focus import curved
+from .focus import curved, first_of
 from .known import Known
 from .reconstruction import Reconstruction
 from .refine import Refinement
@@ -87,19 +87,23 @@ class Rounds:
         if turns:
             state.see("identity", far=far)
             given = self._given()
-        # a first line of the scan can not tell orientations apart: they are all tried again
-        again = state.guessed and not turns
-        found = ranked(
-            given,
-            state.canvas.shape,
-            state.patterns.mean,
-            lambda mean: first_probe(step, state, mean),
-            state.guessed if again else all_beginnings(given, turns=turns, curves=seeks_focus(step), far=far),
-            rounds=CLOSELY if closely else GLANCE,
-            far=far,
-        )
+
+        def look(tried: list[Beginning], frames: int, rounds: int) -> list[Beginning]:
+            def probe(mean: Array) -> Array:
+                return first_probe(step, state, mean)
+
+            few = replace(given, frames=first_of(given.frames, frames))
+            return ranked(few, state.canvas.shape, state.patterns.mean, probe, tried, rounds=rounds, far=far)
+
+        # a first line of the scan can not tell orientations apart: they are all tried again, on more of it
+        found = [] if turns else state.guessed
+        if not found:
+            every = all_beginnings(given, turns=turns, curves=seeks_focus(step), far=far)
+            found = look(every, (CLOSELY if turns and closely else GLANCE)[0], GLANCE[1])
+        if closely:
+            found = look(shortlist(found), *CLOSELY)
         before, best = state.guessed[:1], found[0]
-        state.guessed, state.focused = found[:SHORTLIST], closely
+        state.guessed, state.focused = found, closely
         if turns:
             state.see(best.way, far=far)
         if not before or not best.is_like(before[0]):
