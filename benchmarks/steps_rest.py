@@ -5,7 +5,7 @@ thread each; seconds are those of the processor. Peers: algotom, scikit-image, a
 scikit-image's environment). Bound: memory for nearly all of them, FFTs for `tie`, `ctf` and the shells, comparisons for outliers.
 
 Not here, for want of a peer that runs on a CPU: `dynamic_flat_field`, `align_projections`, `mlem` and `osem` (ASTRA's needs CUDA),
-everything for cone beam and laminography (likewise). `denoise_nlm` and `denoise_tv` are scikit-image's own.
+everything for cone beam and laminography (likewise); and what is measured once (`find_distortion`). `denoise_nlm` and `denoise_tv` are scikit-image's own, `max` and `sum` numpy's.
 
     PEERS=folder python benchmarks/steps_rest.py [--size 1024] [--frames 4] [--rounds 5]
 """
@@ -22,6 +22,7 @@ import numpy as np
 from peers.beside import Data, Pair, compare_all, report
 
 from firstlight.core import registry
+from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.kernels import variation
 from firstlight.kernels.center import center_by_correlation
 from firstlight.kernels.eigen_flats import principal_images
@@ -35,12 +36,28 @@ ZEROS: dict[str, Any] = {"energy": 25.0, "distance": 100.0, "pixel": 0.65}
 @cache
 def made(use: str, **parameters: Any) -> Any:
     """One of our steps; made once, as in a run."""
-    return registry.get("operators", use).step(**parameters)
+    found = registry.get("operators", use)
+    return getattr(found, "step", found)(**parameters)
 
 
 def step(use: str, *names: str, **parameters: Any) -> Any:
     """A function of the data that runs one of our steps."""
     return lambda d: made(use, **parameters).run(*(d[name] for name in names))
+
+
+def folded(use: str) -> Any:
+    """A function of the data that runs one of our folds over the sets of flats, in two chunks."""
+
+    def run(d: Data) -> Any:
+        frames = d["sets"]
+        sizes = dict(zip(("frame", "row", "col"), frames.shape, strict=True))
+        fold = made(use)
+        state = fold.empty(Scan({MAIN: Stream(("frame", "row", "col"), sizes, frames.dtype.name)}))
+        for part in np.array_split(np.arange(len(frames)), 2):
+            fold.add(state, Chunk(frames[part[0] : part[-1] + 1], ("row", "col"), part))
+        return next(iter(fold.result(state).values()))
+
+    return run
 
 
 def pairs() -> list[Pair]:
@@ -82,6 +99,10 @@ def pairs() -> list[Pair]:
         Pair("resample", _resample, "resized_skimage", s),
         Pair("compare_with_truth", _likeness, "likeness", s, False),
         Pair("fourier_shell_correlation", _shells, "shells", s, False),
+        Pair("mean", folded("mean"), "mean_of_frames", s),
+        Pair("std", folded("std"), "mean_and_deviation", s, False),
+        Pair("median", folded("median"), "middle", s),
+        Pair("signal_to_noise", lambda d: made("signal_to_noise").run(d["slices"])["ratio"], "signal", s),
         Pair("fista_tv: its inner step", _variation, "variation", s, False),
     ]
 
@@ -154,6 +175,7 @@ def make_data(size: int, frames: int) -> Data:
         "bad": bad,
         "monitor": rng.uniform(80, 120, frames),
         "sinograms": rng.random((4, 2 * (size // 2), size)).astype(np.float32),
+        "sets": rng.integers(20_000, 30_000, (8 * small, size // 2, size // 2), dtype=np.uint16),
         "flats": (30_000 + 500 * rng.random((8 * small, size // 2, size // 2))).astype(np.float32),
         "first": first,
         "last": np.ascontiguousarray(np.roll(first[:, ::-1], 7, axis=1)),

@@ -197,6 +197,27 @@ def shells(d: Data) -> Any:
     return (both / np.sqrt(a * b))[: size // 2 + 1]
 
 
+def mean_of_frames(d: Data) -> Any:
+    return d["sets"].mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def mean_and_deviation(d: Data) -> Any:
+    return d["sets"].std(axis=0, dtype=np.float64), d["sets"].mean(axis=0, dtype=np.float64)
+
+
+def middle(d: Data) -> Any:
+    return np.median(d["sets"], axis=0)
+
+
+def signal(d: Data) -> Any:
+    """Immerkaer's estimate of noise by a convolution, and the median of what it leaves."""
+    import scipy.ndimage
+
+    mask = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
+    left = (np.median(np.abs(scipy.ndimage.convolve(each, mask)[1:-1, 1:-1])) for each in d["slices"])
+    return d["slices"].mean(axis=(1, 2)) / np.array([each / (6 * 0.6744897501960817) for each in left])
+
+
 def variation(d: Data) -> Any:
     """Twenty rounds of the total-variation step, as iterative methods take it."""
     from skimage.restoration import denoise_tv_chambolle

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .mask_products import readable
 
-__all__ = ["finite_means", "percentiles", "scale_and_shift", "subtract_image"]
+__all__ = ["finite_means", "percentiles", "scale_and_shift", "subtract_image", "value_of_rank"]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -76,7 +76,7 @@ def _means(frames: Any, out: Any) -> None:
 
 
 @numba.njit(**_OPTIONS)
-def _rank(values: Any, rank: Any) -> Any:
+def value_of_rank(values: Any, rank: Any) -> Any:
     """Value of a rank, from 0, among numbers that are put in another order: lower ones end before it (Hoare 1961)."""
     first, last = 0, values.size - 1
     while first < last:
@@ -114,7 +114,7 @@ def _percentiles(lines: Any, share: Any, out: Any) -> None:
             continue
         place = share * (count - 1)
         rank = min(int(place), count - 1)
-        low = _rank(numbers[:count], rank)
+        low = value_of_rank(numbers[:count], rank)
         high = low
         if rank + 1 < count:  # the least of those above
             high = numbers[rank + 1]
