@@ -241,3 +241,14 @@ def test_stop_wakes_writers_and_readers() -> None:
     assert raised == [Stopped]
     with pytest.raises(Stopped):
         full.get()
+
+
+def test_whoever_waits_can_be_woken_without_an_item():
+    buffer = Buffer(BufferSettings())
+    threading.Timer(0.05, buffer.wake).start()
+    started = time.monotonic()
+    assert buffer.get(timeout=60) is None
+    assert time.monotonic() - started < 30
+    buffer.wake()
+    assert buffer.get(timeout=60) is None, "a call that came before is not lost"
+    assert not buffer.finished

@@ -244,7 +244,8 @@ def test_live_plot_with_matplotlib(context):
     context.run_udf(context.load("memory", data=data), SumUDF(), plots=True)
     [plot] = context.plots
     assert plot.error is None
-    assert len(plot.canvas.figure.axes) >= 1
+    shown = {axes.get_title(): axes.images[0].get_array() for axes in plot.canvas.figure.axes}
+    assert np.array_equal(shown["udf0.intensity"], data.sum((0, 1)))
     pyplot.close(plot.canvas.figure)
 
 
