@@ -34,18 +34,6 @@ def demand_equal(found: Any, wanted: Any, what: str, *, tolerance: float = 0.0) 
     np.testing.assert_allclose(left, right, rtol=0, atol=tolerance * scale, equal_nan=True, err_msg=what)
 
 
-def demand_same_frames(found: list[Chunk], wanted: list[Chunk], what: str) -> None:
-    """The same frames under the same (epoch, id), in whatever chunks and order.
-
-    Raises:
-        AssertionError: Some differ.
-    """
-    left, right = by_place(found), by_place(wanted)
-    demand(left.keys() == right.keys(), f"{what}: other frames: {sorted(left.keys() ^ right.keys())[:5]} …")
-    for place, frame in left.items():
-        demand_equal(frame, right[place], f"{what}: frame {place}")
-
-
 def by_place(chunks: list[Chunk]) -> dict[tuple[int, int], Any]:
     """Frames by (epoch, id)."""
     return {(chunk.epoch, int(i)): frame for chunk in chunks for i, frame in zip(chunk.ids, chunk.data, strict=True)}
