@@ -1,5 +1,6 @@
 """Scans that ptychodus and cdtools simulated and wrote themselves; and our product, read and judged by ptychodus."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -150,6 +151,21 @@ print(((np.sqrt(made) - np.sqrt(counts)) ** 2).sum() / counts.sum())
     )
     assert not told.returncode, told.stderr
     assert float(told.stdout) < 2 * NOISE
+
+
+@pytest.mark.slow
+def test_pty_chi_begins_where_we_ended(product):
+    """With our product its loss is far below that of an empty object, and of any other geometry."""
+    python = Path(os.environ.get("PEERS", "/nowhere")) / "ptychi" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no pty-chi: PEERS names no folder with ptychi")
+    command = [python, HERE.parent / "ptychi_peer.py", product, PTYCHODUS / "diffraction.h5"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert not told.returncode, told.stderr
+    losses = json.loads(told.stdout)
+    given, off = losses.pop("given"), losses.pop("a pixel off")
+    assert off > 1.5 * given
+    assert min(losses.values()) > 5 * given
 
 
 def test_what_a_product_needs_is_demanded(tmp_path):
