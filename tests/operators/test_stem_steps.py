@@ -144,6 +144,7 @@ STEPS = [
     {"use": "dpc", "inputs": ["source.data"], "rotation": 0},
     {"use": "sum", "inputs": ["source.data"]},
     {"use": "mean", "inputs": ["source.data"]},
+    {"use": "live_patterns", "inputs": ["source.data"], "outer": 7.5},
 ]
 
 
@@ -151,7 +152,7 @@ def test_steps_over_the_same_frames_share_one_pass_and_find_the_same():
     source = fl.source("phantom_stem", scan_y=9, scan_x=7, pixels=32, aperture=8.0, chunk=20000)
     together = fl.run(source, STEPS)
     found = together.finished(60)
-    assert any(name.count(" & ") == 6 for name in together.report()["stages"])
+    assert any(name.count(" & ") == 7 for name in together.report()["stages"])
     frames = source.read({}).reshape(63, 32, 32)
     np.testing.assert_array_equal(found["sum"].data, frames.sum(0, dtype=np.uint64))
     np.testing.assert_array_equal(found["bright"].data.ravel(), virtual_detector(frames, outer=8))
