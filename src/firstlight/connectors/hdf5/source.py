@@ -71,6 +71,34 @@ class Hdf5Source(RecordedSource):
         reader: Reader = DatasetReader(found)
         if axes == _SINOGRAMS and self.arrival is None:
             reader, axes = turned(reader), ("angle", "row", "col")
+        main = self._main(found, axes, reader.shape)
+        keep = covered(found, main.arrival) if isinstance(reader, DatasetReader) else None
+        coords = self._coords(file, main, keep)
+        given = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path}
+        images = [image_dataset(file, path, name, main) for name, path in given.items()]
+        count = np.arange(main.frames or 0, dtype=np.int64)
+        frames = Frames(
+            reader,
+            count,
+            count,
+            keep,
+            coords=coords,
+            arrival=main.arrival,
+            reason="missing in the file",
+            kind="lost",
+        )
+        scan = Scan(
+            {MAIN: main} | {part.stream: image_stream(part, main) for part in images},
+            self.path.stem,
+            self._calibration(file),
+            coords,
+            (*given, MAIN),
+            words(file, {"title": "entry/title"}),
+        )
+        return Recording(scan, (*images, frames))
+
+    def _main(self, found: Dataset, axes: tuple[str, ...], shape: tuple[int, ...]) -> Stream:
+        """The stream of the frames."""
         arrival = self.arrival or _scanned(axes)
         if arrival > len(axes):
             raise SourceError(
@@ -79,40 +107,8 @@ class Hdf5Source(RecordedSource):
                 value=arrival,
                 expected=f"at most {len(axes)}",
             )
-        main = Stream(
-            axes,
-            dict(zip(axes, reader.shape, strict=True)),
-            found.dtype.newbyteorder("=").name,
-            arrival,
-            unit=attribute(found, "units"),
-        )
-        keep = covered(found, arrival) if isinstance(reader, DatasetReader) else None
-        coords = self._coords(file, main, keep)
-        images = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path}
-        parts = [image_dataset(file, path, name, main) for name, path in images.items()]
-        count = np.arange(main.frames or 0, dtype=np.int64)
-        parts.append(
-            Frames(
-                reader,
-                count,
-                count,
-                keep,
-                coords=coords,
-                arrival=arrival,
-                reason="missing in the file",
-                kind="lost",
-            )
-        )
-        streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in parts[:-1]}
-        scan = Scan(
-            streams,
-            self.path.stem,
-            self._calibration(file),
-            coords,
-            (*images, MAIN),
-            words(file, {"title": "entry/title"}),
-        )
-        return Recording(scan, tuple(parts))
+        sizes = dict(zip(axes, shape, strict=True))
+        return Stream(axes, sizes, found.dtype.newbyteorder("=").name, arrival, unit=attribute(found, "units"))
 
     def _data_path(self, file: File) -> str:
         path = self.dataset or default_signal(file)
