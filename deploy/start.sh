@@ -5,6 +5,7 @@
 #   deploy/start.sh detached [OPTIONS]      returns when it answers; goes on after logout
 #   deploy/start.sh status                  whether it goes on, and where
 #   deploy/start.sh stop                    ends the service; runs go on
+#   deploy/start.sh finish [HOST:PORT]      ends runs in order, which write what they have, and waits for them
 #   deploy/start.sh token                   prints the token that browsers and 'firstlight hp' need
 #
 # OPTIONS are those of 'firstlight serve', such as --port 8000 --root DATA --holoptycho.
@@ -80,20 +81,57 @@ detached() {
 # http://HOST:PORT, as the service says it
 address() { sed -n 's/^firstlight listens on \([^ ]*\).*/\1/p' "$log" | tail -n 1; }
 
-# Whether it is our service that answers, and not somebody else's on the same port: it knows the token.
-answers() {
-  local place line
-  place=$(address)
-  place=${place#*//}
-  place=${place%%/*}
-  [[ $place == *:* ]] || return 1
+# HOST:PORT, as the service says it
+place() {
+  local found
+  found=$(address)
+  found=${found#*//}
+  echo "${found%%/*}"
+}
+
+# Ask the service at HOST:PORT: METHOD PATH; its whole answer.
+request() {
+  local at=$1 method=$2 path=$3
+  [[ $at == *:* ]] || return 1
   {
-    exec 3<> "/dev/tcp/${place%:*}/${place##*:}" || return 1
-    printf 'GET /api/v1/runs HTTP/1.0\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n' "$place" "$FIRSTLIGHT_TOKEN" >&3
-    IFS= read -r -t 10 line <&3 || line=
+    exec 3<> "/dev/tcp/${at%:*}/${at##*:}" || return 1
+    printf '%s %s HTTP/1.0\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n\r\n' \
+      "$method" "$path" "$at" "$FIRSTLIGHT_TOKEN" >&3
+    timeout 10 cat <&3
     exec 3>&-
   } 2> /dev/null
+}
+
+# Whether it is our service that answers, and not somebody else's on the same port: it knows the token.
+answers() {
+  local line
+  line=$(request "$(place)" GET /api/v1/runs | head -n 1)
   [[ $line == *" 200 "* ]]
+}
+
+# Runs that go on, at HOST:PORT
+unfinished() {
+  local run
+  for run in $(request "$1" GET /api/v1/runs | grep -o '"id":"[A-Za-z0-9-]*"[^{}]*"state":"[a-z]*"' | tr -d ' '); do
+    case $run in
+      *'"starting"' | *'"running"' | *'"draining"') run=${run#'"id":"'}; echo "${run%%'"'*}" ;;
+    esac
+  done
+}
+
+finish() {
+  local at run
+  secrets
+  at=${1:-$(place)}
+  for run in $(unfinished "$at"); do
+    echo "ending $run"
+    request "$at" POST "/api/v1/runs/$run/stop" > /dev/null || true
+  done
+  for ((tenth = 0; tenth < patience * 10; tenth++)); do
+    [[ -z $(unfinished "$at") ]] && return
+    sleep 0.1
+  done
+  complain "runs have not ended for $patience s."
 }
 
 stop() {
@@ -126,7 +164,7 @@ verb=${1:-}
 [[ $# -gt 0 ]] && shift
 mkdir -p "$folder"
 case $verb in
-  foreground | detached) "$verb" "$@" ;;
+  foreground | detached | finish) "$verb" "$@" ;;
   stop | status) "$verb" ;;
   token) secrets && echo "$FIRSTLIGHT_TOKEN" ;;
   *) sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;

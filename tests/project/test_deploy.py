@@ -1,5 +1,6 @@
 """What starts the service on clusters: scripts that shells accept, and a service that really comes and goes."""
 
+import json
 import os
 import shutil
 import signal
@@ -64,6 +65,17 @@ def answer(port, token=None):
         return error.code
 
 
+def waiting_run(port, token):
+    """A run that waits for a detector which never comes."""
+    job = {"source": {"use": "dectris", "data": "tcp://127.0.0.1:9", "timeout": 600}, "steps": [{"use": "mean"}]}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v1/runs", json.dumps({"job": job}).encode(), headers, method="POST"
+    )
+    with urllib.request.urlopen(asked, timeout=60) as found:
+        return json.load(found)["id"]
+
+
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_service_that_is_detached(place, tmp_path):
@@ -126,7 +138,11 @@ def test_a_batch_job_serves_until_its_time_is_over(place, tmp_path):
                 assert time.monotonic() < deadline
                 assert job.poll() is None
                 time.sleep(0.2)
+        run = waiting_run(port, start(env, "token").stdout.strip())
         job.send_signal(signal.SIGINT)
-        said, _ = job.communicate(timeout=60)
+        said, _ = job.communicate(timeout=120)
     assert job.returncode == 0, said
+    assert f"ending {run}" in said
+    state = json.loads((tmp_path / "state" / "runs" / run / "state.json").read_text())
+    assert (state["state"], state["error"]) == ("stopped", None), "it ended in order before the service did"
     assert f"ssh -N -J ada@login1 -L {port}:127.0.0.1:{port} ada@{socket.gethostname()}" in said
