@@ -48,8 +48,8 @@ def normalize_by_region(
         AxesError: the region is empty or leaves the frame.
     """
     _, height, width = frames.shape
-    region = frames[:, whole_range("rows", rows, height), whole_range("columns", columns, width)]
-    found = finite_means(region) if of == "mean" else _medians(region)
+    region = whole_range("rows", rows, height), whole_range("columns", columns, width)
+    found = finite_means(frames, *region) if of == "mean" else _medians(frames[:, region[0], region[1]])
     if method == "subtract":
         return scale_and_shift(frames, np.ones(len(frames), np.float32), _changes(found, level))
     return scale_and_shift(frames, _factors(found, level), np.zeros(len(frames), np.float32))
