@@ -11,7 +11,7 @@ from firstlight.connectors.hxn.sim import HxnSimulator
 from firstlight.connectors.hxn.source import HxnFileSource
 from firstlight.connectors.ptychodus.source import PtychodusSource
 from firstlight.connectors.ptypy.source import PtydSource
-from firstlight.connectors.recorded.amplitudes import Joined
+from firstlight.connectors.recorded.amplitudes import Joined, Squared
 from firstlight.connectors.recorded.frames import ArrayReader
 from firstlight.core.chunk import MAIN, Gap
 from firstlight.core.errors import SourceError
@@ -221,6 +221,12 @@ def test_arrays_that_are_joined_read_as_one(lengths, data):
     out = np.empty((stop - start, 2, 2))
     Joined([ArrayReader(part, "part") for part in parts]).read_into((slice(start, stop), slice(0, 2), slice(1, 3)), out)
     np.testing.assert_array_equal(out, whole[start:stop, :, 1:])
+
+
+def test_an_amplitude_that_is_too_large_measures_nothing():
+    out = np.empty((1, 1, 3), np.float32)
+    Squared(ArrayReader(np.float32([[[3, 1e30, np.nan]]]), "part")).read_into((slice(0, 1),) * 2 + (slice(0, 3),), out)
+    np.testing.assert_array_equal(out, [[[9, np.nan, np.nan]]])
 
 
 @pytest.mark.parametrize("layout", ["linked", "hxn", "product"])

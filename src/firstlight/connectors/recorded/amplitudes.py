@@ -18,7 +18,7 @@ from .frames import Reader
 
 @dataclass(frozen=True, slots=True)
 class Squared:
-    """Square roots of counts, read as counts; NaN stays NaN."""
+    """Square roots of counts, read as counts; NaN stays NaN, and a damaged value whose square no number can hold becomes it."""
 
     reader: Reader
 
@@ -46,7 +46,9 @@ class Squared:
         """Read a block and square it."""
         read = np.empty(out.shape, self.reader.dtype.newbyteorder("="))
         self.reader.read_into(where, read)
-        np.square(read, out=out, dtype=out.dtype, casting="unsafe")
+        with np.errstate(over="ignore"):
+            np.square(read, out=out, dtype=out.dtype, casting="unsafe")
+        out[np.isinf(out)] = np.nan
 
 
 @dataclass(frozen=True, slots=True)
