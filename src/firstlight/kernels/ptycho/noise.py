@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numba as nb
 import numpy as np
 
-from .waves import known_background, modulus, namespace, on_cpu
+from .waves import AMPLITUDES, FLOOR, LIKELIHOOD, known_background, namespace, on_cpu, scaled
 
 Array = Any
 Noise = Literal["gaussian", "poisson"]
@@ -21,8 +21,6 @@ Noise = Literal["gaussian", "poisson"]
 _FASTMATH = {"nnan", "ninf", "nsz", "contract", "reassoc", "arcp"}
 _FAINT = 1e-12
 """Of a photon: below this a pixel is taken as this bright."""
-FLOOR = 0.01
-"""b, in photons."""
 
 
 def cost(noise: Noise, waves: Array, amplitudes: Array, valid: Array, background: Array | None = None) -> float:
@@ -48,53 +46,8 @@ def weigh(noise: Noise, waves: Array, amplitudes: Array, valid: Array, backgroun
     Returns:
         ``Σ(|Ψ| − A)²`` over valid pixels.
     """
-    counted = noise == "poisson"
-    if on_cpu(waves):
-        return float(_weigh(waves, amplitudes, valid, counted, known_background(background, amplitudes)))
-    root = modulus(waves, background)
-    model = root * root
-    error = float((((root - amplitudes) * valid).astype("float64") ** 2).sum())
-    if counted:
-        factors = (model - amplitudes * amplitudes) / (model + FLOOR)
-    else:
-        factors = 1 - amplitudes / root.clip(_FAINT**0.5)
-    waves *= (factors * valid)[:, None]
-    return error
-
-
-@nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _weigh(
-    waves: Array, amplitudes: Array, valid: Array, counted: bool, background: Array
-) -> float:  # pragma: no cover - compiled
-    positions, modes, rows, cols = waves.shape
-    total = np.empty(cols, amplitudes.dtype)
-    zero = total[:1].sum() * 0
-    faint, floor = zero + _FAINT**0.5, zero + FLOOR
-    error = 0.0
-    for b in range(positions):
-        for r in range(rows):
-            total[:] = background[r]
-            for m in range(modes):
-                line = waves[b, m, r]
-                for c in range(cols):
-                    total[c] += line[c].real * line[c].real + line[c].imag * line[c].imag
-            measured, mask = amplitudes[b, r], valid[r]
-            short = total[0] * 0
-            for c in range(cols):
-                root = np.sqrt(total[c])
-                difference = root - measured[c] if mask[c] else total[c] * 0
-                short += difference * difference
-                if counted:
-                    factor = (total[c] - measured[c] * measured[c]) / (total[c] + floor)
-                else:
-                    factor = 1 - measured[c] / max(root, faint)
-                total[c] = factor if mask[c] else zero
-            error += short
-            for m in range(modes):
-                line = waves[b, m, r]
-                for c in range(cols):
-                    line[c] = complex(line[c].real * total[c], line[c].imag * total[c])
-    return error
+    law = LIKELIHOOD if noise == "poisson" else AMPLITUDES
+    return float(scaled(waves, amplitudes, valid, background, law, -1.0).sum())
 
 
 def slopes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba as nb
@@ -95,6 +96,12 @@ def known_background(background: Array | None, amplitudes: Array) -> Array:
 
 # ---- the detector's constraint ---------------------------------------------------------------------------------------
 
+REPLACE, AMPLITUDES, COUNTS, LIKELIHOOD = range(4)
+"""Laws by which detector waves are scaled, with ``M = Σ_m|Ψ_m|² + B`` and ``I = A²``: by ``A / √M``, by ``A / √M − 1``, by
+``(I − M) / (I + M)``, by ``(I − M) / (M + b)``."""
+FLOOR = 0.01
+"""b of the last one, in photons; see `noise`."""
+
 
 def replace_modulus(waves: Array, amplitudes: Array, valid: Array, background: Array | None = None) -> Array:
     """Give detector waves the measured amplitudes and leave their phases: ``Ψ_m ← Ψ_m A / √(Σ|Ψ_m|² + B)``, in place.
@@ -108,47 +115,7 @@ def replace_modulus(waves: Array, amplitudes: Array, valid: Array, background: A
     Returns:
         Error of each position before the replacement, ``Σ (√(Σ|Ψ_m|² + B) − A)²`` over valid pixels, float64.
     """
-    if on_cpu(waves):
-        errors = np.empty(len(waves), np.float64)
-        _replace_modulus(waves, amplitudes, valid, known_background(background, amplitudes), errors)
-        return errors
-    total = modulus(waves, background)
-    differences = (total - amplitudes) * valid
-    tiny = np.finfo(total.dtype).tiny ** 0.5
-    factors = amplitudes / total.clip(tiny)
-    factors = factors * valid + (1 - valid.astype(total.dtype))
-    waves *= factors[:, None]
-    return (differences.astype("float64") ** 2).sum(axis=(1, 2))
-
-
-@nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _replace_modulus(
-    waves: Array, amplitudes: Array, valid: Array, background: Array, errors: Array
-) -> None:  # pragma: no cover - compiled
-    positions, modes, rows, cols = waves.shape
-    total = np.empty(cols, amplitudes.dtype)
-    tiny = np.sqrt(np.finfo(amplitudes.dtype).tiny)
-    for b in range(positions):
-        error = 0.0
-        for r in range(rows):
-            total[:] = background[r]
-            for m in range(modes):
-                line = waves[b, m, r]
-                for c in range(cols):
-                    total[c] += line[c].real * line[c].real + line[c].imag * line[c].imag
-            measured, mask = amplitudes[b, r], valid[r]
-            short = nb.float32(0)
-            for c in range(cols):
-                modulus = np.sqrt(total[c])
-                difference = modulus - measured[c] if mask[c] else total[c] * 0
-                short += difference * difference
-                total[c] = measured[c] / max(modulus, tiny) if mask[c] else total[c] * 0 + 1
-            error += short
-            for m in range(modes):
-                line = waves[b, m, r]
-                for c in range(cols):
-                    line[c] = complex(line[c].real * total[c], line[c].imag * total[c])
-        errors[b] = error
+    return scaled(waves, amplitudes, valid, background, REPLACE)
 
 
 def likelihood_step(
@@ -158,65 +125,81 @@ def likelihood_step(
 
     Gaussian noise of amplitudes, ``(|Ψ| − A)²``, asks for ``(A / |Ψ| − 1) Ψ``; Poisson noise of counts,
     ``|Ψ|² − A² ln|Ψ|²``, for ``(A² − |Ψ|²) / (A² + |Ψ|²) Ψ``, which never more than doubles a wave. ``|Ψ|² = Σ|Ψ_m|² + B``.
-    Zero where a pixel is not valid.
+    Zero where a pixel is not valid. Arguments and result as of `replace_modulus`; `noise` is `gaussian` or `poisson`.
+    """
+    return scaled(waves, amplitudes, valid, background, COUNTS if noise == "poisson" else AMPLITUDES)
 
-    Args:
-        waves: Detector waves, shape (position, mode, v, u), complex; changed.
-        amplitudes: Measured, shape (position, v, u), float: square roots of photon counts.
-        valid: Shape (v, u), bool.
-        noise: `gaussian` or `poisson`.
-        background: B, photons of each frame that are not of the waves, shape (v, u); None: zero.
+
+def scaled(
+    waves: Array, amplitudes: Array, valid: Array, background: Array | None, law: int, sign: float = 1.0
+) -> Array:
+    """Scale detector waves by a law, and by a sign, in place; pixels that are not valid by 0, or by 1 where they are replaced.
 
     Returns:
-        Error of each position, ``Σ (|Ψ| − A)²`` over valid pixels, float64.
+        Error of each position before, ``Σ (√M − A)²`` over valid pixels, float64.
     """
-    counted = noise == "poisson"
     if on_cpu(waves):
         errors = np.empty(len(waves), np.float64)
-        _likelihood_step(waves, amplitudes, valid, counted, known_background(background, amplitudes), errors)
+        _SCALING[law](waves, amplitudes, valid, known_background(background, amplitudes), sign, errors)
         return errors
-    total = modulus(waves, background)
-    differences = (total - amplitudes) * valid
-    if counted:
-        counts, model = amplitudes * amplitudes, total * total
-        factors = (counts - model) / (counts + model).clip(np.finfo(total.dtype).tiny)
+    root = modulus(waves, background)
+    differences = (root - amplitudes) * valid
+    model, counts, tiny = root * root, amplitudes * amplitudes, np.finfo(root.dtype).tiny
+    if law == REPLACE:
+        factors = amplitudes / root.clip(tiny**0.5) * valid + (1 - valid.astype(root.dtype))
+    elif law == AMPLITUDES:
+        factors = (amplitudes / root.clip(tiny**0.5) - 1) * valid
+    elif law == COUNTS:
+        factors = (counts - model) / (counts + model).clip(tiny) * valid
     else:
-        factors = amplitudes / total.clip(np.finfo(total.dtype).tiny ** 0.5) - 1
-    factors = factors * valid
-    waves *= factors[:, None]
+        factors = (counts - model) / (model + FLOOR) * valid
+    waves *= (sign * factors)[:, None]
     return (differences.astype("float64") ** 2).sum(axis=(1, 2))
 
 
-@nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _likelihood_step(
-    waves: Array, amplitudes: Array, valid: Array, counted: bool, background: Array, errors: Array
-) -> None:  # pragma: no cover - compiled
-    positions, modes, rows, cols = waves.shape
-    total = np.empty(cols, amplitudes.dtype)
-    tiny = np.sqrt(np.finfo(amplitudes.dtype).tiny)
-    for b in range(positions):
-        error = 0.0
-        for r in range(rows):
-            total[:] = background[r]
-            for m in range(modes):
-                line = waves[b, m, r]
+def _scaling(law: int) -> Callable[..., None]:
+    """A loop for one law: with the law among its arguments it would be three times slower, because nothing is done side by side."""
+
+    @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
+    def scale(
+        waves: Array, amplitudes: Array, valid: Array, background: Array, sign: float, errors: Array
+    ) -> None:  # pragma: no cover - compiled
+        positions, modes, rows, cols = waves.shape
+        total = np.empty(cols, amplitudes.dtype)
+        tiny = np.sqrt(np.finfo(amplitudes.dtype).tiny)
+        zero = total[:1].sum() * 0
+        floor, factor_sign, unused = zero + FLOOR, zero + sign, zero + (1 if law == REPLACE else 0)
+        for b in range(positions):
+            error = 0.0
+            for r in range(rows):
+                total[:] = background[r]
+                for m in range(modes):
+                    line = waves[b, m, r]
+                    for c in range(cols):
+                        total[c] += line[c].real * line[c].real + line[c].imag * line[c].imag
+                measured, mask = amplitudes[b, r], valid[r]
+                short = zero
                 for c in range(cols):
-                    total[c] += line[c].real * line[c].real + line[c].imag * line[c].imag
-            measured, mask = amplitudes[b, r], valid[r]
-            short = nb.float32(0)
-            for c in range(cols):
-                modulus = np.sqrt(total[c])
-                difference = modulus - measured[c] if mask[c] else total[c] * 0
-                short += difference * difference
-                if counted:
-                    counts = measured[c] * measured[c]
-                    factor = (counts - total[c]) / max(counts + total[c], tiny)
-                else:
-                    factor = measured[c] / max(modulus, tiny) - 1
-                total[c] = factor if mask[c] else total[c] * 0
-            error += short
-            for m in range(modes):
-                line = waves[b, m, r]
-                for c in range(cols):
-                    line[c] = complex(line[c].real * total[c], line[c].imag * total[c])
-        errors[b] = error
+                    root, model, counts = np.sqrt(total[c]), total[c], measured[c] * measured[c]
+                    difference = root - measured[c] if mask[c] else zero
+                    short += difference * difference
+                    if law == REPLACE:
+                        factor = measured[c] / max(root, tiny)
+                    elif law == AMPLITUDES:
+                        factor = measured[c] / max(root, tiny) - 1
+                    elif law == COUNTS:
+                        factor = (counts - model) / max(counts + model, tiny)
+                    else:
+                        factor = (counts - model) / (model + floor)
+                    total[c] = factor_sign * (factor if mask[c] else unused)
+                error += short
+                for m in range(modes):
+                    line = waves[b, m, r]
+                    for c in range(cols):
+                        line[c] = complex(line[c].real * total[c], line[c].imag * total[c])
+            errors[b] = error
+
+    return scale
+
+
+_SCALING = tuple(_scaling(law) for law in (REPLACE, AMPLITUDES, COUNTS, LIKELIHOOD))
