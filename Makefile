@@ -31,7 +31,8 @@ STAMPS := $(VENV)/stamps
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 NORMAL := not heavy and not slow and not soak
-EXTRA := (heavy or slow) and not soak
+SLOW := slow and not heavy and not soak and not alone
+HEAVY := (heavy or (slow and alone)) and not soak
 
 .PHONY: help install dev demo test test-all soak check check-style check-types check-layers check-reference check-web format coverage reference docs bench lock clean distclean
 
@@ -76,8 +77,10 @@ test: dev
 	$(PY) -m pytest -n $(JOBS) -m "$(NORMAL) and not alone" $(ARGS)
 	$(PY) -m pytest -m "$(NORMAL) and alone" $(ARGS) || [ $$? -eq 5 ]
 
+# Heavy tests may need much memory: one at a time, too.
 test-all: test
-	$(PY) -m pytest -m "$(EXTRA)" --timeout 900 $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -n $(JOBS) -m "$(SLOW)" --timeout 900 $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -m "$(HEAVY)" --timeout 900 $(ARGS) || [ $$? -eq 5 ]
 
 soak: dev
 	$(PY) -m pytest -m soak --timeout 0 $(ARGS)
