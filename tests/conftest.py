@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
-SYSTEM = ROOT / "tests" / "system"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Nothing a test starts may be seen by, or look for, a machine other than this one.
@@ -40,7 +39,7 @@ settings.load_profile(os.environ.get("FIRSTLIGHT_EXAMPLES", "firstlight"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what must run alone, and skip, with the reason, what this machine lacks."""
     for item in items:
-        if item.get_closest_marker("browser") or SYSTEM in item.path.parents:
+        if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.alone)
         if item.get_closest_marker("gpu") and not has_cuda():
             item.add_marker(

@@ -23,7 +23,7 @@ from firstlight.jobs.supervise import Supervisor, started
 
 from .conftest import live_steps, live_views
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 
 PHANTOM = {"columns": 96, "rows": 32, "angles": 180, "center": 45.0, "noise": False}
 

@@ -18,7 +18,7 @@ from firstlight.jobs.supervise import Supervisor
 
 PROCESS = Path(__file__).parents[1] / "faces" / "service_process.py"
 LONGEST_STALL_MS = 20.0
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 
 
 class Service:
