@@ -5,10 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from firstlight.core.chunk import Chunk, End, Gap
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.receiving import Layout, Limits, Receiving
+from firstlight.core.together import OneByOne
 
 LAYOUT = Layout((2, 3), "uint16")
 
@@ -196,3 +199,48 @@ def test_several_batches_are_decoded_before_the_end_comes(decoders):
     items = rest(one)
     assert ids(items) == list(range(10))
     assert isinstance(items[-1], End)
+
+
+NEAR = st.lists(st.integers(-3, 4), max_size=40).map(lambda steps: np.abs(np.cumsum([0, *steps])))
+RUNS = st.lists(st.tuples(st.integers(0, 90), st.integers(1, 30)), min_size=1, max_size=6).map(
+    lambda runs: np.concatenate([np.arange(first, first + count) for first, count in runs])
+)
+
+
+@given(st.one_of(NEAR, RUNS), st.lists(st.integers(0, 60), max_size=4), st.booleans(), st.sampled_from([None, 70]))
+@settings(max_examples=60, deadline=None)
+def test_frames_taken_together_have_the_places_that_they_have_one_by_one(numbers, cuts, announced, total):
+    with ThreadPoolExecutor(1) as decoders:
+        told = {"limits": Limits(window=5), "announced": announced, "total": total}
+        single, many = receiving(decoders, **told), receiving(decoders, **told)
+        for number in numbers.tolist():
+            single.take(number, number)
+        for run in np.split(numbers, sorted(cuts)):
+            many.take_many(run, OneByOne(run.tolist(), fill))
+        found = []
+        for one in (single, many):
+            one.finish("done")
+            items = rest(one)
+            values = {
+                (c.epoch, int(i)): int(v)
+                for c in items
+                if isinstance(c, Chunk)
+                for i, v in zip(c.ids, c.data[:, 0, 0], strict=True)
+            }
+            gaps = [(g.epoch, g.first, g.last, g.kind) for g in items if isinstance(g, Gap)]
+            places = one.places
+            found.append((values, gaps, places.duplicates, places.late, places.beyond, one.newest, one.over))
+    assert found[0] == found[1]
+
+
+def test_runs_fill_chunks_to_their_size(decoders):
+    one = receiving(decoders, layout=Layout((512, 512), "uint16"), total=40)
+    numbers = np.arange(40)
+    one.take_many(numbers[:3], OneByOne(numbers[:3].tolist(), fill))
+    one.take(3, 3)
+    one.take_many(numbers[4:], OneByOne(numbers[4:].tolist(), fill))
+    items = rest(one)
+    assert ids(items) == list(range(40))
+    assert max(len(item) for item in items if isinstance(item, Chunk)) == 8
+    for chunk in items[:-1]:
+        assert np.array_equal(chunk.data[:, 5, 5], chunk.ids)

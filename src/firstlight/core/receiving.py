@@ -182,8 +182,7 @@ class Receiving(Generic[Raw]):
                 self._hand_on_whole(plain, self.layout, place)
             else:
                 self._gather(frame, place, now)
-        if self.places.complete:
-            self.finish()
+        self._finish_if_complete()
 
     def take_many(self, numbers: Ids, frames: Together) -> None:
         """Take frames in the order in which they came; what they look like is known.
@@ -206,11 +205,17 @@ class Receiving(Generic[Raw]):
         if self.places.follow(int(numbers[0]), len(numbers)):
             self.newest = int(numbers[-1])
             self._gather_run(frames, numbers, now)
-        else:
-            for at, number in enumerate(numbers.tolist()):
-                place = self._place(number)
-                if place is not None:
-                    self._gather_run(frames.part(at, at + 1), as_ids(place), now)
+            self._finish_if_complete()
+            return
+        for at, number in enumerate(numbers.tolist()):
+            place = self._place(number)
+            if place is not None:
+                self._gather_run(frames.part(at, at + 1), as_ids(place), now)
+            self._finish_if_complete()
+            if self.over:
+                return
+
+    def _finish_if_complete(self) -> None:
         if self.places.complete:
             self.finish()
 
