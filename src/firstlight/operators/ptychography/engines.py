@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -61,15 +62,20 @@ class Batched:
             sweep = self.engine.sweep
         else:
             sweep = partial(self.engine.sweep, momentum=self.momentum)
-        return sweep(
-            estimate,
-            given.frames,
-            order,
-            given.propagator,
-            given.spread,
-            workers=given.workers,
-            update_probe=given.update_probe,
-        )
+        return _swept(sweep, estimate, given, order)
+
+
+def _swept(sweep: Callable[..., float], estimate: Estimate, given: Round, third: Any) -> float:
+    """Once over the frames of a round; `third` is what a kind of engine asks for beside them."""
+    return sweep(
+        estimate,
+        given.frames,
+        third,
+        given.propagator,
+        given.spread,
+        workers=given.workers,
+        update_probe=given.update_probe,
+    )
 
 
 def _order_of(order: Order, given: Round, batch: int) -> Array:
@@ -95,15 +101,7 @@ class Projecting:
                 estimate, given.frames, np.flatnonzero((self.corners != given.frames.corners).any(axis=1))
             )
         self.corners = given.frames.corners.copy()
-        return self.engine.sweep(
-            estimate,
-            given.frames,
-            self.waves,
-            given.propagator,
-            given.spread,
-            workers=given.workers,
-            update_probe=given.update_probe,
-        )
+        return _swept(self.engine.sweep, estimate, given, self.waves)
 
 
 @dataclass(slots=True)
@@ -119,15 +117,7 @@ class Descending:
         now = (len(given.frames), estimate.image.shape, given.update_probe)
         if self.memory is None or self.seen != now:
             self.memory, self.seen = Memory(), now
-        return self.engine.sweep(
-            estimate,
-            given.frames,
-            self.memory,
-            given.propagator,
-            given.spread,
-            workers=given.workers,
-            update_probe=given.update_probe,
-        )
+        return _swept(self.engine.sweep, estimate, given, self.memory)
 
 
 def engine_of(
