@@ -53,22 +53,32 @@ def read_message(content):
     return header, np.frombuffer(content[4 + size :], header["dtype"]).reshape(header["shape"])
 
 
-@pytest.fixture
-def roots(tmp_path):
+def made_root(folder):
     """A root with a scan, and a file that lies outside of it."""
-    root = tmp_path / "visit"
+    root = folder / "visit"
     root.mkdir()
     write_scan(root / "scan.h5")
-    with h5py.File(tmp_path / "secret.h5", "w") as file:
+    with h5py.File(folder / "secret.h5", "w") as file:
         file["secret"] = np.arange(7)
     return root
 
 
 @pytest.fixture
-def desk(roots, tmp_path):
+def roots(tmp_path):
+    return made_root(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory):
+    """A root that the tests of one service share."""
+    return made_root(tmp_path_factory.mktemp("desk"))
+
+
+@pytest.fixture(scope="module")
+def desk(visit, tmp_path_factory):
     """A service with real run processes over that root."""
-    supervisor = Supervisor(Store(tmp_path / "state"))
-    service = ServiceThread(Settings(port=0, roots=(roots,)), supervisor)
+    supervisor = Supervisor(Store(tmp_path_factory.mktemp("store") / "state"))
+    service = ServiceThread(Settings(port=0, roots=(visit,)), supervisor)
     with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/api/v1", timeout=150) as client:
         yield client
     service.stop()
@@ -178,13 +188,13 @@ def test_only_the_steps_that_a_step_needs_are_tried():
         needed(pipeline, "none")
 
 
-def test_from_a_file_to_its_result(desk, roots):
+def test_from_a_file_to_its_result(desk, visit):
     root = desk.get("/files/roots").json()[0]
     assert root["name"] == "visit"
     entries = desk.get("/files/list", params={"path": root["path"]}).json()["entries"]
-    assert entries[0]["name"] == "scan.h5"
-    assert entries[0]["structure"]
-    about = desk.post("/files/describe", json={"path": entries[0]["path"]}).json()
+    scan = next(entry for entry in entries if entry["name"] == "scan.h5")
+    assert scan["structure"]
+    about = desk.post("/files/describe", json={"path": scan["path"]}).json()
     assert about["source"] == "dxfile"
     assert about["streams"][0]["sizes"] == [90, 4, COLUMNS]
     assert about["coords"][0] == {"name": "angle", "count": 90, "first": 0.0, "last": 178.0, "unit": "deg"}
@@ -217,8 +227,8 @@ def test_from_a_file_to_its_result(desk, roots):
     assert header["shape"] == [4, COLUMNS]
 
 
-def test_a_sheet_of_centres_and_a_curve(desk, roots):
-    job = desk.post("/files/describe", json={"path": str(roots / "scan.h5")}).json()["job"]
+def test_a_sheet_of_centres_and_a_curve(desk, visit):
+    job = desk.post("/files/describe", json={"path": str(visit / "scan.h5")}).json()["job"]
     centers = [CENTER - 1, CENTER, CENTER + 1]
     steps = [{**step, "center": {"sweep": centers}} if "center" in step else step for step in job["steps"]]
     screen = {"width": 256, "height": 256, "row": 1}
@@ -242,14 +252,14 @@ def test_a_sheet_of_centres_and_a_curve(desk, roots):
     assert "gave nothing" in desk.post("/files/trial", json=asked).text
 
 
-def test_what_is_refused(desk, roots, tmp_path):
-    outside = str(tmp_path / "secret.h5")
-    for path in (outside, str(roots / ".." / "secret.h5"), str(roots / "none.h5")):
+def test_what_is_refused(desk, visit):
+    outside = str(visit.parent / "secret.h5")
+    for path in (outside, str(visit / ".." / "secret.h5"), str(visit / "none.h5")):
         assert desk.get("/files/list", params={"path": path}).status_code == 404
         assert desk.post("/files/describe", json={"path": path}).status_code == 404
         assert desk.post("/files/result", json={"path": path}).status_code == 404
         assert desk.get(f"/files/h5grove/meta?file={quote(path)}&path=/").status_code == 404
-    good = {"use": "dxfile", "path": str(roots / "scan.h5")}
+    good = {"use": "dxfile", "path": str(visit / "scan.h5")}
     for job, word in (
         ({"source": {"use": "dxfile", "path": outside}, "steps": [{"use": "fbp"}]}, "outside the folders"),
         ({"source": good, "steps": [{"use": "call", "function": "os.getcwd", "axes": "->"}]}, "runs code"),
@@ -259,12 +269,12 @@ def test_what_is_refused(desk, roots, tmp_path):
         answer = desk.post("/files/trial", json={"job": job})
         assert answer.status_code == 422
         assert word in answer.text
-    (roots / "empty.h5").write_bytes(b"")
-    (roots / "text.h5").write_text("this is no HDF5 file")
+    (visit / "empty.h5").write_bytes(b"")
+    (visit / "text.h5").write_text("this is no HDF5 file")
     for name in ("empty.h5", "text.h5"):
-        assert desk.post("/files/describe", json={"path": str(roots / name)}).status_code == 422
-        assert desk.post("/files/result", json={"path": str(roots / name)}).status_code == 422
-        assert desk.get(f"/files/h5grove/meta?file={quote(str(roots / name))}").status_code == 422
+        assert desk.post("/files/describe", json={"path": str(visit / name)}).status_code == 422
+        assert desk.post("/files/result", json={"path": str(visit / name)}).status_code == 422
+        assert desk.get(f"/files/h5grove/meta?file={quote(str(visit / name))}").status_code == 422
 
 
 @pytest.mark.parametrize("behaviour", ["pass", "import time; time.sleep(60)"], ids=["dies", "hangs"])
