@@ -20,11 +20,11 @@ from firstlight.core.plan import Planned, Port
 from firstlight.core.run import Event
 from firstlight.core.solver import Solver
 from firstlight.core.step import Step
-from firstlight.core.view import Shown
 
 from .change_request import ChangeRequest, refuse_all
 from .context import Context
 from .describe import view_name
+from .fold_picture import Picture
 from .folding import final_version
 from .held_inputs import valid_parameters
 from .set_folding import fold_sets
@@ -32,8 +32,6 @@ from .stations import Consumer, Station
 
 IDLE = 0.02
 """Seconds between two looks at the clock while no chunk comes."""
-COMPARED = 1 << 18
-"""Pixels of a picture that is compared with the one before; comparing a larger one costs more than showing it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,23 +287,11 @@ class FoldStation(Station):
         self._dirty = self._urgent = False
         for name, array in outputs.items():
             if name in self._every:
-                view, shown = view_name((self._planned.name, name), self.context.plan), self._shown(name, array)
-                if not _seen_already(self.context.board.get(view), shown):
-                    self.context.board.post(view, shown)
-
-    def _shown(self, name: str, array: Any) -> Shown:
-        scan = self._planned.outputs[name]
-        return Shown(
-            np.asarray(array),
-            scan.main,
-            0,
-            self._newest[0],
-            self._newest[1],
-            self._received,
-            coverage=self._fold.coverage(self._state),
-            coarse=self._refining,
-            calibration=scan.calibration,
-        )
+                picture = Picture(
+                    self._newest, self._received, coverage=self._fold.coverage(self._state), coarse=self._refining
+                )
+                view = view_name((self._planned.name, name), self.context.plan)
+                picture.post(self.context.board, view, array, self._planned.outputs[name])
 
     def _hand_on(self, outputs: dict[str, Any], *, last: bool) -> None:
         """Give a result to those who hold it; the first, and the last, hold for every frame."""
@@ -411,13 +397,3 @@ class FoldStation(Station):
         """The final result uses the final versions of what other folds of the same stream find."""
         for port in self._planned.held_parameters.values():
             self.context.stores[port].wait(until_complete=True)
-
-
-def _seen_already(before: Shown | None, now: Shown) -> bool:
-    """True if a change of another output's parameter gave the same picture of the same frames."""
-    if before is None or before.data.shape != now.data.shape or now.data.size > COMPARED:
-        return False
-    same = all(
-        getattr(before, name) == getattr(now, name) for name in ("epoch", "id", "coverage", "coarse", "received")
-    )
-    return same and np.array_equal(before.data, now.data, equal_nan=now.data.dtype.kind in "fc")
