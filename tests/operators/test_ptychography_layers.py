@@ -10,6 +10,7 @@ from firstlight.kernels.correlation import shell_correlation
 from firstlight.kernels.ptycho.phantom import siemens_star, simulate, texture
 from firstlight.kernels.ptycho.propagate import FarField, NearField, fresnel_transfer
 from firstlight.kernels.ptycho.samples import Slices, States
+from firstlight.kernels.ptycho.subpixel import shifted
 from firstlight.kernels.ptycho.upsampled import binned
 from firstlight.kernels.ptycho.waves import exit_waves
 from firstlight.operators.ptychography.ptychography import Ptychography
@@ -59,6 +60,25 @@ def test_two_slices_are_recovered():
         found = np.angle(layer[top + 30 : top + size - 30, left + 30 : left + size - 30] * np.exp(-0.4j))
         level = found - found.mean()
         assert np.corrcoef(level.ravel(), np.angle(true[rows, cols]).ravel())[0, 1] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["rpie", "lsq"])
+def test_two_slices_whose_positions_are_wrong_are_recovered_with_them(algorithm):
+    base, rng = simulate(window=48, scan=(10, 10), step=3, seed=1, fractional=True), np.random.default_rng(2)
+    size = base.image.shape[0]
+    sample = Slices(NearField(fresnel_transfer((48, 48), wavelength=1.0, distance=30.0, pixel=(1.0, 1.0))))
+    image = np.stack([np.exp(0.8j * siemens_star(size, spokes=12)), np.exp(1.2j * texture(size, 6, rng))])
+    waves = sample.through(image, shifted(base.probe, base.places - base.corners), base.corners).waves
+    counts, noise = measured((np.abs(FAR.forward(waves)) ** 2).sum(axis=1))
+    told = base.places + rng.uniform(-1, 1, base.places.shape)
+    step = Ptychography(algorithm=algorithm, iterations=80, slices=2, slice_gap=30.0, subpixel=True, **WAVES)
+    held, _ = solved(step, counts, told)
+    found, _ = solved(step.model_copy(update={"refine_positions": "gradient"}), counts, told)
+    left, before = ((places - base.places) for places in (found["positions"], told))
+    spread = [np.sqrt(((off - off.mean(axis=0)) ** 2).sum(axis=1).mean()) for off in (left, before)]
+    assert spread[0] < 0.15 < 0.7 < spread[1]
+    assert held["error"][-1] > 3 * found["error"][-1] > 3 * noise
 
 
 @pytest.mark.slow
