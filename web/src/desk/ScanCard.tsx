@@ -39,9 +39,10 @@ function Known({ desk, open }: { desk: Desk; open: boolean }): ReactElement {
   const [angles, setAngles] = useState("");
   const [order, setOrder] = useState("");
   const [values, setValues] = useState("");
+  const [dark, setDark] = useState("");
   const look = (event: FormEvent): void => {
     event.preventDefault();
-    const source: Job = { ...(angles.trim() && { angles: angles.trim() }), ...(order && { order }) };
+    const source: Job = { ...(angles.trim() && { angles: angles.trim() }), ...(order && { order }), ...(dark && { dark_level: Number(dark) }) };
     desk.tell({ source, values: values || null });
   };
   return (
@@ -51,6 +52,7 @@ function Known({ desk, open }: { desk: Desk; open: boolean }): ReactElement {
         <label>Angles<input className="input" value={angles} placeholder="0:180" data-testid="known-angles" onChange={(e) => setAngles(e.target.value)} /></label>
         <label>Images are<select className="select" value={order} onChange={(e) => setOrder(e.target.value)}><option value="">as found</option><option value="projection">projections</option><option value="sinogram">sinograms</option></select></label>
         <label>Values are<select className="select" value={values} data-testid="known-values" onChange={(e) => setValues(e.target.value)}><option value="">as found</option>{VALUES.map((v) => <option key={v}>{v}</option>)}</select></label>
+        <label>Counts in the dark<input className="input" type="number" min="0" step="any" value={dark} placeholder="if there are no darks" data-testid="known-dark" onChange={(e) => setDark(e.target.value)} /></label>
         <Button className="small" type="submit" icon="again">Look again</Button>
       </form>
     </details>
