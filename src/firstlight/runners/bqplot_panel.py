@@ -12,6 +12,9 @@ from firstlight.core.run import Result, Results
 
 from .plotting import shown_values
 
+_CALM = {"num_ticks": 5, "grid_lines": "none"}
+_SIDE = 260
+"""Longer side of a picture on the screen, in its pixels."""
 MOST = 1024
 """Rows and columns that are sent, at most; of more, every so many."""
 
@@ -29,24 +32,26 @@ class Panel:
         """Show an empty box, on the thread of the cell."""
         try:
             self._bqplot: Any = import_module("bqplot")
-            self.box: Any = import_module("ipywidgets").HBox()
+            self.box: Any = import_module("ipywidgets").HBox(layout={"flex_flow": "row wrap"})
             import_module("IPython.display").display(self.box)
         except ModuleNotFoundError as missing:
             raise MissingExtra(missing.name or "bqplot", "notebook", "A live plot of bqplot") from missing
-        self._marks: dict[str, Any] = {}
+        self._figures: dict[str, Any] = {}
 
     def draw(self, results: Results) -> None:
         """Show results in place of those before."""
-        if set(results) != set(self._marks):
+        if set(results) != set(self._figures):
             figures = [self._figure(name, result) for name, result in results.items()]
-            self._marks = {name: figure.marks[0] for name, figure in zip(results, figures, strict=True)}
+            self._figures = dict(zip(results, figures, strict=True))
             self.box.children = figures
-        for name, mark in self._marks.items():
+        for name, figure in self._figures.items():
+            mark, unit = figure.marks[0], results[name].unit or ""
             values = _sent(results[name])
             finite = values[np.isfinite(values)]
             low, high = (float(each) for each in np.percentile(finite, (0.1, 99.9))) if finite.size else (0.0, 1.0)
             colours = mark.scales["color"]
             colours.min, colours.max = low, high if high > low else low + 1.0
+            figure.title = f"{name}: {low:.3g} … {high:.3g} {unit}".rstrip()
             mark.color = np.where(np.isfinite(values), values, np.float32(low))
 
     def close(self) -> None:
@@ -64,21 +69,21 @@ class Panel:
             np.linspace(0.0, length - 1, n) for length, n in zip((rows, columns), values.shape, strict=True)
         )
         mark = bqplot.HeatMap(x=across, y=down, color=np.zeros_like(values), scales=scales)
-        unit = f" ({result.unit})" if result.unit else ""
         axes = [
-            bqplot.Axis(scale=scales["x"], label=result.axes[-1]),
-            bqplot.Axis(scale=scales["y"], label=result.axes[-2], side="left"),
-            bqplot.ColorAxis(scale=scales["color"], side="right"),
+            bqplot.Axis(scale=scales["x"], label=result.axes[-1], **_CALM),
+            bqplot.Axis(scale=scales["y"], label=result.axes[-2], side="left", **_CALM),
         ]
-        ratio = float(np.clip(columns / rows, 0.2, 5.0))
+        # pixels are square: the margins are known, and the box must not squeeze the figure
+        wide, high = (_SIDE * max(length / max(rows, columns), 0.2) for length in (columns, rows))
+        size = {"width": f"{wide + 75:.0f}px", "height": f"{high + 95:.0f}px", "flex": "0 0 auto"}
         return bqplot.Figure(
             marks=[mark],
             axes=axes,
-            title=f"{name}{unit}",
+            title=name,
+            layout=size,
+            fig_margin={"top": 45, "bottom": 50, "left": 60, "right": 15},
             padding_x=0,
             padding_y=0,
-            min_aspect_ratio=ratio,
-            max_aspect_ratio=ratio,
         )
 
 

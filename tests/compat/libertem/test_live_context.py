@@ -113,7 +113,7 @@ def test_a_script_with_nothing_but_its_imports_changed(tmp_path):
     assert np.array_equal(np.load(tmp_path / "scan.npy").reshape(-1, 12, 16), truth())
     [plot] = ctx.plots
     assert plot.error is None
-    assert {figure.title.partition(" ")[0] for figure in plot.canvas.box.children} >= {
+    assert {figure.title.partition(":")[0] for figure in plot.canvas.box.children} >= {
         "udf0.intensity",
         "udf1.intensity",
     }
