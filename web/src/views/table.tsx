@@ -48,7 +48,7 @@ export function arrangeViews(views: ViewInfo[]): ViewInfo[] {
     const at = ORDER.indexOf(names.get(view.name) ?? "");
     if (at >= 0) return at;
     // frames as the detector sees them, whatever the step is called
-    if (isPattern(view)) return slices ? ORDER.indexOf("projection") + 0.5 : (engine ? 43.7 : 30) + (view.output === "pattern" ? 0 : 0.1);
+    if (isPattern(view) || (view.output === "pattern" && view.step === engine)) return slices ? ORDER.indexOf("projection") + 0.5 : (engine ? 43.7 : 30) + (view.output === "pattern" ? 0 : 0.1);
     if (isScanImage(view)) return Object.keys(view.follows).length > 0 ? 10 : 11;
     const part = OBJECT.indexOf(view.output);
     if (part >= 0 && view.axes.length === 2) return engine && view.step !== engine ? 43.5 + part * 10 : 20 + part;
