@@ -80,6 +80,7 @@ class Panel:
             marks=[mark],
             axes=axes,
             title=name,
+            title_style={"font-size": "13px"},
             layout=size,
             fig_margin={"top": 45, "bottom": 50, "left": 60, "right": 15},
             padding_x=0,
