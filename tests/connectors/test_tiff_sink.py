@@ -130,10 +130,10 @@ def test_a_sweep_is_a_file_for_each_slice_and_value(tmp_path):
     sink = TiffSink(path=tmp_path / "out")
     sink.open(swept, {"job": {}})
     sink.write(Chunk(data[1:], ("fbp.center", "y", "x"), np.array([1])))
-    (tmp_path / "out" / "fbp.center_82_z_00000.tif").write_bytes(b"one of three")
+    (tmp_path / "out" / "fbp.center_82.0_z_00000.tif").write_bytes(b"one of three")
     sink.close({"job": {}}, complete=False)
     assert read_state(tmp_path / "out").covered.tolist() == [False, True]
-    names = [f"fbp.center_{value}_z_00001.tif" for value in ("82", "82.5", "83")]
+    names = [f"fbp.center_{value}_z_00001.tif" for value in ("82.0", "82.5", "83.0")]
     np.testing.assert_array_equal(np.stack([tifffile.imread(tmp_path / "out" / name) for name in names]), data[1])
     again = TiffSink(path=tmp_path / "out")
     again.resume(swept, {"job": {}}, np.array([1]))

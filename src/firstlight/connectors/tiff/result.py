@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ class Folder(Result):
         """Such as ``fbp.center_84.5_``, for each image of a position."""
         stream = self.stream
         values = [
-            [f"{label}_{_as_text(value)}_" for value in stream.marks.get(label, range(stream.size(label)))]
+            [f"{label}_{text}_" for text in _as_texts(stream.marks.get(label, range(stream.size(label))))]
             for label in self.inner[:-2]
         ]
         return ["".join(each) for each in itertools.product(*values)]
@@ -282,10 +283,13 @@ def _present(folder: Path, frames: int | None, each: int = 1) -> Array:
     return count >= each
 
 
-def _as_text(value: Any) -> str:
-    """A value as a part of a file's name."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return re.sub(r"[^\w.+-]", "-", text)
+def _as_texts(values: Sequence[Any]) -> list[str]:
+    """Values as parts of files' names: numbers with as many digits each, so that the files lie in their order."""
+    if all(isinstance(value, int | float) for value in values):
+        decimals = max((len(f"{value:.6g}".partition(".")[2]) for value in values), default=0)
+        texts = [f"{value:.{decimals}f}" for value in values]
+        return [text.zfill(max(map(len, texts))) for text in texts]
+    return [re.sub(r"[^\w.+-]", "-", str(value)) for value in values]
 
 
 @dataclass(frozen=True, slots=True)
