@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.chunk import Chunk, Stream
+from firstlight.core.chunk import Chunk, Scan, Stream
+from firstlight.core.held import Place
 from firstlight.core.run import Result
+from firstlight.core.view import Shown
 
 from .positions import expanded
 
@@ -79,3 +82,18 @@ class Assembled:
         """Share of the positions that have come, 0…1."""
         with self._lock:
             return float(self._covered.mean()) if len(self._covered) else 0.0
+
+
+def shown_whole(chunks: Iterable[Chunk], scan: Scan, newest: Place) -> Shown:
+    """All chunks at their places, as whoever looks sees them.
+
+    Args:
+        chunks: of one output.
+        scan: what the output looks like.
+        newest: epoch and id of the newest frame.
+    """
+    assembled = Assembled(scan.main)
+    for chunk in chunks:
+        assembled.place(chunk)
+    data, coverage = assembled.result().data, assembled.coverage
+    return Shown(data, scan.main, 0, *newest, coverage=coverage, calibration=scan.calibration)

@@ -14,7 +14,6 @@ from firstlight.core.counts import Intake, worst
 from firstlight.core.errors import ChangeRefused, FirstlightError, StepFailed, Stopped
 from firstlight.core.held import Place
 from firstlight.core.job import Job
-from firstlight.core.pipeline import SOURCE
 from firstlight.core.plan import Plan
 from firstlight.core.record import end_record, start_record
 from firstlight.core.run import Counts, Event, Results, RunState, Status, ViewInfo
@@ -25,6 +24,7 @@ from firstlight.core.view import Shown
 from .calibrated import calibrated
 from .changes import apply_changes
 from .checkpoint import Checkpoint, begin, open_checkpoint
+from .consumers import counts_by_consumer, share_done
 from .context import READING, Context
 from .describe import devices_of, job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
 from .failing import part_failed
@@ -281,25 +281,8 @@ class LocalRun(Following):
         return self._context.intake.duplicates + int(getattr(self.job.source, "duplicates", 0))
 
     def _consumers(self) -> dict[str, Counts]:
-        found: dict[str, Counts] = {}
-        for name, ledger in dict(self._context.ledgers).items():
-            if name.startswith("view "):
-                continue
-            own = self.plan.counts_source_frames(name)
-            expected = self._context.intake.expected if own else self._expected_of(name)
-            found[name] = ledger.counts(expected, self._duplicates if own else 0)
-        return found
-
-    def _expected_of(self, consumer: str) -> int:
-        """Frames that a consumer behind a regrouping waits for."""
-        step, _, output = consumer.rpartition(" ")[2].partition(".")
-        if step == SOURCE:
-            return self.plan.scan.stream(output).frames or 0
-        planned = self.plan[step]
-        if not output and planned.cut is not None:
-            return planned.cut.stream.frames or 0
-        scan = planned.outputs[output] if output else planned.scan
-        return 1 if scan.main.arrival == 0 else scan.main.frames or 0
+        ledgers, intake = dict(self._context.ledgers), self._context.intake
+        return counts_by_consumer(self.plan, ledgers, expected=intake.expected, duplicates=self._duplicates)
 
     @property
     def views(self) -> tuple[ViewInfo, ...]:
@@ -338,7 +321,7 @@ class LocalRun(Following):
             changes=tuple(context.changes),
             error=None if context.error is None else str(context.error),
             result=next((place for sink in self._wiring.sinks if (place := sink.location())), None),
-            progress=self._progress(consumers),
+            progress=1.0 if self._over.is_set() else share_done(self.plan, consumers),
             stages={} if self._over.is_set() else self._pace.stages(consumers, dict(context.times)),
             bound=None if self._over.is_set() else self._pace.bound(dict(context.times)),
             **self._watched(),
@@ -357,14 +340,6 @@ class LocalRun(Following):
         """Every step with the parameters that hold now, those that other steps found included."""
         found = {name: self._context.current(name) for name in self._context.settings}
         return found | {name: station.fold for name, station in self._wiring.folds.items()}
-
-    def _progress(self, consumers: Mapping[str, Counts]) -> float | None:
-        if self._over.is_set():
-            return 1.0
-        if not self.plan.scan.bounded or not consumers:
-            return None
-        shares = [1 - counts.waiting / counts.expected for counts in consumers.values() if counts.expected]
-        return sum(shares) / len(shares) if shares else 0.0
 
     def view(self, name: str, *, after: int = -1, timeout: float | None = 0.0) -> Shown | None:
         """The newest version of a view, if newer than `after`; waits up to `timeout` second for one."""

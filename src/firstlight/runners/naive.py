@@ -29,7 +29,7 @@ from firstlight.core.solver import Solver
 from firstlight.core.view import Shown
 
 from .apply import apply
-from .assemble import Assembled
+from .assemble import Assembled, shown_whole
 from .calibrated import calibrated
 from .describe import job_dict, small_values, step_infos, view_infos, view_name
 from .failing import part_failed, step_failed
@@ -360,20 +360,8 @@ class NaiveRun:
         outlet = next((each for each in self.plan.views if view_name(each.port, self.plan) == name), None)
         if outlet is None or after >= 0:
             return None
-        items = [item for item in self._items[outlet.port] if isinstance(item, Chunk)]
-        if not items:
-            return None
-        assembled = Assembled(outlet.scan.main)
-        for item in items:
-            assembled.place(item)
-        return Shown(
-            assembled.result().data,
-            outlet.scan.main,
-            0,
-            *self._newest,
-            coverage=assembled.coverage,
-            calibration=outlet.scan.calibration,
-        )
+        chunks = [item for item in self._items[outlet.port] if isinstance(item, Chunk)]
+        return shown_whole(chunks, outlet.scan, self._newest) if chunks else None
 
     @property
     def _newest(self) -> Place:
