@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firstlight.connectors.raw.sink import RawSink
 from firstlight.connectors.raw.source import RawSource
-from firstlight.connectors.tiff.result import read_state
+from firstlight.connectors.tiff.result import _as_texts, read_state
 from firstlight.connectors.tiff.sink import TiffSink
 from firstlight.connectors.tiff.source import TiffSource
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
@@ -140,6 +140,20 @@ def test_a_sweep_is_a_file_for_each_slice_and_value(tmp_path):
     again.write(Chunk(data[:1], ("fbp.center", "y", "x"), np.array([0])))
     again.close({"job": {}}, complete=True)
     assert read_state(tmp_path / "out").covered.all()
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ((9.5, 10.0), ["09.5", "10.0"]),
+        ((8, 16), ["08", "16"]),
+        ((1e-7, 1e-6), ["1e-07", "1e-06"]),
+        ((0.3333333333, 0.3333333334), ["0.3333333333", "0.3333333334"]),
+        (("ram-lak", "a/b"), ["ram-lak", "a-b"]),
+    ],
+)
+def test_values_in_the_names_of_files_are_in_order_and_never_alike(values, names):
+    assert _as_texts(values) == names
 
 
 def test_frames_of_an_unknown_number_go_to_a_folder(tmp_path):

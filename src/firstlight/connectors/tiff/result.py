@@ -288,7 +288,8 @@ def _as_texts(values: Sequence[Any]) -> list[str]:
     if all(isinstance(value, int | float) for value in values):
         decimals = max((len(f"{value:.6g}".partition(".")[2]) for value in values), default=0)
         texts = [f"{value:.{decimals}f}" for value in values]
-        return [text.zfill(max(map(len, texts))) for text in texts]
+        if all(float(text) == value for text, value in zip(texts, values, strict=True)):
+            return [text.zfill(max(map(len, texts))) for text in texts]
     return [re.sub(r"[^\w.+-]", "-", str(value)) for value in values]
 
 
