@@ -17,6 +17,7 @@ from .changes import detector_waves
 from .frames import Estimate, Frames, Spread, shares
 from .noise import Noise
 from .propagate import Propagator
+from .quality import some_of
 from .waves import modulus, on_host
 
 Array = Any
@@ -25,6 +26,8 @@ _LEAST = 1e-4
 """Photons of a pixel with which it begins at least: what is zero stays zero."""
 _WIDTH = 1 / 32
 """Standard deviation of the neighbourhood, as a part of the window."""
+_FRAMES = 128
+"""As many at most tell it, spread over the scan."""
 _NOTICEABLE = 0.03
 """Part of the error that a background has to explain: of 10⁵ and more values, its few hundred free ones explain less by chance."""
 
@@ -69,7 +72,8 @@ def moved_background(
     def look(part: Array) -> tuple[Array, Array, float, float]:
         return _looked(estimate, frames, part, propagator, background, noise)
 
-    parts = shares(np.arange(len(frames)), max(workers, -(-len(frames) // share)))
+    some = some_of(len(frames), _FRAMES)
+    parts = shares(some, max(workers, -(-len(some) // share)))
     found = list(spread(look, parts))
     above, below = (_smooth(sum(one[number] for one in found)) for number in (0, 1))
     ratio = above / np.maximum(below, 1e-300)
