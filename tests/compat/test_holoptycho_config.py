@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from firstlight.compat.holoptycho.config import ConfigError, read_config
 from firstlight.compat.holoptycho.environment import read_environment, z85
 from firstlight.compat.holoptycho.job import job_of
+from firstlight.compat.holoptycho.kept import write_ini
 from firstlight.compat.holoptycho.keys import KEYS, key_of
 from firstlight.compat.holoptycho.orientation import for_rows, reduced
 from firstlight.core.job import parse_job
@@ -340,6 +341,17 @@ def test_keys_come_all_or_none_as_z85_or_base64_and_fit():
     assert "geheim" not in str(told.value)
     with pytest.raises(ConfigError, match="SERVER_PUBLIC_KEY is no CurveZMQ key"):
         read_environment(STREAMS | keys | {"SERVER_PUBLIC_KEY": "short"})
+
+
+def test_a_config_is_kept_as_the_file_that_other_programs_read(tmp_path, caplog):
+    from firstlight.connectors.hxn.from_scan import config_from_file
+
+    odd = {**GOOD, "pos_x_channel": "/A%B.VAL.Value", "raw_uid": "a\n[b]\nc = d"}
+    write_ini(tmp_path / "configs", odd)
+    assert config_from_file(tmp_path / "configs" / "config.txt") == {**odd, "raw_uid": "a [b] c = d"}
+    (tmp_path / "taken").write_text("")
+    write_ini(tmp_path / "taken", GOOD)
+    assert "HOLOPTYCHO_CONFIG_DIR" in caplog.text
 
 
 # ---- anything at all -------------------------------------------------------------------------------------------------

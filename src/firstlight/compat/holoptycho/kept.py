@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import configparser
 import json
+import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+def write_ini(folder: Path, config: Mapping[str, str]) -> None:
+    """Write a config as ``config.txt`` with a section [GUI], for programs that read it there; a full disk is no reason not to run."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment]
+    parser["GUI"] = {name: value.replace("\n", " ") for name, value in config.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "config.txt").open("w") as file:
+            parser.write(file)
+    except OSError as error:
+        _log.warning("The config was not written into HOLOPTYCHO_CONFIG_DIR: %s", error)
 
 
 class Kept:

@@ -17,7 +17,7 @@ from firstlight.jobs.supervise import Supervisor
 from .config import ConfigError, read_config
 from .environment import models_folder, read_environment
 from .job import job_of
-from .kept import Kept
+from .kept import Kept, write_ini
 from .models import Models
 
 KEPT_LOGS = 20
@@ -209,6 +209,9 @@ class Service:
         chosen = [] if self.models.path is None else [Path(self.models.path)]
         run = self.supervisor.start(job, roots=[*self.roots, *chosen])
         kept = [*self._logged(), run.id][-KEPT_LOGS:]
+        folder = self.variables.get("HOLOPTYCHO_CONFIG_DIR")
+        if folder:
+            write_ini(Path(folder), given)
         self.kept.set(last_config=given, current_run=run.id, logged=kept, warnings=list(warnings))
         deadline = time.monotonic() + self.patience.ready
         while True:
