@@ -86,8 +86,8 @@ def array(address, view):
     return np.load(io.BytesIO(answer.content))
 
 
-def eventually(condition, what):
-    deadline = time.monotonic() + 40
+def eventually(condition, what, seconds=40):
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still not: {what}"
         time.sleep(0.1)

@@ -161,7 +161,7 @@ def test_the_loop_is_seen(page, playing, served, catalogue):
     changes = {"ptychography": {"iterations": 60, "new_first": 1}}
     answer = httpx.patch(f"{served.url}/api/v1/runs/{run}/parameters", json=changes, timeout=30)
     assert answer.status_code == 200, answer.text
-    eventually(lambda: catalogue.begun("1"), "the first positions in Tiled")
+    eventually(lambda: catalogue.begun("1"), "the first positions in Tiled", 120)
     catalogue.kill()
     done(page, 60)
     screenshot(page, "loop-half.png")

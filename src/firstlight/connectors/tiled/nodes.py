@@ -103,6 +103,11 @@ class Nodes:
         if first > length and rows.dtype.kind == "f":
             rows = np.concatenate([np.full((first - length, *rows.shape[1:]), np.nan, rows.dtype), rows])
             first = length
+        beyond = first + len(rows) > length and length % room.chunk
+        if beyond and rows.dtype.kind == "f":
+            # it began with a part of a chunk: Tiled then grows by whole ones, and would fill them with 0
+            rest = -(first + len(rows)) % room.chunk
+            rows = np.concatenate([rows, np.full((rest, *rows.shape[1:]), np.nan, rows.dtype)])
         array.patch(rows, offset=(first,), extend=True)
         self._lengths[key] = max(length, first + len(rows))
 
