@@ -11,6 +11,8 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 
+WHOLE = 16_384
+"""Rows up to which an array of known length is one storage chunk."""
 CHUNK = 64
 """Rows of a storage chunk of an array that grows, as holoptycho has them."""
 
@@ -103,11 +105,6 @@ class Nodes:
         if first > length and rows.dtype.kind == "f":
             rows = np.concatenate([np.full((first - length, *rows.shape[1:]), np.nan, rows.dtype), rows])
             first = length
-        beyond = first + len(rows) > length and length % room.chunk
-        if beyond and rows.dtype.kind == "f":
-            # it began with a part of a chunk: Tiled then grows by whole ones, and would fill them with 0
-            rest = -(first + len(rows)) % room.chunk
-            rows = np.concatenate([rows, np.full((rest, *rows.shape[1:]), np.nan, rows.dtype)])
         array.patch(rows, offset=(first,), extend=True)
         self._lengths[key] = max(length, first + len(rows))
 
@@ -117,12 +114,13 @@ class Nodes:
         from tiled.structures.core import StructureFamily
         from tiled.structures.data_source import DataSource
 
-        shape = (room.rows or room.chunk, *rows.shape[1:])
-        chunk = min(room.chunk, shape[0])
-        whole, rest = divmod(shape[0], chunk)
+        wanted = room.rows or room.chunk
+        # Tiled makes whole chunks of it: a length that is known, and not too long, is one
+        chunk = wanted if 1 < room.chunk and wanted <= WHOLE else room.chunk
+        shape = (-(-wanted // chunk) * chunk, *rows.shape[1:])
         structure = ArrayStructure(
             shape=shape,
-            chunks=((chunk,) * whole + ((rest,) if rest else ()), *((size,) for size in shape[1:])),
+            chunks=((chunk,) * (shape[0] // chunk), *((size,) for size in shape[1:])),
             data_type=BuiltinDtype.from_numpy_dtype(rows.dtype),
         )
         made = parent.new(
