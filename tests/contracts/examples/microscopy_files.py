@@ -77,6 +77,13 @@ def frms6(tmp_path: Path) -> Source:
     return registry.get("sources", "frms6")(path=written(tmp_path), chunk=300)
 
 
+def k2is(tmp_path: Path) -> Source:
+    """One sector has lost a block of the second frame."""
+    from ...connectors.microscopy.test_k2is import written
+
+    return registry.get("sources", "k2is")(path=written(tmp_path, without=[(5, 70)]), chunk=10**7)
+
+
 def dectris_file(tmp_path: Path) -> Source:
     """The second of three data files is missing."""
     write_master(tmp_path, FRAMES, per_file=5)
@@ -124,6 +131,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "emd": emd,
     "raw_scan": raw_scan,
     "frms6": frms6,
+    "k2is": k2is,
     "seq": seq,
     "dectris_file": dectris_file,
 }
