@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
+
 from firstlight.core import registry
+from firstlight.core.arrays import Array
 from firstlight.core.calibration import parse_calibration
 from firstlight.core.check import check as check_job
 from firstlight.core.chunk import MAIN
@@ -20,6 +23,8 @@ from firstlight.core.selection import Picked
 from firstlight.core.source import Source
 from firstlight.core.step import Step
 from firstlight.runners.room import budget_of, with_sizes
+
+from .points import at_points
 
 
 def start(job: Job) -> Run:
@@ -52,7 +57,7 @@ def run(
     sinks: Iterable[SinkSpec] = (),
     views: Iterable[ViewSpec] = (),
     calibration: Mapping[str, Any] | None = None,
-    only: Mapping[str, str] | None = None,
+    only: Mapping[str, str] | Array | None = None,
     runner: str = "local",
     **settings: Any,
 ) -> Run:
@@ -68,7 +73,8 @@ def run(
         sinks: What is written.
         views: What is shown.
         calibration: What the source does not know of the scan, such as ``{"step_y": "0.5 nm", "detector_angle": "0.3 mrad"}``.
-        only: The region that is worked on: by axis the positions, such as ``{"scan_y": "10:20", "row": "mid-64:mid+64"}``.
+        only: The region that is worked on: by axis the positions, such as ``{"scan_y": "10:20", "row": "mid-64:mid+64"}``;
+            of a recorded file also an array of bool in the shape of the scan: the other points are left out.
         runner: Name of the runner.
         settings: Further settings of the runner, such as ``threads``.
 
@@ -78,9 +84,11 @@ def run(
     """
     problems: list[str] = []
     known = parse_calibration(calibration, problems)
-    region = {axis: Picked.parse(str(text)) for axis, text in (only or {}).items()}
     if problems:
         raise JobError(problems)
+    if isinstance(only, np.ndarray):
+        source, only = at_points(source, only), None
+    region = {axis: Picked.parse(str(text)) for axis, text in (only or {}).items()}
     if isinstance(steps, Mapping):
         given = side_by_side(cast("Mapping[str, Step | OperatorFunction]", steps))
     else:
