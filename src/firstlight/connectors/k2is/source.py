@@ -67,10 +67,13 @@ class K2ISSource(ScannedSource):
             # The camera runs on after a scan: what comes then belongs to no point.
             count = min(count, self.scan_y * self.scan_x + self.sync_offset)
         frames = SectorFrames(sectors, slice(begin, begin + count))
-        lost = {f"blocks_lost_sector_{n}": str(each.lost) for n, each in enumerate(sectors.sectors, 1) if each.lost}
+        lost = {number: each.lost for number, each in enumerate(sectors.sectors, 1) if each.lost}
         if lost:
-            _log.warning("%s: blocks were lost (%s); frames without them count as missing.", path, lost)
-        return self.scanned(frames, scan, metadata={"first_frame": str(begin), **lost}, there=frames.there)
+            told = ", ".join(f"sector {number} lost {count}" for number, count in lost.items())
+            _log.warning("%s: blocks are missing (%s); frames that lack one count as lost.", path, told)
+        metadata = {f"blocks_lost_sector_{number}": str(count) for number, count in lost.items()}
+        metadata["whole_frames_before"] = str(begin)
+        return self.scanned(frames, scan, metadata=metadata, there=frames.there)
 
     def _begin(self, sectors: Sectors, scan: bool) -> int:
         """The first frame that is played, of those that all sectors have."""
