@@ -160,6 +160,23 @@ def test_two_streams_join_by_id_with_gaps_into_a_solver(runner: str, size: int) 
     assert (run.counts.done, run.counts.lost, run.counts.waiting) == (20, 10, 0)
 
 
+def test_a_solver_goes_round_while_frames_come_faster_than_anybody_is_idle() -> None:
+    xy = np.ones((60, 2), np.float32)
+    frames = np.full((60, 3, 3), 3.0, np.float32)
+    streams = {
+        MAIN: Stream(("position", "row", "col"), {"position": None, "row": 3, "col": 3}, "float32"),
+        "positions": Stream(("position", "xy"), {"position": None, "xy": 2}, "float32"),
+    }
+    items: list[object] = [Chunk(xy, ("xy",), np.arange(60), stream="positions"), End("positions")]
+    for chunk in chunks(frames, ("row", "col"), np.arange(60), 1):
+        items += [chunk, 0.004]
+    job = Job(Script.of(Scan(streams), items, live=True), pipeline([{"use": "fit", "iterations": 1}]), collect=True)
+    results = LocalRunner().start(job).finished(20)
+    assert int(results["fit.used"].data) == 60
+    # one round comes after the last frame; all others while frames came
+    assert int(results["fit.done"].data) > 10
+
+
 def test_the_toy_jobs_give_the_same_with_buffers_of_one_chunk() -> None:
     scan, items = live_tomography(after=0)
     steps = pipeline(

@@ -226,7 +226,7 @@ class Fit(Solver[Spots]):
     """Fit frame = a · |position| by gradient steps: a solver for children."""
 
     use: ClassVar[str] = "fit"
-    signature: ClassVar[Any] = "[position] row col, [position] xy -> slope: , used: "
+    signature: ClassVar[Any] = "[position] row col, [position] xy -> slope: , used: , done: "
     arguments: ClassVar[tuple[str, ...]] = ("frames", "positions")
 
     iterations: int = 40
@@ -256,8 +256,12 @@ class Fit(Solver[Spots]):
             state.rounds += 1
 
     def result(self, state: Spots) -> dict[str, Array]:
-        """The slope, and how many frames took part."""
-        return {"slope": np.float64(state.estimate), "used": np.int64(len(state.frames))}
+        """The slope, how many frames took part, and after how many rounds."""
+        return {
+            "slope": np.float64(state.estimate),
+            "used": np.int64(len(state.frames)),
+            "done": np.int64(state.rounds),
+        }
 
 
 def tomography(angles: int | None, rows: int = 2, cols: int = 16) -> Scan:

@@ -75,7 +75,7 @@ class FoldStation(Station):
         self._next_view = 0.0
         self._emitted_frames = 0
         self._emitted_at = time.monotonic()
-        self._frames = 0
+        self._frames = self._solved = 0
         self._newest = (0, 0)
         self._received = 0.0
         self._held: dict[str, Any] = {}
@@ -183,8 +183,8 @@ class FoldStation(Station):
             source: Any = self.context.plan.job.played
             self._fold.may_read(self._state, source.read if self.context.plan.may_read(self._planned) else None)
         while True:
-            busy = self._refining or self._dirty or isinstance(self._fold, Solver)
-            item = self.buffer.get(timeout=0.0 if self._refining else IDLE if busy else 4 * IDLE)
+            waits = self._dirty or isinstance(self._fold, Solver)
+            item = self.buffer.get(timeout=0.0 if self._refining or self._solves else IDLE if waits else 4 * IDLE)
             self._answer()
             if isinstance(item, End) and item.set is None:
                 break
@@ -261,9 +261,15 @@ class FoldStation(Station):
         if self._refining:
             self._refining = self._fold.refine(self._state)
             self._dirty = True
-        elif isinstance(self._fold, Solver) and self._frames and not self.context.plan.job.source.pausable:
+        elif isinstance(self._fold, Solver) and self._solves:
             self._fold.advance(self._state, 1)
-            self._dirty = True
+            self._solved, self._dirty = self._frames, True
+
+    @property
+    def _solves(self) -> bool:
+        """True while another round may improve a live result: it is done as soon as no frame waits, however many a second come."""
+        fold, live = self._fold, not self.context.plan.job.source.pausable
+        return isinstance(fold, Solver) and live and (self._frames > self._solved or fold.ready(self._state))
 
     def _publish_if_due(self) -> None:
         now = time.monotonic()
