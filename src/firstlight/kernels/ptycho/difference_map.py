@@ -17,9 +17,13 @@ from .frames import Estimate, Frames, Spread, alone, shares
 from .propagate import Propagator
 from .subpixel import collect_probe, lamps
 from .sums import Band, add_to_object
-from .waves import empty_like, exit_waves, namespace, replace_modulus
+from .waves import empty_like, exit_waves, namespace, on_cpu, replace_modulus
 
 Array = Any
+CACHED = 2**20
+"""Bytes of exit waves that one thread changes at once: with what they are changed by, they should stay in its cache."""
+ON_DEVICE = 64
+"""Positions that a device is given at once."""
 
 
 @dataclass(slots=True)
@@ -70,7 +74,6 @@ class DifferenceMap:
         spread: Spread,
         *,
         workers: int = 1,
-        share: int = 16,
         update_probe: bool = True,
     ) -> float:
         """One round; `estimate` and `state` are changed.
@@ -78,33 +81,41 @@ class DifferenceMap:
         Returns:
             ``Σ(|Ψ| − A)²`` over valid pixels of all positions, Ψ from object and probe as they were before the round.
         """
-        parts = shares(np.arange(len(frames)), max(workers, -(-len(frames) // share)))
+        together = _together(state.waves)
 
-        def reflect(part: Array) -> float:
-            return self._reflect(estimate, frames, state, part, propagator)
+        def reflect(some: Array) -> float:
+            # made once: fresh memory for every few waves costs the system as much time as they do
+            room = empty_like(estimate.probe, (3, min(together, len(some)), *estimate.probe.shape))
+            parts = shares(some, -(-len(some) // together))
+            return sum(self._reflect(estimate, frames, state, part, propagator, room[:, : len(part)]) for part in parts)
 
+        parts = shares(np.arange(len(frames)), workers)
         error = sum(spread(reflect, parts))
         self.overlap(estimate, frames, state, spread, workers=workers, update_probe=update_probe)
         return error
 
-    def _reflect(self, estimate: Estimate, frames: Frames, state: Waves, part: Array, propagator: Propagator) -> float:
+    def _reflect(
+        self, estimate: Estimate, frames: Frames, state: Waves, part: Array, propagator: Propagator, room: Array
+    ) -> float:
+        """Move the exit waves of some positions; `room` for three times as many is overwritten."""
         waves = state.waves[part[0] : part[-1] + 1]
-        allowed = exit_waves(
-            estimate.image,
-            lamps(estimate.probe, frames, part),
-            frames.corners[part],
-            empty_like(estimate.probe, waves.shape),
-        )
-        error = replace_modulus(
-            propagator.forward(allowed.copy()), frames.amplitudes[part], frames.valid, frames.background
-        )
-        seen = propagator.forward(2 * allowed - waves)
-        before = seen.copy() if self.noise else seen
+        allowed = exit_waves(estimate.image, lamps(estimate.probe, frames, part), frames.corners[part], room[0])
+        room[1] = allowed
+        error = replace_modulus(propagator.forward(room[1]), frames.amplitudes[part], frames.valid, frames.background)
+        room[1] = allowed
+        room[1] += allowed
+        room[1] -= waves
+        seen = propagator.forward(room[1])
+        before = room[2]
+        if self.noise:
+            before[...] = seen
         misfit = replace_modulus(seen, frames.amplitudes[part], frames.valid, frames.background)
         if self.noise:
             lit = ((frames.amplitudes[part] > 0) * frames.valid).sum(axis=(1, 2), dtype="float64")
             kept = (self.noise * lit / misfit.clip(1e-300)) ** 0.5
-            seen += (before - seen) * kept.clip(None, 1).astype(seen.real.dtype)[:, None, None, None]
+            before -= seen
+            before *= kept.clip(None, 1).astype(seen.real.dtype)[:, None, None, None]
+            seen += before
         waves += propagator.backward(seen)
         waves -= allowed
         if self.relaxation != 1.0:
@@ -161,6 +172,11 @@ class DifferenceMap:
         list(spread(gather, rows))
         inertia = self.probe_inertia * seen.max()
         estimate.probe[...] = (numerator + inertia * estimate.probe) / (seen + inertia)
+
+
+def _together(waves: Array) -> int:
+    """How many positions are worked on at once: on a processor, as many as stay in its cache."""
+    return max(1, int(CACHED // waves[0].nbytes)) if on_cpu(waves) else ON_DEVICE
 
 
 def _parts(frames: Frames) -> list[Array]:
