@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -21,6 +21,8 @@ from firstlight.kernels.ptycho.propagate import Propagator
 
 Array = Any
 Algorithm = Literal["epie", "rpie", "dm", "raar", "lsq", "ml"]
+SHARED = 2**19
+"""Bytes of exit waves in a batch from which threads share it: to wake them for less takes longer than the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Batched:
     def round(self, estimate: Estimate, given: Round) -> float:
         """One pass over all positions, or some."""
         order = _order_of(self.order, given, self.engine.batch)
+        if self.engine.batch * estimate.probe.nbytes < SHARED:
+            given = replace(given, spread=map, workers=1)
         if isinstance(self.engine, LeastSquares):
             sweep = self.engine.sweep
         else:
