@@ -1,12 +1,9 @@
 """One step of a peer for each line of the standard input: `NAME` in, seconds of the processor out (see steps_correct.py)."""
 
-import json
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from answering import answer_names
 
 Data = dict[str, Any]
 
@@ -118,24 +115,5 @@ def polynomial(d: Data) -> Any:
     return np.polyval(np.array([0.01, -0.02, 0.1, 1.0, 0.0], np.float32), d["frame"])
 
 
-def main() -> None:
-    """Answer each name with the seconds of one run; write the first result to FOLDER/NAME.npy."""
-    folder = Path(sys.argv[1])
-    data = dict(np.load(folder / "data.npz"))
-    for line in sys.stdin:
-        name = line.strip()
-        try:
-            start = time.process_time()
-            result = globals()[name](data)
-            seconds = time.process_time() - start
-        except ImportError as error:
-            print(json.dumps({"absent": str(error)}), flush=True)
-            continue
-        target = folder / f"{name}.npy"
-        if not target.exists():
-            np.save(target, np.asarray(result))
-        print(json.dumps({"seconds": seconds}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer_names(globals())

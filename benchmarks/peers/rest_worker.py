@@ -3,13 +3,10 @@
 Where no library has the step, it is what a program on the CPU does with numpy and scipy: whole arrays, single precision.
 """
 
-import json
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from answering import answer_names
 
 Data = dict[str, Any]
 
@@ -225,24 +222,5 @@ def variation(d: Data) -> Any:
     return np.stack([denoise_tv_chambolle(each, weight=0.1, eps=0, max_num_iter=20) for each in d["slices"]])
 
 
-def main() -> None:
-    """Answer each name with the seconds of one run; write the first result to FOLDER/NAME.npy."""
-    folder = Path(sys.argv[1])
-    data = dict(np.load(folder / "data.npz"))
-    for line in sys.stdin:
-        name = line.strip()
-        try:
-            start = time.process_time()
-            result = globals()[name](data)
-            seconds = time.process_time() - start
-        except ImportError as error:
-            print(json.dumps({"absent": str(error)}), flush=True)
-            continue
-        target = folder / f"{name}.npy"
-        if not target.exists():
-            np.save(target, np.asarray(result))
-        print(json.dumps({"seconds": seconds}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer_names(globals())
