@@ -43,3 +43,59 @@ def test_patches_are_turned_as_they_are_asked_for():
 def test_frames_of_another_size_are_refused():
     with pytest.raises(StepFailed, match="64 × 64"):
         network_patches(FRAMES[:, :32], model="phantom_v2")
+
+
+def test_patches_put_together_are_the_image_of_the_whole_step():
+    """So that a job which wants the patches as well need not run the network twice."""
+    sizes = {"position": 4, "row": 64, "col": 64}
+    streams = {MAIN: Stream(tuple(sizes), sizes, "float32", unit="counts")}
+    streams["positions"] = Stream(("position", "yx"), {"position": 4, "yx": 2}, "float64", unit="px")
+    scan, coords = Scan(streams), {"positions": TRUTH.corners + 0.25}
+    options = {"model": "phantom_v2", "patch_orientation": "transpose", "signs": (1, -1)}
+    whole, mosaic = (registry.get("operators", name)(**options) for name in ("ptychography_network", "patch_mosaic"))
+    given = Chunk(FRAMES, ("row", "col"), np.arange(4), coords=coords)
+    patches = network_patches(FRAMES, model="phantom_v2", patch_orientation="transpose")
+    first, second = (
+        _image(step, seen, chunk)
+        for step, seen, chunk in (
+            (whole, scan, given),
+            (mosaic, _of_patches(scan), given.with_data(patches, ("part", "v", "u"))),
+        )
+    )
+    for name, image in first.items():
+        # float32; the spread is a root of what is left of two large sums
+        np.testing.assert_allclose(second[name], image, atol=1e-3, err_msg=name)
+
+
+def _of_patches(scan):
+    sizes = {"position": 4, "part": 2, "v": 64, "u": 64}
+    return Scan({**scan.streams, MAIN: Stream(tuple(sizes), sizes, "float32")})
+
+
+def _image(step, scan, chunk):
+    state = step.empty(scan)
+    step.add(state, step.digest(chunk))
+    step.refine(state)
+    return step.result(state)
+
+
+def test_patches_of_another_network_are_refused():
+    sizes = {"position": 1, "part": 2, "v": 32, "u": 32}
+    scan = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")})
+    with pytest.raises(StepFailed, match="64 × 64"):
+        registry.get("operators", "patch_mosaic")(model="phantom_v2").empty(scan)
+
+
+def test_a_probe_is_told_once_and_turned(tmp_path):
+    """What a network makes of the probe of a file, in the axes of another program, is what it makes of the probe itself."""
+    probe = TRUTH.probe[0] * np.linspace(0.5, 1, 64)[:, None]
+    for name, array in (("here.npy", probe), ("there.npy", probe.T)):
+        np.save(tmp_path / name, array)
+    plain = network_patches(FRAMES, model="phantom_v2")
+    told = network_patches(FRAMES, model="phantom_v2", probe=tmp_path / "here.npy")
+    turned = network_patches(FRAMES, model="phantom_v2", probe=tmp_path / "there.npy", probe_orientation="transpose")
+    assert np.abs(told - plain).max() > 0.01
+    np.testing.assert_array_equal(turned, told)
+    (tmp_path / "gone.npy").write_bytes(b"no")
+    with pytest.raises(StepFailed, match="probe can not be read"):
+        network_patches(FRAMES, model="phantom_v2", probe=tmp_path / "gone.npy")

@@ -24,6 +24,21 @@ def network() -> FoldExample:
     return FoldExample(step, scan, cut(frames, coords={"positions": truth.corners + 0.25}))
 
 
+def mosaic() -> FoldExample:
+    truth = simulate(window=64, scan=(4, 4), photons=1e5)
+    sizes = {"position": 16, "part": 2, "v": 64, "u": 64}
+    scan = Scan(
+        {
+            MAIN: Stream(tuple(sizes), sizes, "float32"),
+            "positions": Stream(("position", "yx"), {"position": 16, "yx": 2}, "float64", unit="px"),
+        }
+    )
+    step = registry.get("operators", "patch_mosaic")(model="phantom_v2")
+    windows = [truth.image[r : r + 64, c : c + 64] for r, c in np.rint(truth.corners).astype(int)]
+    patches = np.stack([[np.abs(one), np.angle(one)] for one in windows]).astype(np.float32)
+    return FoldExample(step, scan, cut(patches, ("part", "v", "u"), coords={"positions": truth.corners + 0.25}))
+
+
 def patches() -> OperatorExample:
     sizes = {"position": 5, "row": 64, "col": 64}
     scan = Scan({MAIN: Stream(tuple(sizes), sizes, "uint16", unit="counts")})
@@ -33,4 +48,4 @@ def patches() -> OperatorExample:
 
 
 OPERATORS: dict[str, Callable[[], OperatorExample]] = {"network_patches": patches}
-FOLDS: dict[str, Callable[[], FoldExample]] = {"ptychography_network": network}
+FOLDS: dict[str, Callable[[], FoldExample]] = {"ptychography_network": network, "patch_mosaic": mosaic}

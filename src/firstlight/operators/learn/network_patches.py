@@ -16,8 +16,8 @@ from firstlight.core.operator import Operator, operator
 from firstlight.operators.ptychography.orientation import Orientation, exchanges
 
 from .models import chosen_model, find_model
-from .prediction import Prediction, normalization_of
-from .session import Device, load_network
+from .prediction import Prediction, network_with, normalization_of
+from .session import Device
 
 
 @operator(
@@ -30,6 +30,8 @@ def network_patches(
     *,
     model: Annotated[str, Field(max_length=120)] | None = None,
     model_file: Path | None = None,
+    probe: Path | None = None,
+    probe_orientation: Orientation = "identity",
     device: Device = "cpu",
     normalization: Annotated[float, Field(gt=0)] | Literal["frame"] | None = None,
     scale: Annotated[float, Field(gt=0)] = 1.0,
@@ -45,6 +47,9 @@ def network_patches(
         model: Name of the network, with its version (`name_v2`) or without: the newest; default: the one chosen by
             `firstlight model set`.
         model_file: ONNX file with the network, in place of a name.
+        probe: File with the probe of this scan (``.npy``, or HDF5), for a network that can be told one; default: the one in its
+            own file.
+        probe_orientation: How that probe is turned and mirrored.
         device: What runs the network: `cpu`, `cuda` or `tensorrt`, which need firstlight[learn-gpu].
         normalization: Counts by which frames are divided, or `frame`: by each frame's own mean; default: what the network's file
             says.
@@ -59,10 +64,10 @@ def network_patches(
 
     Raises:
         UnknownName: there is no network of that name.
-        StepFailed: the network does not fit the frames, or does not say how they are normalised.
+        StepFailed: the network does not fit the frames or the probe, or does not say how they are normalised.
     """
     path = model_file or (chosen_model() if model is None else find_model(model)).path
-    network = load_network(path, device)
+    network = network_with(path, device, probe, probe_orientation)
     shape = frames.shape[:0:-1] if exchanges(orientation) else frames.shape[1:]
     if shape != network.window:
         raise StepFailed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from firstlight.operators.ptychography.orientation import Orientation, oriented
 from firstlight.operators.ptychography.patterns import amplitudes_of
 from firstlight.operators.ptychography.start import read_probe
 
-from .session import Network
+from .session import Device, Network, load_network
 
 WindowName = Literal["auto", "probe", "hann", "flat"]
 
@@ -62,14 +63,36 @@ def _float(amplitudes: Array) -> Array:
     return np.ascontiguousarray(amplitudes, np.float32)
 
 
-def probe_of(path: Path, network: Network) -> Array:
-    """The probe of a file that a network shall compute with; of several modes the first. Shape (v, u), complex.
+def network_with(path: Path, device: Device, probe: Path | None = None, way: Orientation = "identity") -> Network:
+    """A network, told the probe of a file if one is given; the same files are read once in a process.
+
+    Args:
+        path: ONNX file.
+        device: What runs it.
+        probe: File with a probe (``.npy``, or HDF5), of several modes the first; None: the network's own.
+        way: How that probe is turned and mirrored.
 
     Raises:
-        StepFailed: It can not be read, or has another shape than the network's frames.
+        StepFailed: A file can not be read, or the probe is none for this network.
     """
-    found = read_probe(path, network.window)
-    return found if found.ndim == 2 else found[0]
+    if probe is None:
+        return load_network(path, device)
+    return _told(path, device, probe, way, _changed(path), _changed(probe))
+
+
+def _changed(path: Path) -> int:
+    """When a file was written; what can not be read is told by who reads it."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=8)
+def _told(path: Path, device: Device, probe: Path, way: Orientation, *changed: int) -> Network:
+    network = load_network(path, device)
+    found = read_probe(probe, network.window, way)
+    return network.knowing(found if found.ndim == 2 else found[0])
 
 
 def normalization_of(network: Network, given: float | Literal["frame"] | None) -> float | None:

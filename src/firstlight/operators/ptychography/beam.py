@@ -96,7 +96,7 @@ def first_probe(step: Ptychography, state: Reconstruction, mean: Array) -> Array
     """
     window = state.canvas.window
     if step.probe is not None:
-        first = read_probe(step.probe, window)
+        first = read_probe(step.probe, window, step.probe_orientation)
     elif step.outer_zone is not None:
         state.optics.require("pixel")
         first = zone_plate_focus(

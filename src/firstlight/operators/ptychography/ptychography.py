@@ -91,6 +91,8 @@ class Ptychography(Solver[Reconstruction]):
     probe: Path | None = None
     """File with the probe to start from: .npy of shape (v, u) or (mode, v, u), or HDF5, such as the probe that the last scan
     left; default: from the mean pattern."""
+    probe_orientation: Orientation = "identity"
+    """How the probe of that file is turned and mirrored (names as in `orient`): other programs have the axes the other way round."""
     outer_zone: Annotated[Nanometre, Field(gt=0)] | None = None
     """Outermost zone of a zone plate: the probe begins as its focus, defocused by `probe_defocus`."""
     zone_plate_diameter: Annotated[Micrometre, Field(gt=0)] | None = None

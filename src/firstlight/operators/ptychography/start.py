@@ -10,6 +10,8 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import StepFailed
 from firstlight.kernels.ptycho.propagate import NearField, fresnel_transfer
 
+from .orientation import Orientation, exchanges, oriented
+
 
 def probe_from_mean(mean: Array) -> Array:
     """A focus: the far field has the mean measured amplitudes, and the phase is flat. Shape (v, u), complex128.
@@ -94,14 +96,20 @@ def with_modes(probe: Array, modes: int, power: float, dtype: str = "complex64")
     return (together * np.sqrt(power / np.sum(np.abs(together) ** 2))).astype(dtype)
 
 
-def read_probe(path: Path, window: tuple[int, int]) -> Array:
+def read_probe(path: Path, window: tuple[int, int], way: Orientation = "identity") -> Array:
     """A probe from a file, such as the last scan's: ``.npy``, or an HDF5 file that holds one.
+
+    Args:
+        path: The file.
+        window: Rows and columns that it shall have, after it is turned.
+        way: How it is turned and mirrored, about the middle of its window.
 
     Raises:
         StepFailed: It can not be read, or has another shape.
     """
+    held = (window[1], window[0]) if exchanges(way) else window
     try:
-        found = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _from_hdf5(path, window)
+        found = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _from_hdf5(path, held)
     except (OSError, ValueError, KeyError) as error:
         raise StepFailed(
             f"The probe can not be read: {error}",
@@ -109,14 +117,16 @@ def read_probe(path: Path, window: tuple[int, int]) -> Array:
             value=str(path),
             expected="an .npy file, or an HDF5 file with a complex dataset of this shape",
         ) from error
-    if found.ndim not in (2, 3) or found.shape[-2:] != window or found.dtype.kind not in "cf":
+    if found.ndim not in (2, 3) or found.shape[-2:] != held or found.dtype.kind not in "cf":
         raise StepFailed(
             "The probe does not fit the frames.",
             field="probe",
             value=f"{found.dtype} {found.shape}",
-            expected=f"complex, shape {window} or (mode, {window[0]}, {window[1]})",
+            expected=f"complex, shape {held} or (mode, {held[0]}, {held[1]})",
         )
-    return found.astype(np.complex128)
+    # about the middle, so that the probe stays where it is
+    cornered = np.fft.ifftshift(found.astype(np.complex128), axes=(-2, -1))
+    return np.fft.fftshift(oriented(cornered, way, corner=True), axes=(-2, -1))
 
 
 def _from_hdf5(path: Path, window: tuple[int, int]) -> Array:
