@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.rims import cropped
 
 from .region import Range, whole_range
 
@@ -33,7 +32,7 @@ def crop(frames: Array, *, rows: Range | None = None, columns: Range | None = No
         AxesError: nothing would be left, or the region leaves the frame.
     """
     _, height, width = frames.shape
-    return np.ascontiguousarray(frames[:, whole_range("rows", rows, height), whole_range("columns", columns, width)])
+    return cropped(frames, whole_range("rows", rows, height), whole_range("columns", columns, width))
 
 
 @crop.hook("sizes")

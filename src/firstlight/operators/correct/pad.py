@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
+from firstlight.kernels.rims import padded
 
 Rim = Annotated[int, Field(ge=0, le=20_000)]
 
@@ -41,10 +41,7 @@ def pad(
         AxesError: there is more to mirror than the frame has.
     """
     _demand_mirror(frames, rows, columns, method)
-    rims = ((0, 0), rows, columns)
-    if method == "constant":
-        return np.pad(frames, rims, constant_values=value)
-    return np.pad(frames, rims, mode="edge" if method == "edge" else "symmetric")
+    return padded(frames, rows, columns, mirror=method == "mirror", value=value if method == "constant" else None)
 
 
 @pad.hook("sizes")
