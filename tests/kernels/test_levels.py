@@ -50,7 +50,7 @@ def test_disks_are_those_of_their_definition():
 
 @pytest.mark.parametrize("kind", [*TYPES, "bool", "complex128"])
 def test_quarter_turns_move_values_of_every_type(kind):
-    frames = (RNG.random((2, 37, 35)) * 200).astype(kind)
+    frames = (RNG.random((2, 137, 35)) * 200).astype(kind)  # more than one tile, and a rest on both sides
     for given in (frames, frames[:, 1:, ::2]):
         for up in (False, True):
             for left in (False, True):
