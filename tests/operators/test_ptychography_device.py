@@ -125,6 +125,7 @@ CASES = [
     {"algorithm": "ml", "object_modes": 2, "modes": 2, "half_sets": True},
     {"algorithm": "epie", "upsampling": 2, "background": 0.5},
     {"algorithm": "dm", "refine_positions": "gradient", "refine_after": 1},
+    {"algorithm": "raar", "object_modes": 2, "modes": 2},
     {"algorithm": "epie", "regime": "near", "energy": 12.39841984, "distance": 1e-6, "pixel": 10.0},
 ]
 

@@ -35,9 +35,9 @@ class Change:
     """``Σ(|Ψ| − A)²`` over valid pixels."""
 
 
-def passed(estimate: Estimate, frames: Frames, part: Array) -> Passage:
-    """Light of some positions on its way through the sample."""
-    return estimate.sample.through(estimate.image, lamps(estimate.probe, frames, part), frames.corners[part])
+def passed(estimate: Estimate, frames: Frames, part: Array, out: Array | None = None) -> Passage:
+    """Light of some positions on its way through the sample; its exit waves are written to `out`, if there is one."""
+    return estimate.sample.through(estimate.image, lamps(estimate.probe, frames, part), frames.corners[part], out)
 
 
 def detector_waves(estimate: Estimate, frames: Frames, part: Array, propagator: Propagator) -> Array:

@@ -2,7 +2,9 @@
 
 Thibault et al., Ultramicroscopy 109, 338 (2009); Luke, Inverse Problems 21, 37 (2005). With `P_O` the projection on what
 one object and one probe can give, and `P_M` that on the measured amplitudes, both reflect with `t = 2 P_O ψ − ψ`:
-``ψ ← β (ψ + P_M t − P_O ψ) + (1 − β) P_O ψ``; β = 1 is the difference map.
+``ψ ← β (ψ + P_M t − P_O ψ) + (1 − β) P_O ψ``; β = 1 is the difference map. With modes of the probe and states of the object (Thibault and
+Menzel, Nature 494, 68 (2013)) each pair has an exit wave; P_M scales all of a position alike. Slices have no such P_O: what they can give
+is a product of many factors, and its nearest point is not known in closed form.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from .changes import shared_rows
+from .changes import detector_waves, passed, shared_rows
 from .frames import Estimate, Frames, Spread, alone, shares
+from .projections import measured, put_together, reflected
 from .propagate import Propagator
+from .quality import some_of
+from .samples import layers_of
 from .subpixel import collect_probe, lamps
 from .sums import Band, add_to_object
-from .waves import empty_like, exit_waves, namespace, on_cpu, replace_modulus
+from .waves import empty_like, namespace, on_cpu, replace_modulus
 
 Array = Any
 CACHED = 2**20
@@ -28,24 +33,22 @@ ON_DEVICE = 64
 
 @dataclass(slots=True)
 class Waves:
-    """The exit waves of all positions, shape (position, mode, v, u)."""
+    """The exit waves of all positions, shape (position, mode, v, u); of states, see `exit_waves`."""
 
     waves: Array
 
     @classmethod
     def start(cls, estimate: Estimate, frames: Frames) -> Waves:
         """The exit waves that object and probe give now."""
-        found = cls(empty_like(estimate.probe, (len(frames), *estimate.probe.shape)))
+        like = passed(estimate, frames, np.arange(1)).waves
+        found = cls(empty_like(like, (len(frames), *like.shape[1:])))
         found.restart(estimate, frames, np.arange(len(frames)))
         return found
 
     def restart(self, estimate: Estimate, frames: Frames, places: Array) -> None:
         """The same for some positions only: those whose windows have moved."""
         for part in shares(places, -(-len(places) // 32)) if len(places) else []:
-            light, shape = lamps(estimate.probe, frames, part), (len(part), *estimate.probe.shape)
-            self.waves[namespace(self.waves).asarray(part)] = exit_waves(
-                estimate.image, light, frames.corners[part], empty_like(estimate.probe, shape)
-            )
+            self.waves[namespace(self.waves).asarray(part)] = passed(estimate, frames, part).waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,49 +82,30 @@ class DifferenceMap:
         """One round; `estimate` and `state` are changed.
 
         Returns:
-            ``Σ(|Ψ| − A)²`` over valid pixels of all positions, Ψ from object and probe as they were before the round.
+            ``Σ(|Ψ| − A)²`` over valid pixels of all positions, Ψ from object and probe as they were before the round. It would take a
+            transform more of each wave: up to 64 positions, spread evenly, speak for all.
         """
-        together = _together(state.waves)
+        error, together = _error(estimate, frames, propagator, spread, workers), _together(state.waves)
 
-        def reflect(some: Array) -> float:
+        def reflect(some: Array) -> None:
             # made once: fresh memory for every few waves costs the system as much time as they do
-            room = empty_like(estimate.probe, (3, min(together, len(some)), *estimate.probe.shape))
-            parts = shares(some, -(-len(some) // together))
-            return sum(self._reflect(estimate, frames, state, part, propagator, room[:, : len(part)]) for part in parts)
+            room = empty_like(state.waves, (2, min(together, len(some)), *state.waves.shape[1:]))
+            for part in shares(some, -(-len(some) // together)):
+                self._reflect(estimate, frames, state, part, propagator, room[:, : len(part)])
 
-        parts = shares(np.arange(len(frames)), workers)
-        error = sum(spread(reflect, parts))
+        list(spread(reflect, shares(np.arange(len(frames)), workers)))
         self.overlap(estimate, frames, state, spread, workers=workers, update_probe=update_probe)
         return error
 
     def _reflect(
         self, estimate: Estimate, frames: Frames, state: Waves, part: Array, propagator: Propagator, room: Array
-    ) -> float:
-        """Move the exit waves of some positions; `room` for three times as many is overwritten."""
+    ) -> None:
+        """Move the exit waves of some positions; `room` for twice as many is overwritten."""
         waves = state.waves[part[0] : part[-1] + 1]
-        allowed = exit_waves(estimate.image, lamps(estimate.probe, frames, part), frames.corners[part], room[0])
-        room[1] = allowed
-        error = replace_modulus(propagator.forward(room[1]), frames.amplitudes[part], frames.valid, frames.background)
-        room[1] = allowed
-        room[1] += allowed
-        room[1] -= waves
-        seen = propagator.forward(room[1])
-        before = room[2]
-        if self.noise:
-            before[...] = seen
-        misfit = replace_modulus(seen, frames.amplitudes[part], frames.valid, frames.background)
-        if self.noise:
-            lit = ((frames.amplitudes[part] > 0) * frames.valid).sum(axis=(1, 2), dtype="float64")
-            kept = (self.noise * lit / misfit.clip(1e-300)) ** 0.5
-            before -= seen
-            before *= kept.clip(None, 1).astype(seen.real.dtype)[:, None, None, None]
-            seen += before
-        waves += propagator.backward(seen)
-        waves -= allowed
-        if self.relaxation != 1.0:
-            waves *= self.relaxation
-            waves += (1 - self.relaxation) * allowed
-        return float(error.sum())
+        allowed = passed(estimate, frames, part, room[0]).waves
+        seen = propagator.forward(reflected(allowed, waves, room[1]))
+        measured(seen, frames.amplitudes[part], frames.valid, self.noise, frames.background)
+        put_together(waves, propagator.backward(seen), allowed, self.relaxation)
 
     def overlap(
         self,
@@ -149,10 +133,11 @@ class DifferenceMap:
         numerator = 0 * estimate.image
 
         def gather(band: Band | None) -> None:
-            for part in _parts(frames):
-                probes = lamps(estimate.probe, frames, part)
-                waves = state.waves[part[0] : part[-1] + 1]
-                add_to_object(numerator, light, probes, waves, frames.corners[part], band)
+            for part in _parts(estimate, frames):
+                probes, corners = lamps(estimate.probe, frames, part), frames.corners[part]
+                each = (layers_of(numerator), layers_of(light), _own(estimate, frames, state, part))
+                for above, below, waves in zip(*each, strict=True):
+                    add_to_object(above, below, probes, waves, corners, band)
 
         list(spread(gather, rows))
         inertia = self.image_inertia * light.max()
@@ -165,13 +150,31 @@ class DifferenceMap:
         numerator = 0 * estimate.probe
 
         def gather(band: Band | None) -> None:
-            for part in _parts(frames):
-                waves = state.waves[part[0] : part[-1] + 1]
-                collect_probe(numerator, seen, estimate.image, waves, frames, part, band)
+            for part in _parts(estimate, frames):
+                each = (layers_of(estimate.image), _own(estimate, frames, state, part))
+                for layer, waves in zip(*each, strict=True):
+                    collect_probe(numerator, seen, layer, waves, frames, part, band)
 
         list(spread(gather, rows))
         inertia = self.probe_inertia * seen.max()
         estimate.probe[...] = (numerator + inertia * estimate.probe) / (seen + inertia)
+
+
+def _error(estimate: Estimate, frames: Frames, propagator: Propagator, spread: Spread, workers: int) -> float:
+    """Of all positions, told by some."""
+    some = some_of(len(frames))
+
+    def look(part: Array) -> float:
+        waves = detector_waves(estimate, frames, part, propagator)
+        return float(replace_modulus(waves, frames.amplitudes[part], frames.valid, frames.background).sum())
+
+    return sum(spread(look, shares(some, max(workers, -(-len(some) // 16))))) * len(frames) / len(some)
+
+
+def _own(estimate: Estimate, frames: Frames, state: Waves, part: Array) -> list[Array]:
+    """The exit waves of some positions, by state of the object."""
+    waves = state.waves[part[0] : part[-1] + 1]
+    return estimate.sample.back(estimate.image, waves, frames.corners[part], scaled=False)
 
 
 def _together(waves: Array) -> int:
@@ -179,7 +182,7 @@ def _together(waves: Array) -> int:
     return max(1, int(CACHED // waves[0].nbytes)) if on_cpu(waves) else ON_DEVICE
 
 
-def _parts(frames: Frames) -> list[Array]:
-    """All positions, or shares of them where each has a probe of its own, which takes memory."""
+def _parts(estimate: Estimate, frames: Frames) -> list[Array]:
+    """All positions, or shares of them where that takes memory: each has a probe of its own, or waves lie state by state."""
     every = np.arange(len(frames))
-    return shares(every, -(-len(frames) // 32)) if alone(frames) else [every]
+    return shares(every, -(-len(frames) // 32)) if alone(frames) or estimate.image.ndim == 3 else [every]

@@ -22,11 +22,22 @@ def pattern_middle(mean: Array, threshold: float = THRESHOLD) -> tuple[int, int]
         mean: Mean of some patterns, shape (row, col), dead pixels zero.
         threshold: Part of the brightest pixel.
     """
+    box = pattern_box(mean, threshold)
+    return None if box is None else ((box[0] + box[2]) // 2, (box[1] + box[3]) // 2)
+
+
+def pattern_box(mean: Array, threshold: float = THRESHOLD) -> tuple[int, int, int, int] | None:
+    """The box around the largest connected bright spot: its first row and column, and those behind it; None if all is dark.
+
+    Args:
+        mean: Mean of some patterns, shape (row, col), dead pixels zero.
+        threshold: Part of the brightest pixel.
+    """
     spot = bright_spot_of(mean, threshold)
     if spot is None:
         return None
     rows, cols = find_objects(spot.astype(np.uint8))[0]
-    return (rows.start + rows.stop) // 2, (cols.start + cols.stop) // 2
+    return int(rows.start), int(cols.start), int(rows.stop), int(cols.stop)
 
 
 def bright_spot_of(mean: Array, threshold: float = THRESHOLD) -> Array | None:

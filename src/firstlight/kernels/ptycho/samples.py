@@ -34,13 +34,14 @@ class Sample(Protocol):
         """The layers that the probe itself lights."""
         ...
 
-    def through(self, image: Array, light: Array, corners: Array) -> Passage:
+    def through(self, image: Array, light: Array, corners: Array, out: Array | None = None) -> Passage:
         """Exit waves of windows.
 
         Args:
             image: The object.
             light: Probes, shape (1 or position, mode, v, u).
             corners: Shape (position, 2), integers on the host.
+            out: Where the exit waves go; default: memory of their own.
         """
         ...
 
@@ -67,8 +68,10 @@ def layers_of(image: Array) -> list[Array]:
     return [image] if image.ndim == 2 else list(image)
 
 
-def _lit(layer: Array, light: Array, corners: Array) -> Array:
-    return exit_waves(layer, light, corners, empty_like(light, (len(corners), *light.shape[1:])))
+def _lit(layer: Array, light: Array, corners: Array, out: Array | None = None) -> Array:
+    return exit_waves(
+        layer, light, corners, empty_like(light, (len(corners), *light.shape[1:])) if out is None else out
+    )
 
 
 def _changed(
@@ -100,9 +103,9 @@ class Thin:
         """It."""
         return slice(0, 1)
 
-    def through(self, image: Array, light: Array, corners: Array) -> Passage:
+    def through(self, image: Array, light: Array, corners: Array, out: Array | None = None) -> Passage:
         """``P O``."""
-        return Passage([light], _lit(image, light, corners))
+        return Passage([light], _lit(image, light, corners, out))
 
     def back(self, image: Array, change: Array, corners: Array, *, scaled: bool) -> list[Array]:
         """The same."""
@@ -127,12 +130,12 @@ class Slices:
         """The first one."""
         return slice(0, 1)
 
-    def through(self, image: Array, light: Array, corners: Array) -> Passage:
+    def through(self, image: Array, light: Array, corners: Array, out: Array | None = None) -> Passage:
         """Multiply, propagate, multiply."""
         lights = [light]
         for layer in image[:-1]:
             lights.append(self.gap.forward(_lit(layer, lights[-1], corners)))
-        return Passage(lights, _lit(image[-1], lights[-1], corners))
+        return Passage(lights, _lit(image[-1], lights[-1], corners, out))
 
     def back(self, image: Array, change: Array, corners: Array, *, scaled: bool) -> list[Array]:
         """``O* δψ``, back over the gap."""
@@ -166,10 +169,11 @@ class States:
         """All."""
         return slice(None)
 
-    def through(self, image: Array, light: Array, corners: Array) -> Passage:
+    def through(self, image: Array, light: Array, corners: Array, out: Array | None = None) -> Passage:
         """The exit waves of all states."""
-        waves = namespace(light).concatenate([_lit(layer, light, corners) for layer in image], axis=1)
-        return Passage([light] * len(image), waves)
+        if out is None:
+            out = empty_like(light, (len(corners), len(image) * light.shape[1], *light.shape[2:]))
+        return Passage([light] * len(image), exit_waves(image, light, corners, out))
 
     def back(self, image: Array, change: Array, corners: Array, *, scaled: bool) -> list[Array]:
         """Each state's own."""

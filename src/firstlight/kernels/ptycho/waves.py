@@ -51,32 +51,36 @@ def exit_waves(image: Array, probes: Array, corners: Array, out: Array) -> Array
     """Multiply windows of the object by the probe.
 
     Args:
-        image: The object, shape (y, x), complex.
+        image: The object, shape (y, x), complex; or its states, shape (state, y, x).
         probes: Shape (1 or position, mode, v, u), complex: one probe for all positions, or one for each.
         corners: Shape (position, 2), integers on the host: first row and column of each window.
-        out: Where the result goes, shape (position, mode, v, u), complex.
+        out: Where the result goes, shape (position, mode, v, u), complex; of states (position, state · mode, v, u), those of the
+            first state first.
 
     Returns:
         `out`.
     """
+    states = image if image.ndim == 3 else image[None]
     if on_cpu(out):
-        _exit_waves(image, probes, corners, out)
+        _exit_waves(states, probes, corners, out)
         return out
     for place, corner in enumerate(corners):
-        out[place] = probes[place % len(probes)] * image[window_of(corner, out.shape)]
+        seen = states[(slice(None), *window_of(corner, out.shape))]
+        out[place] = (seen[:, None] * probes[place % len(probes)]).reshape(out.shape[1:])
     return out
 
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _exit_waves(image: Array, probes: Array, corners: Array, out: Array) -> None:  # pragma: no cover - compiled
-    positions, modes, rows, cols = out.shape
+def _exit_waves(states: Array, probes: Array, corners: Array, out: Array) -> None:  # pragma: no cover - compiled
+    positions, waves, rows, cols = out.shape
+    modes = probes.shape[1]
     for b in range(positions):
         first_row, first_col = corners[b, 0], corners[b, 1]
-        for m in range(modes):
+        for w in range(waves):
             for r in range(rows):
-                line = image[first_row + r, first_col : first_col + cols]
-                lamp = probes[b % probes.shape[0], m, r]
-                target = out[b, m, r]
+                line = states[w // modes, first_row + r, first_col : first_col + cols]
+                lamp = probes[b % probes.shape[0], w % modes, r]
+                target = out[b, w, r]
                 for c in range(cols):
                     target[c] = lamp[c] * line[c]
 

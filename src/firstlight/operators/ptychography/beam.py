@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from firstlight.kernels.ptycho.propagate import FarField, NearField, Propagator,
 from firstlight.kernels.ptycho.upsampled import Upsampled, spread_out
 
 from .optics import Optics
+from .orientation import NAMES
 from .reconstruction import Reconstruction
 from .start import defocused, illumination_from_mean, probe_from_mean, read_probe, with_modes, zone_plate_focus
 
@@ -121,3 +124,23 @@ def first_probe(step: Ptychography, state: Reconstruction, mean: Array) -> Array
             pixel=state.optics.pixel or (1.0, 1.0),
         )
     return with_modes(first, step.modes, float(mean.sum()), step.complex_type)
+
+
+def last_probe(step: Ptychography, shown: Mapping[str, Array], folder: Path) -> dict[str, Any]:
+    """The parameters with which a scan begins with the probe of the one before it, in a file; none if that has none yet.
+
+    Args:
+        step: Of the scan before.
+        shown: Its outputs, by name.
+        folder: For the file.
+    """
+    probe, way = shown.get("probe"), shown.get("orientation")
+    if probe is None or not np.isfinite(probe).all() or not np.abs(probe).any():
+        return {}
+    if step.orientation == "auto" and way is None:
+        return {}
+    path = folder / "probe.npy"
+    np.save(path, np.asarray(probe))
+    known = {} if step.orientation != "auto" or way is None else {"orientation": NAMES[int(np.asarray(way))]}
+    model = {"outer_zone": None, "zone_plate_diameter": None, "central_stop": 0.0}
+    return {"probe": path, "probe_orientation": "identity", "probe_defocus": 0.0, **model, **known}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SIGNATURE = (
     "[position] row col, [position] yx -> object: y x, phase: y x, amplitude: y x, layers: layer y x, coverage: y x, "
     "probe: mode v u, shares: mode, spectrum: v u, positions: point yx, pattern: line pixel, background: line pixel, middle: yx, orientation: , "
-    "error: iteration, r_factor: iteration, agreement: ring"
+    "error: iteration, r_factor: iteration, times: iteration, points: iteration, agreement: ring"
 )
 TYPES = {
     "object": "complex64",
@@ -64,6 +64,8 @@ def outputs_of(step: Ptychography, state: Reconstruction) -> dict[str, Array]:
         "orientation": np.array(float(NAMES.index(state.way))),
         "error": np.asarray(state.errors, np.float64),
         "r_factor": np.asarray(state.factors, np.float64),
+        "times": np.asarray(state.times, np.float64),
+        "points": np.asarray(state.points, np.float64),
         "agreement": np.full(1, np.nan) if state.agreement is None else state.agreement.copy(),
     }
 

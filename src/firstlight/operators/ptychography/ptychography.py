@@ -21,7 +21,7 @@ from firstlight.core.units import Bytes, KeV, Metre, Micrometre, Nanometre, Quan
 from firstlight.kernels.ptycho.frames import Spread
 from firstlight.kernels.ptycho.order import Order
 
-from .beam import library_of, optics_of, seeks_focus
+from .beam import last_probe, library_of, optics_of, seeks_focus
 from .canvas import Canvas
 from .engines import Algorithm
 from .halves import agreement_of_halves
@@ -56,7 +56,7 @@ class Ptychography(Solver[Reconstruction]):
     `positions` in the order of the frames' ids, refined if asked; the last `pattern`, the `background` in counts of
     each frame (zero where there is none), and row and column of the `middle` of the part of the frames that is used; the `orientation` of the frames, a number from 0: identity, fliplr, flipud,
     rot180, transpose, rot90_ccw, rot90_cw, antitranspose; the `error` of each round,
-    Σ(|Ψ| − √I)² / ΣI, and its `r_factor`, Σ||Ψ| − √I| / Σ√I of up to 64 frames; the `agreement` of two half sets if asked: their
+    Σ(|Ψ| − √I)² / ΣI, and its `r_factor`, Σ||Ψ| − √I| / Σ√I of up to 64 frames, the `times` at which it ended (seconds since 1970) and its number of `points`; the `agreement` of two half sets if asked: their
     Fourier ring correlation, ring by ring from frequency 0, each as wide as one period in the shorter side of the object.
     """
 
@@ -76,7 +76,7 @@ class Ptychography(Solver[Reconstruction]):
     variations: Annotated[int, Field(ge=0, le=10)] = 0
     """Shapes by which the probe may differ from frame to frame (orthogonal probe relaxation): 1 is mostly its intensity."""
     object_modes: Annotated[int, Field(ge=1, le=10)] = 1
-    """Incoherent states of the object, for samples that change within a frame (epie, rpie, lsq, ml)."""
+    """Incoherent states of the object, for samples that change within a frame."""
     slices: Annotated[int, Field(ge=1, le=50)] = 1
     """Slices of a thick object, with free space between them (epie, rpie, lsq, ml)."""
     slice_gap: Annotated[Micrometre, Field(gt=0)] | None = None
@@ -352,6 +352,10 @@ class Ptychography(Solver[Reconstruction]):
         refuse_contradictions(self, state)
         state.engine = new_engine(self, second=self.is_second(len(state.errors)))
         return state
+
+    def after_scan(self, shown: Mapping[str, Array], folder: Path) -> Ptychography:
+        """Begin with the probe that the last scan has found, unless what comes out shall not depend on the timing."""
+        return self if self.repeatable else self.model_copy(update=last_probe(self, shown, folder))
 
     # ---- parts of the above ------------------------------------------------------------------------------------------
 

@@ -50,6 +50,10 @@ class Reconstruction:
     corner_zero: bool | None = None
     errors: list[float] = field(default_factory=list[float])
     """Σ(|Ψ| − √I)² / ΣI of each round over all frames."""
+    times: list[float] = field(default_factory=list[float])
+    """When each of them ended, in seconds since 1970."""
+    points: list[int] = field(default_factory=list[int])
+    """Frames of each of them."""
     factors: list[float] = field(default_factory=list[float])
     """R-factor after each round, of some frames."""
     visited: int = 0
@@ -60,7 +64,8 @@ class Reconstruction:
     def restart(self, engine: Engine) -> None:
         """No round has been done on these frames."""
         self.engine, self.visited, self.agreement = engine, 0, None
-        self.errors, self.factors, self.shapes, self.background = [], [], None, None
+        self.errors, self.times, self.points, self.factors = [], [], [], []
+        self.shapes = self.background = None
 
     def see(self, way: Orientation, *, far: bool) -> None:
         """See all frames another way than now: turned or mirrored, about the zero frequency in the far field."""

@@ -150,10 +150,9 @@ def _near(step: Ptychography, state: Reconstruction) -> None:
 
 
 def _layered(step: Ptychography, state: Reconstruction) -> None:
-    if step.slices == 1 and step.object_modes == 1:
+    if step.slices == 1:
         return
-    field = "slices" if step.slices > 1 else "object_modes"
-    if step.slices > 1 and step.object_modes > 1:
+    if step.object_modes > 1:
         raise StepFailed(
             "Slices and states of the object are not possible together.",
             field="object_modes",
@@ -164,18 +163,19 @@ def _layered(step: Ptychography, state: Reconstruction) -> None:
     for name in ("algorithm", "algorithm2"):
         if getattr(step, name) in ("dm", "raar"):
             raise StepFailed(
-                f"The difference map and RAAR project on one thin object, not on several {field.replace('_', ' ')}.",
+                "The difference map and RAAR project exit waves on what one thin object can give; for slices that projection has no "
+                "closed form.",
                 field=name,
                 value=getattr(step, name),
                 expected="epie, rpie, lsq or ml",
+                next_move=f"Set {name} to lsq, or slices to 1.",
             )
-    if step.slices > 1:
-        state.optics.require("wavelength", "pixel")
-        if step.slice_gap is None:
-            raise StepFailed(
-                "How far the slices are apart is not known.",
-                field="slice_gap",
-                value=None,
-                expected="a length, such as 5 um",
-                next_move="Give slice_gap.",
-            )
+    state.optics.require("wavelength", "pixel")
+    if step.slice_gap is None:
+        raise StepFailed(
+            "How far the slices are apart is not known.",
+            field="slice_gap",
+            value=None,
+            expected="a length, such as 5 um",
+            next_move="Give slice_gap.",
+        )

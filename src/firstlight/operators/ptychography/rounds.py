@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,8 @@ class Rounds:
         power = patterns.power
         for _ in range(rounds):
             state.errors.append(self._round(given) / power)
+            state.times.append(time.time())
+            state.points.append(len(given.frames))
 
     # ---- before ------------------------------------------------------------------------------------------------------
 
