@@ -14,9 +14,9 @@ from firstlight.core.errors import SourceError
 from firstlight.core.units import Quantity
 
 from ..hdf5.angles import chosen
-from ..hdf5.files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
-from ..hdf5.frames import DatasetReader, check_numbers, covered, image_dataset, recorded
-from ..hdf5.handles import File
+from ..hdf5.files import attribute, dataset, is_dataset, lookup, neighbour, open_file, quantity, words
+from ..hdf5.frames import covered, frame_reader, image_dataset, recorded
+from ..hdf5.handles import Dataset, File
 from ..recorded.frames import Frames, Recording, image_stream
 from ..recorded.place import runs
 from ..recorded.source import RecordedSource
@@ -51,11 +51,11 @@ class DXfileSource(RecordedSource):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """True if the file has three-dimensional ``exchange/data``."""
+        """True if the file has ``exchange/data`` of two dimensions (one detector line) or three."""
         try:
             with open_file(path) as file:
                 found = lookup(file, "exchange/data")
-                return is_dataset(found) and found.ndim == 3
+                return is_dataset(found) and found.ndim in (2, 3)
         except (SourceError, OSError):
             return False
 
@@ -69,8 +69,9 @@ class DXfileSource(RecordedSource):
 
     def _record(self, file: File) -> Recording:
         found = dataset(file, self.data, "data")
-        check_numbers(found, "data", 3)
-        frames, rows, columns = found.shape
+        self._demand_projections(file, found)
+        reader = frame_reader(found, "data")
+        frames, rows, columns = reader.shape
         main = Stream(
             ("angle", "row", "col"),
             {"angle": frames, "row": rows, "col": columns},
@@ -83,11 +84,28 @@ class DXfileSource(RecordedSource):
         streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in images}
         parts = [each for part in images for each in _by_set(part)]
         ids = np.arange(frames, dtype=np.int64)
-        parts.append(Frames(DatasetReader(found), ids, ids, keep, coords, reason="missing in the file", kind="lost"))
+        parts.append(Frames(reader, ids, ids, keep, coords, reason="missing in the file", kind="lost"))
         order = (*(part.stream for part in images), MAIN)
         return Recording(
             Scan(streams, self.path.stem, self._calibration(file), coords, order, words(file, _WORDS)), tuple(parts)
         )
+
+    def _demand_projections(self, file: File, found: Dataset) -> None:
+        """Refuse sinograms: the angles tell, which are as many as the second axis is long, and not the first.
+
+        Raises:
+            SourceError: They are sinograms.
+        """
+        theta: Any = lookup(file, _ANGLES)
+        if self.angles is None and is_dataset(theta) and found.ndim == 3 and theta.size == found.shape[1] != len(found):
+            raise SourceError(
+                f"The dataset '{found.name}' in {file.filename} holds sinograms: there are {theta.size} angles.",
+                field="data",
+                value=found.shape,
+                expected="projections (angle row col)",
+                next_move=f"Use --set source.use=hdf5 --set source.dataset={self.data} --set 'source.axes=row angle col'"
+                f" --set source.angles={_ANGLES}, after darks and flats were applied.",
+            )
 
     def _images(self, file: File) -> list[tuple[str, str]]:
         """Streams of darks and flats that the file has; one that the user named by another path must be there."""
@@ -135,7 +153,7 @@ class DXfileSource(RecordedSource):
 def _by_set(part: Frames) -> list[Frames]:
     """The sets that frames were taken in, where our own sink noted their place in the acquisition."""
     found = getattr(part.reader, "dataset", None)
-    noted: Any = None if found is None else lookup(found.parent, found.name.rpartition("/")[2] + "_id")
+    noted: Any = None if found is None else neighbour(found, found.name.rpartition("/")[2] + "_id")
     if found is None or not is_dataset(noted) or len(noted) != len(part.rows):
         return [part]
     there = covered(found, 1, f"covered_{part.stream}")

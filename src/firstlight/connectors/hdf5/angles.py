@@ -10,7 +10,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 
-from ..recorded.angles import TEXT_ENDINGS, AngleUnit, checked, given_angles, is_range
+from ..recorded.angles import TEXT_ENDINGS, AngleUnit, beside_data, checked, from_text, given_angles, is_range
 from .files import attribute, dataset, is_dataset, lookup
 from .handles import File
 
@@ -54,8 +54,29 @@ def chosen(
     Raises:
         SourceError: They are not there, not understood, or too few.
     """
-    named = isinstance(given, str) and not is_range(given)
-    if named and (is_dataset(lookup(file, str(given))) or not str(given).lower().endswith(TEXT_ENDINGS)):
+    if _in_file(given, file):
         found = dataset(file, str(given), "angles")
         return degrees(found, frames, unit=unit, field="angles", trust=trust, needed=needed)
     return given_angles(given, frames, beside=Path(file.filename), unit=unit, needed=needed)
+
+
+def how_many(given: str | Sequence[float], file: File) -> int | None:
+    """How many angles the user gave; None for a range, which makes as many as there are frames.
+
+    Raises:
+        SourceError: They are not there, or not understood.
+    """
+    if not isinstance(given, str):
+        return len(given)
+    if is_range(given):
+        return None
+    if _in_file(given, file):
+        return dataset(file, given, "angles").size
+    return len(from_text(beside_data(given, Path(file.filename))))
+
+
+def _in_file(given: str | Sequence[float], file: File) -> bool:
+    """True for a name that means a dataset, whether it is there or not."""
+    if not isinstance(given, str) or is_range(given):
+        return False
+    return is_dataset(lookup(file, given)) or not given.lower().endswith(TEXT_ENDINGS)

@@ -111,6 +111,14 @@ def lookup(root: Group, path: str) -> Any:
         return None
 
 
+def neighbour(found: Dataset, name: str) -> Any:
+    """What lies beside a dataset under another name, or None."""
+    try:
+        return lookup(found.parent, name)
+    except KeyError:
+        return None  # reached through links of two files: it goes by a path of the other one
+
+
 def is_dataset(found: Any) -> bool:
     """True for an HDF5 dataset."""
     import h5py
@@ -183,17 +191,27 @@ def walk(root: Group, depth: int = _DEPTH) -> Iterator[tuple[str, Dataset]]:
                 yield path + inner[len(str(found.name).rstrip("/")) :], each
 
 
-def groups(root: Group, depth: int = 4) -> Iterator[tuple[str, Group]]:
-    """The group itself and all groups below it, with their paths."""
+def groups(root: Group, depth: int = 4, _seen: set[tuple[int, int]] | None = None) -> Iterator[tuple[str, Group]]:
+    """The group itself and all groups below it, with their paths; each once, though several links may lead to it."""
+    import h5py
+
+    seen: set[tuple[int, int]] = set() if _seen is None else _seen
+    about: Any = h5py.h5o.get_info(root.id)  # pyright: ignore[reportAttributeAccessIssue]
+    if (about.fileno, about.addr) in seen:
+        return
+    seen.add((about.fileno, about.addr))
     yield root.name or "/", root
     for key in map(str, root) if depth > 0 else ():
         found = lookup(root, key)
         if is_group(found):
-            yield from groups(found, depth - 1)
+            yield from groups(found, depth - 1, seen)
 
 
-def dangling(root: Group, path: str) -> str | None:
-    """The first link on a path that leads nowhere, as ``'path' points to file:path, and …``; None if there is none."""
+def dangling(root: Group, path: str, _links: int = _DEPTH) -> str | None:
+    """The first link on a path that leads nowhere, as ``'path' points to file:path, and …``; None if there is none.
+
+    Of soft links that lead to further links, the last one is named.
+    """
     import h5py
 
     group: Any = root.file if path.startswith("/") else root
@@ -213,7 +231,8 @@ def dangling(root: Group, path: str) -> str | None:
             )
             return f"'{walked}' points to {link.filename}:{link.path}, and {why}"
         if inner is None and isinstance(link, h5py.SoftLink):
-            return f"'{walked}' points to {link.path}, and that object is not there"
+            further = dangling(group, link.path, _links - 1) if _links else None
+            return further or f"'{walked}' points to {link.path}, and that object is not there"
         group = inner
     return None
 

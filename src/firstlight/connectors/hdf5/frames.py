@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Stream
 from firstlight.core.errors import SourceError
 
-from ..recorded.frames import ArrayReader, Frames, Recording, image_frames
+from ..recorded.frames import ArrayReader, Frames, Reader, Recording, image_frames
+from ..recorded.reshaped import Reshaped
 from .elsewhere import elsewhere
-from .files import is_dataset, lookup, open_file
+from .files import is_dataset, neighbour, open_file
 from .handles import Dataset, File, Group
 
 
@@ -69,7 +71,8 @@ def recorded(path: Path, record: Callable[[File], Recording]) -> Recording:
         if isinstance(error, OSError) and not isinstance(error, SourceError):  # what h5py raises of damaged bytes
             raise _damaged(path, error) from error
         raise
-    others = {part.reader.dataset.file for part in found.parts if isinstance(part.reader, DatasetReader)} - {file}
+    readers = [part.reader.reader if isinstance(part.reader, Reshaped) else part.reader for part in found.parts]
+    others = {reader.dataset.file for reader in readers if isinstance(reader, DatasetReader)} - {file}
 
     def close() -> None:
         for each in (*others, file):
@@ -113,12 +116,45 @@ def _images(found: Dataset, name: str, main: Stream) -> Frames:
     if found.shape == main.frame_shape:
         image = np.asarray(found[()])[np.newaxis]
         return image_frames(ArrayReader(image, f"'{found.name}' in {found.file.filename}"), name, main)
-    return image_frames(DatasetReader(found), name, main)
+    like_data = found.ndim < 4 or prod(found.shape[1:-2]) == 1
+    return image_frames(frame_reader(found, f"{name}s") if like_data else DatasetReader(found), name, main)
+
+
+def frame_reader(found: Dataset, field: str, scan: int | None = None) -> Reader:
+    """A dataset as frames (frame, row, col), also one of a single detector line, or with further axes.
+
+    Args:
+        found: (frame, col), (frame, row, col), the same with axes of length 1 after the first, or (frame, row, col, scan).
+        field: The parameter that named it, for the error.
+        scan: Which scan to take of the last.
+
+    Raises:
+        SourceError: It holds something else, or several scans of which none is chosen.
+    """
+    check_numbers(found, field)
+    reader = DatasetReader(found)
+    if found.ndim == 2:
+        return Reshaped(reader, row=True)
+    single = [axis for axis, size in enumerate(found.shape) if axis and size == 1]
+    fixed = dict.fromkeys(single[: max(0, found.ndim - 3)], 0)
+    if found.ndim - len(fixed) == 4 and scan is not None and 0 <= scan < found.shape[-1]:
+        fixed[found.ndim - 1] = scan
+    if found.ndim - len(fixed) == 4:
+        raise SourceError(
+            f"The dataset '{found.name}' in {found.file.filename} has the shape {found.shape}: several scans.",
+            field="scan",
+            value=scan,
+            expected=f"0 to {found.shape[-1] - 1}: which one along the last axis",
+            next_move="Choose it: --set source.scan=0",
+        )
+    if found.ndim - len(fixed) != 3:
+        check_numbers(found, field, 3)
+    return Reshaped(reader, fixed) if fixed else reader
 
 
 def covered(found: Dataset, arrival: int, mask_name: str = "covered") -> Array | None:
     """Which frames are there, where our own sink wrote a mask beside them."""
-    mask = lookup(found.parent, mask_name)
+    mask = neighbour(found, mask_name)
     if mask == found or not is_dataset(mask) or mask.shape != found.shape[:arrival]:
         return None
     there = np.asarray(mask[()], dtype=bool).ravel()

@@ -18,7 +18,7 @@ from ..recorded.frames import Frames, Reader, Recording, image_stream
 from ..recorded.source import RecordedSource
 from ..recorded.turned import turned
 from .angles import chosen, degrees
-from .files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
+from .files import attribute, dataset, is_dataset, lookup, neighbour, open_file, quantity, words
 from .frames import DatasetReader, check_numbers, covered, image_dataset, recorded
 from .handles import Dataset, File
 
@@ -26,6 +26,8 @@ _SINOGRAMS = ("row", "angle", "col")
 """Axes of a dataset in sinogram order; it is played as projections."""
 _DETECTOR = ("row", "col", "channel", "bin")
 """Labels that belong to one frame, wherever they end the list of axes."""
+_ROTATIONS = ("angle", "rotation_angle", "theta", "omega", "phi")
+"""How files call the axis of angles."""
 
 
 class Hdf5Source(RecordedSource):
@@ -138,7 +140,9 @@ class Hdf5Source(RecordedSource):
         if "angle" not in main.arrival_axes:
             return {}
         frames = main.size("angle")
-        own = None if self.dataset else lookup(file, f"{self._data_path(file).rpartition('/')[0]}/angle")
+        beside = self._data_path(file).rpartition("/")[0]
+        near = (lookup(file, f"{beside}/{name}") for name in (() if self.dataset else _ROTATIONS))
+        own = next(filter(is_dataset, near), None)
         needed = keep if main.arrival_axes == ("angle",) else None
         if self.angles is not None:
             values = chosen(self.angles, file, frames, unit=self.angle_unit, needed=needed)
@@ -179,8 +183,17 @@ def default_signal(file: File) -> str | None:
 
 
 def nexus_axes(found: Dataset) -> list[str] | None:
-    """The labels that the NXdata group around a dataset gives to its dimensions, or None."""
-    stated = found.parent.attrs.get("axes")
+    """The labels that the NXdata group around a dataset gives to its dimensions, or None.
+
+    A rotation is the axis of angles; where it comes first, axes without a name (".") are those of the detector.
+    """
+    group = neighbour(found, ".")
+    stated = None if group is None else group.attrs.get("axes")
     if stated is None:
         return None
-    return [label.decode() if isinstance(label, bytes) else str(label) for label in np.atleast_1d(stated)]
+    labels = [label.decode() if isinstance(label, bytes) else str(label) for label in np.atleast_1d(stated)]
+    if labels[0] in _ROTATIONS:
+        plain = ("angle", "row", "col") if len(labels) == 3 else ()
+        labels = [own if label == "." else label for label, own in zip(labels, plain, strict=True)] if plain else labels
+        labels[0] = "angle"
+    return labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from firstlight.core.arrays import Array, Ids
 from firstlight.core.errors import SourceError
 
 from ..recorded.place import runs
+
+LOGGER = logging.getLogger(__name__)
 
 PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
 ALIGNMENT = -1
@@ -37,24 +40,30 @@ class Sorted:
     """Where the projections are in the file; the position in this list is the id. Invalid ones have an id too."""
     valid: Array
     """False for projections that the file marks as invalid."""
+    scanned: Array
+    """False for pictures that are no part of the scan, and have no place among its angles."""
     darks: tuple[FrameSet, ...]
     flats: tuple[FrameSet, ...]
 
 
 def check_key(key: Array, frames: int, where: str) -> Array:
-    """The image key as integers.
+    """The image key as integers. It may be longer than there are frames: the scan was ended early.
 
     Raises:
-        SourceError: Not one number per frame, numbers other than 0 to 3, or no projection at all.
+        SourceError: Fewer than one number per frame, numbers other than 0 to 3, or no projection at all.
     """
     values = np.asarray(key, dtype=np.float64).ravel()
-    if len(values) != frames:
+    if len(values) < frames:
         raise SourceError(
             f"The image key {where} has {len(values)} entries for {frames} frames.",
             field="image_key",
             value=len(values),
             expected=f"{frames} entries, one per frame",
+            next_move="Name the right dataset in 'image_key'.",
         )
+    if len(values) > frames:
+        LOGGER.warning("The image key %s has %d entries for %d frames: those are taken.", where, len(values), frames)
+        values = values[:frames]
     strange = sorted({float(value) for value in values[~np.isin(values, (-1, 0, 1, 2, 3))].tolist()})
     if strange:
         raise SourceError(
@@ -89,7 +98,7 @@ def sort_frames(key: Array) -> Sorted:
     first, last = int(projections[0]), int(projections[-1])
     rows = rows[(rows >= first) & (rows <= last) | (key[rows] == INVALID) | (key[rows] == ALIGNMENT)]
     valid = key[rows] == PROJECTION
-    return Sorted(rows, valid, _sets(key, DARK, rows), _sets(key, FLAT, rows))
+    return Sorted(rows, valid, key[rows] != ALIGNMENT, _sets(key, DARK, rows), _sets(key, FLAT, rows))
 
 
 def sort_noted(key: Array, noted: Ids) -> Sorted | None:
@@ -113,7 +122,7 @@ def sort_noted(key: Array, noted: Ids) -> Sorted | None:
         own = own[np.argsort(noted[own], kind="stable")]
         ids = noted[own] - first
         sets[kind] = tuple(FrameSet(own[start:stop], ids[start:stop]) for start, stop in runs(ids))
-    return Sorted(rows, key[rows] == PROJECTION, sets[DARK], sets[FLAT])
+    return Sorted(rows, key[rows] == PROJECTION, np.ones(len(rows), bool), sets[DARK], sets[FLAT])
 
 
 def _sets(key: Array, kind: int, projections: Ids) -> tuple[FrameSet, ...]:

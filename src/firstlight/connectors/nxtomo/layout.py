@@ -6,21 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from firstlight.core.errors import SourceError
 
-from ..hdf5.files import dangling, groups, is_dataset, is_group, lookup, text
+from ..hdf5.files import dangling, groups, is_dataset, is_group, lookup, text, walk
 from ..hdf5.handles import File
 
 RAW, PROCESSED = "NXtomo", "NXtomoproc"
 
-_DATA = ("instrument/detector/data", "data/data", "data/image")
-_KEY = ("instrument/detector/image_key", "data/image_key")
+_DATA = ("instrument/detector/data", "instrument/sample/data", "data/data", "data/image")
+_KEY = ("instrument/detector/image_key", "data/image_key", "image_key")
 _CONTROL = ("instrument/detector/image_key_control", "data/image_key_control")
+_KEY_NAMES = ("image_key", "image_key_control")
 IMAGES = {
-    "dark": ("instrument/detector/darkfield", "instrument/detector/dark_field", "data/darkfield"),
-    "flat": ("instrument/detector/flatfield", "instrument/detector/flat_field", "data/flatfield"),
+    "dark": (
+        "instrument/detector/darkfield",
+        "instrument/detector/dark_field",
+        "instrument/dark_field/data",
+        "data/darkfield",
+    ),
+    "flat": (
+        "instrument/detector/flatfield",
+        "instrument/detector/flat_field",
+        "instrument/bright_field/data",
+        "instrument/flat_field/data",
+        "data/flatfield",
+    ),
 }
-"""Darks and flats in datasets of their own, where there is no key."""
+"""Darks and flats in datasets of their own, where there is no key. The first draft of NXtomo had three detectors."""
 _ANGLE = (
     "sample/rotation_angle",
     "data/rotation_angle",
@@ -62,18 +76,40 @@ def find_layout(
     """
     base, kind = _entry(file, entry)
     if kind == PROCESSED:
-        return Layout(base, kind, data or _must(file, base, ("data/data",), "data"), None, None, None)
-    detector = _detector(file, base)
-    key = image_key or _first(file, base, tuple(f"{detector}/image_key" for _ in (0,) if detector) + _KEY)
-    beside = (f"{detector}/data",) if detector else ()
-    found = data or _must(file, base, (*beside, *_DATA), "data")
+        return Layout(base, kind, data or _must(file, base, ("data/data",), None), None, None, None)
+    key = image_key or _key(file, base)
+    count = lookup(file, key).size if key is not None and is_dataset(lookup(file, key)) else None
+    beside = (f"{key.rpartition('/')[0]}/data",) if key is not None else ()
+    found = data or _must(file, base, _DATA, count, beside)
     if key is None:
         images = {name: path for name, paths in IMAGES.items() if (path := _first(file, base, paths))}
         if not images and not apart:
             raise _no_key(file, base)
-        return Layout(base, RAW, found, None, None, _angles(file, base, found), images)
+        return Layout(base, RAW, found, None, None, _angles(file, base, found, None), images)
     control = _first(file, base, _CONTROL) if image_key is None else None
-    return Layout(base, RAW, found, key, control, _angles(file, base, found))
+    return Layout(base, RAW, found, key, control, _angles(file, base, found, key))
+
+
+def entries(file: File) -> list[str]:
+    """Paths of the raw scans of a file, in their order: each group that says it is NXtomo."""
+    return [path for path, definition in _definitions(file, _USUAL_DEPTH).items() if definition == RAW]
+
+
+def is_scan(file: File) -> bool:
+    """True for a file with a scan in it, also where parts of it are behind links that lead nowhere."""
+    try:
+        find_layout(file)
+    except SourceError as error:
+        return error.field == "data"
+    return True
+
+
+_USUAL_DEPTH, _DEPTH = 4, 8
+"""Groups are looked for so deep at first, and deeper only where that finds nothing."""
+
+
+def _definitions(file: File, depth: int) -> dict[str, str | None]:
+    return {path: text(lookup(group, "definition")) for path, group in groups(file, depth)}
 
 
 def _entry(file: File, wanted: str | None) -> tuple[str, str]:
@@ -88,14 +124,15 @@ def _entry(file: File, wanted: str | None) -> tuple[str, str]:
             )
         definition = text(lookup(group, "definition"))
         return wanted.rstrip("/"), PROCESSED if definition == PROCESSED else RAW
-    found = {path: text(lookup(group, "definition")) for path, group in groups(file)}
-    for kind in (RAW, PROCESSED):
-        named = [path for path, definition in found.items() if definition == kind]
-        if named:
-            return named[0].rstrip("/"), kind
-    for path, group in groups(file):
-        if is_dataset(lookup(group, "image_key")):
-            return _root_of(path), RAW
+    for depth in (_USUAL_DEPTH, _DEPTH):
+        found = _definitions(file, depth)
+        for kind in (RAW, PROCESSED):
+            named = [path for path, definition in found.items() if definition == kind]
+            if named:
+                return named[0].rstrip("/"), kind
+        for path, group in groups(file, depth):
+            if any(_is_key(lookup(group, name)) for name in _KEY_NAMES):
+                return _root_of(path), RAW
     raise SourceError(
         f"The file {file.filename} has no NXtomo entry, and no dataset called image_key.",
         field="entry",
@@ -111,39 +148,60 @@ def _root_of(path: str) -> str:
     return before if found else path.rpartition("/")[0]
 
 
-def _detector(file: File, base: str) -> str | None:
-    """The group of the instrument that holds an image key, relative to the entry; one whose frames are there is preferred."""
-    instrument = lookup(file, f"{base}/instrument")
-    if not is_group(instrument):
-        return None
-    names = [name for name in instrument if is_dataset(lookup(instrument, f"{name}/image_key"))]
-    full = [name for name in names if is_dataset(frames := lookup(instrument, f"{name}/data")) and frames.ndim == 3]
-    return f"instrument/{(full or names)[0]}" if names else None
+def _key(file: File, base: str) -> str | None:
+    """The image key: in its usual places, or anywhere in the entry; one beside frames is preferred."""
+    usual = [f"{base}/{path}" for path in _KEY[:1]]
+    inner = [path for path, _ in groups(lookup(file, base or "/"), _DEPTH)]
+    beside = [f"{path.rstrip('/')}/{name}" for name in _KEY_NAMES for path in inner]
+    found = [path for path in (*usual, *beside) if _is_key(lookup(file, path))]
+    frames = (lookup(file, f"{path.rpartition('/')[0]}/data") for path in found)
+    full = [path for path, data in zip(found, frames, strict=True) if is_dataset(data) and data.ndim > 1]
+    return next(iter(full or found), None)
 
 
 def _first(file: File, base: str, paths: tuple[str, ...]) -> str | None:
     return next((f"{base}/{path}" for path in paths if is_dataset(lookup(file, f"{base}/{path}"))), None)
 
 
-def _must(file: File, base: str, paths: tuple[str, ...], field: str) -> str:
-    found = _first(file, base, paths)
+def _is_key(found: Any) -> bool:
+    """True for a list; some files note the kind of a whole series in one number."""
+    return is_dataset(found) and found.ndim > 0
+
+
+def _must(file: File, base: str, paths: tuple[str, ...], count: int | None, beside: tuple[str, ...] = ()) -> str:
+    """The frames: beside the key, in their usual places, or the one dataset that has as many frames as the key."""
+    usual = (*beside, *(f"{base}/{path}" for path in paths))
+    found = next((path for path in usual if is_dataset(each := lookup(file, path)) and each.ndim > 1), None)
     if found is not None:
         return found
-    broken = [text_ for path in paths if (text_ := dangling(file, f"{base}/{path}"))]
+    broken = [text_ for path in usual if (text_ := dangling(file, path))]
     if broken:
         raise SourceError(
             f"In {file.filename} the frames are behind a link that leads nowhere: {broken[0]}.",
-            field=field,
+            field="data",
             value=None,
             expected="the file that the link names, beside this one",
             next_move="Copy that file too, into the same place relative to this one.",
         )
+    return _only_frames(file, base, count, usual)
+
+
+def _only_frames(file: File, base: str, count: int | None, usual: tuple[str, ...]) -> str:
+    entry = lookup(file, base or "/")
+    fitting = [
+        (path, each)
+        for path, each in (walk(entry, _USUAL_DEPTH) if count is not None and is_group(entry) else ())
+        if each.ndim > 1 and len(each) == count and each.dtype.kind in "iuf" and each.size > count
+    ]
+    different = {(each.file.filename, each.name): path for path, each in fitting}
+    if len(different) == 1:
+        return fitting[0][0]
     raise SourceError(
-        f"The entry '{base or '/'}' of {file.filename} has no frames.",
-        field=field,
-        value=None,
-        expected=" or ".join(f"{base}/{path}" for path in dict.fromkeys(paths)),
-        next_move=f"Name the dataset of the frames in '{field}'.",
+        f"The entry '{base or '/'}' of {file.filename} has {'several datasets of' if different else 'no'} frames.",
+        field="data",
+        value=sorted(different.values())[:5] or None,
+        expected="one of them" if different else " or ".join(dict.fromkeys(usual)),
+        next_move="Name the dataset of the frames: --set source.data=PATH",
     )
 
 
@@ -159,15 +217,22 @@ def _no_key(file: File, base: str) -> SourceError:
     )
 
 
-def _angles(file: File, base: str, data: str) -> str | None:
-    """The dataset with one angle per frame: in its usual places, or one whose name says that it is."""
+def _angles(file: File, base: str, data: str, key: str | None) -> str | None:
+    """The dataset with one angle for each frame, or for each projection: in its usual places, or one that is named so.
+
+    In the usual places it may be longer, as it is after a scan that was ended early.
+    """
     held = lookup(file, data)
     frames = len(held) if is_dataset(held) else -1
+    marked: Any = None if key is None else lookup(file, key)
+    counts = {frames, int((np.asarray(marked[()]) == 0).sum()) if is_dataset(marked) else frames}
     usual = [f"{base}/{path}" for path in _ANGLE]
     beside = [f"{path}/{name}" for path in _folders(file, base) for name in lookup(file, path) if _is_angle(name)]
     for path in (*usual, *sorted(beside, key=_rank)):
         found: Any = lookup(file, path)
-        if is_dataset(found) and found.dtype.kind in "iuf" and found.size == frames:
+        if not is_dataset(found) or found.dtype.kind not in "iuf" or not found.size:
+            continue
+        if found.size in counts or (path in usual and found.size > frames):
             return path
     return None
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import SourceError
 
-from ..hdf5.angles import chosen
-from ..hdf5.files import attribute, dataset, is_dataset, lookup, open_file, quantity, words
-from ..hdf5.frames import DatasetReader, check_numbers, covered, image_dataset, recorded
+from ..hdf5.angles import chosen, how_many
+from ..hdf5.files import attribute, dataset, is_dataset, lookup, neighbour, open_file, quantity, words
+from ..hdf5.frames import DatasetReader, check_numbers, covered, frame_reader, image_dataset, recorded
 from ..hdf5.handles import Dataset, File
-from ..recorded.frames import Frames, Recording, image_stream
+from ..recorded.frames import Frames, Reader, Recording, image_stream
 from ..recorded.source import RecordedSource
-from .keys import ALIGNMENT, FrameSet, check_key, sort_frames, sort_noted
-from .layout import PROCESSED, Layout, broken_angles, find_layout, monitor_of
+from .keys import ALIGNMENT, Sorted, check_key, sort_frames, sort_noted
+from .layout import PROCESSED, Layout, broken_angles, entries, find_layout, is_scan, monitor_of
 
 _PIXEL = ("sample/x_pixel_size", "instrument/detector/x_pixel_size")
 _OWN_PIXEL = ("calibration/pixel",)
@@ -58,6 +60,8 @@ class NXtomoSource(RecordedSource):
     """Dark frames elsewhere: a dataset of this file, or ``FILE:PATH``; default: what the key marks, or ``darkfield``."""
     flats: str | None = None
     """Flat frames elsewhere, likewise; default: what the key marks, or ``flatfield``."""
+    scan: Annotated[int, Field(ge=0)] | None = None
+    """Which scan to play of frames with a fourth axis (angle row col scan)."""
     monitor: str | None = None
     """Path of what a monitor of the beam counted during each frame; default: ``control/data``, where it is there."""
 
@@ -66,10 +70,27 @@ class NXtomoSource(RecordedSource):
         """True if the file has an NXtomo or NXtomoproc entry, or an image key beside frames."""
         try:
             with open_file(path) as file:
-                find_layout(file)
+                return is_scan(file)
         except (SourceError, OSError):
             return False
-        return True
+
+    @classmethod
+    def infer(cls, path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Which of several scans is taken.
+
+        Args:
+            path: The file.
+            given: Parameters that the user gave.
+
+        Returns:
+            Parameters, and what was assumed, in words.
+        """
+        with open_file(path) as file:
+            found = [] if {"entry", "data"} & given.keys() else entries(file)
+        if len(found) < 2:
+            return {}, []
+        others = ", ".join(found[1:4]) + (" …" if len(found) > 4 else "")
+        return {}, [f"of {len(found)} scans in the file {found[0]} is taken (--set source.entry=PATH for {others})"]
 
     def load(self) -> Recording:
         """Open the file and find frames, keys and angles.
@@ -83,8 +104,10 @@ class NXtomoSource(RecordedSource):
         apart = self.darks is not None or self.flats is not None
         layout = find_layout(file, entry=self.entry, data=self.data, image_key=self.image_key, apart=apart)
         frames = dataset(file, layout.data, "data")
-        check_numbers(frames, "data", 3)
-        return self._volume(file, layout, frames) if layout.kind == PROCESSED else self._scan(file, layout, frames)
+        if layout.kind == PROCESSED:
+            check_numbers(frames, "data", 3)
+            return self._volume(file, layout, frames)
+        return self._scan(file, layout, frames)
 
     def _volume(self, file: File, layout: Layout, frames: Dataset) -> Recording:
         axes = ("z", "y", "x")
@@ -94,45 +117,44 @@ class NXtomoSource(RecordedSource):
         return Recording(self._describe(file, layout, {MAIN: main}, {}), (part,))
 
     def _scan(self, file: File, layout: Layout, frames: Dataset) -> Recording:
+        reader = frame_reader(frames, "data", self.scan)
         key = self._key(file, layout, len(frames))
-        noted: Any = lookup(frames.parent, "frame_id")
+        noted = neighbour(frames, "frame_id")
         ids = np.asarray(noted[()], np.int64) if is_dataset(noted) and noted.shape == key.shape else None
         kinds = (None if ids is None else sort_noted(key, ids)) or sort_frames(key)
-        angle = self._angles(file, layout, len(frames))[kinds.rows]
-        detector = {"row": frames.shape[1], "col": frames.shape[2]}
-        unit = attribute(frames, "units")
-        streams = {
-            MAIN: Stream(("angle", "row", "col"), {"angle": len(kinds.rows), **detector}, _dtype(frames), unit=unit)
+        axes, rows = ("angle", "row", "col"), kinds.rows
+        sizes = dict(zip(axes, (len(rows), *reader.shape[1:]), strict=True))
+        main = Stream(axes, sizes, _dtype(frames), unit=attribute(frames, "units"))
+        images = self._images(file, layout, kinds, reader, main)
+        coords = {
+            "angle": self._angles(file, layout, len(frames), kinds),
+            **self._monitored(file, layout, len(frames), rows),
         }
-        parts: list[Frames] = []
-        elsewhere = {
-            **layout.images,
-            **{n: p for n, p in (("dark", self.darks), ("flat", self.flats)) if p is not None},
-        }
+        keep = None if kinds.valid.all() else kinds.valid
+        place = np.arange(len(rows), dtype=np.int64)
+        projections = Frames(reader, rows, place, keep, coords, reason="the image key marks it as invalid")
+        streams = {MAIN: main} | {name: stream for name, (stream, _) in images.items()}
+        parts = [part for _, found in images.values() for part in found]
+        return Recording(self._describe(file, layout, streams, coords), (*parts, projections))
+
+    def _images(
+        self, file: File, layout: Layout, kinds: Sorted, reader: Reader, main: Stream
+    ) -> dict[str, tuple[Stream, list[Frames]]]:
+        """Darks and flats: those elsewhere, or those that the key marks, set by set."""
+        named = {name: path for name, path in (("dark", self.darks), ("flat", self.flats)) if path is not None}
+        elsewhere = {**layout.images, **named}
+        found: dict[str, tuple[Stream, list[Frames]]] = {}
         for name, sets in (("dark", kinds.darks), ("flat", kinds.flats)):
             if name in elsewhere:
-                parts.append(part := image_dataset(file, elsewhere[name], name, streams[MAIN]))
-                streams[name] = image_stream(part, streams[MAIN])
+                part = image_dataset(file, elsewhere[name], name, main)
+                found[name] = (image_stream(part, main), [part])
             elif sets:
-                count = sum(len(each.rows) for each in sets)
-                first = int(sets[0].ids[0])
-                streams[name] = Stream(
-                    ("frame", "row", "col"), {"frame": count, **detector}, _dtype(frames), unit=unit, first=first
-                )
-                parts += _set_frames(frames, name, sets)
-        coords = {"angle": angle, **self._monitored(file, layout, len(frames), kinds.rows)}
-        keep = None if kinds.valid.all() else kinds.valid
-        parts.append(
-            Frames(
-                DatasetReader(frames),
-                kinds.rows,
-                np.arange(len(kinds.rows), dtype=np.int64),
-                keep,
-                coords,
-                reason="the image key marks it as invalid",
-            )
-        )
-        return Recording(self._describe(file, layout, streams, coords), tuple(parts))
+                sizes = {**main.sizes, "frame": sum(len(each.rows) for each in sets)}
+                axes = ("frame", *main.frame_axes)
+                stream = replace(main, axes=axes, sizes={axis: sizes[axis] for axis in axes}, first=int(sets[0].ids[0]))
+                parts = [Frames(reader, each.rows, each.ids, stream=name, set=n) for n, each in enumerate(sets)]
+                found[name] = (stream, parts)
+        return found
 
     def _key(self, file: File, layout: Layout, frames: int) -> Array:
         if layout.image_key is None:
@@ -144,10 +166,10 @@ class NXtomoSource(RecordedSource):
         control = np.asarray(lookup(file, layout.control)[()]).ravel()
         return np.where(control == ALIGNMENT, ALIGNMENT, key) if len(control) == frames else key
 
-    def _angles(self, file: File, layout: Layout, frames: int) -> Array:
-        if self.angles is not None:
-            return chosen(self.angles, file, frames, unit=self.angle_unit, trust=True)
-        if layout.angles is None:
+    def _angles(self, file: File, layout: Layout, frames: int, kinds: Sorted) -> Array:
+        """(projection,) in degree. A range is spread over the projections; a list may have them alone, or all frames."""
+        given = layout.angles if self.angles is None else self.angles
+        if given is None:
             broken = broken_angles(file, layout.entry)
             raise SourceError(
                 f"The entry '{layout.entry or '/'}' of {file.filename} has no angles"
@@ -158,7 +180,15 @@ class NXtomoSource(RecordedSource):
                 next_move="Name the dataset in 'angles'"
                 + (", or copy the file that the link names." if broken else "."),
             )
-        return chosen(layout.angles, file, frames, unit=self.angle_unit, trust=True)
+        scanned = int(kinds.scanned.sum())
+        if how_many(given, file) in (None, scanned):
+            angles = np.zeros(len(kinds.rows))
+            needed = kinds.valid[kinds.scanned]
+            angles[kinds.scanned] = chosen(given, file, scanned, unit=self.angle_unit, trust=True, needed=needed)
+            return angles
+        needed = np.zeros(frames, bool)
+        needed[kinds.rows] = kinds.valid
+        return chosen(given, file, frames, unit=self.angle_unit, trust=True, needed=needed)[kinds.rows]
 
     def _monitored(self, file: File, layout: Layout, frames: int, rows: Array) -> dict[str, Array]:
         """The coordinate `monitor` of the projections, if the file has one."""
@@ -191,9 +221,3 @@ class NXtomoSource(RecordedSource):
 
 def _dtype(frames: Dataset) -> str:
     return frames.dtype.newbyteorder("=").name
-
-
-def _set_frames(frames: Dataset, name: str, sets: tuple[FrameSet, ...]) -> list[Frames]:
-    return [
-        Frames(DatasetReader(frames), each.rows, each.ids, stream=name, set=number) for number, each in enumerate(sets)
-    ]

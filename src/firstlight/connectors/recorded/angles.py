@@ -12,12 +12,20 @@ from typing import Literal
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.errors import SourceError, UnitError
-from firstlight.core.units import convert
+from firstlight.core.errors import SourceError
 
 AngleUnit = Literal["deg", "rad"]
 
 LOGGER = logging.getLogger(__name__)
+
+_DEGREES = {
+    **dict.fromkeys(("", "deg", "degs", "degree", "degrees", "°"), 1.0),
+    **dict.fromkeys(("rad", "rads", "radian", "radians"), math.degrees(1)),
+    **dict.fromkeys(("mdeg", "millidegree", "millidegrees"), 1e-3),
+    **dict.fromkeys(("mrad", "milliradian", "milliradians"), math.degrees(1e-3)),
+    **dict.fromkeys(("urad", "µrad", "microradian", "microradians"), math.degrees(1e-6)),
+}
+"""Units as files spell them, in degree."""
 
 _TURN = 2 * math.pi * 1.01
 """A full turn in radian, and a little."""
@@ -114,9 +122,14 @@ def given_angles(
         return checked(np.array(given, np.float64), frames, "the list", unit="deg", field="angles", needed=needed)
     if is_range(given):
         return from_range(given, frames)
-    path = Path(given).expanduser()
-    path = path if path.is_absolute() or path.is_file() else beside.parent / path
+    path = beside_data(given, beside)
     return checked(from_text(path), frames, str(path), unit=unit, field="angles", needed=needed)
+
+
+def beside_data(name: str, data: Path) -> Path:
+    """Where a text file lies that is named relative to the working folder, or to the data file."""
+    path = Path(name).expanduser()
+    return path if path.is_absolute() or path.is_file() else data.parent / path
 
 
 def checked(
@@ -178,16 +191,16 @@ def checked(
 
 
 def _convert(values: Array, unit: str, where: str) -> Array:
-    try:
-        return values * convert(1.0, unit, "deg") if unit not in ("deg", "degree", "degrees") else values
-    except UnitError as error:
+    size = _DEGREES.get(unit.strip().lower())
+    if size is None:
         raise SourceError(
             f"The angles in {where} have the unit '{unit}'.",
             field="angle_unit",
             value=unit,
             expected="deg or rad",
             next_move="Set angle_unit yourself.",
-        ) from error
+        )
+    return values if size == 1.0 else values * size
 
 
 def _refuse_radians(values: Array, where: str, stated: str | None) -> None:
