@@ -5,9 +5,10 @@ import pytest
 
 from firstlight.kernels import increments
 from firstlight.kernels.averages import mean_of_groups
-from firstlight.kernels.levels import finite_means, percentiles, scale_and_shift, subtract_image
+from firstlight.kernels.levels import finite_means, scale_and_shift, subtract_image
 from firstlight.kernels.masks import disk, keep_disk
 from firstlight.kernels.quarter_turns import transposed_frames
+from firstlight.kernels.ranks import percentiles
 
 RNG = np.random.default_rng(4)
 TYPES = [">u2", "float16", "float32"]

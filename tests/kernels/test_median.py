@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
-from firstlight.kernels.median import hot_pixels, median_image, remove_outliers, replace_pixels
+from firstlight.kernels.median import hot_pixels, remove_outliers, replace_pixels
+from firstlight.kernels.ranks import median_image
 
 # each type that is read as it is costs the compiler seconds: those of most cameras, and those that are converted
 DTYPES = ["u2", "f4", ">u2", "f2"]

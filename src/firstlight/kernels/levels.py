@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .mask_products import readable
 
-__all__ = ["finite_means", "percentiles", "scale_and_shift", "subtract_image", "value_of_rank"]
+__all__ = ["finite_means", "scale_and_shift", "subtract_image"]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -35,13 +35,6 @@ def finite_means(frames: NDArray[Any], rows: slice, columns: slice) -> NDArray[n
     """Mean of what is finite in a region of each frame (frame, row, col); NaN where nothing is."""
     out = np.empty(len(frames), np.float64)
     _means(readable(frames), rows.start, rows.stop, columns.start, columns.stop, out)
-    return out
-
-
-def percentiles(lines: NDArray[np.float32], percentile: float) -> NDArray[np.float32]:
-    """A percentile of what is finite in each line (line, col), interpolated between neighbours; NaN where nothing is."""
-    out = np.empty(len(lines), np.float32)
-    _percentiles(lines, percentile / 100, out)
     return out
 
 
@@ -78,51 +71,3 @@ def _means(frames: Any, top: Any, bottom: Any, left: Any, right: Any, out: Any) 
                         total += float(value)
                         count += 1
         out[n] = total / count if count else np.nan
-
-
-@numba.njit(**_OPTIONS)
-def value_of_rank(values: Any, rank: Any) -> Any:
-    """Value of a rank, from 0, among numbers that are put in another order: lower ones end before it (Hoare 1961)."""
-    first, last = 0, values.size - 1
-    while first < last:
-        middle = values[(first + last) // 2]
-        left, right = first, last
-        while left <= right:
-            while values[left] < middle:
-                left += 1
-            while values[right] > middle:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if rank <= right:
-            last = right
-        elif rank >= left:
-            first = left
-        else:
-            break
-    return values[rank]
-
-
-@numba.njit(**_OPTIONS)
-def _percentiles(lines: Any, share: Any, out: Any) -> None:
-    numbers = np.empty(lines.shape[1], np.float32)
-    for n in range(lines.shape[0]):
-        count = 0
-        for j in range(lines.shape[1]):
-            if np.isfinite(lines[n, j]):
-                numbers[count] = lines[n, j]
-                count += 1
-        if not count:
-            out[n] = np.nan
-            continue
-        place = share * (count - 1)
-        rank = min(int(place), count - 1)
-        low = value_of_rank(numbers[:count], rank)
-        high = low
-        if rank + 1 < count:  # the least of those above
-            high = numbers[rank + 1]
-            for j in range(rank + 2, count):
-                high = min(high, numbers[j])
-        out[n] = low + np.float32(place - rank) * (high - low)

@@ -1,4 +1,4 @@
-"""Medians: of a stack of frames, and of the neighbourhood of a pixel to find and mend what does not belong there.
+"""Medians of the neighbourhood of a pixel, to find and mend what does not belong there.
 
 A neighbourhood is a square window; at the rim of the array the outermost pixel is repeated. A caller that works on a
 part of a frame passes ``size // 2`` rows more on each side and drops them afterwards: inside, the result is the same.
@@ -13,7 +13,9 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Outliers", "hot_pixels", "median_image", "remove_outliers", "replace_pixels"]
+from .mask_products import readable
+
+__all__ = ["Outliers", "hot_pixels", "remove_outliers", "replace_pixels"]
 
 Outliers = Literal["bright", "dark", "both"]
 """Which outliers to remove: brighter than their neighbours (zingers), darker, or both."""
@@ -23,27 +25,6 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"
 _MAD = 0.6744897501960817
 # a count that no window reaches: that kind of outlier is left alone
 _NEVER = np.int32(2**31 - 1)
-
-
-def median_image(frames: ArrayLike) -> NDArray[np.float32]:
-    """Median of every pixel over the frames.
-
-    Args:
-        frames: (frame, row, col), integers or floats, at least one frame.
-
-    Returns:
-        (row, col) float32: the mean of the two middle values for an even number of frames. NaN values are left out; a
-        pixel that is NaN in all frames is NaN.
-
-    Raises:
-        ValueError: if there is no frame or the shape is another.
-    """
-    values = _readable(frames)
-    if values.ndim != 3 or not values.shape[0]:
-        raise ValueError(f"frames has shape {values.shape}: expected (frame, row, col) with at least one frame")
-    out = np.empty(values.shape[1:], np.float32)
-    _median_image(values, out)
-    return out
 
 
 def remove_outliers(
@@ -69,7 +50,7 @@ def remove_outliers(
     Raises:
         ValueError: if ``size`` is even or below 3, ``threshold`` is negative or NaN, ``kind`` is unknown or ``out`` does not fit.
     """
-    values = _readable(frames)
+    values = readable(frames)
     if kind not in get_args(Outliers):
         raise ValueError(f"kind is {kind!r}: expected one of {', '.join(get_args(Outliers))}")
     if not threshold >= 0:
@@ -106,7 +87,7 @@ def hot_pixels(image: ArrayLike, *, sigmas: float = 6.0, size: int = 3) -> NDArr
     Raises:
         ValueError: if the shape, ``sigmas`` or ``size`` makes no sense.
     """
-    values = np.ascontiguousarray(_readable(image), dtype=np.float32)
+    values = np.ascontiguousarray(readable(image), dtype=np.float32)
     _check_size(size)
     if values.ndim != 2:
         raise ValueError(f"image has shape {values.shape}: expected (row, col)")
@@ -143,7 +124,7 @@ def replace_pixels(
     Raises:
         ValueError: if the shapes do not fit or ``size`` is even or below 3.
     """
-    values, bad = _readable(frames), np.ascontiguousarray(mask, dtype=np.bool_)
+    values, bad = readable(frames), np.ascontiguousarray(mask, dtype=np.bool_)
     _check_size(size)
     if values.ndim not in (2, 3) or values.shape[-2:] != bad.shape:
         raise ValueError(f"frames has shape {values.shape} and mask {bad.shape}: expected the same rows and columns")
@@ -161,16 +142,6 @@ def replace_pixels(
 def _check_size(size: int) -> None:
     if size < 3 or size % 2 == 0:
         raise ValueError(f"size is {size}: expected the odd side of a window, 3 or more")
-
-
-def _readable(frames: ArrayLike) -> NDArray[Any]:
-    """Give numba a type that it reads: native byte order, no half precision."""
-    values = np.asarray(frames)
-    if values.dtype.kind not in "uif":
-        raise ValueError(f"frames are {values.dtype}: expected integers or floats")
-    if values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8):
-        return values.astype(np.float32)
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
 @numba.njit(**_OPTIONS)
@@ -202,26 +173,6 @@ def _middle(values: NDArray[Any], count: int) -> float:
     for k in range(1, target):
         lower = max(lower, values[k])
     return (upper + np.float64(lower)) / 2
-
-
-@numba.njit(**_OPTIONS)
-def _median_image(frames: NDArray[Any], out: NDArray[np.float32]) -> None:
-    # a few columns at a time are turned round, so that the frames are read along their rows
-    width = 64
-    block = np.empty((width, frames.shape[0]), frames.dtype)
-    counts = np.empty(width, np.int64)
-    for row in range(out.shape[0]):
-        for first in range(0, out.shape[1], width):
-            last = min(first + width, out.shape[1])
-            counts[:] = 0
-            for n in range(frames.shape[0]):
-                for col in range(first, last):
-                    value = frames[n, row, col]
-                    if value == value:  # only NaN differs from itself
-                        block[col - first, counts[col - first]] = value
-                        counts[col - first] += 1
-            for i in range(last - first):
-                out[row, first + i] = np.float32(_middle(block[i], counts[i])) if counts[i] else np.float32(np.nan)
 
 
 @numba.njit(**_OPTIONS)

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .levels import value_of_rank
+from .ranks import percentiles
 
 _NORMAL = 0.6744897501960817  # median of the absolute value of a standard normal
 
@@ -30,30 +30,19 @@ def noise_level(picture: NDArray[np.floating]) -> float:
     if picture.ndim != 2 or min(picture.shape) < 3:
         raise ValueError(f"picture has shape {picture.shape}; expected at least 3 x 3 pixels.")
     values = picture if picture.dtype in (np.float32, np.float64) else picture.astype(np.float64)
-    differences = np.empty((picture.shape[0] - 2) * (picture.shape[1] - 2), values.dtype)
-    return _median_difference(values, differences) / (6 * _NORMAL)
+    differences = np.empty((1, (picture.shape[0] - 2) * (picture.shape[1] - 2)), np.float32)
+    _second_differences(values, differences.reshape(picture.shape[0] - 2, -1))
+    return float(np.nan_to_num(percentiles(differences, 50.0)[0])) / (6 * _NORMAL)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _median_difference(picture: Any, room: Any) -> float:
-    """Median absolute second difference along both axes, of what is finite; 0 where nothing is."""
-    count = 0
-    for i in range(picture.shape[0] - 2):
-        upper, middle, lower = picture[i], picture[i + 1], picture[i + 2]
-        for j in range(picture.shape[1] - 2):
-            left = (upper[j] - 2.0 * middle[j]) + lower[j]
-            inner = (upper[j + 1] - 2.0 * middle[j + 1]) + lower[j + 1]
-            right = (upper[j + 2] - 2.0 * middle[j + 2]) + lower[j + 2]
-            found = abs((left - 2.0 * inner) + right)
-            if np.isfinite(found):
-                room[count] = found
-                count += 1
-    if not count:
-        return 0.0
-    high = float(value_of_rank(room[:count], count // 2))
-    if count % 2:
-        return high
-    low = room[0]  # the largest of those before it
-    for k in range(1, count // 2):
-        low = max(low, room[k])
-    return (float(low) + high) / 2
+def _second_differences(picture: Any, out: Any) -> None:
+    """Size of the second difference along both axes, around each pixel that is not at the rim."""
+    line = np.empty(picture.shape[1], picture.dtype)
+    for i in range(out.shape[0]):
+        upper, middle, lower, target = picture[i], picture[i + 1], picture[i + 2], out[i]
+        for j in range(line.size):
+            line[j] = (upper[j] - middle[j]) - (middle[j] - lower[j])
+        left, inner, right = line[:-2], line[1:-1], line[2:]
+        for j in range(target.size):
+            target[j] = abs((left[j] - inner[j]) - (inner[j] - right[j]))

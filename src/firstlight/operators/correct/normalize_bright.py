@@ -10,7 +10,7 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
-from firstlight.kernels.levels import percentiles
+from firstlight.kernels.ranks import percentiles
 
 
 @operator("col -> col")

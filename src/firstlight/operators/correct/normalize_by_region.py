@@ -10,7 +10,8 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
-from firstlight.kernels.levels import finite_means, percentiles, scale_and_shift
+from firstlight.kernels.levels import finite_means, scale_and_shift
+from firstlight.kernels.ranks import percentiles
 
 from .region import Range, whole_range
 

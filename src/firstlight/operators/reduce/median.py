@@ -12,7 +12,7 @@ from firstlight.core.arrays import Array, bring_last
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
-from firstlight.kernels.median import median_image
+from firstlight.kernels.ranks import median_image
 
 from .sum import FRAME
 
