@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -65,7 +66,9 @@ class Connection:
         """Notified when an acquisition begins, and when `connected` changes."""
         self._decoders = ThreadPoolExecutor(decoders, "merlin decoder")
         self._current: Acquisition | None = None
-        self._waiting: Acquisition | None = None
+        self._untaken: deque[Acquisition] = deque()
+        self._takers = 0
+        """Threads that wait for an acquisition."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="merlin receiver", daemon=True)
         self._thread.start()
@@ -81,14 +84,17 @@ class Connection:
         """
         end = None if timeout is None else time.monotonic() + timeout
         with self.changed:
-            while not stopped() and not self._stopping.is_set():
-                found, self._waiting = self._waiting, None
-                if found is not None:
-                    return found
-                left = 0.1 if end is None else min(0.1, end - time.monotonic())
-                if left <= 0:
-                    return None
-                self.changed.wait(left)
+            self._takers += 1
+            try:
+                while not stopped() and not self._stopping.is_set():
+                    if self._untaken:
+                        return self._untaken.popleft()
+                    left = 0.1 if end is None else min(0.1, end - time.monotonic())
+                    if left <= 0:
+                        return None
+                    self.changed.wait(left)
+            finally:
+                self._takers -= 1
         return None
 
     def wait_connected(self, timeout: float) -> bool:
@@ -234,8 +240,11 @@ class Connection:
         if current is not None and not current.over:
             current.finish("another acquisition began")
         with self.changed:
-            if self._waiting is not None:
-                self._waiting.abandon()
-            self._current = self._waiting = Acquisition(start, self._limits, self._decoders, first)
+            # who waits already gets each of them, however slowly that thread wakes; who comes later gets the newest
+            while self._untaken and not self._takers:
+                self._untaken.popleft().abandon()
+                _log.warning("An acquisition was passed over: nobody took it.")
+            self._current = Acquisition(start, self._limits, self._decoders, first)
             self._current.header = header
+            self._untaken.append(self._current)
             self.changed.notify_all()
