@@ -133,9 +133,6 @@ def _simulate(kind: str, model: Any, given: dict[str, Any]) -> int:
 
     from firstlight.core.errors import SourceError
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     try:
         simulator = model.model_validate(given)
     except ValidationError as error:
@@ -146,11 +143,17 @@ def _simulate(kind: str, model: Any, given: dict[str, Any]) -> int:
         ]
         complain(f"The options of the simulator '{kind}' are not right:\n  " + "\n  ".join(texts))
         return WRONG
+    stop = threading.Event()
     _end_with_parent(stop)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
     try:
         report = simulator.run(stop, lambda told: say(json.dumps(told)))
     except SourceError as error:
         complain(str(error))
         return WRONG
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
     remark(json.dumps(report, default=str))
     return DONE
