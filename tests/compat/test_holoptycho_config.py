@@ -16,6 +16,7 @@ from firstlight.compat.holoptycho.keys import KEYS, key_of
 from firstlight.compat.holoptycho.orientation import for_rows, reduced
 from firstlight.core.job import parse_job
 from firstlight.operators.correct.orient import ORIENTATIONS
+from firstlight.operators.learn.models import SHIPPED
 
 GOOD = {
     "scan_num": "411993",
@@ -37,6 +38,7 @@ GOOD = {
     "batch_x0": "118",
     "batch_y0": "90",
 }
+SHIPPED_NETWORK = SHIPPED / "phantom_v2.onnx"
 STREAMS = {"SERVER_STREAM_SOURCE": "tcp://localhost:5555", "PANDA_STREAM_SOURCE": "tcp://localhost:5556"}
 
 # What sections 1 and 2.4 of the facts about holoptycho document, by name.
@@ -82,11 +84,14 @@ EFFECTS = {
     "dp_orient_iterative": ("identity", lambda job: job["steps"][2]["to"] == "transpose"),
     "recon_mode": (
         "both",
-        lambda job: [step["use"] for step in job["steps"][-2:]] == ["ptychography", "ptychography_network"],
+        lambda job: [step["use"] for step in job["steps"][-3:]] == ["ptychography", "network_patches", "patch_mosaic"],
     ),
-    "vit_normalization": ("2e4", lambda job: network(job).get("normalization") == 2e4),
-    "vit_scale": ("2e4", lambda job: network(job).get("scale") == 2e4),
-    "dp_orient": ("identity", lambda job: network(job).get("orientation") == "identity"),
+    "vit_normalization": (
+        "2e4",
+        lambda job: [each.get("normalization") for each in (patches(job), network(job))] == [2e4, 2e4],
+    ),
+    "vit_scale": ("2e4", lambda job: patches(job).get("scale") == 2e4),
+    "dp_orient": ("identity", lambda job: patches(job).get("orientation") == "identity"),
     "patch_flip": ("fliplr", lambda job: network(job).get("patch_orientation") == "rot90_ccw"),
     "inner_crop": ("16", lambda job: network(job).get("inner") == 224),
     "alg_flag": ("DM", lambda job: solver(job)["algorithm"] == "dm"),
@@ -98,7 +103,12 @@ EFFECTS = {
     "precision": ("double", lambda job: solver(job).get("precision") == "double"),
     "hot_pixel_count_threshold": ("50000", lambda job: solver(job).get("saturation") == 50000),
     "init_obj_dpc_flag": ("True", lambda job: solver(job).get("first_object") == "deflection"),
-    "auto_center_dp": ("True", lambda job: solver(job).get("crop") == [256, 256] and len(job["steps"]) == 3),
+    "auto_center_dp": ("True", lambda job: crop(job)["use"] == "crop_bright" and crop(job)["size"] == [256, 256]),
+    "auto_center_headroom": (
+        "10",
+        lambda job: crop(job).get("rows") == [80, 356] and crop(job)["columns"] == [108, 384],
+    ),
+    "segmentation_threshold": ("0.1", lambda job: crop(job).get("threshold") == 0.1),
     "start_update_probe": ("9", lambda job: solver(job)["probe_after"] == 9),
     "distance": ("-30", lambda job: solver(job).get("probe_defocus") == -30),
     "alg2_flag": ("ML_grad", lambda job: solver(job).get("algorithm2") == "ml"),
@@ -112,17 +122,18 @@ EFFECTS = {
     "scan_timeout": ("5 min", lambda job: eiger(job)["timeout"] == 300 == panda(job)["timeout"]),
     "scan_idle": ("2", lambda job: eiger(job)["idle"] == 2 == panda(job)["idle"]),
 }
+OF_CENTRING = {"auto_center_headroom", "segmentation_threshold"}
 OF_NETWORK = {"vit_normalization", "vit_scale", "dp_orient", "patch_flip", "inner_crop"}
 CHECKED_ALONE = {
     "lambda_nm", "batch_width", "batch_height", "angle_flip_flag", "simulate_positions", "multislice_flag", "slice_num",
     "slice_spacing_m", "position_correction_start", "pha_max", "pha_min", "init_prb_flag", "prb_path", "panda_curve", "alg_percentage", "mask_obj_flag", "amp_max", "amp_min",
 }  # fmt: skip
-OF_TREE = {"frame_write_stride", "segmentation_threshold"}  # test_holoptycho_tree
+OF_TREE = {"frame_write_stride", "vit_batch_writes"}  # test_holoptycho_tree
 METADATA = {"scan_id", "raw_uid", "x_num", "y_num", "x_range", "y_range"}
 
 
 def crop(job):
-    return next(step for step in job["steps"] if step["use"] == "crop")
+    return next(step for step in job["steps"] if step["name"] == "crop")
 
 
 def solver(job):
@@ -134,7 +145,11 @@ def solver_of(job):
 
 
 def network(job):
-    return next((step for step in job["steps"] if step["use"] == "ptychography_network"), {})
+    return next((step for step in job["steps"] if step["use"] == "patch_mosaic"), {})
+
+
+def patches(job):
+    return next((step for step in job["steps"] if step["use"] == "network_patches"), {})
 
 
 def limits(job):
@@ -168,6 +183,7 @@ def test_each_key_does_what_the_table_says(name):
         value, shows = EFFECTS[name]
         changes = {"lambda_nm": ""} if name == "xray_energy_kev" else {}
         learned = {"recon_mode": "vit"} if name in OF_NETWORK else {}
+        learned |= {"auto_center_dp": "True"} if name in OF_CENTRING else {}
         assert shows(job_with(**{name: value}, **changes, **learned))
         assert not shows(job_with(**learned))
 
@@ -182,7 +198,10 @@ def test_the_network_alone_or_beside_the_engine():
     assert {view["of"].partition(".")[0] for view in alone["views"]} == {"ptychography_network"}
     assert [sink["of"] for sink in alone["sinks"]] == ["ptychography_network.object"]
     # frames as they are before they are turned for the engine; the same positions, with the signs of the network
-    assert (network(both)["inputs"], solver_of(both)["inputs"]) == (["crop", "source.positions"], ["oriented"])
+    assert (patches(both)["inputs"], solver_of(both)["inputs"]) == (["crop"], ["oriented"])
+    assert network(both)["inputs"] == ["inference", "source.positions"]
+    uses = [step["use"] for step in both["steps"]]
+    assert uses.count("network_patches") + uses.count("ptychography_network") == 1, "the network runs once"
     assert network(job_with(recon_mode="vit", x_direction_iterative="1"))["signs"] == [1, -1]
     assert [node.name for node in parse_job(alone).pipeline.nodes][-1] == "ptychography_network"
 
@@ -215,7 +234,6 @@ def test_a_required_key_is_named(name):
         ({"angle_flip_flag": "maybe"}, "True or False"),
         ({"dp_orient_iterative": "sideways"}, "rot90_cw"),
         ({"recon_mode": "fast"}, "expected iterative or vit or both"),
-        ({"recon_mode": "both", "batch_x0": ""}, "needs batch_x0 and batch_y0"),
         ({"recon_mode": "vit", "dp_orient": "auto"}, "dp_orient = auto is not possible"),
         ({"obj_mode_num": "2", "alg_flag": "DM"}, "ePIE and rPIE alone"),
         ({"multislice_flag": "True"}, "needs slice_spacing_m"),
@@ -246,7 +264,26 @@ def test_units_flip_and_warm_start():
     assert panda(job_with(angle="-50", angle_flip_flag="True"))["x_direction"] == 1
     warm = solver(job_with(init_prb_flag="False", prb_path="/data/probe.npy"))
     assert (warm["probe"], warm["probe_defocus"]) == ("/data/probe.npy", 0)
+    # holoptycho's has the fast axis first; ours, in HDF5, has not
+    assert warm["probe_orientation"] == "transpose"
+    assert "probe_orientation" not in solver(job_with(init_prb_flag="False", prb_path="/data/probe.h5"))
     assert "probe_defocus" not in solver(job_with()), "found from the data"
+
+
+def test_the_network_is_told_the_probe_as_it_sees_patterns():
+    """That of the iterative engine, turned by what turns its patterns into those of the network."""
+    config = {**GOOD, "recon_mode": "vit", "init_prb_flag": "False", "prb_path": "/data/probe.npy"}
+
+    def told(**changes):
+        found = job_of(read_config(config | changes), read_environment(STREAMS), Path("/tmp"), str(SHIPPED_NETWORK))
+        assert patches(found).get("probe") == network(found).get("probe")
+        return patches(found).get("probe"), patches(found).get("probe_orientation")
+
+    assert told() == ("/data/probe.npy", "identity")
+    assert told(dp_orient="identity") == ("/data/probe.npy", "rot90_ccw")
+    assert told(prb_path="/data/probe.h5") == ("/data/probe.h5", reduced("transpose, rot90_ccw, rot90_cw"))
+    assert told(dp_orient_iterative="auto") == (None, None), "nobody knows how the engine sees them"
+    assert told(init_prb_flag="True") == (None, None)
 
 
 def test_switch_clamp_and_orientation_that_is_found():
@@ -274,9 +311,12 @@ def test_slices_correction_and_a_crop_that_is_found():
     assert (late["refine_positions"], late["refine_after"]) == ("gradient", 50)
     assert "refine_after" not in solver(job_with(position_correction_start="50"))
     found = job_with(batch_x0="", batch_y0="", nx="128", ny="64", dp_orient_iterative="identity")
-    assert [step["use"] for step in found["steps"]] == ["orient", "orient", "ptychography"]
-    # identity with x first is a transposition with y first: what were columns are rows of the pattern
-    assert solver(found)["crop"] == [128, 64]
+    assert [step["use"] for step in found["steps"]] == ["orient", "crop_bright", "orient", "ptychography"]
+    assert (crop(found)["size"], "rows" in crop(found)) == ([64, 128], False), "anywhere in the frame"
+    around = crop(job_with(auto_center_dp="True"))
+    assert (around["rows"], around["columns"]) == ([26, 410], [54, 438]), "a quarter of nx around what is given"
+    assert "rows" not in crop(job_with(auto_center_dp="True", auto_center_headroom="-1"))
+    assert job_with(batch_x0="", recon_mode="both"), "the network too sees what was found"
     for job in (thick, found):
         parse_job(job)
 

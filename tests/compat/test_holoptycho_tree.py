@@ -15,6 +15,8 @@ ENGINE = {
     "live/object": {"ptychography.amplitude", "ptychography.phase"},
     "final/probe": {"ptychography.probe"},
     "final/object": {"ptychography.object"},
+    "final/timestamps": {"ptychography.times"},
+    "final/num_points": {"ptychography.points"},
 }
 LEARNED = {
     "vit/mosaic": {f"{NETWORK}.phase"},
@@ -56,8 +58,7 @@ def test_every_node_is_written():
     both, engine, network = (job_with(TILED, recon_mode=mode) for mode in ("both", "iterative", "vit"))
     assert sources(both) == ENGINE | LEARNED | MEASURED | OWN
     assert sources(engine) == ENGINE | MEASURED | OWN
-    few = {node: of for node, of in LEARNED.items() if node != "diffraction/inference"}
-    assert sources(network) == few | MEASURED, "of a thousand frames one would be kept: not worth a second network"
+    assert sources(network) == LEARNED | MEASURED
     for job in (both, engine, network):
         parse_job(job)
         assert len({each["container"] for those in written(job).values() for each in those}) == 1
@@ -72,9 +73,11 @@ def test_the_run_is_described():
     assert told["x_pixel_m"] == pytest.approx(14.6e-9, rel=5e-3)
     assert (told["model_name"], told["model_version"], told["scan_id"]) == ("eight", "1", "9")
     assert (told["patch_crop_box"], told["dp_stride"], told["fine_tunable"]) == ([[90, 118], [346, 374]], 1, True)
-    centred = written(job_with(TILED, auto_center_dp="True"))
-    assert "diffraction/dp" not in centred
-    assert centred["positions_um"][0]["metadata"]["fine_tunable"] is False
+    centred = job_with(TILED, auto_center_dp="True", recon_mode="both")
+    assert sources(centred) == sources(job_with(TILED, recon_mode="both"))
+    (patterns,) = written(centred)["diffraction/dp"]
+    assert "patch_crop_box" not in patterns["metadata"], "nobody knows it yet"
+    assert patterns["coordinates"] == {"crop_box": "patch_crop_box", "spot_box": "segmentation_box"}
     tells = [
         to["tells"]
         for view in job_with(TILED, recon_mode="both")["views"]
@@ -97,7 +100,16 @@ def test_how_many_patterns_are_written_can_be_chosen():
     nodes = {stride: written(job_with(TILED, recon_mode="both", frame_write_stride=stride)) for stride in ("7", "0")}
     assert {nodes["7"][node][0]["stride"] for node in ("diffraction/dp", "diffraction/inference")} == {7}
     assert not [node for node in nodes["0"] if node in ("diffraction/dp", "diffraction/inference")]
-    assert written(job_with(TILED, recon_mode="vit"))["diffraction/dp"][0]["stride"] == 1000
+    for node in ("diffraction/dp", "diffraction/inference"):
+        assert written(job_with(TILED, recon_mode="vit"))[node][0]["stride"] == 1000
+
+
+def test_every_patch_is_written_where_that_is_asked_for():
+    assert "vit/pred" not in written(job_with(TILED, recon_mode="vit"))
+    job = job_with(TILED, recon_mode="vit", vit_batch_writes="True")
+    (found,) = written(job)["vit/pred"]
+    assert (found["of"], found["batch"]) == ("inference", 64)
+    parse_job(job)
 
 
 def test_the_segmentation_takes_its_threshold():

@@ -2,10 +2,12 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from firstlight.connectors.tiled.batches import Batches
 from firstlight.connectors.tiled.layout import laid_out
 from firstlight.connectors.tiled.shared import _open
 from firstlight.connectors.tiled.sink import TiledSink
@@ -15,6 +17,7 @@ from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.core.view import Shown
 
 FRAMES = np.random.default_rng(3).integers(0, 90000, (300, 4, 6)).astype(np.uint32)
+BOX = np.array([[1, 2], [5, 8]])
 SCAN = Scan({MAIN: Stream(("position", "row", "col"), {"position": None, "row": 4, "col": 6}, "uint32")}, "scan 7")
 IMAGE = Scan({MAIN: Stream(("y", "x"), {"y": None, "x": None}, "complex64", 0)}, "scan 7")
 
@@ -141,6 +144,44 @@ def test_two_results_become_one_node_and_others_tell_of_it():
     assert (nodes.metadata["dp_frames_written"], nodes.metadata["none"]) == (5, 0)
 
 
+def test_batches_are_written_as_they_fill_with_the_numbers_of_their_frames():
+    nodes = Remembered()
+    tree, batches = Tree(lambda: nodes, 1e9), Batches("vit/pred", 64)
+    order = np.random.default_rng(1).permutation(150)
+    for part in np.array_split(order, 4):
+        batches.add(tree, FRAMES[part].astype(np.float32), part)
+    batches.end(tree)
+    assert tree.release({"complete": True}, 20) == []
+    for number, count in enumerate((64, 64, 22)):
+        wanted = order[64 * number :][:count]
+        place = f"vit/batches/{number:06d}"
+        found, ids = ([nodes.rows[f"{place}/{name}", row] for row in range(count)] for name in ("pred", "indices"))
+        np.testing.assert_array_equal(ids, wanted)
+        np.testing.assert_array_equal(found, FRAMES[wanted])
+    assert len(nodes.rows) == 2 * 150
+    assert nodes.arrays["vit/indices_latest"][-1].dtype == np.int32
+    np.testing.assert_array_equal(nodes.arrays["vit/pred_latest"][-1], FRAMES[order[128:]])
+
+
+def test_what_becomes_known_in_the_run_is_noted_at_once_and_never_lost():
+    nodes = Remembered()
+    nodes.gone.set()
+    tree = Tree(lambda: nodes, 1e9)
+    tree.note({"patch_crop_box": [[1, 2], [3, 4]]})
+    tree.note({"segmentation_box": [[5, 6], [7, 8]]})
+    assert tree.release({"complete": True}, 0.2)[-1] == "nobody there"
+    nodes.gone.clear()
+    tree = Tree(lambda: nodes, 1e9)
+    tree.note({"patch_crop_box": [[1, 2], [3, 4]]})
+    deadline = time.monotonic() + 20
+    while not nodes.metadata:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert nodes.metadata == {"patch_crop_box": [[1, 2], [3, 4]]}
+    assert tree.release({"complete": True}, 20) == []
+    assert nodes.metadata == {"patch_crop_box": [[1, 2], [3, 4]], "complete": True, "lacking": []}
+
+
 def test_layouts():
     probe = np.array([[[1 + 1j, -2], [0, 3j]], [[9, 9], [9, 9]]], np.complex64)
     found = laid_out(probe, "amplitude_phase", transposed=True)
@@ -206,6 +247,8 @@ def test_a_run_in_a_real_server(tree, client):
     places = TiledSink(node="positions_um", **given)
     image = TiledSink(node="final/object", layout="amplitude_phase", **given)
     live = TiledView(node="live/object", layout="amplitude_phase", **given)
+    batched = TiledSink(node="vit/pred", batch=64, coordinates={"crop_box": "patch_crop_box"}, **given)
+    batched.open(SCAN, {})
     where = Scan({MAIN: Stream(("position", "yx"), {"position": None, "yx": 2}, "float64")}, "scan 7")
     frames.open(SCAN, {}), places.open(where, {}), image.open(IMAGE, {}), live.open("object", IMAGE.main)
 
@@ -213,12 +256,13 @@ def test_a_run_in_a_real_server(tree, client):
     order = order[order != 7]
     for ids in np.array_split(order, 9):
         frames.write(chunk(FRAMES[ids], ids))
+        batched.write(replace(chunk(FRAMES[ids], ids), coords={"crop_box": np.tile(BOX, (len(ids), 1, 1))}))
         places.write(chunk(np.stack([ids, -ids], 1).astype(float), ids, ("yx",)))
     for size in (3, 3, 5):  # the image grows
         picture = np.full((size, size), size * 1j, np.complex64)
         live.show(Shown(picture, IMAGE.main, size))
     image.write(chunk(np.full((1, 4, 6), -2, np.complex64), [0], ("y", "x")))
-    for one in (frames, places, image):
+    for one in (frames, places, image, batched):
         one.close({"counts": {"done": 299}}, complete=True)
     live.close()
 
@@ -232,6 +276,12 @@ def test_a_run_in_a_real_server(tree, client):
     assert np.isnan(found[7]).all()
     np.testing.assert_array_equal(np.delete(found[:, 1], 7), -np.delete(np.arange(300.0), 7))
     np.testing.assert_allclose(run["final"]["object"].read()[:, 0, 0], [2, np.pi], rtol=1e-6)
+    assert sorted(run["vit"]["batches"]) == [f"{number:06d}" for number in range(5)]
+    last = run["vit"]["batches"]["000004"]
+    np.testing.assert_array_equal(last["indices"].read(), order[256:])
+    np.testing.assert_array_equal(last["pred"].read(), FRAMES[order[256:]])
+    np.testing.assert_array_equal(run["vit"]["indices_latest"].read(), order[256:])
+    assert (run["vit"]["pred_latest"].shape, np.array_equal(run.metadata["patch_crop_box"], BOX)) == ((43, 4, 6), True)
     assert run["live"]["object"].shape == (2, 5, 5)
     assert run["live"]["object"].metadata["version"] == 5
     assert [spec.name for spec in run["diffraction"].specs] == ["synaps_project"]

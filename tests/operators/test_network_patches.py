@@ -54,7 +54,7 @@ def test_patches_put_together_are_the_image_of_the_whole_step():
     options = {"model": "phantom_v2", "patch_orientation": "transpose", "signs": (1, -1)}
     whole, mosaic = (registry.get("operators", name)(**options) for name in ("ptychography_network", "patch_mosaic"))
     given = Chunk(FRAMES, ("row", "col"), np.arange(4), coords=coords)
-    patches = network_patches(FRAMES, model="phantom_v2", patch_orientation="transpose")
+    patches = network_patches(FRAMES, model="phantom_v2")
     first, second = (
         _image(step, seen, chunk)
         for step, seen, chunk in (

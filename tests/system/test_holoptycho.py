@@ -190,7 +190,15 @@ def test_the_tree_in_a_real_tiled_server_and_a_server_that_is_gone(tmp_path, mon
         beamline = Beamline(tmp_path, monkeypatch)
         try:
             with_network(beamline)
-            beamline.replay(scan_id="411993", rate=20, n_iterations=60, mode="both", parameters=LEARNED)
+            # where the light lies is found
+            beamline.replay(
+                scan_id="411993",
+                rate=20,
+                n_iterations=60,
+                mode="both",
+                parameters=LEARNED,
+                config={"auto_center_dp": "True", "vit_batch_writes": "True"},
+            )
             found = beamline.until(*ENDED, timeout=150)
             assert (found["status"], found["error"]) == ("finished", None)
             client = from_uri(server.uri)
@@ -248,13 +256,27 @@ def check_tree(run, folder):
     for column, name in enumerate(("x", "y")):  # the slow axis is called x
         found = run["diffraction"][f"probe_position_{name}_m"].read()
         np.testing.assert_allclose(found, places[:, column] * 1e-6, rtol=1e-6, atol=1e-15)
+    check_rounds(run["final"])
     check_network(run, patched, frames)
     told = run.metadata
     assert (told["scan_num"], told["complete"], list(told["lacking"])) == ("411993", True, [])
     assert (told["dp_frames_written"], told["num_mosaics"], told["fine_tunable"]) == (49, 1, True)
     assert list(told["mosaic_stack_shape"]) == [1024, *patched.T.shape]
     assert (told["model_name"], told["model_version"].isdigit()) == ("phantom", True)
+    assert [list(corner) for corner in told["patch_crop_box"]] == [[0, 0], [64, 64]]
+    (top, left), (bottom, right) = told["segmentation_box"]
+    assert (0 <= top < bottom <= 64, 0 <= left < right <= 64) == (True, True)
     assert [spec.name for spec in run.specs] == ["synaps_project"]
+
+
+def check_rounds(final):
+    """Each iteration's error, its end and its number of points; more points came while it went on."""
+    errors, times, points = (final[name].read() for name in ("error", "timestamps", "num_points"))
+    assert len(errors) == len(times) == len(points) >= 60
+    assert (np.diff(times) >= 0).all()
+    assert time.time() - 600 < times[0] < times[-1] < time.time()
+    assert (np.diff(points) >= 0).all()
+    assert (points[-1], points[0] < 49) == (49, True)
 
 
 def check_network(run, image, frames):
@@ -273,6 +295,10 @@ def check_network(run, image, frames):
     assert (inference.shape[1:], inference.dtype) == ((2, 64, 64), np.float32)
     assert np.isfinite(inference[:49]).all()
     assert np.ptp(inference[:49, 0]) > 0
+    batch = run["vit"]["batches"]["000000"]
+    np.testing.assert_array_equal(batch["pred"].read(), inference[batch["indices"].read()])
+    assert sorted(batch["indices"].read()) == list(range(49))
+    assert run["vit"]["pred_latest"].shape == (49, 2, 64, 64)
     mask = run["vit"]["segmentation_mask"].read()
     assert (mask.shape, mask.dtype) == ((64, 64), np.uint8)
     mean = frames.mean(axis=0)

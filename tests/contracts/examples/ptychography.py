@@ -36,5 +36,13 @@ def excluding() -> ArrangeExample:
     )
 
 
-ARRANGEMENTS: dict[str, Callable[[], ArrangeExample]] = {"exclude_outside": excluding}
+def centring() -> ArrangeExample:
+    step = registry.get("operators", "crop_bright")(size=(6, 8), frames=10)
+    sizes = {"position": 20, "row": 12, "col": 16}
+    frames = np.random.default_rng(0).poisson(3.0, tuple(sizes.values())).astype(np.uint16)
+    scan = Scan({MAIN: Stream(tuple(sizes), sizes, "uint16", unit="counts")})
+    return ArrangeExample(step, scan, [(step.arguments[0], chunk) for chunk in cut(frames)])
+
+
+ARRANGEMENTS: dict[str, Callable[[], ArrangeExample]] = {"exclude_outside": excluding, "crop_bright": centring}
 FOLDS: dict[str, Callable[[], FoldExample]] = {"ptychography": ptychography}

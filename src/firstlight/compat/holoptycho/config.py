@@ -202,18 +202,14 @@ def _layers(values: Mapping[str, Any]) -> list[str]:
 
 
 def _network(values: Mapping[str, Any]) -> list[str]:
-    """The network sees whole windows of a known place and orientation."""
+    """The network sees windows of a known orientation."""
     if str(values.get("recon_mode", "")).lower() not in ("vit", "both"):
         return []
-    mode, found = values["recon_mode"], list[str]()
-    if values.get("auto_center_dp") or not {"batch_x0", "batch_y0"} <= values.keys():
-        found.append(f"recon_mode = {mode} needs batch_x0 and batch_y0, and auto_center_dp not to be True")
-    found += [
+    return [
         f"{name} = auto is not possible for the network"
         for name in ("dp_orient", "patch_flip")
         if values.get(name) == "auto"
     ]
-    return found
 
 
 def _choices(values: Mapping[str, Any]) -> list[str]:

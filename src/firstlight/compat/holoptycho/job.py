@@ -9,7 +9,7 @@ from typing import Any
 from .config import Config, ConfigError
 from .environment import Environment
 from .keys import ALGORITHMS
-from .network import NAME, modes, network_step
+from .network import CROP, NAME, is_numpy, modes, network_steps
 from .network import VIEWS as NETWORK_VIEWS
 from .orientation import for_rows
 from .tree import with_tree
@@ -45,12 +45,10 @@ def job_of(config: Config, environment: Environment, folder: Path, model: str | 
     reconstructions: list[dict[str, Any]] = []
     if iterative:
         first = _reconstruction(config)
-        if frames or places:
-            first["inputs"] = [frames[-1]["name"] if frames else "source.data", *(each["name"] for each in places)]
+        first["inputs"] = [frames[-1]["name"], *(each["name"] for each in places)]
         reconstructions.append(first)
     if network and model is not None:
-        seen = [each["name"] for each in frames if each["name"] != "oriented"] or ["source.data"]
-        reconstructions.append(network_step(config, model, [seen[-1], *joined]))
+        reconstructions += network_steps(config, model, [CROP, *joined])
     shown = [
         *([f"ptychography.{output}" for output in VIEWS] if iterative else []),
         *([f"{NAME}.{output}" for output in NETWORK_VIEWS] if network else []),
@@ -74,6 +72,7 @@ def job_of(config: Config, environment: Environment, folder: Path, model: str | 
             {"use": "hdf5", "of": output, "path": str(target / f"{name}_{stamp}_{_file_part(output)}.h5")}
             for output in written
         ],
+        "runner": {"further_scans": True},
     }
     return job if environment.tiled is None else with_tree(job, config, environment, model)
 
@@ -130,22 +129,28 @@ def _panda(config: Config, environment: Environment) -> dict[str, Any]:
 
 def _frames(config: Config) -> list[dict[str, Any]]:
     """Orientation of the detector, crop, orientation of the pattern; what changes nothing is left out."""
-    before, after = (
-        config.get("detector_orientation", "fliplr"),
-        _orientation(config),
-    )
-    top, left = config.get("batch_y0", 0), config.get("batch_x0", 0)
-    crop = {
-        "use": "crop",
-        "name": "crop",
-        "rows": [top, top + config.get("ny")],
-        "columns": [left, left + config.get("nx")],
-    }
+    before, after = config.get("detector_orientation", "fliplr"), _orientation(config)
     return [
         *([{"use": "orient", "name": "mounted", "to": before}] if before != "identity" else []),
-        *([] if _centred(config) else [crop]),
+        _crop(config),
         *([{"use": "orient", "name": "oriented", "to": after}] if after != "identity" else []),
     ]
+
+
+def _crop(config: Config) -> dict[str, Any]:
+    """The part of a frame that is used: given, or found around the light."""
+    top, left, rows, cols = (config.get(name) for name in ("batch_y0", "batch_x0", "ny", "nx"))
+    found: dict[str, Any] = {"use": "crop_bright", "name": CROP, "size": [rows, cols]}
+    threshold, room = config.get("segmentation_threshold"), int(config.get("auto_center_headroom", cols // 4))
+    if threshold is not None:
+        found["threshold"] = threshold
+    if top is None or left is None:
+        return found
+    if not config.get("auto_center_dp", False):
+        return {"use": "crop", "name": CROP, "rows": [top, top + rows], "columns": [left, left + cols]}
+    # as holoptycho: around the crop that is given
+    near = {"rows": [top - room, top + rows + room], "columns": [left - room, left + cols + room]}
+    return {**found, **near} if room >= 0 else found
 
 
 def _limits(config: Config) -> list[dict[str, Any]]:
@@ -156,20 +161,6 @@ def _limits(config: Config) -> list[dict[str, Any]]:
     high = [config.get(f"{axis}_high", FARTHEST) for axis in "yx"]
     inputs = ["source.positions"]
     return [{"use": "exclude_outside", "name": "asked_for", "inputs": inputs, "low": low, "high": high}]
-
-
-def _centred(config: Config) -> bool:
-    """True if the solver finds the middle of the pattern and crops: asked for, or no crop is given."""
-    return config.get("auto_center_dp", config.get("batch_x0") is None or config.get("batch_y0") is None)
-
-
-def _crop(config: Config) -> dict[str, Any]:
-    """Rows and columns around the middle of the pattern, as it lies before the solver."""
-    if not _centred(config):
-        return {}
-    rows, cols = config.get("ny"), config.get("nx")
-    turned = _orientation(config) in ("transpose", "antitranspose", "rot90_cw", "rot90_ccw")
-    return {"crop": [cols, rows] if turned else [rows, cols]}
 
 
 def _orientation(config: Config) -> str:
@@ -191,10 +182,14 @@ def _reconstruction(config: Config) -> dict[str, Any]:
         "distance": config.get("z_m"),
         "detector_pixel": config.get("ccd_pixel_um"),
         **({"probe_defocus": defocus} if defocus or warm else {}),
-        **({"probe": config.get("prb_path")} if warm else {}),
-        **_crop(config),
+        **(_probe(config.get("prb_path")) if warm else {}),
         **_choices(config),
     }
+
+
+def _probe(path: str) -> dict[str, Any]:
+    """A probe to begin with; holoptycho's own has the fast axis first."""
+    return {"probe": path, **({"probe_orientation": "transpose"} if is_numpy(path) else {})}
 
 
 def _choices(config: Config) -> dict[str, Any]:

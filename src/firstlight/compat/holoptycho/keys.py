@@ -87,11 +87,13 @@ KEYS: dict[str, Key] = {
     "auto_center_dp": Key(
         "mapped", "flag", "the pattern's middle is found in the first 64 frames; default where no crop is given"
     ),
-    "auto_center_headroom": Key("ignored", note="the middle is looked for in the whole frame"),
+    "auto_center_headroom": Key(
+        "used", "number", "pixels around the crop that is given in which the middle is looked for; -1: everywhere"
+    ),
     "segmentation_threshold": Key(
-        "mapped",
+        "used",
         "number",
-        "part of the brightest pixel, for vit/segmentation_mask; the crop's middle takes 0.02",
+        "part of the brightest pixel, for the crop that is found and vit/segmentation_mask; default 0.02",
         positive=True,
     ),
     "dp_orient": Key("mapped", "orientation", "of the pattern, for the network; default rot90_cw"),
@@ -115,7 +117,11 @@ KEYS: dict[str, Key] = {
     "start_update_probe": Key("used", "whole", "iterations in which the probe stays as it is; default 2"),
     "distance": Key("mapped", "length", "defocus of the first probe; 0: found from the data", "um", required=True),
     "init_prb_flag": Key("mapped", "flag", "false: the probe begins as prb_path says"),
-    "prb_path": Key("mapped", "text", "probe (.npy) to begin with, where init_prb_flag is false"),
+    "prb_path": Key(
+        "used",
+        "text",
+        "probe to begin with, where init_prb_flag is false: .npy with x first, as holoptycho's, or HDF5 as ours; the network is told it too if it can be",
+    ),
     "allow_mid_scan_join": Key(
         "ignored", note="joining late is always possible; frames count from the first that was seen"
     ),
@@ -146,6 +152,9 @@ KEYS: dict[str, Key] = {
     "vit_normalization": Key("used", "number", "counts by which patterns are divided; default 1e5", positive=True),
     "vit_scale": Key("used", "number", "by which they are multiplied then; default 1e4", positive=True),
     "patch_flip": Key("mapped", "orientation", "of the network's patches; default identity"),
+    "vit_batch_writes": Key(
+        "used", "flag", "every patch of the network goes into Tiled too: vit/batches; default False"
+    ),
     "inner_crop": Key("mapped", "whole", "pixels at each side of a patch that do not count; default 0"),
     "frame_write_stride": Key(
         "used",

@@ -1,14 +1,21 @@
-"""The step that runs holoptycho's network, from its config."""
+"""The steps that run holoptycho's network, from its config."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
+
+from firstlight.operators.learn.session import load_network
+from firstlight.operators.ptychography.orientation import opposite
 
 from .config import Config
 from .orientation import reduced
 
 NAME = "ptychography_network"
+PATCHES = "inference"
+CROP = "crop"
+"""Name of the step that cuts frames, given or around the light."""
 VIEWS = ("phase", "amplitude", "coverage", "spread")
 DEFAULT_NORMALIZATION, DEFAULT_SCALE = 1e5, 1e4
 """Of holoptycho's networks: amplitudes are √(I / normalization · scale)."""
@@ -20,8 +27,8 @@ def modes(config: Config) -> tuple[bool, bool]:
     return asked != "vit", asked in ("vit", "both")
 
 
-def network_step(config: Config, model: str, inputs: list[str]) -> dict[str, Any]:
-    """The step as plain values.
+def network_steps(config: Config, model: str, inputs: list[str]) -> list[dict[str, Any]]:
+    """What the network makes of each frame, and the image that this makes; as plain values.
 
     Its network sees patterns as `dp_orient` turns them, and gives patches with the fast axis first, which ours has last.
 
@@ -30,23 +37,54 @@ def network_step(config: Config, model: str, inputs: list[str]) -> dict[str, Any
         model: Path of the chosen network.
         inputs: Names of frames, cropped, before they are turned for the iterative engine; and of positions.
     """
+    frames, *positions = inputs
     inner, saturation = config.get("inner_crop"), config.get("hot_pixel_count_threshold")
-    return {
-        "use": NAME,
-        "name": NAME,
-        "inputs": inputs,
+    known = {
         "model_file": model,
         "normalization": config.get("vit_normalization", DEFAULT_NORMALIZATION),
+        **_probe(config, model),
+    }
+    patches = {
+        "use": "network_patches",
+        "name": PATCHES,
+        "inputs": [frames],
+        **known,
         "scale": config.get("vit_scale", DEFAULT_SCALE),
         "orientation": config.get("dp_orient", "rot90_cw"),
+        **({"saturation": saturation} if saturation else {}),
+    }
+    mosaic = {
+        "use": "patch_mosaic",
+        "name": NAME,
+        "inputs": [PATCHES, *positions],
+        **known,
         "patch_orientation": reduced(f"{config.get('patch_flip', 'identity')}, transpose"),
         "signs": signs(config),
         "energy": config.get("xray_energy_kev"),
         "distance": config.get("z_m"),
         "detector_pixel": config.get("ccd_pixel_um"),
         **({} if inner is None else {"inner": _side(config, inner)}),
-        **({"saturation": saturation} if saturation else {}),
     }
+    return [patches, mosaic]
+
+
+def _probe(config: Config, model: str) -> dict[str, str]:
+    """The probe of `prb_path`, as the network sees patterns; nothing where it computes without one.
+
+    That file has the pattern as the iterative engine sees it; one of ours, which is HDF5, has rows along the slow axis instead.
+    """
+    engine = config.get("dp_orient_iterative", "rot90_cw")
+    if config.get("init_prb_flag") is not False or engine == "auto" or not load_network(Path(model)).takes_probe:
+        return {}
+    path = config.get("prb_path")
+    ours = [] if is_numpy(path) else ["transpose"]
+    way = reduced(", ".join([*ours, opposite(engine), config.get("dp_orient", "rot90_cw")]))
+    return {"probe": path, "probe_orientation": way}
+
+
+def is_numpy(path: str) -> bool:
+    """True of a file as holoptycho writes it."""
+    return path.endswith(".npy")
 
 
 def _side(config: Config, inner: int) -> int:

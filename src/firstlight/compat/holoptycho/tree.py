@@ -8,9 +8,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from firstlight.operators.ptychography.crop_bright import CROP_BOX, SPOT_BOX
+
 from .config import Config
 from .environment import Environment
-from .network import NAME, modes
+from .network import CROP, NAME, PATCHES, modes
 
 HC_KEV_M = 1.239841984e-9
 LIVE_EVERY = "2 s"
@@ -19,6 +21,8 @@ FINISHED = 1024
 """Mosaics of finished scans for which the tree has room."""
 MOST_POINTS = 1_000_000
 """Of a grid for which the tree has room from the beginning."""
+BATCH = 64
+"""Patches of the network that are written together, where all are."""
 METRE = 1e-6
 """In a micrometre."""
 
@@ -28,8 +32,8 @@ def with_tree(
 ) -> dict[str, Any]:
     """The job with sinks and views that write the tree ``CATALOGUE/{uuid}``, which visualisation programs know.
 
-    Objects and probes have x first there, and so are transposed; patterns are as the detector gives them, oriented and cropped; where
-    the solver crops, which then knows the middle alone, they are left out. Positions have the shared signs, slow axis first.
+    Objects and probes have x first there, and so are transposed; patterns are as the detector gives them, oriented and cropped.
+    Positions have the shared signs, slow axis first.
 
     Args:
         job: Of the two streams.
@@ -42,7 +46,7 @@ def with_tree(
         "use": "tiled",
         "url": environment.tiled,
         "container": f"{environment.tiled_catalog.strip('/')}/{run}",
-        "metadata": _metadata(config, run, _frames_of(job), model),
+        "metadata": _metadata(config, run, model),
         **MARKS,
     }
     iterative, network = modes(config)
@@ -52,18 +56,10 @@ def with_tree(
         sinks += _final(place)
     if network:
         views = _shown_too(views, _live_network(place))
-        steps += _segmentation(job, config)
-        sinks += _of_network(place, segmented=_frames_of(job) is not None)
-    inference = _inference(job, config) if network else None
-    if inference is not None:
-        steps.append(inference)
-    sinks += _measured(place, config, _frames_of(job), inference is not None)
+        steps += _segmentation(config)
+        sinks += _of_network(place, config)
+    sinks += _measured(place, config)
     return {**job, "steps": steps, "views": views, "sinks": sinks}
-
-
-def _frames_of(job: dict[str, Any]) -> str | None:
-    """Name of the step that crops frames; None if the solver does."""
-    return next((step["name"] for step in job["steps"] if step["use"] == "crop"), None)
 
 
 def _shown_too(views: list[dict[str, Any]], live: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -107,37 +103,37 @@ def _live_network(place: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _final(place: dict[str, Any]) -> list[dict[str, Any]]:
-    """``final/object`` and ``final/probe``, not cropped, and ``final/error``."""
+    """``final/object`` and ``final/probe``, not cropped; and of each iteration its error, when it ended, and on how many points."""
     complex_ones = {"layout": "amplitude_phase", "transposed": True}
+    rounds = {"error": "error", "times": "timestamps", "points": "num_points"}
     return [
         *(
             {**place, "of": f"ptychography.{name}", "node": f"final/{name}", **complex_ones}
             for name in ("object", "probe")
         ),
-        {**place, "of": "ptychography.error", "node": "final/error"},
+        *({**place, "of": f"ptychography.{output}", "node": f"final/{node}"} for output, node in rounds.items()),
     ]
 
 
-def _of_network(place: dict[str, Any], *, segmented: bool) -> list[dict[str, Any]]:
-    """``vit/mosaic_stack`` and ``…_amp``: mosaics of finished scans; a run has one. ``vit/segmentation_mask``."""
+def _of_network(place: dict[str, Any], config: Config) -> list[dict[str, Any]]:
+    """``vit/mosaic_stack`` and ``…_amp``: mosaics of finished scans; a run has one. ``vit/segmentation_mask``. All patches, if asked for."""
     told = {"rows": "num_mosaics", "shape": "mosaic_stack_shape"}
     stack = {**place, "transposed": True, "stack": FINISHED}
+    batches = {**place, "of": PATCHES, "node": "vit/pred", "batch": BATCH}
     return [
         {**stack, "of": f"{NAME}.phase", "node": "vit/mosaic_stack", "told_as": told},
         {**stack, "of": f"{NAME}.amplitude", "node": "vit/mosaic_stack_amp"},
-        *([{**place, "of": "segmentation", "node": "vit/segmentation_mask"}] if segmented else []),
+        {**place, "of": "segmentation", "node": "vit/segmentation_mask"},
+        *([batches] if config.get("vit_batch_writes", False) else []),
     ]
 
 
-def _segmentation(job: dict[str, Any], config: Config) -> list[dict[str, Any]]:
+def _segmentation(config: Config) -> list[dict[str, Any]]:
     """The bright spot of the mean pattern."""
-    frames = _frames_of(job)
-    if frames is None:
-        return []
     given = config.get("segmentation_threshold")
     threshold = {} if given is None else {"threshold": given}
     return [
-        {"use": "mean", "name": "mean_pattern", "inputs": [frames]},
+        {"use": "mean", "name": "mean_pattern", "inputs": [CROP]},
         {"use": "bright_spot", "name": "segmentation", "inputs": ["mean_pattern"], **threshold},
     ]
 
@@ -147,35 +143,20 @@ def stride_of(config: Config) -> int:
     return config.get("frame_write_stride", 1 if modes(config)[0] else 1000)
 
 
-def _inference(job: dict[str, Any], config: Config) -> dict[str, Any] | None:
-    """The step whose output is ``diffraction/inference``: what the network says of each frame, as it gives it.
-
-    It runs beside the one that makes the mosaic. Where that runs alone, and one pattern of a thousand would be kept, it is left out.
-    """
-    frames, (iterative, _) = _frames_of(job), modes(config)
-    wanted = config.get("frame_write_stride", 1 if iterative else 0)
-    if frames is None or not wanted:
-        return None
-    mosaic = next(step for step in job["steps"] if step["use"] == NAME)
-    given = ("model_file", "normalization", "scale", "orientation", "saturation")
-    return {
-        "use": "network_patches",
-        "name": "inference",
-        "inputs": [frames],
-        **{name: mosaic[name] for name in given if name in mosaic},
-    }
-
-
-def _measured(place: dict[str, Any], config: Config, frames: str | None, inference: bool) -> list[dict[str, Any]]:
-    """What was measured: ``diffraction/…`` and ``positions_um``."""
+def _measured(place: dict[str, Any], config: Config) -> list[dict[str, Any]]:
+    """What was measured, and what the network says of each of these patterns: ``diffraction/…`` and ``positions_um``."""
     stride = stride_of(config)
     kept = {**place, "stride": max(1, stride)}
-    found: list[dict[str, Any]] = []
-    if frames is not None and stride:
-        told = {"rows": "dp_frames_written"}
-        found.append({**kept, "of": frames, "node": "diffraction/dp", "layout": "root8", "told_as": told})
-    if inference:
-        found.append({**kept, "of": "inference", "node": "diffraction/inference"})
+    patterns = {
+        **kept,
+        "of": CROP,
+        "node": "diffraction/dp",
+        "layout": "root8",
+        "told_as": {"rows": "dp_frames_written"},
+        "coordinates": {CROP_BOX: "patch_crop_box", SPOT_BOX: "segmentation_box"},
+    }
+    inference = {**kept, "of": PATCHES, "node": "diffraction/inference"}
+    found = [patterns, *([inference] if modes(config)[1] else [])] if stride else []
     y, x = _signs(config)
     points = {**place, "of": "source.positions", "rows": _points(config)}
     return [
@@ -202,12 +183,11 @@ def _signs(config: Config) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def _metadata(config: Config, run: str, frames: str | None, model: str | None) -> dict[str, Any]:
+def _metadata(config: Config, run: str, model: str | None) -> dict[str, Any]:
     """Of the container of the run, by holoptycho's names."""
     energy, distance, pixel = (config.get(name) for name in ("xray_energy_kev", "z_m", "ccd_pixel_um"))
     wavelength = HC_KEV_M / energy
     iterative, network = modes(config)
-    top, left = config.get("batch_y0"), config.get("batch_x0")
     found = {
         "run_uid": run,
         "scan_num": config.get("scan_num"),
@@ -227,16 +207,24 @@ def _metadata(config: Config, run: str, frames: str | None, model: str | None) -
         "wavelength_m": wavelength,
         "distance_m": distance,
         # patterns, positions and the object that they gave: what a network can learn from
-        "fine_tunable": frames is not None and iterative and stride_of(config) > 0,
+        "fine_tunable": iterative and stride_of(config) > 0,
         "complete": False,
         "dp_orient_iterative": config.get("dp_orient_iterative", "rot90_cw") if iterative else None,
         "x_direction_iterative": config.get("x_direction_iterative") if iterative else None,
         "y_direction_iterative": config.get("y_direction_iterative") if iterative else None,
         "dp_stride": stride_of(config) or None,
-        "patch_crop_box": None if frames is None else [[top, left], [top + config.get("ny"), left + config.get("nx")]],
+        "patch_crop_box": _crop_box(config),
         **(_model(model) if network and model is not None else {}),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _crop_box(config: Config) -> list[list[int]] | None:
+    """First row and column, and those behind the last; None where they are found, and told then."""
+    top, left = config.get("batch_y0"), config.get("batch_x0")
+    if top is None or left is None or config.get("auto_center_dp", False):
+        return None
+    return [[top, left], [top + config.get("ny"), left + config.get("nx")]]
 
 
 def _model(path: str) -> dict[str, str]:

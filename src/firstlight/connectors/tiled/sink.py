@@ -13,6 +13,7 @@ from firstlight.core.errors import MissingExtra, SinkError
 from firstlight.core.sink import Sink
 from firstlight.core.units import Bytes, Second
 
+from .batches import Batches
 from .layout import Layout, laid_out
 from .nodes import CHUNK, Address, Room
 from .shared import give_back, share
@@ -51,8 +52,13 @@ class TiledSink(Sink):
     """Rows that the array has from the beginning; it grows beyond."""
     stack: Annotated[int, Field(ge=1, le=MOST_ROWS)] | None = None
     """A result becomes the first of so many in an array, as finished scans are kept; default: it is the array."""
+    batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Frames become arrays of so many each, as they come: for the node ``vit/pred`` ``vit/batches/000000/pred`` with their numbers in
+    ``…/indices``, and the newest as ``vit/pred_latest``; default: all lie in one array, by their number."""
     told_as: dict[Literal["rows", "shape"], str] = Field(default_factory=dict)
     """Names in the metadata of the container for how many rows were written, and for the shape of a stack."""
+    coordinates: dict[str, str] = Field(default_factory=dict)
+    """By coordinate that frames carry, such as where they were cut, the name in the metadata of the container for the newest one's."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Of the container."""
     specs: tuple[str, ...] = ()
@@ -69,6 +75,7 @@ class TiledSink(Sink):
     _tree: Tree | None = PrivateAttr(default=None)
     _rows: bool = PrivateAttr(default=False)
     _told: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
+    _batches: Batches | None = PrivateAttr(default=None)
 
     def open(self, scan: Scan, record: dict[str, Any]) -> None:
         """Begin; the server is looked for on another thread.
@@ -78,6 +85,7 @@ class TiledSink(Sink):
         """
         demand_client("The sink 'tiled'")
         self._rows = scan.main.arrival > 0
+        self._batches = None if self.batch is None else Batches(self.node, self.batch)
         told = {**self.metadata, "scan": scan.name}
         self._tree = share(self._address, told, self.memory)
 
@@ -102,7 +110,10 @@ class TiledSink(Sink):
             )
         if not len(chunk):
             return
-        if self._rows:
+        self._tell_coordinates(self._tree, chunk)
+        if self._batches is not None:
+            self._batches.add(self._tree, self._values(chunk.data), chunk.ids)
+        elif self._rows:
             self._write_rows(self._tree, chunk)
         elif self.stack is None:
             self._tree.replace(self.node, self._values(chunk.data[-1]), {})
@@ -110,6 +121,14 @@ class TiledSink(Sink):
             values = self._values(chunk.data[-1:])
             self._told = {"shape": [self.stack, *values.shape[1:]]}
             self._tree.place(Rows(self.node, 0, values, Room(self.stack, 1, dark=False)))
+
+    def _tell_coordinates(self, tree: Tree, chunk: Chunk) -> None:
+        found = {
+            told: chunk.coords[name][-1].tolist() for name, told in self.coordinates.items() if name in chunk.coords
+        }
+        if any(self._told.get(told) != value for told, value in found.items()):
+            self._told.update(found)
+            tree.note(found)
 
     def _write_rows(self, tree: Tree, chunk: Chunk) -> None:
         """Frames, at the places that their numbers name."""
@@ -132,6 +151,8 @@ class TiledSink(Sink):
     def close(self, record: dict[str, Any], *, complete: bool) -> None:
         """Let the last sink or view of the container wait for the server, and say what it lacks."""
         if self._tree is not None:
+            if self._batches is not None:
+                self._batches.end(self._tree)
             self._tree = None
             give_back(
                 self._address,

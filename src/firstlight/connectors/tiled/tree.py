@@ -17,6 +17,9 @@ from .nodes import GROWING, Nodes, Room
 
 _log = logging.getLogger(__name__)
 
+CONTAINER = ""
+"""Name of the container itself."""
+_NOTHING = np.empty(0)
 _PAUSE = 2.0
 """Seconds before a server that failed is tried again."""
 _TOGETHER = 256
@@ -80,6 +83,8 @@ class Tree:
         self._final: dict[str, Any] = {}
         self._told_of: dict[str, dict[str, Any]] = {}
         """Metadata of nodes that comes from elsewhere than their values."""
+        self._noted: dict[str, Any] = {}
+        """Metadata of the container that became known in the run."""
         self._written: dict[str, int] = {}
         """Rows that were written, by node."""
         self._progress = time.monotonic()
@@ -99,6 +104,12 @@ class Tree:
         """Metadata for a whole array, written with it from the next time on."""
         with self._changed:
             self._told_of[node] = {**self._told_of.get(node, {}), **metadata}
+
+    def note(self, metadata: Mapping[str, Any]) -> None:
+        """Have metadata of the container written, beside what is there."""
+        with self._changed:
+            self._noted.update(metadata)
+            self.replace(CONTAINER, _NOTHING, self._noted)
 
     def half(self, node: str, at: int, values: Array, metadata: Mapping[str, Any]) -> None:
         """Have one of two arrays written that make up a node, as soon as both are there in one size.
@@ -144,10 +155,11 @@ class Tree:
                 self._put_back(self._doing)
             self._count_what_waits()
             lacking = [f"{count} rows of {node}" for node, count in self._lacking.items()]
-            lacking += list(self._waiting.newest)
+            lacking += [node for node in self._waiting.newest if node != CONTAINER]
             self._waiting = Waiting()
             counts = {name: self._written.get(node, 0) for name, node in (counted or {}).items()}
             self._final = {
+                **self._noted,
                 **metadata,
                 **counts,
                 "complete": bool(metadata.get("complete")) and not lacking,
@@ -196,6 +208,8 @@ class Tree:
             elif isinstance(work, Rows):
                 nodes.place(work.node, work.first, work.values, work.room)
                 self._note_written(work)
+            elif work[0] == CONTAINER:
+                nodes.describe(work[2])
             else:
                 nodes.replace(work[0], work[1], {**work[2], **self._told_of.get(work[0], {})})
         except Exception as error:  # whatever the client raises must not end the run

@@ -17,7 +17,7 @@ from firstlight.core.fold import Fold
 from firstlight.core.held import Held
 from firstlight.core.units import Bytes, KeV, Metre, Micrometre, Nanometre, Quantity, factor
 from firstlight.operators.ptychography.optics import Optics
-from firstlight.operators.ptychography.orientation import Orientation, exchanges
+from firstlight.operators.ptychography.orientation import Orientation, exchanges, oriented
 
 from .models import chosen_model, find_model
 from .mosaic import Mosaic
@@ -120,9 +120,9 @@ class PatchMosaic(Fold[Mosaic]):
         return Mosaic(weights, self._pixel(scan), self.memory, self.scratch)
 
     def digest(self, chunk: Chunk) -> Chunk:
-        """Amplitude and phase as complex numbers."""
-        patches = chunk.data[:, 0] * np.exp(1j * chunk.data[:, 1])
-        return chunk.with_data(patches.astype(np.complex64), chunk.axes[1:])
+        """Amplitude and phase as complex numbers, turned."""
+        patches = (chunk.data[:, 0] * np.exp(1j * chunk.data[:, 1])).astype(np.complex64)
+        return chunk.with_data(oriented(patches, self.patch_orientation, corner=False), chunk.axes[1:])
 
     def add(self, state: Mosaic, chunk: Chunk, *held: Held) -> None:
         """Keep the patches, with the places that their positions mean."""
@@ -134,8 +134,8 @@ class PatchMosaic(Fold[Mosaic]):
         state.add(chunk.ids, chunk.data, places, subpixel=self.subpixel)
 
     def digests_like(self, other: Any) -> bool:
-        """No parameter counts for single patches."""
-        return True
+        """Only how patches are turned counts."""
+        return self.patch_orientation == other.patch_orientation
 
     def ready(self, state: Mosaic) -> bool:
         """True after the first patch."""
