@@ -34,7 +34,7 @@ def reap(run: str, timeout: float) -> None:
 
 def look_after(folder: RunFolder) -> RunEntry:
     """What is known about a run; one whose process is gone without a word is marked as crashed."""
-    child = _children.get(folder.id)
+    child = _child_of(folder)
     code = None if child is None else child.poll()  # also lets the system forget a dead child
     entry = folder.entry()
     if entry.over:
@@ -49,12 +49,29 @@ def look_after(folder: RunFolder) -> RunEntry:
     return entry if entry.over else folder.update(state="crashed", ended=time.time(), error=_story(folder, entry, code))
 
 
+def _child_of(folder: RunFolder) -> subprocess.Popen[bytes] | None:
+    """Our child in which a run goes on: its own, or that of an earlier scan."""
+    found = _children.get(folder.id)
+    told = None if found is not None else folder.read("process.json")
+    if not isinstance(told, dict) or not _children:
+        return found
+    return next((child for child in _children.values() if child.pid == told.get("pid")), None)
+
+
 def _alive(entry: RunEntry, code: int | None, *, known: bool) -> bool:
     if known:
         return code is None
     if entry.pid is None:
         return time.time() - entry.started < _UNBORN
     return alive(entry.pid, entry.born)
+
+
+def born(pid: int) -> float | None:
+    """When a process was created: its number alone may belong to another one later. None if it has ended already."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
 
 
 def alive(pid: int, born: float | None) -> bool:
@@ -88,5 +105,6 @@ def _cause(code: int | None) -> str:
     hint = {
         "SIGKILL": " (by somebody, or by the system for lack of memory)",
         "SIGSEGV": " (a fault in compiled code)",
+        "SIGBUS": " (a file in use became shorter, or its disk failed)",
     }.get(name, "")
     return f"was killed by {name}{hint}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from firstlight.core.errors import SourceError
 
 from ..recorded.frames import ArrayReader, Frames, Reader, Recording, image_frames
 from ..recorded.reshaped import Reshaped
+from ..recorded.whole import Whole
 from .elsewhere import elsewhere
 from .files import is_dataset, neighbour, open_file
 from .handles import Dataset, File, Group
@@ -26,6 +27,12 @@ class DatasetReader:
     """A dataset of an open file."""
 
     dataset: Dataset
+    file: Whole = field(init=False)
+    """The file that it lies in."""
+
+    def __post_init__(self) -> None:
+        """Remember how long the file is."""
+        object.__setattr__(self, "file", Whole.of(Path(self.dataset.file.filename)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,7 +60,13 @@ class DatasetReader:
         return f"'{self.dataset.name}' in {self.dataset.file.filename}"
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
-        """Read a block."""
+        """Read a block.
+
+        Raises:
+            SourceError: The file became shorter.
+            OSError: It is damaged.
+        """
+        self.file.check()
         self.dataset.read_direct(out, where)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from firstlight.core.errors import SourceError
 from firstlight.core.selection import as_slice, frames_of, moved_set
 
 from .place import boxes, runs, volume
+from .whole import Whole
 
 
 class Reader(Protocol):
@@ -56,6 +58,12 @@ class ArrayReader:
     array: Array
     name: str
     stored: int = 1
+    file: Whole | None = field(init=False)
+    """The file that it is mapped from."""
+
+    def __post_init__(self) -> None:
+        """Remember how long a mapped file is."""
+        object.__setattr__(self, "file", Whole.under(self.array))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,8 +76,34 @@ class ArrayReader:
         return self.array.dtype
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
-        """Copy a block."""
+        """Copy a block.
+
+        Raises:
+            SourceError: The file that it is mapped from became shorter.
+        """
+        if self.file is not None:
+            self.file.check()
         out[...] = self.array[where]
+
+
+@contextmanager
+def readable(reader: Reader, what: str) -> Generator[None]:
+    """Turn a failure to read into an error that names the file and the next move; `what` is read, such as ``Frames 3 to 5``.
+
+    Raises:
+        SourceError: The file is damaged, cut short or gone, or a compression filter is missing.
+    """
+    try:
+        yield
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(
+            f"{what} of {reader.name} can not be read ({error}).",
+            field="path",
+            value=reader.name,
+            next_move="The file is damaged, or its compression is not known here: try to read it with another program.",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +171,9 @@ class Frames:
         cuts = tuple(map(as_slice, wanted))
         out = np.empty((stop - start, *map(len, wanted)), self.reader.dtype.newbyteorder("="))
         rows = self.rows[start:stop]
-        try:
+        with readable(self.reader, f"Frames {rows[0]} to {rows[-1]}" if len(rows) else "No frames"):
             for first, last in runs(rows):
                 self._read_run(int(rows[first]), int(rows[last - 1]) + 1, cuts, out[first:last])
-        except SourceError:
-            raise
-        except OSError as error:
-            raise SourceError(
-                f"Frames {rows[0]} to {rows[-1]} of {self.reader.name} can not be read ({error}).",
-                field="path",
-                value=self.reader.name,
-                next_move="The file is damaged, or its compression is not known here: try to read it with another program.",
-            ) from error
         return out if step == 1 else out[..., ::step]
 
     def _read_run(self, start: int, stop: int, cuts: tuple[slice, ...], out: Array) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Annotated, Any, TypeAlias
 
@@ -19,6 +19,7 @@ from firstlight.core.units import Milliradian, Nanometre, Quantity
 from .frames import Frames, Recording
 from .place import runs
 from .source import RecordedSource
+from .whole import Whole
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,12 @@ class GridReader:
     """Number of the frame that belongs to the first point."""
     name: str
     stored: int = 1
+    file: Whole | None = field(init=False)
+    """The file that the frames are mapped from."""
+
+    def __post_init__(self) -> None:
+        """Remember how long a mapped file is."""
+        object.__setattr__(self, "file", Whole.under(self.frames))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,7 +60,13 @@ class GridReader:
         return np.dtype(self.frames.dtype)
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
-        """Read a block of points."""
+        """Read a block of points.
+
+        Raises:
+            SourceError: The file that they are mapped from became shorter.
+        """
+        if self.file is not None:
+            self.file.check()
         count = len(self.scanned)
         places = np.arange(prod(self.scanned)).reshape(self.scanned)[where[:count]].ravel() + self.offset
         into = out.reshape(len(places), *out.shape[count:])

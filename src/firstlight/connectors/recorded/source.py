@@ -19,7 +19,7 @@ from firstlight.core.source import DARK, Source, dark_of_level, with_dark_level
 from firstlight.core.units import Bytes, KeV, Micrometre, Quantity
 
 from .angles import AngleUnit
-from .frames import Frames, Recording, frames_per_chunk
+from .frames import Frames, Recording, frames_per_chunk, readable
 from .place import runs
 
 CHUNK = 8 * 2.0**20
@@ -206,7 +206,8 @@ class RecordedSource(Source):
         wanted = [own.get(label, range(size))[where.get(label, slice(None))] for label, size in sizes]
         out = np.empty([*map(len, wanted)], part.reader.dtype.newbyteorder("="))
         if out.size:
-            part.reader.read_into(tuple(map(as_slice, wanted)), out)
+            with readable(part.reader, "A block"):
+                part.reader.read_into(tuple(map(as_slice, wanted)), out)
         return out
 
     def stored_together(self, label: str) -> int:
