@@ -78,6 +78,14 @@ def free_space(step: Ptychography, state: Reconstruction, distance: float) -> Ne
     return NearField(transfer)
 
 
+def gap_curvature(step: Ptychography, state: Reconstruction) -> float:
+    """What the probe's far field loses from one slice to the next: ``πλz / 4p²``, in radian at the middle of the detector's edge."""
+    (wavelength,) = state.optics.require("wavelength")
+    state.optics.require("pixel")
+    height, _ = state.optics.pixel or (1.0, 1.0)
+    return np.pi * wavelength * (step.slice_gap or 0.0) * 1e-6 / (4 * height**2)
+
+
 def seeks_focus(step: Ptychography) -> bool:
     """True if the defocus of the probe is to be found from the data."""
     modelled = step.probe is not None or step.outer_zone is not None

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
 
 from firstlight.core.arrays import Array
+from firstlight.kernels.ptycho.frames import Frames
+from firstlight.kernels.ptycho.samples import Sample
 
 from .engines import Round
 from .focus import LADDER, curved, misfit
@@ -16,6 +21,10 @@ from .orientation import Orientation, oriented, ways
 
 GLANCE, CLOSELY = (32, 4), (150, 7)
 """Frames, and passes over them, by which beginnings are told apart: at a first look, and when they decide."""
+DEEPLY = (150, 12)
+"""The same where the first of several slices is to be found: they take longer to part."""
+_PLANES = 9
+"""Places of the first slice that are tried at most."""
 _SHORTLIST = 5
 """Beginnings that the first look leaves to be decided among."""
 _TELLS = 0.8
@@ -57,26 +66,42 @@ def shortlist(found: list[Beginning]) -> list[Beginning]:
     return found[:_SHORTLIST] if tells else found
 
 
+def planes(best: Beginning, gap: float, slices: int) -> list[Beginning]:
+    """Where the first slice may lie, half a gap apart: the probe that fits a thin object best is that of any plane in or near the stack.
+
+    From another plane than the first slice's, the stack would be found shifted along the beam, and one slice would have no place in it.
+
+    Args:
+        best: The probe that fits a thin object best.
+        gap: Curvature that the probe loses from one slice to the next.
+        slices: How many.
+    """
+    steps = np.linspace(1 - slices, slices - 1, min(4 * slices - 3, _PLANES))
+    return [replace(best, curvature=best.curvature + gap * float(step)) for step in steps]
+
+
 def ranked(
     given: Round,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     mean: Array,
     first_probe: Callable[[Array], Array],
     tried: Sequence[Beginning],
     *,
     rounds: int,
     far: bool,
+    sample: Sample,
 ) -> list[Beginning]:
     """Try beginnings: the one that fits best first, of equal ones the first.
 
     Args:
         given: Some frames, as they came.
-        size: Rows and columns of the object.
+        size: Rows and columns of the object; layers before them, if there are several.
         mean: Mean counts of all frames, shape (v, u): they say more about the probe than those of a few.
         first_probe: The probe to start from, for mean counts.
         tried: Beginnings.
         rounds: Passes.
         far: True for the far field.
+        sample: How light goes through the object.
     """
     few, found = given.frames, list[Beginning]()
     each: dict[Orientation, None] = dict.fromkeys(one.way for one in tried)
@@ -87,8 +112,13 @@ def ranked(
             valid=oriented(few.valid, way, corner=far),
         )
         probe = first_probe(oriented(mean, way, corner=far))
-        for one in tried:
-            if one.way == way:
-                error = misfit(curved(probe, one.curvature), frames, size, given, rounds)
-                found.append(replace(one, error=error))
+        fit = partial(_fitted, probe=probe, frames=frames, size=size, given=given, rounds=rounds, sample=sample)
+        # side by side: each alone has too little to do for several threads
+        found += given.spread(fit, [one for one in tried if one.way == way])
     return sorted(found, key=lambda one: one.error)
+
+
+def _fitted(
+    one: Beginning, *, probe: Array, frames: Frames, size: tuple[int, ...], given: Round, rounds: int, sample: Sample
+) -> Beginning:
+    return replace(one, error=misfit(curved(probe, one.curvature), frames, size, given.propagator, rounds, sample))

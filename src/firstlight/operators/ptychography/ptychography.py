@@ -23,6 +23,7 @@ from firstlight.kernels.ptycho.order import Order
 
 from .beam import last_probe, library_of, optics_of, seeks_focus
 from .canvas import Canvas
+from .engine_inputs import write_engine_inputs
 from .engines import Algorithm
 from .halves import agreement_of_halves
 from .orientation import Orientation, oriented
@@ -186,6 +187,9 @@ class Ptychography(Solver[Reconstruction]):
     """Frames that take more than this go to a file on disk; their number has no limit."""
     scratch: Path | None = None
     """Folder for that file; default: the system's for temporary files."""
+    inputs_folder: Path | None = None
+    """Folder into which, at the end, goes what engines worked on, for a comparison with other programs: amplitudes and windows, as
+    holoptycho writes them; default: nowhere."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
     """Where engines work: `cpu`, `cuda`, `cuda:1` (needs CuPy: firstlight[gpu]); `auto`: the run's device if it names one, else the
     processor."""
@@ -318,7 +322,9 @@ class Ptychography(Solver[Reconstruction]):
             work.go(rounds)
 
     def conclude(self, state: Reconstruction) -> None:
-        """Fit both halves of the frames alone, if their agreement is asked for."""
+        """Write what the engines worked on, and fit both halves of the frames alone, if that is asked for."""
+        if self.inputs_folder is not None:
+            write_engine_inputs(self.inputs_folder, state)
         if self.half_sets and state.errors:
             with self._at_work(state) as work:
                 state.agreement = agreement_of_halves(work)

@@ -20,8 +20,8 @@ from firstlight.kernels.ptycho.samples import THIN, Sample, Slices, States
 from firstlight.kernels.ptycho.varying import first_shapes, relax
 from firstlight.kernels.ptycho.waves import on_host
 
-from .beam import background_of, first_probe, free_space, propagator_of, seeks_focus
-from .begin import CLOSELY, GLANCE, Beginning, all_beginnings, ranked, shortlist
+from .beam import background_of, first_probe, free_space, gap_curvature, propagator_of, seeks_focus
+from .begin import CLOSELY, DEEPLY, GLANCE, Beginning, all_beginnings, planes, ranked, shortlist
 from .engines import Batched, Engine, Round, engine_of
 from .focus import curved, first_of
 from .known import Known
@@ -91,12 +91,13 @@ class Rounds:
             state.see("identity", far=far)
             given = self._given()
 
-        def look(tried: list[Beginning], frames: int, rounds: int) -> list[Beginning]:
+        def look(tried: list[Beginning], frames: int, rounds: int, *, thin: bool = True) -> list[Beginning]:
             def probe(mean: Array) -> Array:
                 return first_probe(step, state, mean)
 
             few = replace(given, frames=first_of(given.frames, frames))
-            return ranked(few, state.canvas.shape, state.patterns.mean, probe, tried, rounds=rounds, far=far)
+            size, sample = (state.canvas.shape, THIN) if thin else (state.canvas.image.shape, sample_of(step, state))
+            return ranked(few, size, state.patterns.mean, probe, tried, rounds=rounds, far=far, sample=sample)
 
         # a first line of the scan can not tell orientations apart: they are all tried again, on more of it
         found = [] if turns else state.guessed
@@ -105,6 +106,8 @@ class Rounds:
             found = look(every, (CLOSELY if turns and closely else GLANCE)[0], GLANCE[1])
         if closely:
             found = look(shortlist(found), *CLOSELY)
+            if step.slices > 1 and seeks_focus(step):
+                found = look(planes(found[0], gap_curvature(step, state), step.slices), *DEEPLY, thin=False)
         before, best = state.guessed[:1], found[0]
         state.guessed, state.focused = found, closely
         if turns:
