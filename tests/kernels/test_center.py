@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from firstlight.kernels.center import center_by_correlation, center_by_sinogram
+from firstlight.kernels.center_mass import center_by_mass
 
 from . import phantom_exact as exact
 
@@ -106,3 +107,20 @@ def test_tooth() -> None:
     for found in (center_by_correlation(lines, theta), *(center_by_sinogram(lines[:, r], theta) for r in (0, 1))):
         assert found.value == pytest.approx(296.0, abs=0.5)
         assert found.confidence > 0.5
+    for count in (170, 150, 120):
+        assert center_by_mass(lines[:count, 0], theta[:count]).value == pytest.approx(296.0, abs=0.5)
+
+
+@pytest.mark.parametrize(("start", "span"), [(0, 170), (20, 150), (50, 120), (0, 360)])
+def test_centres_of_mass_need_only_a_part_of_the_turn(start: float, span: float) -> None:
+    angles = np.arange(start, start + span, 0.6)
+    found = center_by_mass(noisy(256, angles, 120.3, dose=5000), angles)
+    assert found.value == pytest.approx(120.3, abs=0.25)
+    assert found.confidence > 0.8
+
+
+def test_centres_of_mass_of_a_sample_cut_off_or_of_air_are_not_believed() -> None:
+    angles = np.arange(0, 150, 0.6)
+    whole = noisy(256, angles, 120.3, dose=5000)
+    for part in (whole[:, 60:200], whole[:, :190], np.random.default_rng(0).normal(0, 0.01, whole.shape)):
+        assert center_by_mass(part, angles).confidence < 0.1

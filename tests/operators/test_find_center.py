@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,49 @@ def test_mistakes_are_named():
     fold = FindCenter()
     with pytest.raises(FirstlightError, match="angle"):
         fold_all(fold, scan_of(data), chunks_of(data))
+
+
+def short_scan(data, theta):
+    """A scan whose angles are known before it is played."""
+    return replace(scan_of(data), coords={"angle": theta})
+
+
+@pytest.mark.parametrize("span", [170.0, 150.0, 120.0])
+def test_a_scan_over_less_than_half_a_turn(span):
+    data, theta = noisy(50.3, np.arange(0, span, 1.0))
+    fold = FindCenter()
+    scan = short_scan(data, theta)
+    state = fold_all(fold, scan, chunks_of(data, theta, keep=range(50)))
+    assert not fold.ready(state)
+    fold_all(fold, scan, chunks_of(data, theta, keep=range(50, len(data))), state)
+    assert fold.ready(state)
+    assert abs(fold.result(state)["center"] - 50.3) < 0.25
+    assert fold.result(state)["confidence"] > 0.5
+    assert fold.remarks(state) == ()
+
+
+def test_a_short_scan_of_a_sample_wider_than_the_frame_says_why_there_is_no_axis():
+    data, theta = noisy(50.3, np.arange(150.0))
+    part = np.ascontiguousarray(data[:, :, 25:70])
+    fold = FindCenter()
+    state = fold_all(fold, short_scan(part, theta), chunks_of(part, theta))
+    assert not fold.ready(state)
+    (told,) = fold.remarks(state)
+    assert "only 150°" in told
+    assert "beyond the frame" in told
+
+
+def test_a_method_that_needs_half_a_turn_names_one_that_does_not():
+    data, theta = noisy(50.3, np.arange(150.0))
+    fold = FindCenter(method="vo")
+    state = fold_all(fold, short_scan(data, theta), chunks_of(data, theta))
+    assert not fold.ready(state)
+    assert "center_of_mass" in fold.remarks(state)[0]
+
+
+def test_a_doubtful_axis_is_told():
+    noise = np.random.default_rng(0).normal(0, 0.1, (180, 24, 96)).astype(np.float32)
+    theta = np.arange(180.0)
+    fold = FindCenter()
+    state = fold_all(fold, scan_of(noise), chunks_of(noise, theta))
+    assert "doubtful" in fold.remarks(state)[0]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from firstlight.core.errors import JobError, UnknownName
 from firstlight.core.run import Status
@@ -91,7 +92,7 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
         for name, value in status.values.items():
             if isinstance(value, (int, float)):
                 remark(f"  {name} = {value:.6g}")
-        for line in (*faults_lines(status), *statistics_lines(status)):
+        for line in (*remarks_lines(run.report()), *faults_lines(status), *statistics_lines(status)):
             remark(line)
         if status.result and not halted:
             remark(f"result: {status.result}")
@@ -149,6 +150,11 @@ def _with_bars(run: RemoteRun) -> None:
                 gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
                 progress.update(bars[name], completed=counts.done + gone, total=total, rate=pace(status, name))
             time.sleep(_LOOK)
+
+
+def remarks_lines(report: Mapping[str, Any]) -> list[str]:
+    """What steps say of what they found, one line each."""
+    return [f"  warning: {step}: {text}." for step, texts in (report.get("remarks") or {}).items() for text in texts]
 
 
 def faults_lines(status: Status) -> list[str]:

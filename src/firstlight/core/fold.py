@@ -83,6 +83,10 @@ class Fold(Step, Generic[State]):
         """What the final result means, in plain values for the run's report."""
         return {}
 
+    def remarks(self, state: State) -> tuple[str, ...]:
+        """What a user must know of the final result (that it is doubtful), or why there is none; each is told as a warning."""
+        return ()
+
     def may_read(self, state: State, read: Read | None) -> None:
         """Learn, before the first frame, how frames of the source can be read again; None: they can not.
 

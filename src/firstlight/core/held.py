@@ -82,6 +82,8 @@ class HeldStore:
         self._changed = threading.Condition()
         self._versions: list[Version] = []
         self._complete = False
+        self.lacking = ""
+        """Why there was no version, where the step that should have given one knows."""
         self._stopped = False
         self._listeners: list[Callable[[], None]] = []
 
@@ -101,10 +103,10 @@ class HeldStore:
             self._changed.notify_all()
         self._tell()
 
-    def complete(self) -> None:
-        """Say that no further version will come."""
+    def complete(self, lacking: str = "") -> None:
+        """Say that no further version will come, and why there was none."""
         with self._changed:
-            self._complete = True
+            self._complete, self.lacking = True, lacking
             self._changed.notify_all()
         self._tell()
 

@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -167,6 +167,12 @@ class Context:
             self.failed.set()
         self.tell(Event("log", str(error), "error"))
         self._wake()
+
+    def remark(self, step: str, texts: Iterable[str]) -> None:
+        """Tell what users must know of what a step found."""
+        for text in texts:
+            self.findings.setdefault("remarks", {}).setdefault(step, []).append(text)
+            self.tell(Event("log", f"{step}: {text}.", "warning"))
 
     def halt(self) -> None:
         """Leave what is not finished undone, and wake everybody who waits for it."""

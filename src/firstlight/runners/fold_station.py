@@ -330,8 +330,10 @@ class FoldStation(Station):
             self._show(outputs)
             self._hand_on(outputs, last=True)
             self.context.findings |= self._fold.findings(self._state)
+        remarks = self._fold.remarks(self._state) if self._saved is None else ()
+        self.context.remark(self._planned.name, remarks)
         for name in self._planned.outputs:
-            self.context.stores[self._planned.name, name].complete()
+            self.context.stores[self._planned.name, name].complete("" if outputs else "; ".join(remarks))
             stream = self._planned.outputs[name].main
             for consumer in self._feeds.get(name, []):
                 if name in outputs:

@@ -55,7 +55,7 @@ def first_versions(planned: Planned, argument: str, store: HeldStore, *, complet
     if planned.before_first == "hold":
         found = store.wait(until_complete=complete)
         if found is None:
-            raise _missing(planned, argument, "the stream ended without any")
+            raise _missing(planned, argument, store.lacking or "the stream ended without any")
         return found
     found = store.known()
     if found is None and planned.before_first == "fail":
@@ -74,7 +74,7 @@ def part_of(known: Held, axes: Sequence[str], where: Mapping[str, slice]) -> Hel
 def _missing(planned: Planned, argument: str, why: str) -> StepFailed:
     port = {**planned.held, **planned.held_parameters}[argument]
     if argument in planned.held_parameters:
-        ways = f"Give it a value of your own ({planned.name}.{argument}), or see why '{port[0]}' found none."
+        ways = f"Give it a value of your own ({planned.name}.{argument}), or '{port[0]}' what it lacks."
     else:
         ways = "Record it, name another input, or set 'before_first: pass'."
     return StepFailed(

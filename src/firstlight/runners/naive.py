@@ -226,8 +226,11 @@ class NaiveRun:
         self._findings |= fold.findings(state) if ready else {}
         for name, value in (fold.result(state) if ready else {}).items():
             self._keep_result(planned, name, value)
+        remarks = fold.remarks(state)
+        if remarks:
+            self._findings.setdefault("remarks", {})[planned.name] = list(remarks)
         for name in planned.outputs:
-            self._stores.setdefault((planned.name, name), HeldStore()).complete()
+            self._stores.setdefault((planned.name, name), HeldStore()).complete("" if ready else "; ".join(remarks))
 
     def _keep_result(self, planned: Planned, name: str, value: Any) -> None:
         stream = planned.outputs[name].main

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from firstlight.core.arrays import Array, Ids
+from firstlight.core.arrays import Array
 from firstlight.kernels.overlap import HalfAcquisition, find_half_acquisition
 
 from .kept_rows import KeptRows, Sinograms
@@ -30,13 +30,9 @@ class FindCenter360(KeptRows):
     least: Annotated[int, Field(ge=4)] | None = None
     """Smallest overlap tried, in columns. Default: a fiftieth of the width, at least 8."""
 
-    def turn(self, state: Sinograms) -> tuple[Array, Ids] | None:
-        """Angles from 0 through a full turn, and their slots; None before all of it has come."""
-        found = super().turn(state)
-        if found is None:
-            return None
-        step = float(np.median(np.diff(found[0])))
-        return found if found[0][-1] + 1.5 * step >= 360.0 else None
+    def needed(self, state: Sinograms) -> float:
+        """A full turn."""
+        return 360.0
 
     def result(self, state: Sinograms) -> dict[str, Array]:
         """Four scalars; NaN and 0 before a full turn has come."""

@@ -16,6 +16,8 @@ from firstlight.core.held import Held
 
 from .angles import projection_angles
 
+HALF_TURN = 180.0
+
 
 @dataclass(slots=True)
 class Sinograms:
@@ -32,6 +34,8 @@ class Sinograms:
     """The answer, until another frame comes."""
     height: int = 0
     """Rows of the detector."""
+    planned: float | None = None
+    """Degrees that all projections of the scan cover, where their angles are known before."""
 
 
 class KeptRows(Fold[Sinograms]):
@@ -78,6 +82,7 @@ class KeptRows(Fold[Sinograms]):
             np.full(slots, -1, np.int64),
             np.zeros(slots, np.int64),
             height=scan.main.size("row"),
+            planned=_planned(scan),
         )
 
     def digest(self, chunk: Chunk) -> Chunk:
@@ -97,18 +102,20 @@ class KeptRows(Fold[Sinograms]):
                 state.epoch[slot], state.id[slot] = chunk.epoch, chunk.ids[index]
         state.found = None
 
+    def needed(self, state: Sinograms) -> float:
+        """Degrees that projections must cover before there is an answer."""
+        return HALF_TURN
+
     def turn(self, state: Sinograms) -> tuple[Array, Ids] | None:
-        """Angles that grow through the covered part of the turn, and their slots; None before half a turn."""
+        """Angles that grow through the covered part of the turn, and their slots; None before it is large enough."""
         slots = np.flatnonzero(state.epoch == state.epoch.max(initial=-1)) if (state.epoch >= 0).any() else np.empty(0)
         slots = slots.astype(np.int64)
         if slots.size < 8:
             return None
         slots = slots[np.argsort(state.angle[slots], kind="stable")]
         angles = state.angle[slots]
-        gap = np.diff(angles, append=angles[0] + 360.0)
-        widest = int(np.argmax(gap))
-        start = (widest + 1) % slots.size
-        if 360.0 - gap[widest] + 1.5 * float(np.median(gap)) < 180.0:
+        degrees, start = covered(angles)
+        if degrees < self.needed(state):
             return None
         slots, angles = np.roll(slots, -start), np.roll(angles, -start)
         return np.mod(angles - angles[0], 360.0), slots
@@ -118,12 +125,10 @@ class KeptRows(Fold[Sinograms]):
         return self.turn(state) is not None
 
     def coverage(self, state: Sinograms) -> float:
-        """Share of half a turn that has come."""
-        angles = np.sort(state.angle[(state.epoch >= 0) & (state.epoch == state.epoch.max(initial=-1))])
-        if angles.size < 2:
-            return 0.0
-        gap = np.diff(angles, append=angles[0] + 360.0)
-        return 1.0 if self.ready(state) else float(min(1.0, (360.0 - gap.max()) / 180.0))
+        """Share of what is needed of the turn that has come."""
+        if self.ready(state):
+            return 1.0
+        return min(1.0, seen(state) / self.needed(state))
 
     def adapt(self, state: Sinograms, old: Self) -> Sinograms:
         """Another method or range works on the rows at hand; other rows are not there any more."""
@@ -146,6 +151,7 @@ class KeptRows(Fold[Sinograms]):
             np.where(newer, other.epoch, state.epoch),
             np.where(newer, other.id, state.id),
             height=state.height,
+            planned=state.planned,
         )
 
     def save(self, state: Sinograms) -> dict[str, Any]:
@@ -161,3 +167,30 @@ class KeptRows(Fold[Sinograms]):
         state.rows[slots], state.angle[slots] = saved["rows"], saved["angle"]
         state.epoch[slots], state.id[slots] = saved["epoch"], saved["id"]
         return state
+
+
+def covered(angles: Array) -> tuple[float, int]:
+    """Degrees of a turn that projections cover, and which of them is behind the widest gap.
+
+    Args:
+        angles: shape (angle,), rising, within one turn; two or more.
+    """
+    gap = np.diff(angles, append=angles[0] + 360.0)
+    widest = int(np.argmax(gap))
+    return float(360.0 - gap[widest] + 1.5 * np.median(gap)), (widest + 1) % angles.size
+
+
+def seen(state: Sinograms) -> float:
+    """Degrees of a turn that have come, of the newest epoch."""
+    angles = np.sort(state.angle[(state.epoch >= 0) & (state.epoch == state.epoch.max(initial=-1))])
+    return covered(angles)[0] if angles.size > 1 else 0.0
+
+
+def _planned(scan: Scan) -> float | None:
+    frames = scan.main.frames
+    if "angle" not in scan.coords or frames is None:
+        return None
+    known = np.asarray(scan.coords["angle"], np.float64).reshape(-1)
+    chosen = known if known.size == frames else known[scan.main.first :][:frames]  # a part of a scan keeps its ids
+    angles = np.sort(np.mod(chosen, 360.0))
+    return covered(angles)[0] if angles.size > 1 else None
