@@ -403,5 +403,5 @@ def test_time_passes_between_kill_and_resume_and_a_changed_source_is_noticed(tmp
         file["data"][0] = 7
     os.utime(source)
     values["runner"]["resume"] = True
-    with pytest.raises(Exception, match="modified"):
+    with pytest.raises(JobError, match=r"scan\.h5' was changed since"):
         start(load_job(values))

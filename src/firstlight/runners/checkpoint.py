@@ -27,12 +27,14 @@ from firstlight.core.sink import Sink
 
 from .describe import job_dict
 from .hold import hold, is_held
+from .inputs import inputs_of
 from .placed import PlacedLog
 from .placeholders import filled
 from .state_folder import state_folder
 
 ENDING = ".resume"
 _JOB = "run.json"
+_INPUTS = "inputs"
 _CLOSED = "closed"
 """Stands in the folder once every sink was closed in order."""
 _BUSY = "A run that writes this output is still going on ('{}' is held). Wait for it, or stop it: 'firstlight list runs' names it."
@@ -320,7 +322,8 @@ def _resumed(folder: Path, told: dict[str, Any], sinks: list[Sink]) -> Checkpoin
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"--resume: '{folder}' can not be read ({error}). Run the job without --resume."
         raise JobError([problem]) from None
-    differences = list(_differences(left, json.loads(json.dumps(told, default=str))))
+    told = json.loads(json.dumps(told, default=str))
+    differences = _other_inputs(left.pop(_INPUTS, ()), told.pop(_INPUTS, ())) + _differences(left, told)
     if differences:
         lines = [f"--resume: {text}" for text in differences[:8]]
         lines.append("--resume: what was finished belongs to another run. Give the same job, or run without --resume.")
@@ -345,17 +348,17 @@ def identity(plan: Plan) -> dict[str, Any]:
 def _identity_of_job(job: Job) -> dict[str, Any]:
     kept = {name: part for name, part in job_dict(job).items() if name not in ("runner", "views", "buffers")}
     device = {} if job.runner.device == "auto" else {"device": job.runner.device}
-    return {"job": kept, **device, "source": _file_of(job), "firstlight": versions().get("firstlight")}
+    return {"job": kept, **device, _INPUTS: inputs_of(job.source), "firstlight": versions().get("firstlight")}
 
 
-def _file_of(job: Job) -> dict[str, Any]:
-    path = getattr(job.source, "path", None)
-    if path is None:
-        return {}
-    with suppress(OSError):
-        found = Path(path).expanduser().stat()
-        return {"path": str(path), "bytes": found.st_size, "modified": found.st_mtime_ns}
-    return {"path": str(path)}
+def _other_inputs(old: Any, new: Any) -> list[str]:
+    """Files and folders that the source reads, and that are not what they were, in words."""
+    now = {each["path"]: each for each in new}
+    return [
+        f"'{each['path']}' was changed since, or copied without its time (cp -p and rsync -a keep it)."
+        for each in old
+        if now.get(each["path"], each) != each  # another path shows in the job itself
+    ]
 
 
 def _differences(old: Any, new: Any, place: str = "") -> list[str]:
