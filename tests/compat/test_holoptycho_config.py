@@ -354,6 +354,11 @@ def test_missing_streams_are_named():
         read_environment({"SERVER_STREAM_SOURCE": "tcp://h:1"})
 
 
+def test_what_the_engine_works_on_is_dumped_where_the_environment_says():
+    assert solver(job_with(STREAMS | {"HOLOPTYCHO_DUMP_ENGINE_INPUTS": "/tmp/dump"}))["inputs_folder"] == "/tmp/dump"
+    assert "inputs_folder" not in solver(job_with())
+
+
 def test_the_secret_key_stays_in_the_environment():
     keys = curve()
     job = job_with(STREAMS | keys, panda_curve="True")

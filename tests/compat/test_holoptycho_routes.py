@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from firstlight.compat.holoptycho.config import ConfigError
 from firstlight.compat.holoptycho.routes import router_of
 from firstlight.compat.holoptycho.service import Patience, Service
 from firstlight.connectors.hxn.client import HoloptychoError, ask
@@ -84,6 +85,35 @@ def test_a_run_that_dies_before_it_is_ready(make):
     code, detail = refusal(url, "/run", {"config": GOOD})
     assert (code, "exit code 4" in detail) == (500, True)
     assert ask(url, "/status")["status"] == "error"
+
+
+SPEAKS = (
+    sys.executable,
+    "-c",
+    "import json, sys, time; print('libzmq says hello', flush=True)\n"
+    "with open(sys.argv[1] + '/log.jsonl', 'a') as file:\n"
+    "    for level in ('info', 'warning', 'error'): print(json.dumps({'at': 1.0, 'level': level, 'text': 'a word'}), file=file)\n"
+    "time.sleep(60)",
+)
+
+
+def test_the_log_shows_what_the_level_says(make):
+    url, _ = make(SPEAKS, patience=Patience(ready=0.3, stop=0.3))
+    refusal(url, "/run", {"config": GOOD})
+    deadline = time.monotonic() + 30
+    while not any("ERROR a word" in line for line in ask(url, "/logs")["lines"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for level, seen in (("", 3), ("debug", 3), ("WARN", 2), ("ERROR", 1)):
+        lines = ask(make(variables={"HOLOPTYCHO_LOG_LEVEL": level})[0], "/logs")["lines"]
+        said = [line.split()[-3] for line in lines if line.endswith("a word")]
+        assert said == ["INFO", "WARNING", "ERROR"][-seen:]
+        assert ("DEBUG libzmq says hello" in lines) == (level == "debug")
+
+
+def test_a_level_that_is_none_is_refused(make):
+    with pytest.raises(ConfigError, match=r"HOLOPTYCHO_LOG_LEVEL.*LOUD.*DEBUG"):
+        make(variables={"HOLOPTYCHO_LOG_LEVEL": "loud"})
 
 
 def test_a_wrong_config_stops_nothing_and_is_not_kept(make):

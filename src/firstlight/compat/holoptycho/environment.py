@@ -10,6 +10,8 @@ from firstlight.core.curve import BadKey, z85_key
 
 from .config import ConfigError
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+"""Of lines of the log, the least first."""
 _KEYS = ("SERVER_PUBLIC_KEY", "CLIENT_PUBLIC_KEY", "CLIENT_SECRET_KEY")
 
 
@@ -28,6 +30,8 @@ class Environment:
     database: Path | None = None
     """SQLite file of the service's settings; holoptycho's own will do."""
     models: Path = field(default=Path("/models"))
+    inputs: Path | None = None
+    """Folder for what the engine worked on."""
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -56,12 +60,34 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         variables.get("TILED_CATALOG_PATH") or "hxn/processed/holoptycho",
         Path(database) if database else None,
         models_folder(variables),
+        inputs_folder(variables),
     )
 
 
 def models_folder(variables: Mapping[str, str]) -> Path:
     """Where networks are kept."""
     return Path(variables.get("ENGINE_CACHE_DIR") or "/models")
+
+
+def inputs_folder(variables: Mapping[str, str]) -> Path | None:
+    """Where what the engine worked on is written, if it shall be."""
+    given = variables.get("HOLOPTYCHO_DUMP_ENGINE_INPUTS")
+    return Path(given).absolute() if given else None
+
+
+def log_level(variables: Mapping[str, str]) -> str:
+    """The least level of the lines that `logs` shows, one of `LEVELS`.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    given = (variables.get("HOLOPTYCHO_LOG_LEVEL") or "INFO").upper()
+    found = {"WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR"}.get(given, given)
+    if found not in LEVELS:
+        raise ConfigError(
+            "There is no such level.", field="HOLOPTYCHO_LOG_LEVEL", value=given[:80], expected=", ".join(LEVELS)
+        )
+    return found
 
 
 def _curve(variables: Mapping[str, str]) -> str | None:

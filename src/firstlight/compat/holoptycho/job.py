@@ -45,6 +45,8 @@ def job_of(config: Config, environment: Environment, folder: Path, model: str | 
     reconstructions: list[dict[str, Any]] = []
     if iterative:
         first = _reconstruction(config)
+        if environment.inputs is not None:
+            first["inputs_folder"] = str(environment.inputs)
         first["inputs"] = [frames[-1]["name"], *(each["name"] for each in places)]
         reconstructions.append(first)
     if network and model is not None:

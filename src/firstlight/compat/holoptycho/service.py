@@ -15,13 +15,15 @@ from firstlight.jobs.remote import RemoteRun
 from firstlight.jobs.supervise import Supervisor
 
 from .config import ConfigError, read_config
-from .environment import models_folder, read_environment
+from .environment import LEVELS, inputs_folder, log_level, models_folder, read_environment
 from .job import job_of
 from .kept import Kept, write_ini
 from .models import Models
 
 KEPT_LOGS = 20
 """Runs whose lines `logs` still shows."""
+PRINTED = 100_000
+"""Bytes of what a process printed, at most."""
 
 
 class Refused(FirstlightError):
@@ -71,6 +73,7 @@ class Service:
             ConfigError: The environment lacks the address of a stream, or has some keys of CurveZMQ and not all.
         """
         read_environment(self.variables)
+        self._shown = LEVELS[LEVELS.index(log_level(self.variables)) :]
         given = self.variables.get("HOLOPTYCHO_DB_PATH")
         self.kept = Kept(Path(given) if given else self.supervisor.store.root.parent / "holoptycho.db")
         self.models = Models(
@@ -205,12 +208,14 @@ class Service:
 
     def _start(self, config: Mapping[str, Any] | None) -> dict[str, Any]:
         given, job, warnings = self._job(config)
-        # the chosen network may lie anywhere: the owner of the service says so, not who asks for the run
+        # the chosen network may lie anywhere, and what is dumped go anywhere: the owner of the service says so, not who asks for the run
+        dumped = inputs_folder(self.variables)
         chosen = [] if self.models.path is None else [Path(self.models.path)]
         run = self.supervisor.start(job, roots=[*self.roots, *chosen])
         kept = [*self._logged(), run.id][-KEPT_LOGS:]
         folder = self.variables.get("HOLOPTYCHO_CONFIG_DIR")
         if folder:
+        chosen += [] if dumped is None else [dumped]
             write_ini(Path(folder), given)
         self.kept.set(last_config=given, current_run=run.id, logged=kept, warnings=list(warnings))
         deadline = time.monotonic() + self.patience.ready
@@ -232,7 +237,7 @@ class Service:
         return [str(run) for run in found] if isinstance(found, list) else []
 
     def logs(self, lines: int) -> list[str]:
-        """The last lines of the runs since the log was cleared."""
+        """The last lines of the runs since the log was cleared, of the level that HOLOPTYCHO_LOG_LEVEL says, and above."""
         found: list[str] = []
         cleared = self.kept.get("cleared") or {}
         for run in reversed(self._logged()):
@@ -246,13 +251,16 @@ class Service:
             folder = self.supervisor.store.folder(run)
         except UnknownName:
             return []
-        texts = [_line(line) for line in folder.log(after)]
+        found: list[Mapping[str, Any]] = [*folder.log(after)]
         if run == self.kept.get("current_run") and not after:
-            texts = [_line({"level": "warning", "text": text}) for text in self.kept.get("warnings") or []] + texts
-        error = folder.entry().error
-        return (
-            texts if error is None else [*texts, _line({"at": folder.entry().ended, "level": "error", "text": error})]
-        )
+            found = [{"level": "warning", "text": text} for text in self.kept.get("warnings") or []] + found
+        if "DEBUG" in self._shown:
+            # in front: nobody knows when they were printed, and who follows the log looks at its end
+            found = [{"level": "debug", "text": text} for text in _printed(folder.path / "output.txt")] + found
+        entry = folder.entry()
+        if entry.error is not None:
+            found.append({"at": entry.ended, "level": "error", "text": entry.error})
+        return [_line(each) for each in found if _level(each) in self._shown]
 
     def clear_logs(self) -> list[str]:
         """Forget the lines so far; which runs' lines are gone for good."""
@@ -273,4 +281,18 @@ def _status(state: str, ready: bool) -> str:
 def _line(line: Mapping[str, Any]) -> str:
     at = line.get("at")
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) + " " if isinstance(at, int | float) and at else ""
-    return f"{stamp}{str(line.get('level', 'info')).upper()} {line.get('text', '')}"
+    return f"{stamp}{_level(line)} {line.get('text', '')}"
+
+
+def _printed(path: Path) -> list[str]:
+    """The last of what the process of a run printed: mostly what libraries have to say."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - PRINTED))
+            return file.read(PRINTED).decode(errors="replace").splitlines()
+    except OSError:
+        return []
+def _level(line: Mapping[str, Any]) -> str:
+    return str(line.get("level", "info")).upper()
+
+
