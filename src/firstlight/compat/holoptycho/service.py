@@ -211,11 +211,11 @@ class Service:
         # the chosen network may lie anywhere, and what is dumped go anywhere: the owner of the service says so, not who asks for the run
         dumped = inputs_folder(self.variables)
         chosen = [] if self.models.path is None else [Path(self.models.path)]
+        chosen += [] if dumped is None else [dumped]
         run = self.supervisor.start(job, roots=[*self.roots, *chosen])
         kept = [*self._logged(), run.id][-KEPT_LOGS:]
         folder = self.variables.get("HOLOPTYCHO_CONFIG_DIR")
         if folder:
-        chosen += [] if dumped is None else [dumped]
             write_ini(Path(folder), given)
         self.kept.set(last_config=given, current_run=run.id, logged=kept, warnings=list(warnings))
         deadline = time.monotonic() + self.patience.ready
@@ -278,6 +278,10 @@ def _status(state: str, ready: bool) -> str:
     return known.get(state, "error")
 
 
+def _level(line: Mapping[str, Any]) -> str:
+    return str(line.get("level", "info")).upper()
+
+
 def _line(line: Mapping[str, Any]) -> str:
     at = line.get("at")
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) + " " if isinstance(at, int | float) and at else ""
@@ -292,7 +296,3 @@ def _printed(path: Path) -> list[str]:
             return file.read(PRINTED).decode(errors="replace").splitlines()
     except OSError:
         return []
-def _level(line: Mapping[str, Any]) -> str:
-    return str(line.get("level", "info")).upper()
-
-
