@@ -121,3 +121,32 @@ def test_a_profile_lies_below(tmp_path: Path) -> None:
 
 def test_mappings_merge_and_anything_else_is_replaced() -> None:
     assert merge({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3}, "d": [2]}) == {"a": {"b": 3, "c": 2}, "d": [2]}
+
+
+CENTERED = {
+    "source": {"use": "phantom", "columns": 32, "rows": 2, "angles": 20},
+    "steps": [
+        {"use": "flat_field"},
+        {"use": "minus_log"},
+        {"use": "find_center"},
+        {"use": "fbp", "inputs": ["minus_log"], "center": {"from": "find_center"}},
+    ],
+    "sinks": [{"use": "hdf5", "of": "fbp", "path": "x.h5"}],
+}
+
+
+def names_with(overrides, **more):
+    return [node.name for node in load_job({**CENTERED, **more}, overrides).pipeline.nodes]
+
+
+def test_a_value_given_by_hand_is_not_searched():
+    assert "find_center" in names_with({})
+    assert names_with({"fbp.center": "15.5"}) == ["flat_field", "minus_log", "fbp"]
+
+
+def test_a_search_that_somebody_wants_stays_though_its_value_is_given():
+    assert "find_center" in names_with({"fbp.center": 15.5, "find_center.method": "vo"})
+    more = [*CENTERED["sinks"], {"use": "hdf5", "of": "find_center.confidence", "path": "y.h5"}]
+    assert "find_center" in names_with({"fbp.center": 15.5}, sinks=more)
+    assert "find_center" in names_with({"fbp.center": 15.5}, views=[{"of": "find_center"}])
+    assert "find_center" in names_with({"fbp.center": 15.5}, sinks=[])

@@ -15,6 +15,8 @@ from firstlight.core.errors import JobError
 from firstlight.core.job import Job, SinkSpec, parse_job
 from firstlight.core.pipeline import Reference
 
+from .steps_used import referred, without_unasked
+
 
 class PlainLoader(yaml.SafeLoader):
     """YAML without numbers to the base 60: ``10:20`` is a range, not the number 620 that YAML 1.1 makes of it."""
@@ -157,8 +159,12 @@ def _filled(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
-    """Put ``step.parameter`` values into a job in place; the mistakes found."""
+    """Put ``step.parameter`` values into a job in place; the mistakes found.
+
+    A step that only found such a value (``fbp.center``) is left out of the job.
+    """
     problems: list[str] = []
+    asked: set[str] = set()
     for target, given in overrides.items():
         try:
             text = isinstance(given, str) and not target.startswith("only.")  # 010 is ten there, not octal
@@ -182,7 +188,9 @@ def override(values: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
                 f"--set {target}: there is no step '{part}'. There are: {', '.join(_names(values)) or 'none'}."
             )
             continue
+        asked |= {found} if (found := referred(place.get(parameter))) is not None else set[str]()
         place[parameter] = value
+    without_unasked(values, asked, {target.partition(".")[0] for target in overrides})
     return problems
 
 

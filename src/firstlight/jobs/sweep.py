@@ -10,6 +10,7 @@ from firstlight.core.errors import JobError
 
 from .defaults import sink_of
 from .load import job_values, override
+from .steps_used import leading_to, name_of
 
 SHEET = "contact_sheet"
 """The name of the step that compares."""
@@ -50,7 +51,7 @@ def sweep_job(
         raise JobError(problems or ["The job has no steps whose parameters could be swept."])
     swept = [target.partition(".")[0] for target in sweeps]
     of = _shown(values, steps, swept)
-    kept = _leading_to([of, *swept], steps)
+    kept = leading_to([of, *swept], steps)
     drawn = "none" if metric == RESIDUAL else metric
     values["steps"] = [*kept, {"use": "contact_sheet", "name": SHEET, "inputs": [of], "metric": drawn}]
     if metric == RESIDUAL:
@@ -76,49 +77,12 @@ def _sink(values: Mapping[str, Any], of: str, out: Path) -> dict[str, Any]:
     return {**(kept if kept.get("use") == use else {}), "use": use, "of": of, "path": str(out)}
 
 
-def _name(step: Mapping[str, Any]) -> str:
-    return str(step.get("name", step.get("use")))
-
-
 def _shown(values: Mapping[str, Any], steps: list[dict[str, Any]], swept: list[str]) -> str:
     """The output that the pictures are of: what the job writes, or what its last step gives."""
     sinks = cast("list[Any]", values.get("sinks")) if isinstance(values.get("sinks"), list) else []
     for sink in sinks:
         of = str(cast("Mapping[str, Any]", sink).get("of", "")) if isinstance(sink, Mapping) else ""
-        names = {_name(step) for step in _leading_to([of], steps)}
+        names = {name_of(step) for step in leading_to([of], steps)}
         if of and set(swept) <= names:
             return of
-    return _name(steps[-1])
-
-
-def _leading_to(outputs: list[str], steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The steps that some outputs need, in their order."""
-    names = [_name(step) for step in steps]
-    wanted = [output.partition(".")[0] for output in outputs]
-    kept: set[str] = set()
-    while wanted:
-        name = wanted.pop()
-        if name in kept or name not in names:
-            continue
-        kept.add(name)
-        place = names.index(name)
-        wanted += _needs(steps[place], names[place - 1] if place else None)
-    return [step for step in steps if _name(step) in kept]
-
-
-def _needs(step: Mapping[str, Any], before: str | None) -> list[str]:
-    """Names of the steps that one step takes something from."""
-    given = step.get("inputs")
-    inputs: list[Any] = []
-    if isinstance(given, str):
-        inputs = [given]
-    elif isinstance(given, Mapping):
-        inputs = list(cast("Mapping[str, Any]", given).values())
-        inputs += [before] if "frames" not in given else []
-    elif isinstance(given, list):
-        inputs = cast("list[Any]", given)
-    found = [str(each).partition(".")[0] for each in (inputs or [before]) if each]
-    for value in step.values():
-        if isinstance(value, Mapping) and list(value) == ["from"]:  # pyright: ignore[reportUnknownArgumentType]
-            found.append(str(cast("Mapping[str, Any]", value)["from"]).partition(".")[0])
-    return found
+    return name_of(steps[-1])
