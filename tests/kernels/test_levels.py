@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from firstlight.kernels import increments
-from firstlight.kernels.averages import mean_of_groups
+from firstlight.kernels.averages import frame_moments, mean_of_groups
 from firstlight.kernels.levels import finite_means, scale_and_shift, subtract_image
 from firstlight.kernels.masks import disk, keep_disk
 from firstlight.kernels.quarter_turns import transposed_frames
@@ -90,3 +90,14 @@ def test_increments(problems):
     np.testing.assert_allclose(after(increments.multiply_weighted, update, weights, active), wanted, **near)
     seen = np.array([0.0, 1e-7, 0.5, -2.0], np.float32)
     np.testing.assert_allclose(increments.inverse(seen), [0, 0, 2, 0])
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_moments_of_frames(kind):
+    frames = (RNG.random((9, 4, 33)) * 200 + 1000).astype(kind)
+    plain = frames.astype(np.float64)
+    for given, wanted in ((frames, plain), (frames[:, ::2], plain[:, ::2])):
+        mean, squares = frame_moments(given)
+        np.testing.assert_allclose(mean, wanted.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(squares, len(wanted) * wanted.var(axis=0), rtol=1e-9)
+    assert not frame_moments(frames[:0])[1].any()

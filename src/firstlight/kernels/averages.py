@@ -1,4 +1,4 @@
-"""Means of neighbouring lines."""
+"""Means of neighbouring lines, and means and spread of frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .mask_products import readable
 
-__all__ = ["mean_of_groups"]
+__all__ = ["frame_moments", "mean_of_groups"]
 
 
 def mean_of_groups(lines: NDArray[Any], count: int) -> NDArray[np.float32]:
@@ -33,3 +33,30 @@ def _average(lines: Any, count: Any, out: Any) -> None:
                     target[j] += np.float32(lines[n, k, j])
             for j in range(target.size):
                 target[j] *= share
+
+
+def frame_moments(frames: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of each pixel of (frame, row, col) over the frames, and the sum of the squared distances from it: (row, col) each."""
+    mean, squares = np.zeros(frames.shape[1:]), np.zeros(frames.shape[1:])
+    if len(frames):
+        _moments(readable(frames), mean, squares)
+    return mean, squares
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _moments(frames: Any, mean: Any, squares: Any) -> None:
+    """Row by row: the second pass finds what the first has read in the cache."""
+    count = frames.shape[0]
+    for i in range(mean.shape[0]):
+        middle, spread = mean[i], squares[i]
+        for n in range(count):
+            line = frames[n, i]
+            for j in range(middle.size):
+                middle[j] += np.float64(line[j])
+        for j in range(middle.size):
+            middle[j] /= count
+        for n in range(count):
+            line = frames[n, i]
+            for j in range(middle.size):
+                away = np.float64(line[j]) - middle[j]
+                spread[j] += away * away

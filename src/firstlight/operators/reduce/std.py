@@ -11,6 +11,7 @@ from firstlight.core.arrays import Array, bring_last
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
+from firstlight.kernels.averages import frame_moments
 
 from .sum import FRAME
 
@@ -56,9 +57,7 @@ class Std(Fold[Moments]):
     def add(self, state: Moments, chunk: Chunk, *held: Held) -> None:
         """Take the frames of one chunk."""
         frames, _ = bring_last(chunk.data, chunk.axes, FRAME)
-        if len(frames):
-            mean = frames.mean(axis=0, dtype=np.float64)
-            state.join(mean, ((frames - mean) ** 2).sum(axis=0), len(frames))
+        state.join(*frame_moments(frames), len(frames))
 
     def ready(self, state: Moments) -> bool:
         """True once a frame has come."""
