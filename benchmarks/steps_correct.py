@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers.beside import Data, Pair, compare_all, report
+from peers.beside import Data, Pair, compare_all, on_one_thread, report
 
 from firstlight.kernels.columns import fill_gaps
 from firstlight.kernels.ellipsoids import SHEPP_LOGAN_CYLINDERS, ellipsoid_table, line_integrals
@@ -116,6 +116,7 @@ def make_data(columns: int, angles: int) -> Data:
 
 def main() -> int:
     """Run, print, keep the result, and fail if a claim does not hold."""
+    on_one_thread()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--columns", type=int, default=1024)
     parser.add_argument("--angles", type=int, default=901)

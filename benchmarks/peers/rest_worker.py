@@ -148,7 +148,7 @@ def overlap(d: Data) -> Any:
 def stitched(d: Data) -> Any:
     import algotom.prep.conversion as conversion
 
-    return conversion.stitch_image(d["left_tile"], d["right_tile"], 100, 1, norm=False)
+    return conversion.stitch_image(d["tiles"][0, 0], d["tiles"][0, 1], 100, 1, norm=False)
 
 
 def disk(d: Data) -> Any:
