@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from firstlight.core.step import Step
 from .change_request import ChangeRequest, refuse_all
 from .context import Context
 from .describe import view_name
+from .digested import Digested
 from .fold_picture import Picture
 from .folding import final_version
 from .held_inputs import valid_parameters
@@ -32,14 +32,6 @@ from .stations import Consumer, Station
 
 IDLE = 0.02
 """Seconds between two looks at the clock while no chunk comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Digested(Chunk):
-    """A chunk whose stateless part of the work is done, with what it was made of."""
-
-    raw: Chunk | None = None
-    by: Step | None = None
 
 
 class FoldStation(Station):
@@ -113,19 +105,7 @@ class FoldStation(Station):
         except Exception as error:
             raise self._named(error) from error
         self.context.worked(f"{self._planned.name} (digest)", time.perf_counter() - started, chunk)
-        return Digested(
-            done.data,
-            done.axes,
-            done.ids,
-            done.epoch,
-            done.where,
-            done.coords,
-            done.stream,
-            done.set,
-            done.received,
-            raw=chunk,
-            by=fold,
-        )
+        return Digested.of(done, chunk, fold)
 
     def follow(self, every: float) -> None:
         """Show all outputs from now on, at most so often (in second), or as often as before if that is more."""

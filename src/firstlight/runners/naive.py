@@ -34,12 +34,12 @@ from .calibrated import calibrated
 from .describe import job_dict, small_values, step_infos, view_infos, view_name
 from .failing import part_failed, step_failed
 from .folding import SetFold, final_version, versions_of
-from .gather import Gathered, surplus_of
 from .held_inputs import as_parameter, first_versions, valid_parameters
 from .inputs import inputs_of
+from .naive_gather import regrouped
 from .naive_sinks import closed, opened, write_items
 from .on_device import refuse_devices
-from .snapshot import Snapped, Snapshot
+from .snapshot import Snapshot, picture_of
 
 
 class NaiveRunner:
@@ -134,18 +134,7 @@ class NaiveRun:
         items = [item for item in given[planned.main] if not isinstance(item, End)]
         if planned.cut is None:
             return items
-        gathered = Gathered(planned.cut, memory=float("inf"))
-        ledger = self._ledgers.setdefault(planned.name, Ledger())
-        for item in items:
-            if isinstance(item, Chunk):
-                count = gathered.place(item)
-                ledger.done(count)
-                for gap in () if count == len(item) else surplus_of(item.take(slice(count, None))):
-                    ledger.miss(gap)
-            elif isinstance(item, Gap):
-                gathered.miss(item)
-                ledger.miss(item)
-        return list(gathered.blocks())
+        return regrouped(planned.cut, items, self._ledgers.setdefault(planned.name, Ledger()))
 
     def _held(self, planned: Planned) -> dict[str, Held | None]:
         return {
@@ -327,14 +316,8 @@ class NaiveRun:
     @property
     def snapshots(self) -> list[Snapshot]:
         """The pictures of steps that the job asked for, as far as there are any."""
-        found: list[Snapshot] = []
-        for outlet in self.plan.snapshots:
-            snapped = Snapped(outlet)
-            for item in self._items[outlet.port]:
-                snapped.put(item)
-            picture = snapped.snapshot()
-            found += [] if picture is None else [picture]
-        return found
+        pictures = (picture_of(outlet, self._items[outlet.port]) for outlet in self.plan.snapshots)
+        return [picture for picture in pictures if picture is not None]
 
     def status(self) -> Status:
         """Everything a screen shows."""

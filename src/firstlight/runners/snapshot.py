@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,3 +63,11 @@ class Snapped:
         stream = self._outlet.scan.main
         picture = np.atleast_2d(data)
         return Snapshot(str(spec.of), spec.path, picture, axes, stream.unit, place if stream.arrival else None)
+
+
+def picture_of(outlet: Outlet, items: Iterable[Item]) -> Snapshot | None:
+    """The picture of what has come whole; None if nothing did."""
+    snapped = Snapped(outlet)
+    for item in items:
+        snapped.put(item)
+    return snapped.snapshot()
