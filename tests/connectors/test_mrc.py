@@ -87,3 +87,48 @@ def test_damaged_bytes_end_in_a_clear_error_or_in_frames(tmp_path, changes):
         pass
     finally:
         source.close()
+
+
+def extended(path, raw, nint, nreal):
+    """A stack with bytes of another program as its extended header."""
+    with mrcfile.new(path, overwrite=True) as file:
+        file.set_data(FRAMES.astype(np.int16))
+        file.set_extended_header(np.frombuffer(raw, "V1"))
+        file.header.exttyp = b"SERI"
+    whole = bytearray(path.read_bytes())
+    whole[128:132] = np.array([nint, nreal], "<i2").tobytes()
+    path.write_bytes(bytes(whole))
+    return MrcSource(path=path).open().coords.get("angle")
+
+
+def test_tilt_angles_of_serialem_and_of_agards_programs(tmp_path):
+    tilts = np.array([-60, -40.25, -20, 0, 20, 40.5, 60])
+    rows = np.zeros((7, 4), "<i2")  # tilt (flag 1) and three coordinates of a montage (flag 2)
+    rows[:, 0] = np.round(tilts * 100)
+    np.testing.assert_allclose(extended(tmp_path / "a.mrc", rows.tobytes(), 8, 1 | 2), tilts)
+    assert extended(tmp_path / "b.mrc", rows.tobytes(), 8, 2) is None, "no tilt is noted"
+    reals = np.zeros((7, 32), "<f4")
+    reals[:, 0] = tilts
+    np.testing.assert_allclose(extended(tmp_path / "c.mrc", reals.tobytes(), 0, 32), tilts)
+    assert extended(tmp_path / "d.mrc", np.full((7, 32), 1e9, "<f4").tobytes(), 0, 32) is None, "no angles"
+
+
+def test_tilt_angles_of_an_mdoc(tmp_path):
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(FRAMES.astype(np.int16))
+    tilts = [20.5 * number - 60 for number in range(7)]
+    text = "PixelSpacing = 5.4\n[T = SerialEM: digitized]\n" + "".join(
+        f"[ZValue = {number}]\nTiltAngle = {tilts[number]}\nStagePosition = 1 2\n" for number in reversed(range(7))
+    )
+    (tmp_path / "a.mrc.mdoc").write_text(text)
+    assert MrcSource(path=tmp_path / "a.mrc").open().coords["angle"].tolist() == tilts
+    (tmp_path / "a.mrc.mdoc").write_text(text.replace("TiltAngle = -60.0", "TiltAngle = x"))
+    assert "angle" not in MrcSource(path=tmp_path / "a.mrc").open().coords
+
+
+def test_a_marked_file_of_another_mode_is_named(tmp_path):
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(FRAMES.astype(np.complex64))
+    assert MrcSource.recognises(tmp_path / "a.mrc")
+    with pytest.raises(SourceError, match="mode 4"):
+        MrcSource(path=tmp_path / "a.mrc").open()

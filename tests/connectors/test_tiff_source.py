@@ -94,7 +94,7 @@ def test_what_is_inferred(tmp_path):
     tifffile.imwrite(tmp_path / "dark_1.tif", FRAMES[0])
     tifffile.imwrite(tmp_path / "white_1.tif", FRAMES[0])
     found, told = TiffSource.infer(tmp_path, {})
-    assert found["pattern"] == "proj_*"
+    assert found["pattern"] == "proj_[0-9]*.tif"
     assert len(told) == 3
     items = played(TiffSource(path=tmp_path, **found))
     assert len(data(items)) == 13

@@ -13,10 +13,12 @@ from firstlight.core.errors import SourceError
 
 from ..recorded.angles import checked, given_angles
 from ..recorded.frames import Recording
+from ..recorded.kinds import in_folders, kinds_of
 from ..recorded.listing import listed
 from ..recorded.source import RecordedSource
-from ..recorded.stack import Order, Stack, beside, stack_recording
+from ..recorded.stack import IMAGES, Order, Stack, beside, stack_recording
 from .blocks import Block, motor, no_edf, read_blocks
+from .header import pixel_of, turning
 
 ENDINGS = (".edf",)
 
@@ -34,16 +36,45 @@ class EdfSource(RecordedSource):
     """Dark frames: a file, a folder, or a pattern such as ``dark*.edf`` beside the data."""
     flats: Path | None = None
     """Flat frames, likewise, such as ``ref*.edf``."""
+    darks_after: Path | None = None
+    """Dark frames that were taken after the scan."""
+    flats_after: Path | None = None
+    """Flat frames that were taken after the scan: what lies between both sets is interpolated."""
     motor: str | None = None
     """Motor in the headers whose position, in degree, is the angle, such as ``srot``."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """True for an EDF file, and for a folder that holds some."""
+        """True for an EDF file, and for a folder that holds some, or folders of projections, darks and flats."""
         try:
             return bool(read_blocks(listed(path, ENDINGS, None, "path")[0], 1))
         except SourceError:
-            return False
+            return "path" in kinds_of(path, ENDINGS).parameters
+
+    @classmethod
+    def infer(cls, path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Which files of a folder are darks and flats, and which motor turned.
+
+        Args:
+            path: The file or folder.
+            given: Parameters that the user gave.
+
+        Returns:
+            Parameters, and what was assumed, in words.
+        """
+        found: dict[str, Any] = {}
+        told: list[str] = []
+        if path.is_dir() and not given.keys() & {"pattern", *IMAGES}:
+            kinds = kinds_of(path, ENDINGS)
+            found, told = {**kinds.parameters}, [*kinds.told]
+        if given.keys() & {"angles", "motor", "order"}:
+            return found, told
+        files = listed(Path(found.get("path", path)), ENDINGS, found.get("pattern", given.get("pattern")), "path")
+        name = turning([block.header for file in files for block in read_blocks(file)])
+        if name is not None:
+            found["motor"] = name
+            told.append(f"the motor {name} turned, by the headers (--set source.motor=NAME for another)")
+        return found, told
 
     def load(self) -> Recording:
         """Read the headers.
@@ -51,19 +82,20 @@ class EdfSource(RecordedSource):
         Raises:
             SourceError: A file is no EDF, cut short, or not like the others.
         """
-        reader = _Blocks.of(listed(self.path, ENDINGS, self.pattern, "path"))
-        images = {
-            name: _Blocks.of(listed(beside(self.path, path), ENDINGS, None, field))
-            for name, field, path in (("dark", "darks", self.darks), ("flat", "flats", self.flats))
-            if path is not None
+        folders = in_folders(self.path, ENDINGS)
+        path = folders.pop("path", self.path)
+        given = {**folders, **{name: told for name in IMAGES if (told := getattr(self, name)) is not None}}
+        reader = _Blocks.of(listed(path, ENDINGS, self.pattern, "path"))
+        read = {
+            IMAGES[name]: _Blocks.of(listed(beside(path, where), ENDINGS, None, name)) for name, where in given.items()
         }
         stack = Stack(
             reader,
             self.order,
             lambda count: self._angles(reader.blocks, count),
-            images,
-            self.path.stem,
-            self.known({"pixel": None}),
+            images=read,
+            name=self.path.stem,
+            calibration=self.known({"pixel": pixel_of(reader.blocks[0].header)}),
         )
         return stack_recording(stack)
 

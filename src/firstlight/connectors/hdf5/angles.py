@@ -10,7 +10,8 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 
-from ..recorded.angles import TEXT_ENDINGS, AngleUnit, beside_data, checked, from_text, given_angles, is_range
+from ..recorded import angles
+from ..recorded.angles import TEXT_ENDINGS, AngleUnit, checked, given_angles, is_range
 from .files import attribute, dataset, is_dataset, lookup
 from .handles import File
 
@@ -61,18 +62,14 @@ def chosen(
 
 
 def how_many(given: str | Sequence[float], file: File) -> int | None:
-    """How many angles the user gave; None for a range, which makes as many as there are frames.
+    """How many angles the user gave; None for a range, which makes as many as are wanted.
 
     Raises:
         SourceError: They are not there, or not understood.
     """
-    if not isinstance(given, str):
-        return len(given)
-    if is_range(given):
-        return None
     if _in_file(given, file):
-        return dataset(file, given, "angles").size
-    return len(from_text(beside_data(given, Path(file.filename))))
+        return dataset(file, str(given), "angles").size
+    return angles.how_many(given, Path(file.filename))
 
 
 def _in_file(given: str | Sequence[float], file: File) -> bool:

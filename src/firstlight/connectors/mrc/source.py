@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,22 +16,20 @@ from ..recorded.angles import given_angles
 from ..recorded.frames import ArrayReader, Recording
 from ..recorded.source import RecordedSource
 from ..recorded.stack import Order, Stack, beside, stack_recording
+from .header import LENGTH, Header, is_marked
+from .tilts import mdoc_tilts, noted_tilts
 
 ENDINGS = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map", ".preali")
-_HEADER = 1024
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 """MRC2014; the complex modes 3 and 4 hold transforms, no images."""
 _TILTS = (".rawtlt", ".tlt")
-_FEI = (b"FEI1", b"FEI2")
-_FEI_TILT = (100, 8)
-"""Offset of ``Alpha tilt`` (float64, degree) in the record of one frame of an FEI extended header, and its length."""
 
 
 class MrcSource(RecordedSource):
     """Plays an MRC stack (MRC2014): sections are projections of a tilt series, or sinograms.
 
-    Angles come from the extended header of FEI (Thermo Fisher) microscopes, or from a ``.rawtlt`` or ``.tlt`` file of the
-    same name, unless they are given. Rows are counted as the file has them. The stack is mapped from the disk.
+    Angles come from the extended header of FEI (Thermo Fisher) microscopes or of SerialEM, or from a ``.mdoc``, ``.rawtlt``
+    or ``.tlt`` file of the same name, unless they are given. Rows are counted as the file has them. The stack is mapped from the disk.
     """
 
     use: ClassVar[str] = "mrc"
@@ -50,7 +48,7 @@ class MrcSource(RecordedSource):
         try:
             _mapped(path, "path")
         except SourceError:
-            return False
+            return is_marked(path)
         return True
 
     def load(self) -> Recording:
@@ -77,44 +75,19 @@ class MrcSource(RecordedSource):
         )
         return stack_recording(stack)
 
-    def _angles(self, path: Path, header: _Header, count: int) -> Array | None:
+    def _angles(self, path: Path, header: Header, count: int) -> Array | None:
         if self.angles is not None:
             return given_angles(self.angles, count, beside=path, unit=self.angle_unit)
-        tilts = _fei_tilts(path, header)
-        if tilts is not None and len(tilts) >= count:
-            return tilts[:count]
+        for tilts in (noted_tilts(path, header), mdoc_tilts(path)):
+            if tilts is not None and len(tilts) >= count:
+                return tilts[:count]
         for ending in _TILTS:
             if path.with_suffix(ending).is_file():
                 return given_angles(str(path.with_suffix(ending).absolute()), count, beside=path, unit=self.angle_unit)
         return None
 
 
-class _Header:
-    """The first 1024 byte."""
-
-    def __init__(self, raw: bytes) -> None:
-        mark = raw[212:214]
-        big = mark[:1] == b"\x11" if mark[:1] in (b"\x11", b"\x44") else _looks_big(raw)
-        self.order = ">" if big else "<"
-        words: Any = np.frombuffer(raw, self.order + "i4")
-        floats: Any = np.frombuffer(raw, self.order + "f4")
-        self.columns, self.rows, self.sections, self.mode = (int(word) for word in words[:4])
-        self.intervals = tuple(int(word) for word in words[7:10])
-        self.cell = tuple(float(word) for word in floats[10:13])
-        """Å"""
-        self.extra = int(words[23])
-        self.kind = raw[104:108]
-        self.marked = raw[208:212] == b"MAP "
-        self.signed = not (self.mode == 0 and int(words[39]) & 1 == 0 and int(words[38]) == 1146047817)
-        """IMOD writes unsigned bytes in mode 0 where its flag says so."""
-
-
-def _looks_big(raw: bytes) -> bool:
-    """By the mode, where the mark of the byte order is missing."""
-    return not 0 <= int.from_bytes(raw[12:16], "little", signed=True) <= 200
-
-
-def _mapped(path: Path, field: str) -> tuple[ArrayReader, _Header]:
+def _mapped(path: Path, field: str) -> tuple[ArrayReader, Header]:
     """Map a stack.
 
     Raises:
@@ -123,12 +96,12 @@ def _mapped(path: Path, field: str) -> tuple[ArrayReader, _Header]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            raw = file.read(_HEADER)
+            raw = file.read(LENGTH)
     except OSError as error:
         raise SourceError("The file can not be read.", field=field, value=str(path), next_move=str(error)) from error
-    if len(raw) < _HEADER:
+    if len(raw) < LENGTH:
         raise _no_mrc(path, field, f"it has {size} byte")
-    header = _Header(raw)
+    header = Header(raw)
     shape = (header.sections, header.rows, header.columns)
     if not header.marked and path.suffix.lower() not in ENDINGS:
         raise _no_mrc(path, field, "the word 'MAP ' is missing from its header")
@@ -136,7 +109,7 @@ def _mapped(path: Path, field: str) -> tuple[ArrayReader, _Header]:
         raise _no_mrc(path, field, f"its header says {shape} pixels of mode {header.mode}")
     kind = _MODES[header.mode] if header.signed else "u1"
     dtype = np.dtype(header.order + kind)
-    needed = _HEADER + header.extra + prod(shape) * dtype.itemsize
+    needed = LENGTH + header.extra + prod(shape) * dtype.itemsize
     if needed > size:
         raise SourceError(
             f"The file is cut short: its header asks for {needed} byte, and it has {size}.",
@@ -144,33 +117,15 @@ def _mapped(path: Path, field: str) -> tuple[ArrayReader, _Header]:
             value=str(path),
             next_move="Copy it again from where it was written, or wait until the copy is complete.",
         )
-    return ArrayReader(np.memmap(path, dtype, "r", _HEADER + header.extra, shape), str(path)), header
+    return ArrayReader(np.memmap(path, dtype, "r", LENGTH + header.extra, shape), str(path)), header
 
 
-def _pixel(header: _Header) -> Quantity | None:
+def _pixel(header: Header) -> Quantity | None:
     """The pixel size, from the cell in Å and the intervals along x."""
     width, count = header.cell[0], header.intervals[0]
     if not (np.isfinite(width) and width > 0 and count > 0):
         return None
     return Quantity(width / count, "Å")
-
-
-def _fei_tilts(path: Path, header: _Header) -> Array | None:
-    """(section,) angles in degree from an extended header of type FEI1 or FEI2; None where there is none."""
-    if header.kind not in _FEI or header.extra < 768:
-        return None
-    with path.open("rb") as file:
-        file.seek(_HEADER)
-        raw = file.read(min(header.extra, 2**26))
-    width = int(np.frombuffer(raw, header.order + "i4", 1)[0])
-    start, length = _FEI_TILT
-    if width < start + length or width * header.sections > len(raw):
-        return None
-    records = np.frombuffer(raw, np.uint8, width * header.sections).reshape(header.sections, width)
-    tilts = (
-        np.ascontiguousarray(records[:, start : start + length]).view(header.order + "f8").ravel().astype(np.float64)
-    )
-    return tilts if np.isfinite(tilts).all() else None
 
 
 def _no_mrc(path: Path, field: str, why: str) -> SourceError:

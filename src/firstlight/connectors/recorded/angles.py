@@ -126,10 +126,22 @@ def given_angles(
     return checked(from_text(path), frames, str(path), unit=unit, field="angles", needed=needed)
 
 
+def how_many(given: str | Sequence[float], beside: Path) -> int | None:
+    """How many angles the user gave in a list or a text file; None for a range, which makes as many as are wanted.
+
+    Raises:
+        SourceError: They are not understood.
+    """
+    if not isinstance(given, str):
+        return len(given)
+    return None if is_range(given) else len(from_text(beside_data(given, beside)))
+
+
 def beside_data(name: str, data: Path) -> Path:
-    """Where a text file lies that is named relative to the working folder, or to the data file."""
+    """Where a text file lies that is named relative to the working folder, to the data, or to the folder of the images."""
     path = Path(name).expanduser()
-    return path if path.is_absolute() or path.is_file() else data.parent / path
+    places = (path, data.parent / path, data / path)
+    return path if path.is_absolute() else next((each for each in places if each.is_file()), places[1])
 
 
 def checked(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,9 @@ from firstlight.core.chunk import MAIN, Scan, Stream
 from firstlight.core.errors import SourceError
 from firstlight.core.units import Quantity
 
+from .angles import AngleUnit, given_angles, how_many
 from .frames import Frames, Reader, Recording, image_frames, image_stream
+from .holes import WithHoles
 from .turned import turned
 
 Order = Literal["projection", "sinogram"]
@@ -29,12 +31,18 @@ class Stack:
     angles: Callable[[int], Array | None]
     """Gives the angles, in degree, for a number of projections; None: nobody knows them."""
     images: Mapping[str, Reader] = field(default_factory=dict[str, Reader])
-    """Readers of ``dark`` and ``flat``."""
+    """Readers of ``dark`` and ``flat``, and of ``dark_after`` and ``flat_after`` the scan."""
     name: str = "scan"
     calibration: Mapping[str, Quantity] = field(default_factory=dict[str, Quantity])
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     unit: str | None = None
     close: Callable[[], None] = lambda: None
+    there: Array | None = None
+    """(projection,) False where no image came, though others are counted on; None: all came."""
+
+
+IMAGES = {"darks": "dark", "flats": "flat", "darks_after": "dark_after", "flats_after": "flat_after"}
+"""Parameters of sources that name dark and flat frames, and what those are in a stack."""
 
 
 def stack_recording(stack: Stack) -> Recording:
@@ -43,27 +51,44 @@ def stack_recording(stack: Stack) -> Recording:
     Raises:
         SourceError: Darks or flats do not fit.
     """
-    if stack.images and stack.order == "sinogram":
+    images = stack.images
+    if images and stack.order == "sinogram":
         raise SourceError(
             "Dark and flat frames belong to projections, and these are sinograms.",
-            field=f"{min(stack.images)}s",
-            value=stack.images[min(stack.images)].name,
+            field=next(field for field, name in IMAGES.items() if name in images),
+            value=images[min(images)].name,
             expected="sinograms that were corrected, or order: projection",
         )
+    there = stack.there if stack.order == "projection" else None
     reader = stack.reader if stack.order == "projection" else turned(stack.reader)
+    reader = reader if there is None else WithHoles(reader, there)
     axes = ("angle", "row", "col")
     main = Stream(
         axes, dict(zip(axes, reader.shape, strict=True)), reader.dtype.newbyteorder("=").name, unit=stack.unit
     )
-    parts = [image_frames(reader, name, main) for name, reader in stack.images.items()]
+    sets = {name: found for name in ("dark", "flat") if (found := _sets(images, name, main))}
     angles = stack.angles(reader.shape[0])
     coords = {} if angles is None else {"angle": angles}
     ids = np.arange(reader.shape[0], dtype=np.int64)
-    streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in parts}
-    parts.append(Frames(reader, ids, ids, coords=coords))
-    order = (*stack.images, MAIN)
-    scan = Scan(streams, stack.name, stack.calibration, coords, order, stack.metadata)
-    return Recording(scan, tuple(parts), stack.close)
+    streams = {MAIN: main} | {name: _stream(parts, main) for name, parts in sets.items()}
+    projections = Frames(reader, ids, ids, there, coords, reason="no file has its number", kind="lost")
+    scan = Scan(streams, stack.name, stack.calibration, coords, (*sets, MAIN), stack.metadata)
+    return Recording(scan, (*(part for parts in sets.values() for part in parts), projections), stack.close)
+
+
+def _sets(images: Mapping[str, Reader], name: str, main: Stream) -> list[Frames]:
+    """Darks or flats from before the scan, and from after it."""
+    found = [image_frames(images[name], name, main)] if name in images else []
+    if f"{name}_after" in images:
+        late = image_frames(images[f"{name}_after"], name, main)
+        found.append(replace(late, ids=late.rows + main.size("angle"), set=len(found)))
+    return found
+
+
+def _stream(parts: list[Frames], main: Stream) -> Stream:
+    first = image_stream(parts[0], main)
+    sizes = {**first.sizes, "frame": sum(len(part.rows) for part in parts)}
+    return replace(first, sizes=sizes, first=int(parts[0].ids[0]))
 
 
 def beside(path: Path, images: Path) -> Path:
@@ -72,3 +97,18 @@ def beside(path: Path, images: Path) -> Path:
     if images.is_absolute() or images.exists() or (images.parent != Path() and images.parent.exists()):
         return images
     return (path if path.is_dir() else path.parent) / images
+
+
+def angles_of(
+    given: str | Sequence[float] | None, count: int, *, beside: Path, unit: AngleUnit | None, there: Array | None
+) -> Array | None:
+    """(projection,) angles that the user gave, in degree; of a list or a text file also those of the images that came.
+
+    Raises:
+        SourceError: They are not understood, or too few.
+    """
+    if given is None or there is None or how_many(given, beside) != int(there.sum()):
+        return None if given is None else given_angles(given, count, beside=beside, unit=unit, needed=there)
+    angles = np.zeros(count)
+    angles[there] = given_angles(given, int(there.sum()), beside=beside, unit=unit)
+    return angles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
-from firstlight.core.units import Quantity
 
 from ..recorded.frames import ArrayReader, Reader
 from ..recorded.listing import listed
@@ -47,7 +45,15 @@ def read_pages(path: Path, pattern: str | None, field: str) -> Reader:
     Raises:
         SourceError: There are none, or they are no grey images of one shape and type.
     """
-    files = listed(path, ENDINGS, pattern, field)
+    return pages_of(listed(path, ENDINGS, pattern, field), field)
+
+
+def pages_of(files: Sequence[Path], field: str) -> Reader:
+    """All pages of one file, or of files with one page each, as (page, row, col).
+
+    Raises:
+        SourceError: They are no grey images of one shape and type.
+    """
     return _stack(files[0], field) if len(files) == 1 else _folder(files, field)
 
 
@@ -60,20 +66,47 @@ def _stack(path: Path, field: str) -> Reader:
             pages = file.pages
             page = _page(pages[0], path, field)
             first: Any = pages[0]
+            _demand_one_order(file, path, field)
             mapped = _mapped(file, page, path)
             if mapped is not None:
                 return mapped
-            count = len(pages)
+            numbers = _full(file)
             _complete(file, path)
-            last = _page(pages[count - 1], path, field)
+            last = _page(pages[numbers[-1]], path, field)
             if (last.shape, last.dtype) != (page.shape, page.dtype):
                 raise _other(path, page, last, field)
             _whole(first, path)
-            return FilePages(path, count, page)
+            return FilePages(path, numbers, page)
     except SourceError:
         raise
     except Exception as error:  # tifffile meets damage in many ways, and each has an exception of its own
         raise damaged(path, error) from error
+
+
+def _full(file: Any) -> Sequence[int]:
+    """The pages, without the small copies of them that some programs add."""
+    count = len(file.pages)
+    if count < 2 or not (file.pages[1].is_reduced or file.pages[count - 1].is_reduced):
+        return range(count)
+    return [number for number in range(count) if not file.pages[number].is_reduced]
+
+
+def _demand_one_order(file: Any, path: Path, field: str) -> None:
+    """Refuse pages that were written in two orders at once: channels, or times, of each position.
+
+    Raises:
+        SourceError: They were.
+    """
+    series = file.series[0]
+    several = {axis: size for axis, size in zip(series.axes[:-2], series.shape[:-2], strict=True) if size > 1}
+    if len(series.axes) > 2 and len(several) > 1 and len(series.axes) == len(series.shape):
+        raise SourceError(
+            f"The pages of {path.name} are a grid of {' × '.join(f'{size} ({axis})' for axis, size in several.items())}.",
+            field=field,
+            value=" ".join(series.axes),
+            expected="pages along one axis, the angle (or the row, of sinograms)",
+            next_move="Write those of one channel or time into a file of their own.",
+        )
 
 
 def _folder(files: Sequence[Path], field: str) -> Reader:
@@ -87,8 +120,14 @@ def _folder(files: Sequence[Path], field: str) -> Reader:
             expected="one file with all pages, or a folder of files with one page each",
             next_move="Name one of the files, or a pattern such as 'folder/scan_*.tif'.",
         )
-    shape = (first.shape[1], first.shape[2])
-    return FolderPages(tuple(files), Page(shape, first.dtype), isinstance(first, ArrayReader))
+    page = Page((first.shape[1], first.shape[2]), first.dtype)
+    mapped = isinstance(first, ArrayReader)
+    if mapped:  # looking at all heads takes long: without compression, one that differs has another size
+        size = files[0].stat().st_size
+        for path in files:
+            if path.stat().st_size != size:
+                _decode(path, 0, page)
+    return FolderPages(tuple(files), page, mapped)
 
 
 def _page(page: Any, path: Path, field: str) -> Page:
@@ -177,20 +216,6 @@ def _other(path: Path, page: Page, found: Page, field: str) -> SourceError:
     )
 
 
-def own_pixel(path: Path, pattern: str | None) -> Quantity | None:
-    """The pixel size that our own sink wrote; other programs' resolution is that of a printer as often as not."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(listed(path, ENDINGS, pattern, "path")[0]) as file:
-            first: Any = file.pages[0]
-            told = json.loads(first.description)
-            size = float(told["pixel_um"]) if told["program"] == "firstlight" else 0.0
-    except Exception:  # any other description, or none
-        return None
-    return Quantity(size, "um") if 0 < size < float("inf") else None
-
-
 def _decode(path: Path, number: int, page: Page) -> Array:
     """One page; mapped from the disk where it lies there in one piece.
 
@@ -209,11 +234,32 @@ def _decode(path: Path, number: int, page: Page) -> Array:
             if here.is_memmappable:
                 dtype = np.dtype(file.byteorder + page.dtype.str[1:])
                 return np.memmap(path, dtype, "r", here.dataoffsets[0], page.shape)
-            return here.asarray(maxworkers=1)
+            return _unpacked(here, path, number)
     except SourceError:
         raise
     except Exception as error:
         raise damaged(path, error) from error
+
+
+def _unpacked(page: Any, path: Path, number: int) -> Array:
+    """The values of a page; LZW and other packings that tifffile leaves to a package of its own are Pillow's.
+
+    Raises:
+        ValueError: Nobody here knows the packing.
+    """
+    try:
+        return page.asarray(maxworkers=1)
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.seek(number)
+        values = np.asarray(image)
+    if values.shape != tuple(page.shape) or values.dtype.newbyteorder("=") != np.dtype(page.dtype).newbyteorder("="):
+        raise ValueError(f"its packing is not known here: {page.compression!r}")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +267,8 @@ class FilePages:
     """Pages of one file that must be decoded."""
 
     path: Path
-    count: int
+    numbers: Sequence[int]
+    """Of the pages that count."""
     page: Page
     stored: int = 1
 
@@ -233,7 +280,7 @@ class FilePages:
     @property
     def shape(self) -> tuple[int, ...]:
         """(page, row, col)."""
-        return (self.count, *self.page.shape)
+        return (len(self.numbers), *self.page.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -247,7 +294,7 @@ class FilePages:
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
         """Decode some pages."""
-        for place, number in enumerate(range(*where[0].indices(self.count))):
+        for place, number in enumerate(self.numbers[where[0]]):
             out[place] = _decode(self.path, number, self.page)[where[1:]]
 
 

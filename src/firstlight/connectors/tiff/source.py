@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from firstlight.core.errors import SourceError
 
-from ..recorded.angles import given_angles
 from ..recorded.frames import Recording
+from ..recorded.holes import present
+from ..recorded.kinds import in_folders, kinds_of
 from ..recorded.listing import listed
 from ..recorded.source import RecordedSource
-from ..recorded.stack import Order, Stack, beside, stack_recording
-from .pages import ENDINGS, is_tiff, own_pixel, read_pages
+from ..recorded.stack import IMAGES, Order, Stack, angles_of, beside, stack_recording
+from .pages import ENDINGS, is_tiff, pages_of, read_pages
+from .pixel import own_pixel
 
 
 class TiffSource(RecordedSource):
@@ -33,14 +36,18 @@ class TiffSource(RecordedSource):
     """Dark frames: a file, a folder, or a pattern such as ``dark_*.tif`` beside the data."""
     flats: Path | None = None
     """Flat frames, likewise."""
+    darks_after: Path | None = None
+    """Dark frames that were taken after the scan."""
+    flats_after: Path | None = None
+    """Flat frames that were taken after the scan: what lies between both sets is interpolated."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """True for a TIFF file, and for a folder that holds some."""
+        """True for a TIFF file, and for a folder that holds some, or folders of projections, darks and flats."""
         try:
             return is_tiff(listed(path, ENDINGS, None, "path")[0])
         except SourceError:
-            return False
+            return "path" in kinds_of(path, ENDINGS).parameters
 
     @classmethod
     def infer(cls, path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -53,18 +60,21 @@ class TiffSource(RecordedSource):
         Returns:
             Parameters, and what was assumed, in words.
         """
-        if path.is_dir() and not given.keys() & {"pattern", "darks", "flats"}:
-            found, told = _kinds(path)
-            if found:
-                return found, told
-        if "order" in given:
-            return {}, []
-        files = listed(path, ENDINGS, given.get("pattern"), "path")
-        if all("sino" in file.name.lower() for file in files):
-            return {"order": "sinogram"}, [f"{files[0].name} holds sinograms, by its name (order: sinogram)"]
-        if len(files) == 1 and read_pages(path, None, "path").shape[0] == 1:
-            return {"order": "sinogram"}, ["one page is the sinogram of one row (order: sinogram)"]
-        return {}, []
+        found: dict[str, Any] = {}
+        told: list[str] = []
+        if path.is_dir() and not given.keys() & {"pattern", *IMAGES}:
+            kinds = kinds_of(path, ENDINGS)
+            found, told = {**kinds.parameters}, [*kinds.told]
+        files = listed(Path(found.get("path", path)), ENDINGS, found.get("pattern", given.get("pattern")), "path")
+        if "order" not in given and not found.keys() & {*IMAGES}:
+            why = _sinograms(files)
+            if why is not None:
+                return {**found, "order": "sinogram"}, [*told, f"{why} (order: sinogram)"]
+        if (there := present(files)) is not None:
+            told.append(
+                f"of {len(there)} projections {len(there) - len(files)} never came: their numbers have no files"
+            )
+        return found, told
 
     def load(self) -> Recording:
         """Find the pages, and read the first.
@@ -72,38 +82,28 @@ class TiffSource(RecordedSource):
         Raises:
             SourceError: There are none, or they are no grey images of one shape and type.
         """
-        reader = read_pages(self.path, self.pattern, "path")
-        images = {
-            name: read_pages(beside(self.path, path), None, field)
-            for name, field, path in (("dark", "darks", self.darks), ("flat", "flats", self.flats))
-            if path is not None
-        }
-        found = {"pixel": own_pixel(self.path, self.pattern)}
-        return stack_recording(
-            Stack(reader, self.order, self._angles, images, self.path.stem, self.known(found)),
+        folders = in_folders(self.path, ENDINGS)
+        path = folders.pop("path", self.path)
+        given = {**folders, **{name: told for name in IMAGES if (told := getattr(self, name)) is not None}}
+        files = listed(path, ENDINGS, self.pattern, "path")
+        there = present(files)
+        read = {IMAGES[name]: read_pages(beside(path, where), None, name) for name, where in given.items()}
+        stack = Stack(
+            pages_of(files, "path"),
+            self.order,
+            lambda count: angles_of(self.angles, count, beside=self.path, unit=self.angle_unit, there=there),
+            images=read,
+            there=there,
+            name=self.path.stem,
+            calibration=self.known({"pixel": own_pixel(files[0])}),
         )
-
-    def _angles(self, count: int) -> Any:
-        if self.angles is None:
-            return None
-        return given_angles(self.angles, count, beside=self.path, unit=self.angle_unit)
+        return stack_recording(stack)
 
 
-def _kinds(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Darks and flats among the files of a folder, by their names."""
-    names = [file.name.lower() for file in listed(folder, ENDINGS, None, "path")]
-    words = {"darks": ("dark",), "flats": ("flat", "white", "ref", "open")}
-    found: dict[str, Any] = {}
-    for field, starts in words.items():
-        start = next((word for word in starts if any(name.startswith(word) for name in names)), None)
-        if start is not None:
-            found[field] = str(folder / f"{start}*")
-    rest = [name for name in names if not name.startswith(tuple(word for each in words.values() for word in each))]
-    common = rest[0] if rest else ""
-    while common and not all(name.startswith(common) for name in rest):
-        common = common[:-1]
-    common = common.rstrip("0123456789")
-    if not found or not rest or not common:
-        return {}, []
-    told = [f"{field} are the files {Path(where).name}" for field, where in found.items()]
-    return {**found, "pattern": f"{common}*"}, [*told, f"projections are the files {common}*"]
+def _sinograms(files: Sequence[Path]) -> str | None:
+    """Why these are sinograms, in words; None if they are not."""
+    if all("sino" in file.name.lower() for file in files):
+        return f"{files[0].name} holds sinograms, by its name"
+    if len(files) == 1 and pages_of(files, "path").shape[0] == 1:
+        return "one page is the sinogram of one row"
+    return None
