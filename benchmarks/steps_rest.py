@@ -23,10 +23,10 @@ from peers.beside import Data, Pair, compare_all, on_one_thread, report
 
 from firstlight.core import registry
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
-from firstlight.kernels import variation
 from firstlight.kernels.center import center_by_correlation
 from firstlight.kernels.eigen_flats import principal_images
 from firstlight.kernels.iterate import Limits
+from firstlight.kernels.least_variation import least_variation
 from firstlight.kernels.overlap import find_shift
 
 HERE = Path(__file__).resolve().parent
@@ -148,7 +148,7 @@ def _shells(d: Data) -> Any:
 def _variation(d: Data) -> Any:
     image = d["side_by_side"]
     dual = np.zeros((2, *image.shape), np.float32)
-    return variation._proximal(image, np.full(image.shape[-1], 0.1, np.float32), dual, Limits(1))
+    return least_variation(image, np.full(image.shape[-1], 0.1, np.float32), dual, Limits(1))
 
 
 def make_data(size: int, frames: int) -> Data:

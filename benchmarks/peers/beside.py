@@ -32,7 +32,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 def on_one_thread() -> None:
     """Begin this program again where its libraries would use more than one thread: they read that when they are loaded."""
     if any(os.environ.get(name) != one for name, one in _ONE_THREAD.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_ONE_THREAD})
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_ONE_THREAD})  # noqa: S606
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,12 @@ Images are (y, x, problem), volumes (z, y, x, problem) with gradients along all 
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
 from .iterate import F32, F64, Found, Limits, Progress, Projector, constrain, dots, first_estimate, norms
+from .least_variation import least_variation
 
 _POWER_ITERATIONS = 12
-_INNER = 20
-"""Rounds of the proximal step, which starts where the one before ended."""
 _CG_ROUNDS = 6
 
 
@@ -88,104 +84,13 @@ def fista_tv(projector: Projector, data: F32, limits: Limits, *, strength: float
         gradient = projector.backproject(projector.project(ahead) - data)
         ahead -= step * gradient
         before, switch = images, progress.switch
-        images = _proximal(ahead, weight, dual, limits)
+        images = least_variation(ahead, weight, dual, limits)
         images = before + switch * (images - before)
         later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = images + np.float32((momentum - 1) / later) * (images - before)
         momentum = later
         progress.note(norms(projector.project(images) - data))
     return Found(images, progress.curve)
-
-
-def _proximal(image: F32, weight: F32, dual: F32, limits: Limits) -> F32:
-    """The x of least ½‖x − image‖² + weight TV(x), constrained; starts at the dual variables of last time, changed in place."""
-    out = np.empty_like(image)
-    low = np.float32(0 if limits.nonnegative else -np.inf)
-    allowed = np.ones((*image.shape[:-1], 1), np.float32) if limits.mask is None else limits.mask
-    ahead, momentum = dual.copy(), 1.0
-    safe = np.maximum(weight, np.float32(1e-30))
-    primal, ascend = (_primal, _ascend) if image.ndim == 3 else (_primal_of_volume, _ascend_of_volume)
-    step = (1 / (_gradient_norm_squared(image) * safe)).astype(np.float32)
-    for _ in range(_INNER):
-        later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        primal(image, ahead, weight, low, allowed, out)
-        ascend(out, ahead, dual, step, np.float32((momentum - 1) / later))
-        momentum = later
-    primal(image, dual, weight, low, allowed, out)
-    return out
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _primal(image: Any, dual: Any, weight: Any, low: Any, allowed: Any, out: Any) -> None:
-    """Image + weight × divergence of the dual field, constrained."""
-    height, width, lanes = image.shape
-    for i in range(height):
-        for j in range(width):
-            for k in range(lanes):
-                spread = dual[0, i, j, k] + dual[1, i, j, k]
-                if i > 0:
-                    spread -= dual[0, i - 1, j, k]
-                if j > 0:
-                    spread -= dual[1, i, j - 1, k]
-                out[i, j, k] = max(image[i, j, k] + weight[k] * spread, low) * allowed[i, j, 0]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _ascend(image: Any, ahead: Any, dual: Any, step: Any, momentum: Any) -> None:
-    """Follow the gradient of the image from `ahead`, back into the unit disk, and look ahead again."""
-    height, width, lanes = image.shape
-    one = np.float32(1)
-    for i in range(height):
-        for j in range(width):
-            for k in range(lanes):
-                down = image[i + 1, j, k] - image[i, j, k] if i + 1 < height else np.float32(0)
-                across = image[i, j + 1, k] - image[i, j, k] if j + 1 < width else np.float32(0)
-                p, q = ahead[0, i, j, k] + step[k] * down, ahead[1, i, j, k] + step[k] * across
-                shrink = one / max(one, np.sqrt(p * p + q * q))
-                p, q = p * shrink, q * shrink
-                ahead[0, i, j, k] = p + momentum * (p - dual[0, i, j, k])
-                ahead[1, i, j, k] = q + momentum * (q - dual[1, i, j, k])
-                dual[0, i, j, k], dual[1, i, j, k] = p, q
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _primal_of_volume(image: Any, dual: Any, weight: Any, low: Any, allowed: Any, out: Any) -> None:
-    """`_primal` in three dimensions."""
-    depth, height, width, lanes = image.shape
-    for h in range(depth):
-        for i in range(height):
-            for j in range(width):
-                for k in range(lanes):
-                    spread = dual[0, h, i, j, k] + dual[1, h, i, j, k] + dual[2, h, i, j, k]
-                    if h > 0:
-                        spread -= dual[0, h - 1, i, j, k]
-                    if i > 0:
-                        spread -= dual[1, h, i - 1, j, k]
-                    if j > 0:
-                        spread -= dual[2, h, i, j - 1, k]
-                    value = max(image[h, i, j, k] + weight[k] * spread, low)
-                    out[h, i, j, k] = value * allowed[h, i, j, 0]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _ascend_of_volume(image: Any, ahead: Any, dual: Any, step: Any, momentum: Any) -> None:
-    """`_ascend` in three dimensions."""
-    depth, height, width, lanes = image.shape
-    one, zero = np.float32(1), np.float32(0)
-    for h in range(depth):
-        for i in range(height):
-            for j in range(width):
-                for k in range(lanes):
-                    here = image[h, i, j, k]
-                    o = ahead[0, h, i, j, k] + step[k] * (image[h + 1, i, j, k] - here if h + 1 < depth else zero)
-                    p = ahead[1, h, i, j, k] + step[k] * (image[h, i + 1, j, k] - here if i + 1 < height else zero)
-                    q = ahead[2, h, i, j, k] + step[k] * (image[h, i, j + 1, k] - here if j + 1 < width else zero)
-                    shrink = one / max(one, np.sqrt(o * o + p * p + q * q))
-                    o, p, q = o * shrink, p * shrink, q * shrink
-                    ahead[0, h, i, j, k] = o + momentum * (o - dual[0, h, i, j, k])
-                    ahead[1, h, i, j, k] = p + momentum * (p - dual[1, h, i, j, k])
-                    ahead[2, h, i, j, k] = q + momentum * (q - dual[2, h, i, j, k])
-                    dual[0, h, i, j, k], dual[1, h, i, j, k], dual[2, h, i, j, k] = o, p, q
 
 
 def _along(field: F32, axis: int, part: slice) -> F32:
