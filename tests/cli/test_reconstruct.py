@@ -1,6 +1,7 @@
 """`firstlight reconstruct`: assumptions are printed, and what can not be inferred ends with 2 and the option to give."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from firstlight.cli.main import app
+from firstlight.jobs.look_around import Asked, advice
 
 
 @pytest.fixture
@@ -49,3 +51,33 @@ def test_what_can_not_be_inferred_ends_with_2_and_names_the_option(tmp_path, sta
     assert done.exit_code == 2
     assert "--values" in done.output
     assert not (tmp_path / "out.nxs").exists()
+
+
+def test_a_short_scan_whose_axis_can_not_be_found_ends_with_2_before_anything_is_written(tmp_path, state):
+    tifffile.imwrite(tmp_path / "sino.tif", sinogram()[:38, 18:46])  # 152 of the 360 degree, wider than the frame
+    wanted = ["reconstruct", str(tmp_path / "sino.tif"), "-o", str(tmp_path / "out.h5")]
+    own = ["--set", "source.angles=0:152:4", "--values", "attenuation"]
+    done = CliRunner().invoke(app, [*wanted, *own])
+    assert done.exit_code == 2
+    assert "only 152°" in done.output
+    assert "--set fbp.center" in done.output
+    assert f"firstlight sweep {tmp_path}/sino.tif fbp.center=7:21:1 --only row=mid" in done.output
+    assert "--set source.angles=0:152:4 --values attenuation" in done.output
+    assert not (tmp_path / "out.h5").exists()
+    given = CliRunner().invoke(app, [*wanted, *own, "--set", "fbp.center=12"])
+    assert given.exit_code == 0, given.output
+    assert "find_center" not in given.output
+
+
+def test_the_command_for_a_look_at_a_doubtful_axis():
+    job = {"steps": [{"use": "find_center"}, {"use": "fbp", "center": {"from": "find_center"}}]}
+    asked = Asked(Path("a scan.nxs"), {"only.angle": "::2", "fbp.filter": "hann", "runner.memory": "2G"})
+    report = {"values": {"find_center.center": 12.06}, "remarks": {"find_center": ["doubtful"]}}
+    (told,) = advice(job, asked, report)
+    assert (
+        "firstlight sweep 'a scan.nxs' fbp.center=2:22:1 --only row=mid --only angle=::2 --set fbp.filter=hann -o centers.h5"
+        in told
+    )
+    assert "--set fbp.center=" in told
+    assert advice(job, asked, {**report, "remarks": {}}) == []
+    assert advice(job, asked, {**report, "values": {}}) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,16 +64,26 @@ def reconstruct(
     What FILE does not say is inferred from its frames, and said.
     """
     from firstlight.jobs.defaults import source_values, suggest
+    from firstlight.jobs.look_around import Asked, advice
+    from firstlight.jobs.short_turn import demand_axis
 
     from .run import carry_out
 
     overrides = parse_sets(set_, runner, only)
-    given = {**source_values(overrides), **{k: v for k, v in (("angles", angles), ("order", order)) if v is not None}}
+    own = {f"source.{name}": value for name, value in (("angles", angles), ("order", order)) if value is not None}
+    asked = Asked(file, overrides | own, values)
+    given = source_values(asked.overrides)
     found = suggest(
         file.absolute(), out if "://" in out else Path(out).absolute(), source=given, values=values, overrides=overrides
     )
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
+    demand_axis(found.job, asked)
     overrides |= parse_scale(memory, device, resume=resume, save_all=save_all)
     overrides |= parse_watch(snapshot, Path(out).absolute().parent, statistics=statistics)
-    raise typer.Exit(carry_out(found.job, overrides, report, json_=json_))
+
+    def tell(told: dict[str, Any]) -> None:
+        for line in advice(found.job, asked, told):
+            remark(line)
+
+    raise typer.Exit(carry_out(found.job, overrides, report, json_=json_, tell=tell))

@@ -61,7 +61,15 @@ def run(
     overrides |= parse_watch(snapshot, Path(), statistics=statistics)
     chosen = _chosen(job, again, out, overrides)
     left = overrides if isinstance(chosen, Path) else {}
-    raise typer.Exit(carry_out(chosen, left, report, json_=json_))
+
+    def tell(told: dict[str, Any]) -> None:
+        from firstlight.jobs.load import job_values
+        from firstlight.jobs.look_around import Asked, advice
+
+        for line in advice(job_values(job), Asked(job, overrides), told) if job is not None else ():
+            remark(line)
+
+    raise typer.Exit(carry_out(chosen, left, report, json_=json_, tell=tell))
 
 
 def _chosen(job: Path | None, again: Path | None, out: str | None, overrides: dict[str, str]) -> Path | dict[str, Any]:

@@ -44,6 +44,10 @@ def sweep(
     metric: Annotated[
         str, typer.Option("--metric", help="What tells the best: entropy, sharpness, negativity, std or residual.")
     ] = "entropy",
+    values: Annotated[
+        str | None,
+        typer.Option("--values", metavar="WHAT", help="Of a recorded scan: counts, transmission or attenuation."),
+    ] = None,
     set_: SetOption = None,
     only: OnlyOption = None,
     memory: MemoryOption = None,
@@ -63,12 +67,12 @@ def sweep(
     watch = parse_watch(snapshot, out.absolute().parent, statistics=statistics)
     swept = parse_sets(sweeps)
     place = sheet or sheet_beside(out)
-    job = _job(what, out, overrides)
+    job = _job(what, out, overrides, values)
     whole = sweep_job(job, swept, out.absolute(), overrides=overrides, sheet=place.absolute(), metric=metric)
     raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=_tell))
 
 
-def _job(what: Path, out: Path, overrides: dict[str, str]) -> Path | dict[str, Any]:
+def _job(what: Path, out: Path, overrides: dict[str, str], values: str | None) -> Path | dict[str, Any]:
     """The job itself, or the one that suits a recorded scan."""
     from firstlight.core.errors import JobError
     from firstlight.jobs.defaults import source_values, suggest
@@ -77,7 +81,9 @@ def _job(what: Path, out: Path, overrides: dict[str, str]) -> Path | dict[str, A
         raise JobError([f"There is no '{what}'. Give the path of a job file (YAML) or of a recorded scan."])
     if what.suffix.lower() in (".yaml", ".yml"):
         return what
-    found = suggest(what.absolute(), out.absolute(), source=source_values(overrides), overrides=overrides)
+    found = suggest(
+        what.absolute(), out.absolute(), source=source_values(overrides), values=values, overrides=overrides
+    )
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
     return found.job

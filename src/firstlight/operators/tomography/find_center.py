@@ -84,12 +84,12 @@ class FindCenter(KeptRows):
 
     def remarks(self, state: Sinograms) -> tuple[str, ...]:
         """Why there is no axis, or why it should be looked at."""
-        found, degrees = self._answer(state), seen(state)
+        found = self._answer(state)
         if np.isfinite(found.value):
             return doubts(found.confidence)
-        if degrees >= HALF_TURN:
+        if seen(state) >= HALF_TURN:
             return ("the projections do not tell where the axis is",)
-        short = f"the projections cover only {degrees:.3g}° of the 180° that are needed to see the axis from both sides"
+        short = f"the projections cover only {seen(state, 1.0):.3g}° of the 180° that are needed to see the axis from both sides"
         if super().ready(state):
             more = "their centres of mass do not tell it either: the sample reaches beyond the frame, moves, or air is not 0"
         elif self.method in ("auto", "center_of_mass"):

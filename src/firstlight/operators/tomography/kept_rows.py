@@ -82,7 +82,7 @@ class KeptRows(Fold[Sinograms]):
             np.full(slots, -1, np.int64),
             np.zeros(slots, np.int64),
             height=scan.main.size("row"),
-            planned=_planned(scan),
+            planned=degrees_of(scan),
         )
 
     def digest(self, chunk: Chunk) -> Chunk:
@@ -169,24 +169,27 @@ class KeptRows(Fold[Sinograms]):
         return state
 
 
-def covered(angles: Array) -> tuple[float, int]:
+def covered(angles: Array, steps: float = 1.5) -> tuple[float, int]:
     """Degrees of a turn that projections cover, and which of them is behind the widest gap.
 
     Args:
         angles: shape (angle,), rising, within one turn; two or more.
+        steps: Usual steps between angles that are added to those from first to last: 1 is what the projections stand for,
+            some more lets rounding pass.
     """
     gap = np.diff(angles, append=angles[0] + 360.0)
     widest = int(np.argmax(gap))
-    return float(360.0 - gap[widest] + 1.5 * np.median(gap)), (widest + 1) % angles.size
+    return float(360.0 - gap[widest] + steps * np.median(gap)), (widest + 1) % angles.size
 
 
-def seen(state: Sinograms) -> float:
+def seen(state: Sinograms, steps: float = 1.5) -> float:
     """Degrees of a turn that have come, of the newest epoch."""
     angles = np.sort(state.angle[(state.epoch >= 0) & (state.epoch == state.epoch.max(initial=-1))])
-    return covered(angles)[0] if angles.size > 1 else 0.0
+    return covered(angles, steps)[0] if angles.size > 1 else 0.0
 
 
-def _planned(scan: Scan) -> float | None:
+def degrees_of(scan: Scan) -> float | None:
+    """Degrees of a turn that all projections of a scan cover, where their angles are known before it is played."""
     frames = scan.main.frames
     if "angle" not in scan.coords or frames is None:
         return None
