@@ -18,12 +18,29 @@ export class ApiError extends Error {
   }
 }
 
-/** The sentence to show for anything that was thrown. */
+/** The sentence to show for anything that was thrown: what is wrong, what was expected, what to do. */
 export function sayError(error: unknown): string {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
-  const { message, next } = error.problem;
-  return next && !message.includes(next) ? `${message} ${next}` : message;
+  return sayProblem(error.problem);
 }
+
+function sayProblem({ message, expected, next }: Problem): string {
+  const wanted = expected && !message.includes(expected) && !next?.includes(expected) ? `Expected ${expected.replace(/\.$/, "")}.` : "";
+  const move = next && !message.includes(next) ? next : "";
+  return [message, wanted, move].filter(Boolean).join(" ");
+}
+
+/** What was wrong, in words: one sentence, or every mistake of a job. */
+export interface Mistake { message: string; problems: string[] }
+
+/** Where the mistakes of a job are listed, they say themselves what to correct. */
+export function mistakeOf(error: unknown): Mistake {
+  const problems = error instanceof ApiError ? error.problems : [];
+  return { message: problems.length > 0 && error instanceof ApiError ? error.message : sayError(error), problems };
+}
+
+/** The service did not answer: it may come back. */
+export const isAway = (error: unknown): boolean => error instanceof ApiError && error.status === 0;
 
 /** Read the body of a refusal, whatever shape it has: ours, FastAPI's `detail`, or a proxy's page. */
 export function readProblem(status: number, body: unknown): ApiError {

@@ -1,9 +1,13 @@
 import { type ReactElement, Suspense, lazy, useEffect, useMemo, useRef, useState } from "react";
+import { api } from "../api/client";
+import { usePolled } from "../api/hooks";
 import type { Job } from "../api/types";
 import { Brand } from "../pages/HomePage";
-import { ErrorBoundary, Tabs } from "../ui";
+import { Banner, ErrorBoundary, Mistakes, Tabs } from "../ui";
 import { ContrastPanel } from "../views/ContrastPanel";
+import { humanName } from "../forms/schema";
 import { Display } from "../views/display";
+import { Still } from "../views/still";
 import { FilePicker } from "./FilePicker";
 import { QuickPanel } from "./QuickPanel";
 import { ResultPanel } from "./ResultPanel";
@@ -11,8 +15,9 @@ import { RunPanel } from "./RunPanel";
 import { ScanCard } from "./ScanCard";
 import { SlicePanel } from "./SlicePanel";
 import { StepList } from "./StepList";
-import { centerOf, hasStep, without } from "./edit";
+import { binOf, centerOf, hasStep, without } from "./edit";
 import { type Desk, type Slice, resultOf, useDesk, useOperators, useSlice } from "./useDesk";
+import { hasProjections, isResult, pageWords, sizeAlong } from "./words";
 import "./desk.css";
 
 const Structure = lazy(() => import("./Structure"));
@@ -22,81 +27,100 @@ const SIZE = { width: 1200, height: 1200 };
 /** A recorded scan: pick it, look into it, set the steps by one slice, run, open the result. */
 export function DeskPage(): ReactElement {
   const desk = useDesk();
-  useEffect(() => { document.title = "Recorded scans · firstlight"; }, []);
+  const { error } = usePolled(api.health, 5000);
+  const [ended, setEnded] = useState<string | null>(null);
+  const name = desk.file?.slice(desk.file.lastIndexOf("/") + 1);
+  useEffect(() => { document.title = `${name ?? "Recorded scans"} · firstlight`; }, [name]);
   return (
     <div className="run-page desk-page">
       <header className="top"><Brand /><h1>Reconstruct a recorded scan</h1></header>
+      {error !== null && <Banner tone="bad" title="No connection to the service." testid="no-service">Runs go on without it; what you have set stays here. Trying again…</Banner>}
       <div className="desk-body">
         <aside className="desk-files" aria-label="Scan">
-          <FilePicker chosen={desk.file} onChoose={desk.choose} />
+          <FilePicker chosen={desk.file} onChoose={desk.choose} turn={ended} />
           <ScanCard desk={desk} />
         </aside>
         {/* another file is another job: nothing of the old one stays */}
-        <Work key={desk.file ?? ""} desk={desk} />
+        <Work key={desk.file ?? ""} desk={desk} onEnded={setEnded} />
       </div>
     </div>
   );
 }
 
-/** The centre that a step found, kept when the user takes it over. */
+/** The centre that a step found, in pixels of the detector: kept when the user takes it over, and true for any binning. */
 function useFound(job: Job | null, slice: Slice): number | null {
   const last = useRef<number | null>(null);
   const from = job && centerOf(job)?.from;
-  const now = slice.told && from ? resultOf(slice.told.values, from) : null;
-  useEffect(() => { if (now !== null) last.current = now; }, [now]);
-  return now ?? last.current;
+  const bin = job ? binOf(job) : 1;
+  const now = slice.told && !slice.busy && from ? resultOf(slice.told.values, from) : null;
+  useEffect(() => { if (now !== null) last.current = (now + 0.5) * bin - 0.5; }, [now, bin]);
+  return now ?? (last.current === null ? null : (last.current + 0.5) / bin - 0.5);
 }
 
-function Work({ desk }: { desk: Desk }): ReactElement {
-  const { job, setJob, about } = desk;
+function Work({ desk, onEnded }: { desk: Desk; onEnded: (run: string) => void }): ReactElement {
+  const { job, setJob, about, file } = desk;
   const operators = useOperators();
   const [row, setRow] = useState<number | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
   const [tab, setTab] = useState("slice");
-  const [run, setRun] = useState<string | null>(null);
-  const [result, setResult] = useState<string | null>(null);
+  const [opened, setOpened] = useState<string | null>(null);
+  const looked = about && isResult(about) ? file : null;
+  const result = opened ?? looked;
+  const shownTab = looked && tab === "slice" ? "result" : tab;
+  // eslint-disable-next-line react-hooks/exhaustive-deps -- another result is another picture
+  const resultStill = useMemo(() => new Still(), [result]);
   const shown = chosen !== null && job && hasStep(job, chosen.split(".")[0] ?? "") ? chosen : null;
   const asked = useMemo(() => (job ? { job: withoutOutputs(job), row, of: shown ?? sinkStep(job), index: [] } : null), [job, row, shown]);
   const slice = useSlice(asked, SIZE);
   const found = useFound(job, slice);
   const displays = useDisplays();
-  const columns = about?.streams.find((s) => s.name === "data")?.sizes.at(-1) ?? 2048;
+  const columns = Math.floor((sizeAlong(about, "col") ?? 2048) / (job ? binOf(job) : 1));
   const name = asked?.of ?? null;
   const display = displays(name ?? "");
   const openResult = (path: string): void => {
-    setResult(path);
+    setOpened(path);
     setTab("result");
   };
   const tabs = [
-    { id: "slice", label: "Slice", content: job
+    { id: "slice", label: hasProjections(about) || !about ? "Slice" : "Preview", content: job
       ? <SlicePanel job={job} onJob={setJob} slice={slice} shown={name} onShow={setChosen} row={row} onRow={setRow} columns={columns} found={found} display={display} />
       : <Empty desk={desk} /> },
     { id: "structure", label: "Structure", content: <StructureOf desk={desk} /> },
     { id: "result", label: "Result", content: result
-      ? <ResultPanel key={result} path={result} size={SIZE} display={displays("result")} />
+      ? <ResultPanel key={result} path={result} still={resultStill} size={SIZE} display={displays("result")} />
       : <p className="empty">The result can be opened here once a run has ended.</p> },
   ];
   return (
     <>
-      <main className="desk-main"><ErrorBoundary what="This part"><Tabs tabs={tabs} chosen={tab} onChoose={setTab} label="Scan" /></ErrorBoundary></main>
+      <main className="desk-main"><ErrorBoundary what="This part"><Tabs tabs={tabs} chosen={shownTab} onChoose={setTab} label="Scan" /></ErrorBoundary></main>
       <aside className="side desk-side" aria-label="Steps">
         {job && (
           <>
-            <QuickPanel job={job} onJob={setJob} />
-            <StepList job={job} onJob={setJob} operators={operators} values={slice.told?.values ?? {}} shown={name?.split(".")[0] ?? null} onShow={setChosen} />
-            {tab === "slice" && <ContrastPanel key={name} name={name ?? "slice"} stream={slice.still} display={display} linked={false} onLink={null} />}
-            <RunPanel job={job} onJob={setJob} run={run} onRun={setRun} onResult={openResult} />
+            {hasProjections(about) && <QuickPanel job={job} onJob={setJob} rows={sizeAlong(about, "row")} angles={sizeAlong(about, "angle")} />}
+            <StepList job={job} onJob={setJob} suggested={desk.suggested} operators={operators} values={slice.told?.values ?? {}} shown={name?.split(".")[0] ?? null} onShow={setChosen} />
           </>
         )}
+        {job && tab === "slice" && !slice.line && <ContrastPanel key={name} name={humanName(name ?? "slice")} stream={slice.still} display={display} linked={false} onLink={null} />}
+        {result && shownTab === "result" && <ContrastPanel key={result} name="result" stream={resultStill} display={displays("result")} linked={false} onLink={null} />}
+        {job && <RunPanel job={job} onJob={setJob} run={desk.run} onRun={desk.setRun} onResult={openResult} onEnded={onEnded} />}
       </aside>
     </>
   );
 }
 
+/** Why there is nothing to see yet, where people look for it. */
 function Empty({ desk }: { desk: Desk }): ReactElement {
-  if (desk.file === null) return <p className="empty" data-testid="no-file">Choose a scan on the left: an HDF5 or TIFF file, or a folder of images.</p>;
-  if (desk.mistake || desk.about?.problem) return <p className="empty">The file alone does not say how to reconstruct it. On the left stands what is missing, and a place to say it.</p>;
-  return <p className="empty">Reading the file…</p>;
+  const { file, mistake, about } = desk;
+  if (file === null) return <p className="empty" data-testid="no-file">Choose a scan on the left: an HDF5 or TIFF file, or a folder of images.</p>;
+  const said = mistake ?? (about?.problem ? { message: about.problem, problems: [] } : null);
+  if (!said) return <p className="empty">Reading the file…</p>;
+  return (
+    <div className="empty" data-testid="scan-mistake">
+      <h2>{file.slice(file.lastIndexOf("/") + 1)} can not be {mistake ? "opened" : "reconstructed as it is"}</h2>
+      <Mistakes message={pageWords(said.message)} problems={said.problems} />
+      {about?.problem && <p>If you know what is missing, say it on the left under <em>Correct or complete this</em>.</p>}
+    </div>
+  );
 }
 
 function StructureOf({ desk }: { desk: Desk }): ReactElement {

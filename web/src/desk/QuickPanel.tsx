@@ -1,11 +1,12 @@
 import type { ReactElement, ReactNode } from "react";
 import type { Job, Json } from "../api/types";
 import { Panel } from "../ui";
-import { FINITE, hasStep, insertAfter, lastCorrection, nameOf, remove, setAverage, setValue, stepsOf, without } from "./edit";
+import { FINITE, binOf, hasStep, insertAfter, lastCorrection, nameOf, rangeMistake, remove, setAverage, setBin, stepsOf, without } from "./edit";
 
 interface Props { job: Job; onJob: (job: Job) => void }
 
 const BINS = [1, 2, 3, 4, 8];
+const PARTS = ["from", "to", "step"];
 const only = (job: Job): Record<string, Json> => {
   const found = job["only"];
   return typeof found === "object" && found !== null && !Array.isArray(found) ? found : {};
@@ -25,15 +26,15 @@ const partsOf = (text: Json | undefined): [string, string, string] => {
 };
 const textOf = (parts: string[]): string => (parts.every((p) => p === "") ? "" : parts[2] ? parts.join(":") : `${parts[0]}:${parts[1]}`);
 
+interface QuickProps extends Props {
+  /** How many the scan has; null while that is not known. */
+  rows: number | null;
+  angles: number | null;
+}
+
 /** The choices that nearly every reconstruction comes down to, each as one field; the steps below show what they do. */
-export function QuickPanel({ job, onJob }: Props): ReactElement {
-  const bin = stepsOf(job).find((s) => s.use === "bin");
+export function QuickPanel({ job, onJob, rows, angles }: QuickProps): ReactElement {
   const flat = stepsOf(job).some((s) => s.use === "flat_field");
-  const setBin = (n: number): void => {
-    if (n === 1) return onJob(bin ? remove(job, nameOf(bin)) : job);
-    if (bin) return onJob(setValue(setValue(job, nameOf(bin), "rows", n), nameOf(bin), "columns", n));
-    onJob(insertAfter(job, lastCorrection(job), { use: "bin", rows: n, columns: n }));
-  };
   const setLog = (on: boolean): void => {
     const before = stepsOf(job).filter((s) => s.use !== FINITE.use).map(nameOf);
     const after = before.includes("flat_field") ? "flat_field" : lastCorrection(job);
@@ -50,30 +51,31 @@ export function QuickPanel({ job, onJob }: Props): ReactElement {
         </Field>
       )}
       <Field label="Binning">
-        <select className="select" aria-label="Binning" data-testid="set-bin" value={Number(bin?.["columns"] ?? (bin ? 2 : 1))} onChange={(e) => setBin(Number(e.target.value))}>{BINS.map((n) => <option key={n} value={n}>{n} × {n}</option>)}</select>
+        <select className="select" aria-label="Binning" data-testid="set-bin" value={binOf(job)} onChange={(e) => onJob(setBin(job, Number(e.target.value)))}>{[...new Set([...BINS, binOf(job)])].map((n) => <option key={n} value={n}>{n} × {n}</option>)}</select>
       </Field>
-      <Range job={job} axis="row" onJob={onJob} />
-      <Range job={job} axis="angle" onJob={onJob} />
+      <Range job={job} axis="row" size={rows} onJob={onJob} />
+      <Range job={job} axis="angle" size={angles} onJob={onJob} />
     </Panel>
   );
 }
 
-function Range({ job, axis, onJob }: Props & { axis: string }): ReactElement {
+function Range({ job, axis, size, onJob }: Props & { axis: string; size: number | null }): ReactElement {
   const parts = partsOf(only(job)[axis]);
   const set = (i: number, text: string): void => {
     if (/^\d*$/.test(text)) onJob(setOnly(job, axis, textOf(parts.map((p, j) => (j === i ? text : p)))));
   };
   const title = axis === "row" ? "Rows" : "Projections";
+  const mistake = rangeMistake(parts, size);
   return (
-    <Field label={`${title}: from, to, step`}>
-      <span className="range">{["first", "end", "1"].map((hint, i) => (
-        <input key={hint} className="input number" inputMode="numeric" aria-label={`${title}: ${["from", "to", "step"][i]}`} data-testid={`only-${axis}-${["from", "to", "step"][i]}`}
+    <Field label={`${title}: from, to, step`} mistake={mistake}>
+      <span className="range">{["0", size === null ? "end" : String(size), "1"].map((hint, i) => (
+        <input key={i} className="input number" inputMode="numeric" aria-label={`${title}: ${PARTS[i]}`} aria-invalid={mistake !== null} data-testid={`only-${axis}-${PARTS[i]}`}
           placeholder={hint} value={parts[i]} onChange={(e) => set(i, e.target.value)} />
       ))}</span>
     </Field>
   );
 }
 
-function Field({ label, children }: { label: string; children: ReactNode }): ReactElement {
-  return <div className="field"><span className="label">{label}</span>{children}</div>;
+function Field({ label, mistake = null, children }: { label: string; mistake?: string | null; children: ReactNode }): ReactElement {
+  return <div className="field"><span className="label">{label}</span>{children}{mistake && <p className="mistake" role="alert">{mistake}</p>}</div>;
 }

@@ -1,6 +1,7 @@
 import { type KeyboardEvent, type ReactElement, useMemo, useState } from "react";
 import type { Job } from "../api/types";
-import { Button, Slider } from "../ui";
+import { humanName } from "../forms/schema";
+import { Button, Mistakes, Slider } from "../ui";
 import { formatDuration } from "../units/format";
 import { StillImage } from "../views/StillImage";
 import type { Display } from "../views/display";
@@ -39,8 +40,10 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
     onJob(setCenter(job, Number((Math.round(center / NUDGE) * NUDGE + by).toFixed(3))));
   };
   const rows = told?.rows ?? 1;
-  const busyText = busy ? "Reconstructing…" : told ? `made in ${told.seconds < 1 ? `${(told.seconds * 1000).toFixed(0)} ms` : formatDuration(told.seconds)}` : "";
-  const state = useMemo(() => <span className={`tag ${busy ? "busy" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, busyText]);
+  // the picture is that of the settings before
+  const old = mistake !== null && told !== null && !busy;
+  const busyText = old ? "not of these settings" : busy ? "Reconstructing…" : told ? `made in ${told.seconds < 1 ? `${(told.seconds * 1000).toFixed(0)} ms` : formatDuration(told.seconds)}` : "";
+  const state = useMemo(() => <span className={`tag ${busy ? "busy" : ""} ${old ? "old" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, old, busyText]);
   const [sweeping, setSweeping] = useState(false);
   const outputs = told?.outputs ?? [];
   const aside = (
@@ -53,26 +56,27 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
       {state}
     </>
   );
-  const title = <>{name}<span className="number">{told ? `row ${told.row}` : ""}{told && told.margin > 0 && <em> ± {told.margin} rows read</em>}</span></>;
+  const beside = Math.min(told?.margin ?? 0, rows - 1);
+  const title = <>{humanName(name)}<span className="number" title={name}>{told && rows > 1 ? `row ${told.row}` : ""}{beside > 0 && <em title="Rows beside it are read as well: a step looks at neighbours"> ± {beside} rows read</em>}</span></>;
   const Shown = slice.line ? Curve : StillImage;
   return (
-    <div className="slice">
+    <div className={`slice ${old ? "old" : ""}`}>
       <Shown name="slice" title={title} still={slice.still} display={display} aside={aside}>
-        {mistake && <div className="stream-note bad slice-mistake" role="alert" data-testid="slice-mistake">{mistake.message}{mistake.problems.map((p) => <p key={p}>{p}</p>)}</div>}
+        {mistake && <div className="slice-mistake"><Mistakes {...mistake} testid="slice-mistake" /></div>}
         {!told && !mistake && <div className="stream-note middle" role="status">The first slice takes a few seconds…</div>}
       </Shown>
       <footer className="slice-controls number">
         {rows > 1 && (
-          <label>Row <strong>{told?.row}</strong>
+          <label>Row <strong>{told?.row}</strong> <em>of 0 … {rows - 1}</em>
             <Slider label="Detector row" value={row ?? told?.row ?? 0} min={0} max={rows - 1} onChange={onRow} testid="row" />
           </label>
         )}
         {given && center !== null && (
-          <label onKeyDown={nudge}>Centre <strong data-testid="center-value">{center.toFixed(2)}</strong> px {given.center === null && <em>found by {given.from}</em>}
+          <label onKeyDown={nudge}>Centre <strong data-testid="center-value">{center.toFixed(2)}</strong> px {given.center === null && <em>as found by {humanName(given.from ?? "")}</em>}
             <Slider label="Centre of rotation, in pixels; arrow keys move it by a quarter" value={center} min={Math.max(0, center - span(columns))} max={Math.min(columns - 1, center + span(columns))} step={NUDGE}
               color="var(--axis-x)" text={`${center.toFixed(2)} pixels`} onChange={(value) => onJob(setCenter(job, value))} testid="center" />
-            {told && <Button className="small" icon="dots" onClick={() => setSweeping(true)} data-testid="sweep">Try many</Button>}
-            {given.center !== null && found !== null && <button type="button" className="link" onClick={() => onJob(setCenter(job, found))}>back to {found.toFixed(2)}, as found</button>}
+            <span className="center-tools">{told && <Button className="small" icon="dots" onClick={() => setSweeping(true)} title="The slice with many centres side by side" data-testid="sweep">Try many</Button>}
+            {given.center !== null && found !== null && <button type="button" className="link" onClick={() => onJob(setCenter(job, Number(found.toFixed(3))))}>back to {found.toFixed(2)}, as found</button>}</span>
           </label>
         )}
       </footer>

@@ -1,14 +1,16 @@
 import { type ReactElement, useMemo, useState } from "react";
 import { StepField } from "../forms/StepField";
-import { readFields } from "../forms/schema";
+import { humanName, readFields, withoutTicks } from "../forms/schema";
 import type { Job, Json, Plugin } from "../api/types";
 import { Button, IconButton, Panel } from "../ui";
-import { type StepValues, insertAfter, lastCorrection, move, nameOf, remove, setValue, sourceOfValue, stepsOf } from "./edit";
+import { type StepValues, addReconstruction, insertAfter, isReconstruction, lastCorrection, move, nameOf, remove, setValue, sourceOfValue, stepsOf } from "./edit";
 import { resultOf } from "./useDesk";
 
 interface Props {
   job: Job;
   onJob: (job: Job) => void;
+  /** What the file suggests by itself. */
+  suggested: Job | null;
   operators: Map<string, Plugin>;
   /** What steps found in the slice that is shown. */
   values: Record<string, Json>;
@@ -20,8 +22,11 @@ interface Props {
 export function StepList(props: Props): ReactElement {
   const steps = stepsOf(props.job);
   const [open, setOpen] = useState<string | null>(null);
+  const { suggested, onJob } = props;
+  const changed = suggested !== null && JSON.stringify([props.job["steps"], props.job["only"]]) !== JSON.stringify([suggested["steps"], suggested["only"]]);
+  const startOver = changed && <button type="button" className="link" title="Put all steps and settings back to what the file suggests" onClick={() => onJob(suggested)} data-testid="start-over">Start over</button>;
   return (
-    <Panel title="Steps" testid="steps">
+    <Panel title="Steps" testid="steps" aside={startOver}>
       <ol className="steps">
         {steps.map((step, i) => (
           <StepCard key={nameOf(step)} {...props} step={step} first={i === 0} last={i === steps.length - 1} open={open === nameOf(step)} onOpen={(on) => setOpen(on ? nameOf(step) : null)} />
@@ -41,17 +46,17 @@ function StepCard({ job, onJob, operators, values, shown, onShow, step, first, l
   return (
     <li className={`step-card ${shown === name ? "shown" : ""}`} data-testid={`step-${name}`}>
       <header>
-        <button type="button" className="step-name" aria-expanded={open} onClick={() => onOpen(!open)} title={plugin?.summary} data-testid={`open-${name}`}>
-          {name}{step.use !== name && <span className="unit">{step.use}</span>}
+        <button type="button" className="step-name" aria-expanded={open} onClick={() => onOpen(!open)} title={`${name}: ${plugin?.summary ?? ""}`} data-testid={`open-${name}`}>
+          {humanName(name)}{step.use !== name && <span className="unit">{humanName(step.use)}</span>}
         </button>
-        <IconButton icon="eye" label={`Show what ${name} gives`} pressed={shown === name} onClick={() => onShow(name)} data-testid={`show-${name}`} />
-        <IconButton icon="up" label={`Move ${name} up`} disabled={first} onClick={() => onJob(move(job, name, -1))} />
-        <IconButton icon="down" label={`Move ${name} down`} disabled={last} onClick={() => onJob(move(job, name, 1))} />
-        <IconButton icon="close" label={`Remove ${name}`} onClick={() => onJob(remove(job, name))} data-testid={`remove-${name}`} />
+        <IconButton icon="eye" label={`Show what ${humanName(name)} gives`} pressed={shown === name} onClick={() => onShow(name)} data-testid={`show-${name}`} />
+        <IconButton icon="up" label={`Move ${humanName(name)} up`} disabled={first} onClick={() => onJob(move(job, name, -1))} />
+        <IconButton icon="down" label={`Move ${humanName(name)} down`} disabled={last} onClick={() => onJob(move(job, name, 1))} />
+        <IconButton icon="close" label={`Remove ${humanName(name)}`} onClick={() => onJob(remove(job, name))} data-testid={`remove-${name}`} />
       </header>
       {open && (
         <div className="step-fields">
-          {plugin && <p className="help">{plugin.summary}</p>}
+          {plugin && <p className="help">{withoutTicks(plugin.summary)}</p>}
           {fields.map((field) => {
             const given = step[field.name];
             const from = sourceOfValue(given ?? null);
@@ -67,19 +72,24 @@ function StepCard({ job, onJob, operators, values, shown, onShow, step, first, l
   );
 }
 
-function AddStep({ job, onJob, operators, after }: Props & { after: string | null }): ReactElement {
+function AddStep({ job, onJob, operators, onShow, after }: Props & { after: string | null }): ReactElement {
   const [chosen, setChosen] = useState("");
   const names = useMemo(() => [...operators.values()].filter((o) => !o.missing && o.name !== "call").map((o) => o.name).sort(), [operators]);
   const add = (): void => {
     if (!operators.has(chosen)) return;
-    onJob(insertAfter(job, after, { use: chosen }));
+    const makesSlices = isReconstruction(operators.get(chosen)?.signature ?? "");
+    const next = makesSlices ? addReconstruction(job, chosen) : insertAfter(job, after, { use: chosen });
+    onJob(next);
+    // a new reconstruction is what people want to see
+    if (makesSlices) onShow(nameOf(stepsOf(next).at(-1) ?? { use: chosen }));
     setChosen("");
   };
+  const place = after === null ? "first" : `after ${humanName(after)}`;
   return (
     <div className="add-step">
-      <select className="select" aria-label={`Step to add after ${after ?? "the source"}`} value={chosen} onChange={(e) => setChosen(e.target.value)} data-testid="add-which">
-        <option value="">Add a step after {after ?? "the source"}…</option>
-        {names.map((name) => <option key={name} value={name} title={operators.get(name)?.summary}>{name}</option>)}
+      <select className="select" aria-label={`Step to add, ${place}`} title={`It is put ${place}`} value={chosen} onChange={(e) => setChosen(e.target.value)} data-testid="add-which">
+        <option value="">Add {place}…</option>
+        {names.map((name) => <option key={name} value={name} title={operators.get(name)?.summary}>{humanName(name)}</option>)}
       </select>
       <Button className="small" icon="plus" disabled={chosen === ""} onClick={add} data-testid="add-step">Add</Button>
     </div>

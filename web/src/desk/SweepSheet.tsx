@@ -1,12 +1,11 @@
 import { type ReactElement, useEffect, useMemo, useRef, useState } from "react";
-import { api } from "../api/client";
+import { type Mistake, api, mistakeOf } from "../api/client";
 import { type Frame, decodeFrame } from "../api/message";
 import type { Job, TrialHeader } from "../api/types";
-import { Button, Dialog } from "../ui";
+import { Button, Dialog, Mistakes } from "../ui";
 import { colorTable, paintPixels } from "../views/colormaps";
 import { setValue } from "./edit";
 import { type Range, valuesOf } from "./sweep";
-import { type Mistake, mistakeOf } from "./useDesk";
 
 interface Props {
   job: Job;
@@ -36,15 +35,15 @@ export function SweepSheet({ job, step, center, row, onTake, onClose }: Props): 
   return (
     <Dialog title="Centres side by side" onClose={onClose}>
       <form className="sweep-range number" onSubmit={(e) => e.preventDefault()}>
-        <Choice label="Around" value={range.around} step={0.25} onValue={(around) => setRange({ ...range, around })} testid="sweep-around" />
+        <Choice label="Around pixel" value={range.around} step={0.25} onValue={(around) => setRange({ ...range, around })} testid="sweep-around" />
         <Choice label="±" value={range.reach} step={0.5} onValue={(reach) => setRange({ ...range, reach })} testid="sweep-reach" />
         <Choice label="in steps of" value={range.step} step={0.25} onValue={(each) => setRange({ ...range, step: each })} testid="sweep-step" />
         <span role="status" data-testid="sweep-state" data-done={sheet.count > 0 && done === sheet.count}>
-          {sheet.count === 0 ? "Reconstructing…" : done < sheet.count ? `${done} of ${sheet.count}` : "Click the sharpest."}
+          {sheet.mistake ? "" : sheet.count === 0 ? "Reconstructing…" : done < sheet.count ? `${done} of ${sheet.count}` : "Click the sharpest."}
         </span>
         {best !== undefined && best !== null && <Button className="small" icon="good" onClick={() => onTake(best)} data-testid="sweep-take-best">Take {best}, the best by entropy</Button>}
       </form>
-      {sheet.mistake && <p className="mistake" role="alert">{sheet.mistake.message}{sheet.mistake.problems.map((p) => <span key={p}> {p}</span>)}</p>}
+      {sheet.mistake && <Mistakes {...sheet.mistake} />}
       <ul className="sweep-sheet" data-testid="sweep-sheet">
         {sheet.tiles.map((tile, i) => (
           <li key={tile.value}>

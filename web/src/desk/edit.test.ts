@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../api/types";
-import { FINITE, centerOf, feedOf, insertAfter, lastCorrection, move, nameOf, remove, setAverage, setCenter, setValue, stepsOf } from "./edit";
+import { FINITE, addReconstruction, binOf, centerOf, feedOf, insertAfter, isReconstruction, lastCorrection, move, nameOf, rangeMistake, remove, setAverage, setBin, setCenter, setValue, stepsOf } from "./edit";
 
 const job = (): Job => ({
   source: { use: "dxfile", path: "/data/a.h5" },
@@ -58,6 +58,27 @@ describe("steps of a job", () => {
     expect(step(next, "flat_field")?.inputs).toEqual({ frames: "source.data", dark: "median_dark", flat: "median_flat" });
     expect(setAverage(setAverage(next, true), false)).toEqual(job());
   });
+  it("gets another reconstruction, which takes the place of the first one when that goes", () => {
+    const whole = { ...job(), sinks: [{ use: "hdf5", of: "fbp", path: "/data/a_rec.nxs" }] };
+    const both = addReconstruction(whole, "sirt");
+    expect(step(both, "sirt")).toEqual({ use: "sirt", inputs: ["minus_log"], center: { from: "find_center" } });
+    expect(both["sinks"]).toEqual(whole.sinks);
+    expect(remove(both, "fbp")["sinks"]).toEqual([{ use: "hdf5", of: "sirt", path: "/data/a_rec.nxs" }]);
+    expect(addReconstruction(remove(whole, "fbp"), "sirt")).toEqual(remove(both, "fbp"));
+    expect(nameOf(stepsOf(addReconstruction(both, "sirt")).at(-1)!)).toBe("sirt_2");
+    expect(["angle col -> z=row y x", "angle col -> volume: z=row y x, residual: z=row iteration", "[angle] row col -> center: , confidence:", "y x -> y x"].map(isReconstruction))
+      .toEqual([true, true, false, false]);
+  });
+  it("bins, and a centre set by hand stays where it is in the sample", () => {
+    const binned = setBin(setCenter(job(), 295.5), 2);
+    expect([binOf(binned), centerOf(binned)?.center]).toEqual([2, 147.5]);
+    expect(centerOf(setBin(binned, 4))?.center).toBe(73.5);
+    expect(setBin(setBin(binned, 4), 1)).toEqual(setCenter(job(), 295.5));
+    expect(setBin(setBin(job(), 2), 1)).toEqual(job());
+  });
+  it.each([
+    [["", "", ""], null], [["0", "2", "1"], null], [["1", "1", ""], /nothing/], [["5", "", ""], /nothing/], [["", "3", ""], /2 at most/], [["", "", "0"], /1 or more/],
+  ])("checks the range %j of 2 rows", (parts, said) => (said ? expect(rangeMistake(parts, 2)).toMatch(said) : expect(rangeMistake(parts, 2)).toBeNull()));
   it("knows where corrections end", () => {
     expect(lastCorrection(job())).toBe("minus_log");
     expect(lastCorrection({ steps: [{ use: "fbp", center: 3 }] })).toBeNull();

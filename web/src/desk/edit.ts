@@ -55,6 +55,32 @@ function uniqueName(steps: StepValues[], wanted: string, use: string): { name?: 
   return name === use ? {} : { name };
 }
 
+type SinkValues = { [parameter: string]: Json };
+const sinksOf = (job: Job): SinkValues[] => (Array.isArray(job["sinks"]) ? (job["sinks"] as SinkValues[]) : []);
+const stepOf = (of: Json | undefined): string => (typeof of === "string" ? (of.split(".")[0] ?? "") : "");
+
+/** Where a result was written of a step that is gone, that of another reconstruction is written. */
+function withSinks(job: Job): Job {
+  const another = stepsOf(job).filter((s) => "center" in s).map(nameOf).at(-1);
+  if (another === undefined || sinksOf(job).every((sink) => hasStep(job, stepOf(sink["of"])))) return job;
+  return { ...job, sinks: sinksOf(job).map((sink) => (hasStep(job, stepOf(sink["of"])) ? sink : { ...sink, of: another })) };
+}
+
+/** True for what makes slices of sinograms, by its signature such as "angle col -> z=row y x". */
+export const isReconstruction = (signature: string): boolean => /^[^>]*\bangle\b.*->.*\by x\b/.test(signature);
+
+/** Another reconstruction, beside those that are there: of the same data, about the same axis. */
+export function addReconstruction(job: Job, use: string): Job {
+  const steps = stepsOf(job);
+  const other = steps.find((s) => "center" in s);
+  const finder = steps.find((s) => s.use.startsWith("find_center"));
+  const correction = lastCorrection(job);
+  const center = other?.["center"] ?? (finder ? { from: nameOf(finder) } : null);
+  const inputs = other?.inputs ?? [other ? feedOf(steps, steps.indexOf(other)) : (correction ?? "source.data")];
+  const added = { use, ...uniqueName(steps, use, use), inputs, center };
+  return withSinks(withSteps(job, [...steps, added]));
+}
+
 /** Take a step out; those that read it read what it read, and parameters that it gave get their default. */
 export function remove(job: Job, name: string): Job {
   const steps = stepsOf(job);
@@ -65,7 +91,7 @@ export function remove(job: Job, name: string): Job {
     const kept = Object.entries(rewired(step, name, feed)).filter(([, value]) => sourceOfValue(value ?? null)?.split(".")[0] !== name);
     return Object.fromEntries(kept) as StepValues;
   });
-  return withSteps(job, rest);
+  return withSinks(withSteps(job, rest));
 }
 
 /** Move a step one place; only what reads steps by their place changes. */
@@ -106,6 +132,32 @@ export function centerOf(job: Job): { step: string; center: number | null; from:
 /** Every step with a centre gets the same. */
 export function setCenter(job: Job, center: Json): Job {
   return withSteps(job, stepsOf(job).map((s) => ("center" in s ? { ...s, center } : s)));
+}
+
+/** How many columns of the detector become one before the slices are reconstructed. */
+export function binOf(job: Job): number {
+  return stepsOf(job).reduce((all, step) => (step.use === "bin" ? all * Number(step["columns"] ?? 2) : all), 1);
+}
+
+/** n × n pixels become one; a centre that was set by hand stays where it is in the sample. */
+export function setBin(job: Job, n: number): Job {
+  const [bin] = stepsOf(job).filter((s) => s.use === "bin");
+  const before = binOf(job);
+  const binned = n === 1 ? (bin ? remove(job, nameOf(bin)) : job)
+    : bin ? setValue(setValue(job, nameOf(bin), "rows", n), nameOf(bin), "columns", n)
+    : insertAfter(job, lastCorrection(job), { use: "bin", rows: n, columns: n });
+  const center = centerOf(job)?.center ?? null;
+  // the middle of pixel 0 lies at 0, its edge at −0.5
+  return center === null ? binned : setCenter(binned, Number((((center + 0.5) * before) / binOf(binned) - 0.5).toFixed(3)));
+}
+
+/** What is wrong with "from, to, step" along an axis of `size` positions; null if nothing is. */
+export function rangeMistake([from, to, step]: readonly string[], size: number | null): string | null {
+  const [low, high, each] = [Number(from || 0), to ? Number(to) : (size ?? Infinity), Number(step || 1)];
+  if (each < 1) return "The step must be 1 or more.";
+  if (size !== null && high > size) return `There are ${size}: “to” can be ${size} at most.`;
+  if (low >= high) return Number.isFinite(high) ? `From ${low} to ${high} is nothing: “to” itself is not included.` : null;
+  return null;
 }
 
 export const FINITE = { use: "calculate", name: "only_finite", expression: "where(isfinite(v), v, 0)" } as const;

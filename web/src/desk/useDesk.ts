@@ -1,54 +1,96 @@
 /** What the page of recorded scans knows: the file, its description, the job as it is being set, and one slice of it. */
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { ApiError, api, sayError } from "../api/client";
+import { type Mistake, api, isAway, mistakeOf } from "../api/client";
 import type { Description, Job, Json, Plugin, TrialHeader } from "../api/types";
 import { Still } from "../views/still";
+import { type Known, NOTHING_KNOWN, askedFor, deskPath, fileOf, keep, recall } from "./kept";
 
-export interface Mistake { message: string; problems: string[] }
-
-export const mistakeOf = (error: unknown): Mistake => ({ message: sayError(error), problems: error instanceof ApiError ? error.problems : [] });
+/** After how many milliseconds a service that was away is asked again. */
+export const AGAIN = 3000;
 
 export interface Desk {
   file: string | null;
   choose: (path: string) => void;
   about: Description | null;
   mistake: Mistake | null;
+  known: Known;
   /** Look at the file again, with what the user knows about it. */
-  tell: (known: { source?: Job; values?: string | null }) => void;
+  tell: (known: Known) => void;
   job: Job | null;
   setJob: (job: Job) => void;
+  /** The job that the file suggests, for who wants to start over. */
+  suggested: Job | null;
+  /** The run that is watched. */
+  run: string | null;
+  setRun: (run: string | null) => void;
 }
 
-const askedFor = (): string | null => new URLSearchParams(window.location.search).get("file") || null;
+const given = ({ angles, order, values, dark }: Known): { source: Job; values: string | null } => ({
+  source: { ...(angles.trim() && { angles: angles.trim() }), ...(order && { order }), ...(dark && { dark_level: Number(dark) }) },
+  values: values || null,
+});
+
+/** The job of the watched run, if it is one of this file. */
+async function jobOf(run: string | null, file: string): Promise<Job | null> {
+  if (run === null) return null;
+  const detail = await api.run(run).catch(() => null);
+  return detail !== null && fileOf(detail.job) === file ? detail.job : null;
+}
 
 export function useDesk(): Desk {
-  const [file, setFile] = useState<string | null>(askedFor);
+  const [{ file, run }, setPlace] = useState(() => askedFor(window.location.search));
   const [about, setAbout] = useState<Description | null>(null);
   const [mistake, setMistake] = useState<Mistake | null>(null);
-  const [job, setJob] = useState<Job | null>(null);
-  const [known, setKnown] = useState<{ source?: Job; values?: string | null }>({});
+  const [job, show] = useState<Job | null>(null);
+  const [known, setKnown] = useState<Known>(() => recall(file)?.known ?? NOTHING_KNOWN);
+  const first = useRef(run);
   useEffect(() => {
     let gone = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     setAbout(null);
     setMistake(null);
-    setJob(null);
+    show(null);
     if (file === null) return;
-    api.describe({ path: file, ...known }).then(
-      (found) => {
+    const load = async (): Promise<void> => {
+      try {
+        const found = await api.describe({ path: file, ...given(known) });
+        const own = found.problem === null ? (recall(file)?.job ?? (await jobOf(first.current, file)) ?? found.job) : null;
         if (gone) return;
+        setMistake(null);
         setAbout(found);
-        setJob(found.problem === null ? found.job : null);
-      },
-      (error: unknown) => { if (!gone) setMistake(mistakeOf(error)); },
-    );
-    return () => { gone = true; };
+        show(own);
+      } catch (error) {
+        if (gone) return;
+        setMistake(mistakeOf(error));
+        if (isAway(error)) timer = setTimeout(() => void load(), AGAIN);
+      }
+    };
+    void load();
+    return () => {
+      gone = true;
+      clearTimeout(timer);
+    };
   }, [file, known]);
-  const choose = useCallback((path: string) => {
-    window.history.replaceState(null, "", `?file=${encodeURIComponent(path)}`);
-    setKnown({});
-    setFile(path);
+  const move = useCallback((next: { file: string | null; run: string | null }) => {
+    window.history.replaceState(null, "", deskPath(next.file, next.run));
+    setPlace(next);
   }, []);
-  return { file, choose, about, mistake, tell: setKnown, job, setJob };
+  const choose = useCallback((path: string) => {
+    first.current = null;
+    move({ file: path, run: null });
+    setKnown({ ...(recall(path)?.known ?? NOTHING_KNOWN) });
+  }, [move]);
+  const setJob = useCallback((next: Job) => {
+    if (file !== null) keep(file, { known, job: next });
+    show(next);
+  }, [file, known]);
+  const tell = useCallback((next: Known) => {
+    first.current = null;
+    if (file !== null) keep(file, { known: next, job: null });
+    setKnown({ ...next });
+  }, [file]);
+  const setRun = useCallback((next: string | null) => move({ file, run: next }), [move, file]);
+  return { file, choose, about, mistake, known, tell, job, setJob, suggested: about?.problem === null ? about.job : null, run, setRun };
 }
 
 export interface Slice {
@@ -57,6 +99,7 @@ export interface Slice {
   /** True while it is a curve. */
   line: boolean;
   busy: boolean;
+  /** Why there is no picture of what is set; the one before stays. */
   mistake: Mistake | null;
 }
 
@@ -75,6 +118,7 @@ export function useSlice(asked: Asked | null, size: { width: number; height: num
   useEffect(() => {
     if (text === null) return;
     const mine = ++turn.current;
+    let again: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {
       // one at a time: a slider asks far more often than slices come, and only its last word counts
       await waiting.current.catch(() => undefined);
@@ -88,13 +132,18 @@ export function useSlice(asked: Asked | null, size: { width: number; height: num
         setLine(header.shape.length === 1);
         setMistake(null);
       } catch (error) {
-        if (mine === turn.current) setMistake(mistakeOf(error));
+        if (mine !== turn.current) return;
+        setMistake(mistakeOf(error));
+        if (isAway(error)) again = setTimeout(() => void ask(), AGAIN);
       } finally {
         if (mine === turn.current) setBusy(false);
       }
     };
     const timer = setTimeout(() => void ask(), 120);
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      clearTimeout(again);
+    };
     // the size of the window is no reason to compute again
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [text, still]);

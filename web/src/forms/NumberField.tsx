@@ -32,7 +32,7 @@ export function TextField(props: InputProps): ReactElement {
   const { field, disabled, invalid, ids } = props;
   const { text, type, commit, drop } = useDraft(field, props);
   return (
-    <input className="input" {...ids} value={text} disabled={disabled} aria-invalid={invalid} spellCheck={false}
+    <input className="input" {...ids} value={text} disabled={disabled} aria-invalid={invalid} spellCheck={false} placeholder={field.optional ? "automatic" : ""}
       onChange={(e) => type(e.target.value)} onBlur={commit} onKeyDown={onKeys(commit, drop)} />
   );
 }

@@ -4,7 +4,7 @@ import type { Json } from "../api/types";
 import { formatAny } from "../units/format";
 import { Button, Icon } from "../ui";
 import { NumberField, TextField } from "./NumberField";
-import { type FieldSpec, rangeText } from "./schema";
+import { type FieldSpec, humanName, rangeText, unitName, withoutTicks } from "./schema";
 
 export interface InputProps {
   field: FieldSpec;
@@ -63,15 +63,16 @@ export function StepField({ step, field, value, heldFrom, heldValue, disabled, f
     }
   };
   const ids = { id, "aria-describedby": `${id}-help`, "data-testid": `param-${step}-${field.name}` };
+  const help = [withoutTicks(field.help), rangeText(field)].filter(Boolean).join(" · ");
   const Input = INPUTS[field.kind];
   const input = { field, value, disabled, invalid: mistake !== null, ids, onSet: (v: Json) => void send(v), onMistake: setMistake };
   return (
     <div className={`field ${field.kind}`}>
-      <label htmlFor={id}>{field.title}{field.unit && <span className="unit">{field.unit}</span>}</label>
+      <label htmlFor={id} title={help}>{field.title}{field.unit && <span className="unit">{unitName(field.unit)}</span>}</label>
       {heldFrom === null ? <Input {...input} /> : <Held from={heldFrom} value={heldValue} disabled={disabled} ids={ids} takeOver={() => void send(heldValue ?? field.fallback)} />}
       {found !== null && <Found name={`${step}-${field.name}`} found={found} disabled={disabled} lock={() => void send(found)} />}
       {mistake && <p className="mistake" role="alert" data-testid={`mistake-${step}-${field.name}`}><Icon name="warning" />{mistake}</p>}
-      <p className="help" id={`${id}-help`}>{[note, field.help, rangeText(field)].filter(Boolean).join(" · ")}</p>
+      <p className="help" id={`${id}-help`} title={help}>{[note, help].filter(Boolean).join(" · ")}</p>
     </div>
   );
 }
@@ -88,11 +89,11 @@ function Found({ name, found, disabled, lock }: { name: string; found: Json; dis
 function Held({ from, value, disabled, ids, takeOver }: { from: string; value: Json; disabled: boolean; ids: InputProps["ids"]; takeOver: () => void }): ReactElement {
   return (
     <div className="held" {...ids}>
-      <span className="held-value number" title={`The step ${from.split(".")[0]} gives this value`}>
+      <span className="held-value number" title={`The step ${humanName(from.split(".")[0] ?? "")} gives this value`}>
         <strong>{value === undefined || value === null ? "unknown yet" : formatAny(value)}</strong>
       </span>
       <Button className="small" disabled={disabled || typeof value !== "number"} onClick={takeOver} title="Stop following that step and set the value by hand">Take over</Button>
-      <span className="held-from"><Icon name="link" />from {from}</span>
+      <span className="held-from"><Icon name="link" />from {humanName(from.split(".")[0] ?? "")}</span>
     </div>
   );
 }

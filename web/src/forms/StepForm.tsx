@@ -1,7 +1,7 @@
 import { type ReactElement, useMemo } from "react";
 import type { Json, StepInfo } from "../api/types";
 import { StepField } from "./StepField";
-import { type FieldSpec, foundChoice, readFields } from "./schema";
+import { type FieldSpec, foundChoice, humanName, readFields } from "./schema";
 
 interface Props {
   step: StepInfo;
@@ -23,7 +23,7 @@ export function StepForm({ step, results, running, except, set }: Props): ReactE
   const locked = !step.live || !running;
   return (
     <fieldset className="step" data-testid={`step-${step.name}`}>
-      <legend>{step.name}{step.use !== step.name && <span className="unit">{step.use}</span>}
+      <legend title={step.name}>{humanName(step.name)}{step.use !== step.name && <span className="unit">{humanName(step.use)}</span>}
         {!step.live && <span className="unit">fixed while it runs</span>}</legend>
       {fields.map((field) => {
         const heldFrom = step.held[field.name] ?? null;

@@ -100,6 +100,12 @@ function kindOf(schema: Schema, choices: Json[]): Kind {
 /** "delta_beta" to "delta beta": the name that job files use stays recognisable. */
 export const humanName = (name: string): string => name.replace(/_/g, " ");
 
+/** Help is written for the reference, where names stand between backticks. */
+export const withoutTicks = (text: string): string => text.replace(/`{1,2}([^`]+)`{1,2}/g, "$1");
+
+/** "um" as people write it. */
+export const unitName = (unit: string): string => unit.replace(/^[uμ](?=(m|s|A|rad|g)$)/, "µ").replace(/^deg$/, "°");
+
 /** "1 … 101", "> 0", "≤ 5" or "". */
 export function rangeText(field: FieldSpec): string {
   const { minimum, maximum, openMinimum, openMaximum } = field;

@@ -10,6 +10,8 @@ import { OFFLINE, follow, runPath } from "./route";
 import { errorText, wordsOf } from "./states";
 
 const DETAILED = 25;
+/** Milliseconds without an answer that people begin to feel. */
+const FELT_MS = 250;
 
 /** Details of the newest runs; of those that ended once is enough. */
 function useDetails(runs: RunSummary[] | null): Map<string, RunDetail> {
@@ -64,8 +66,8 @@ function HealthLine({ health }: { health: Health }): ReactElement {
   const stall = health.loop_stall_ms.max_last_minute;
   return (
     <span className="health number" data-testid="health">
-      <Chip tone={stall > 20 ? "warn" : "good"} title="The longest time in the last minute in which the service answered nobody; 20 ms is the limit">
-        {stall > 20 ? `Service slow: ${stall.toFixed(0)} ms` : "Service well"}
+      <Chip tone={stall > FELT_MS ? "warn" : "good"} title={`In the last minute it answered nobody for at most ${stall.toFixed(0)} ms; more than ${FELT_MS} ms is felt`}>
+        {stall > FELT_MS ? `Service slow: ${stall.toFixed(0)} ms` : "Service well"}
       </Chip>
       version {health.version} · up {formatDuration(health.uptime_s)}
     </span>
@@ -73,7 +75,7 @@ function HealthLine({ health }: { health: Health }): ReactElement {
 }
 
 function RunTable({ runs, details }: { runs: RunSummary[]; details: Map<string, RunDetail> }): ReactElement {
-  if (runs.length === 0) return <p className="empty" data-testid="no-runs">No runs yet. Paste a job on the right and press Start.</p>;
+  if (runs.length === 0) return <p className="empty" data-testid="no-runs">No runs yet. <a href={OFFLINE} onClick={follow(OFFLINE)}>Reconstruct a recorded scan</a>, or paste a job and press Start.</p>;
   return (
     <table className="runs" data-testid="runs">
       <thead><tr><th>Run</th><th>State</th><th>Frames</th><th>Missing</th><th>Started</th><th>Took</th></tr></thead>

@@ -6,7 +6,7 @@ import { Banner, Button, Chip, IconButton } from "../ui";
 import { formatDuration } from "../units/format";
 import { Brand } from "./HomePage";
 import { go, runPath } from "./route";
-import { errorText, isLingering, wordsOfRun } from "./states";
+import { errorText, isLingering, isWorking, wordsOfRun } from "./states";
 
 interface Props {
   run: RunDetail;
@@ -42,8 +42,8 @@ export function RunHeader({ run, crosshair, onCrosshair, onHelp, onRun }: Props)
         <IconButton icon="help" label="Keys and gestures (?)" onClick={onHelp} data-testid="help" />
         {ended
           ? <Button icon="again" disabled={busy} onClick={() => void again()} data-testid="start-again">Start again</Button>
-          : <Button tone="danger" icon="stop" disabled={busy || (run.state === "draining" && !lingering)} onClick={() => void stop()} data-testid="stop">
-            {lingering ? "End" : run.state === "draining" ? "Finishing…" : "Stop"}
+          : <Button tone="danger" icon="stop" disabled={busy || (run.state === "draining" && !lingering && !isWorking(run))} onClick={() => void stop()} data-testid="stop">
+            {lingering ? "End" : run.state === "draining" && !isWorking(run) ? "Finishing…" : "Stop"}
           </Button>}
       </header>
       {trouble && <Banner tone="bad" title="That did not work." action={<IconButton icon="close" label="Close" onClick={() => setTrouble(null)} />}>{trouble}</Banner>}
@@ -74,6 +74,7 @@ function StateBanner({ run }: { run: RunDetail }): ReactElement | null {
   if (run.state === "failed") return <Banner tone="bad" title="The run failed." testid="state-banner">{`${said || "See the log."}${kept}`}</Banner>;
   if (run.state === "stopped") return <Banner tone="warn" title="The run was stopped." testid="state-banner">{`${said}${kept}`}</Banner>;
   if (isLingering(run)) return <Banner tone="good" title="The scan is complete." testid="state-banner">It stays open to be looked into: click on a point, drag the detector. End closes it.</Banner>;
+  if (isWorking(run)) return <Banner tone="busy" title="All frames have come; the rest is being computed and written." testid="state-banner" />;
   if (run.state === "draining") return <Banner tone="busy" title="Finishing: no more frames come, the last ones are being worked on." testid="state-banner" />;
   if (run.state === "done" && run.result) return <Banner tone="good" title="Done." testid="state-banner">{`Written to ${run.result}`}</Banner>;
   return said ? <Banner tone="warn" title="Note:">{said}</Banner> : null;

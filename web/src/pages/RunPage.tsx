@@ -13,6 +13,7 @@ import { MOST_SHOWN, arrangeViews, firstShown, shortNames } from "../views/table
 import { ViewGrid } from "../views/ViewGrid";
 import { CountsBar } from "./CountsBar";
 import { Brand } from "./HomePage";
+import { NoViews } from "./NoViews";
 import { RunHeader } from "./RunHeader";
 import { RunSide } from "./RunSide";
 import { ShortcutHelp, useShortcuts } from "./Shortcuts";
@@ -100,7 +101,7 @@ function Loaded({ run, watch }: { run: RunDetail; watch: RunWatch }): ReactEleme
       <div className="run-body">
         <main>
           <ViewGrid run={run} views={look.shown} names={look.names} active={look.active?.name ?? null} large={look.large} crosshair={look.crosshair} planes={planes} detectors={detectors}
-            displayOf={displays.of} onActivate={look.setChosen} onLarge={look.setLarge} onStream={onStream} />
+            displayOf={displays.of} onActivate={look.setChosen} onLarge={look.setLarge} onStream={onStream} empty={<NoViews run={run} />} />
         </main>
         <RunSide run={run} look={look} displays={displays} planes={planes} parameters={parameters} lines={watch.lines}
           stream={look.active ? (streams.get(look.active.name) ?? null) : null} />

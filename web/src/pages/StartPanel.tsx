@@ -1,15 +1,13 @@
 import { type DragEvent, type ReactElement, useRef, useState } from "react";
-import { ApiError, api, sayError } from "../api/client";
-import { Button } from "../ui";
+import { type Mistake, api, mistakeOf } from "../api/client";
+import { Button, Mistakes } from "../ui";
 import { EXAMPLE, readJob } from "./job";
 import { go, runPath } from "./route";
-
-interface Refusal { message: string; problems: string[] }
 
 /** Start a run from a job that is pasted, dropped or chosen. */
 export function StartPanel({ onStarted }: { onStarted: () => void }): ReactElement {
   const [text, setText] = useState("");
-  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const [refusal, setRefusal] = useState<Mistake | null>(null);
   const [busy, setBusy] = useState(false);
   const chooser = useRef<HTMLInputElement>(null);
   const take = async (file: File | undefined): Promise<void> => {
@@ -27,7 +25,7 @@ export function StartPanel({ onStarted }: { onStarted: () => void }): ReactEleme
       onStarted();
       go(runPath(run.id));
     } catch (error) {
-      setRefusal({ message: sayError(error), problems: error instanceof ApiError ? error.problems : [] });
+      setRefusal(mistakeOf(error));
     } finally {
       setBusy(false);
     }
@@ -43,7 +41,7 @@ export function StartPanel({ onStarted }: { onStarted: () => void }): ReactEleme
       <textarea id="job" className="area" rows={16} spellCheck={false} value={text} data-testid="job" aria-invalid={refusal !== null}
         placeholder={"Paste a job (YAML or JSON), or drop a job file here.\n\nsource: {use: …}\nsteps:\n  - {use: …}"}
         onChange={(e) => setText(e.target.value)} />
-      {refusal && <Mistakes {...refusal} />}
+      {refusal && <Mistakes {...refusal} testid="job-mistakes" />}
       <div className="start-buttons">
         <Button tone="main" icon="play" disabled={busy} onClick={() => void start()} data-testid="start">{busy ? "Starting…" : "Start"}</Button>
         <Button icon="file" onClick={() => chooser.current?.click()}>Choose a file…</Button>
@@ -51,14 +49,5 @@ export function StartPanel({ onStarted }: { onStarted: () => void }): ReactEleme
         <input ref={chooser} type="file" accept=".yaml,.yml,.json" hidden data-testid="job-file" onChange={(e) => void take(e.target.files?.[0])} />
       </div>
     </section>
-  );
-}
-
-function Mistakes({ message, problems }: Refusal): ReactElement {
-  return (
-    <div className="mistakes" role="alert" data-testid="job-mistakes">
-      <strong>{message}</strong>
-      {problems.length > 0 && <ol>{problems.map((p, i) => <li key={i}>{p}</li>)}</ol>}
-    </div>
   );
 }

@@ -24,6 +24,10 @@ export const isLingering = (run: Pick<RunDetail, "state" | "counts" | "job">): b
   return run.state === "draining" && run.counts.waiting === 0 && Boolean(linger);
 };
 
+/** True while a recorded scan is read to its end, and not yet worked on to its end. */
+export const isWorking = (run: Pick<RunDetail, "state" | "stages">): boolean =>
+  run.state === "draining" && run.stages.some((stage) => stage.expected !== null && stage.done < stage.expected);
+
 const LINGERING: Words = { label: "Complete", tone: "good", meaning: "All frames are done. The run stays open, so that points and detectors can be looked at; End closes it." };
 
 export const wordsOfRun = (run: Pick<RunDetail, "state" | "counts" | "job">): Words => (isLingering(run) ? LINGERING : wordsOf(run.state));

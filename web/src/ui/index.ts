@@ -4,5 +4,6 @@ export { Button, IconButton } from "./Button";
 export { Dialog } from "./Dialog";
 export { ErrorBoundary } from "./ErrorBoundary";
 export { Icon, type IconName } from "./icons";
+export { Mistakes } from "./Mistakes";
 export { Panel, type Tab, Tabs } from "./Panel";
 export { Slider } from "./Slider";

@@ -2,7 +2,7 @@ import { type KeyboardEvent, type PointerEvent, type ReactElement, Suspense, laz
 import type { Histogram } from "../api/types";
 import { Button, ErrorBoundary, Panel } from "../ui";
 import { formatValue } from "../units/format";
-import { COLOR_MAPS, type ColorMapName, cssGradient } from "./colormaps";
+import { COLOR_MAPS, UNEVEN, type ColorMapName, cssGradient } from "./colormaps";
 import type { Display, Levels, Part } from "./display";
 import { useCalmFrame, useDisplay } from "./hooks";
 import type { FrameSource } from "./stream";
@@ -42,7 +42,8 @@ export function ContrastPanel({ name, stream, display, linked, onLink }: Props):
       )}
       <div className="map-row">
         <select className="select" aria-label="Colour map" value={colorMap} data-testid="colormap" onChange={(e) => display.set({ colorMap: e.target.value as ColorMapName })}>
-          {COLOR_MAPS.map((map) => <option key={map}>{map}</option>)}
+          {COLOR_MAPS.filter((map) => !UNEVEN.has(map)).map((map) => <option key={map}>{map}</option>)}
+          <optgroup label="harder to read for colour-blind eyes">{[...UNEVEN].map((map) => <option key={map}>{map}</option>)}</optgroup>
         </select>
         <i className="map-preview" style={{ background: cssGradient(colorMap, inverted, "to right") }} />
         <label><input type="checkbox" className="check" checked={inverted} onChange={(e) => display.set({ inverted: e.target.checked })} />invert</label>

@@ -60,10 +60,14 @@ function usePainting(canvas: React.RefObject<HTMLCanvasElement>, { stream, displ
   useLayoutEffect(() => {
     place.current = { view: control.view, size };
     if (!canvas.current || size.width < 1) return;
-    painter.current ??= new Painter(canvas.current);
+    if (!painter.current) {
+      painter.current = new Painter(canvas.current);
+      // an image that lay there before its place had a size
+      if (stream?.frame) painter.current.setFrame(stream.frame, lookOf(display));
+    }
     painter.current.setLook(lookOf(display));
     painter.current.draw(control.view, size, window.devicePixelRatio || 1);
-  }, [canvas, control.view, size, look, display]);
+  }, [canvas, control.view, size, look, display, stream]);
   useEffect(() => {
     const draw = (frame: Frame): void => {
       display.offer(name, frame.header);

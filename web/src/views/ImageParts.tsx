@@ -33,7 +33,7 @@ function PhaseWheel({ high, unit }: { high: number; unit: string | null }): Reac
       <div className="phase-wheel" style={{ background: `radial-gradient(circle, #000, transparent 70%), ${cssWheel()}` }}>
         <span className="at-0">0</span><span className="at-90">π/2</span><span className="at-180">π</span><span className="at-270">−π/2</span>
       </div>
-      <small>hue: phase</small><small>bright: |·|</small><small>full: {formatOnScale(high, high)} {unit ?? ""}</small>
+      <small>hue: phase</small><small>brightness: amplitude</small><small>full: {formatOnScale(high, high)} {unit ?? ""}</small>
     </div>
   );
 }

@@ -17,7 +17,8 @@ export function StillImage({ name, title, still, display, aside, children }: {
 }): ReactElement {
   const box = useRef<HTMLDivElement>(null);
   const size = useSize(box);
-  const header = useCalmFrame(still, 50)?.header ?? null;
+  const frame = useCalmFrame(still, 50);
+  const header = frame?.header ?? null;
   const full = header?.full_shape ?? UNKNOWN;
   const pixel = header?.pixel_size?.slice(-2) ?? null;
   const control = useViewport(full, size, rowOverColumn(full, pixel).ratio);
@@ -40,7 +41,7 @@ export function StillImage({ name, title, still, display, aside, children }: {
           <Readout stream={still} at={at} />
           {children}
         </ImageCanvas>
-        <ColorBar display={display} unit={header?.unit ?? null} />
+        <ColorBar display={display} unit={header?.unit ?? null} complex={frame?.phase !== undefined} />
       </div>
     </article>
   );

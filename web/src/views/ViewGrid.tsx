@@ -21,13 +21,15 @@ interface Props {
   onActivate: (view: string) => void;
   onLarge: (view: string | null) => void;
   onStream: (view: string, stream: ViewStream | null) => void;
+  /** What stands where a run has no views. */
+  empty?: ReactElement;
 }
 
 export function ViewGrid(props: Props): ReactElement {
-  const { views, run } = props;
+  const { views, run, empty } = props;
   if (views.length === 0) {
     const waiting = run.state === "starting";
-    return <div className="grid-empty"><p>{waiting ? "The run is starting. Its views appear here." : "This run offers no views. Name some under `views:` in its job."}</p></div>;
+    return <div className="grid-empty">{waiting ? <p>The run is starting. Its views appear here.</p> : empty}</div>;
   }
   const columns: number = views.length <= 1 ? 1 : views.length <= 4 ? 2 : 3;
   // three or five views leave a place: the first, which matters most, takes two

@@ -24,6 +24,9 @@ const RAMPS = {
 export type ColorMapName = keyof typeof RAMPS;
 export const COLOR_MAPS = Object.keys(RAMPS) as ColorMapName[];
 
+/** Their lightness goes up and down: without all three colours, different values look alike. */
+export const UNEVEN: ReadonlySet<ColorMapName> = new Set(["turbo", "cyclic"]);
+
 /** "#1f2e3d" or "rgb(31, 46, 61)" to [31, 46, 61]. */
 export function parseColour(text: string): [number, number, number] {
   const hex = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(text);

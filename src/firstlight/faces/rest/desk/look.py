@@ -62,7 +62,7 @@ def _slice(stored: Stored, question: dict[str, Any], path: Path) -> tuple[dict[s
     data = np.asarray(stored.read(tuple(where)))
     axes = tuple(label for number, label in enumerate(stored.axes) if number != axis)
     shown = Shown(data, Stream(axes, dict(zip(axes, data.shape, strict=True)), data.dtype.name, unit=stored.unit), 1)
-    header, pixels = picture(path.name, shown, Wanted(question["width"], question["height"]))
+    header, pixels = picture(path.name, shown, Wanted(question["width"], question["height"], phase=True))
     whole = {"axes": list(stored.axes), "shape": list(stored.shape), "axis": axis, "at": at}
     return {**header, "whole": whole}, np.ascontiguousarray(pixels).tobytes()
 

@@ -54,17 +54,25 @@ def describe(question: Mapping[str, Any], roots: Sequence[Path]) -> tuple[dict[s
         found = suggest(path, out, source=given, values=question.get("values"))
         told |= {"job": found.job, "assumptions": list(found.assumptions)}
     except FirstlightError as error:
-        told["problem"] = str(error)
+        told["problem"] = _said(error)
     job = {"source": {"use": use, "path": str(path), **given}, "steps": [{"use": "mean"}], **told["job"]}
     parsed = _parsed(job, roots)
     try:
         told |= _scan(parsed.source.open())
     except SourceError as error:
-        told |= {"name": path.stem, "streams": [], "coords": [], "calibration": [], "problem": str(error)}
+        told |= {"name": path.stem, "streams": [], "coords": [], "calibration": [], "problem": _said(error)}
     finally:
         parsed.source.close()
     told["steps"] = [str(step.get("name", step["use"])) for step in told["job"].get("steps", [])]
     return told, b""
+
+
+def _said(error: FirstlightError) -> str:
+    """What is wrong with a file that stands beside these words; its path is not said again."""
+    if error.field != "path" or isinstance(error, JobError):
+        return str(error)
+    expected = f"Expected {error.expected}." if error.expected else ""
+    return " ".join(part for part in (error.message, expected, error.next_move) if part)
 
 
 def _scan(scan: Scan) -> dict[str, Any]:
@@ -209,12 +217,15 @@ def needed(pipeline: Pipeline, wanted: str) -> tuple[Node, ...]:
 
 
 def _cut(job: Job, nodes: Sequence[Node], row: int | None) -> tuple[int, int, int, dict[str, Picked]]:
-    """Which row is looked at, of how many, with how many on each side, and the selection that says so."""
+    """Which row is looked at, of how many, with how many on each side, and the selection that says so.
+
+    Only rows of projections become slices of their own: diffraction patterns are read whole.
+    """
     try:
         main = job.source.open().main
     finally:
         job.source.close()
-    if "row" not in main.axes or main.sizes.get("row") is None:
+    if not {"angle", "row"} <= {*main.axes} or main.sizes.get("row") is None:
         return 0, 1, 0, dict(job.only)
     rows = main.size("row")
     at = min(rows // 2 if row is None else row, rows - 1)
@@ -240,7 +251,7 @@ def _pictured(tried: Tried, question: Mapping[str, Any]) -> tuple[dict[str, Any]
         for axis, size in zip(axes[:-2], data.shape[:-2], strict=True)
     ]
     stream = Stream(tuple(axes), dict(zip(axes, data.shape, strict=True)), data.dtype.name, unit=tried.result.unit)
-    wanted = Wanted(question["width"], question["height"], index=tuple(question.get("index") or ()))
+    wanted = Wanted(question["width"], question["height"], index=tuple(question.get("index") or ()), phase=True)
     header, pixels = picture(tried.step, Shown(data, stream, 1), wanted)
     told = {
         "values": {name: _plain(value) for name, value in tried.values.items() if np.ndim(value) == 0},

@@ -1,0 +1,26 @@
+import type { ReactElement } from "react";
+import type { RunDetail } from "../api/types";
+import { humanName } from "../forms/schema";
+import { formatCount, formatDuration } from "../units/format";
+
+/** "sink fbp.data" writes what fbp gives. */
+export const stageName = (name: string): string => {
+  const sink = /^sink ([^.]+)/.exec(name)?.[1];
+  return sink === undefined ? humanName(name) : `writing of ${humanName(sink)}`;
+};
+
+/** "computing find_center (digest)" */
+export const boundText = (bound: string): string => humanName(bound.replace(/ \([a-z]+\)$/, ""));
+
+/** How far each stage of a run over a recorded scan is. */
+export function StageList({ stages }: { stages: RunDetail["stages"] }): ReactElement {
+  return (
+    <ul className="stages number">
+      {stages.map((stage) => (
+        <li key={stage.name}><span>{stageName(stage.name)}</span>
+          <progress {...(stage.expected === null ? {} : { value: stage.done, max: Math.max(1, stage.expected) })} aria-label={`Progress: ${stageName(stage.name)}`} />
+          <small>{formatCount(stage.done)}{stage.expected !== null && ` of ${formatCount(stage.expected)}`}{stage.left ? `, ${formatDuration(stage.left)} left` : ""}</small></li>
+      ))}
+    </ul>
+  );
+}
