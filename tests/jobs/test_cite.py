@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from string import Formatter
 
 import numpy as np
 import pytest
@@ -59,11 +60,39 @@ def test_the_paragraph_of_a_job_has_values_with_units_and_marks():
     assert "raised to at least 0.001" in found.paragraph
     assert "25 keV" in found.paragraph
     assert "50 mm" in found.paragraph
-    assert "the value found by find_center" in found.paragraph
+    assert "the rotation axis at the column found by find_center [" in found.paragraph
     marks = [int(n) for group in re.findall(r"\[([\d, ]+)\]", found.paragraph) for n in group.split(",")]
     assert list(dict.fromkeys(marks)) == list(range(1, len(found.papers) + 1)), "marks count up as they appear"
     dois = {work.doi for work in found.papers}
     assert {"10.1046/j.1365-2818.2002.01010.x", "10.1137/1.9780898719277", "10.1109/TNS.1974.6499235"} <= dois
+
+
+def test_what_another_step_finds_reads_well_in_every_sentence():
+    before_a_value = {"about", "at", "beyond", "by", "from", "least", "of", "over", "than", "to", "with", "within"}
+    before_a_value |= {"above", "and", "below", "every"}
+    clumsy = {}
+    for kind in everything():
+        for text, name, noun, _ in Formatter().parse(kind.sentence):
+            told = name and re.search(r"([^\W\d]+)( =)? $", text)
+            field = str(kind.model_fields[name].annotation) if name else ""
+            if told and not noun and ("float" in field or "int" in field) and told[1].lower() not in before_a_value:
+                clumsy[kind.use] = f"{told[1]} {{{name}}}"
+    assert not clumsy, f"write {{parameter:noun}}, such as {{center:column}}: {clumsy}"
+
+
+def test_a_parameter_is_told_as_known_found_or_default():
+    def text(center, values=None):
+        steps = [
+            {"use": "minus_log"},
+            {"use": "find_center"},
+            {"use": "fbp", "inputs": ["minus_log"], "center": center},
+        ]
+        return citation(load_job({"source": "phantom", "steps": steps}), {"values": values or {}}).paragraph
+
+    assert "the rotation axis at column 12.5 [" in text(12.5)
+    assert "the rotation axis at the default column [" in text(None)
+    assert "the rotation axis at the column found by find_center [" in text({"from": "find_center"})
+    assert "the rotation axis at column 31.25 [" in text({"from": "find_center"}, {"find_center.center": 31.25})
 
 
 def test_the_paragraph_of_a_result_has_the_values_that_were_found(tmp_path):
@@ -78,7 +107,7 @@ def test_the_paragraph_of_a_result_has_the_values_that_were_found(tmp_path):
     center = read_record(out)["values"]["find_center.center"]
     assert np.isfinite(center)
     assert f"{center:.6g}" in found.paragraph
-    assert "Of 120 frames 120 were used." in found.paragraph
+    assert "All 120 frames were used." in found.paragraph
     assert "numpy" in found.paragraph
 
 
@@ -160,7 +189,7 @@ def test_every_sink_that_writes_files_leaves_a_record_that_is_found(tmp_path, na
     }
     fl.start(load_job(job)).finished(timeout=60)
     assert read_record(tmp_path / name)["complete"]
-    assert "Of 12 frames 12 were used." in cite(tmp_path / name).paragraph
+    assert "All 12 frames were used." in cite(tmp_path / name).paragraph
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"job": 3}', "[" * 100_000, "{", '{"record": null}'])

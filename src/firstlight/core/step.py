@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -46,7 +47,8 @@ class Configured(BaseModel):
     cites: ClassVar[tuple[str, ...]] = ()
     """DOIs of what it implements."""
     sentence: ClassVar[str] = ""
-    """What it does, for a methods section: past tense, ``{parameter}`` where a value (with its unit) goes."""
+    """What it does, for a methods section: past tense, ``{parameter}`` where a value (with its unit) goes. Behind a noun that
+    names the value, ``{parameter:noun}``: "at column 12", or "at the column found by find_center"."""
 
     runs_code: ClassVar[bool] = False
     """True if a parameter of it can make code of the user's choice run; jobs from the network may not use it then."""
@@ -145,6 +147,15 @@ class Step(Configured):
 
     def calibrated(self, scan: Scan) -> Self:
         """This step with the parameters that it takes from the scan (pixel size, energy) where the user gave none."""
+        return self
+
+    def after_scan(self, shown: Mapping[str, Any], folder: Path) -> Self:
+        """This step for the scan that follows one of the same run.
+
+        Args:
+            shown: What is known of this step's outputs by then, by name.
+            folder: Where it may leave files that it then names in its parameters.
+        """
         return self
 
     def halo(self) -> dict[str, int]:

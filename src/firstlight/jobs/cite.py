@@ -89,11 +89,12 @@ def _sentences(job: Job, record: Mapping[str, Any], marks: _Marks) -> Iterator[s
     on = ", ".join(f"{name} {used[name]}{marks([doi])}" for name, doi in libraries)
     yield f"Data were processed with firstlight {used.get('firstlight', '')} on {on}."
     if job.source.sentence or job.source.cites:
-        yield _of_plugin(job.source, job.source.use, {}, "source", marks)
+        yield _of_plugin(job.source, job.source.use, {}, {}, "source", marks)
     scan = _scan(record)
     for node in job.pipeline.nodes:
         step = node.step if scan is None else node.step.calibrated(scan)
-        yield _of_plugin(step, node.name, _found(node, record), "step", marks)
+        found, by = _found(node, record)
+        yield _of_plugin(step, node.name, found, by, "step", marks)
     yield from _losses(record)
 
 
@@ -111,8 +112,8 @@ def _scan(record: Mapping[str, Any]) -> Scan | None:
     return Scan(streams, calibration=calibration)
 
 
-def _found(node: Node, record: Mapping[str, Any]) -> dict[str, str]:
-    """What held parameters were, or where they came from."""
+def _found(node: Node, record: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Held and changed parameters: in words what they were; and of those that the record does not tell, the step that found them."""
     values = record.get("values") or {}
     changed = {
         change["parameter"]: change.get("new")
@@ -120,23 +121,29 @@ def _found(node: Node, record: Mapping[str, Any]) -> dict[str, str]:
         if change.get("step") == node.name and "parameter" in change
     }
     told: dict[str, str] = {name: _text(value, unit_of(type(node.step), name)) for name, value in changed.items()}
+    by: dict[str, str] = {}
     for name, reference in node.held.items():
         output = str(reference)
         value = next((v for key, v in values.items() if key == output or key.partition(".")[0] == output), None)
-        number = isinstance(value, int | float) and value == value
-        told[name] = _text(value, unit_of(type(node.step), name)) if number else f"the value found by {reference.step}"
-    return told
+        if isinstance(value, int | float) and value == value:
+            told[name] = _text(value, unit_of(type(node.step), name))
+        else:
+            told.pop(name, None)
+            by[name] = reference.step
+    return told, by
 
 
-def _of_plugin(plugin: Configured, name: str, told: Mapping[str, str], kind: str, marks: _Marks) -> str:
+def _of_plugin(
+    plugin: Configured, name: str, told: Mapping[str, str], by: Mapping[str, str], kind: str, marks: _Marks
+) -> str:
     cited = marks(plugin.cites)
     if plugin.sentence:
-        return _with_mark(_filled(plugin, told), cited)
+        return _with_mark(_filled(plugin, told, by), cited)
     summary = plugin.summary().rstrip(".").partition(": ")[0]
     given = [
-        f"{field} = {told.get(field) or value_of(plugin, field)}"
+        f"{field} = {f'the value found by {by[field]}' if field in by else told.get(field) or value_of(plugin, field)}"
         for field in type(plugin).model_fields
-        if field in told or field in plugin.model_fields_set
+        if field in told or field in by or field in plugin.model_fields_set
     ]
     settings = f" with {', '.join(given)}" if given and kind == "step" else ""
     shown = summary[:1].lower() + summary[1:]
@@ -147,12 +154,18 @@ def _with_mark(sentence: str, mark: str) -> str:
     return f"{sentence.rstrip('. ')}{mark}."
 
 
-def _filled(plugin: Configured, told: Mapping[str, str]) -> str:
+def _filled(plugin: Configured, told: Mapping[str, str], by: Mapping[str, str]) -> str:
     text = ""
-    for literal, name, _, _ in Formatter().parse(plugin.sentence):
+    for literal, name, noun, _ in Formatter().parse(plugin.sentence):
         text += literal
-        if name is not None:
-            text += told.get(name) or value_of(plugin, name)
+        if name is None:
+            continue
+        if name in by:
+            text += f"the {noun or name.replace('_', ' ')} found by {by[name]}"
+        elif noun and name not in told and getattr(plugin, name) is None:
+            text += f"the default {noun}"
+        else:
+            text += f"{noun} ".lstrip() + (told.get(name) or value_of(plugin, name))
     return text
 
 
@@ -191,4 +204,7 @@ def _losses(record: Mapping[str, Any]) -> Iterator[str]:
         return
     missing = {name: counts.get(name, 0) for name in ("lost", "dropped", "rejected", "excluded")}
     named = ", ".join(f"{number} {name}" for name, number in missing.items() if number)
-    yield f"Of {expected} frames {done} were used{f' ({named})' if named else ''}."
+    if done == expected and not named:
+        yield f"All {expected} frames were used."
+    else:
+        yield f"Of {expected} frames {done} were used{f' ({named})' if named else ''}."

@@ -43,6 +43,7 @@ class CxiSource(RecordedSource):
 
     use: ClassVar[str] = "cxi"
     cites: ClassVar[tuple[str, ...]] = ("10.1038/nmeth.2110",)
+    sentence: ClassVar[str] = "Data were read from a CXI file."
 
     data: str | None = None
     """Path of the patterns (position row col); default: ``entry_1/data_1/data``."""

@@ -41,6 +41,7 @@ class DXfileSource(RecordedSource):
 
     use: ClassVar[str] = "dxfile"
     cites: ClassVar[tuple[str, ...]] = ("10.1107/S160057751401604X",)
+    sentence: ClassVar[str] = "Data were read from a DXfile (Data Exchange)."
 
     data: str = "exchange/data"
     """Path of the projections (angle row col)."""

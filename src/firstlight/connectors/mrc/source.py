@@ -34,6 +34,7 @@ class MrcSource(RecordedSource):
 
     use: ClassVar[str] = "mrc"
     cites: ClassVar[tuple[str, ...]] = ("10.1016/j.jsb.2015.04.002",)
+    sentence: ClassVar[str] = "Data were read from an MRC stack."
 
     order: Order = "projection"
     """What a section is: a projection (row col), or the sinogram of one row (angle col)."""

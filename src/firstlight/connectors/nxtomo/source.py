@@ -48,6 +48,7 @@ class NXtomoSource(RecordedSource):
 
     use: ClassVar[str] = "nxtomo"
     cites: ClassVar[tuple[str, ...]] = ("10.1107/S1600576714027575",)
+    sentence: ClassVar[str] = "Data were read from a NeXus file (NXtomo)."
 
     entry: str | None = None
     """Path of the entry; default: the first NXtomo, then NXtomoproc, then any with an image key."""

@@ -32,6 +32,7 @@ class PhantomSource(Source):
 
     use: ClassVar[str] = "phantom"
     cites: ClassVar[tuple[str, ...]] = ("10.1109/TNS.1974.6499235",)
+    sentence: ClassVar[str] = "Data were simulated: exact projections of a Shepp-Logan phantom ({sample})."
 
     columns: Annotated[int, Field(ge=8, le=16384)] = 256
     """Columns of the detector; the sample is scaled to them."""

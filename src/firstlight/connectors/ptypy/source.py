@@ -38,6 +38,7 @@ class PtydSource(RecordedSource):
 
     use: ClassVar[str] = "ptyd"
     cites: ClassVar[tuple[str, ...]] = ("10.1098/rspa.2016.0640",)
+    sentence: ClassVar[str] = "Data were read from a file of ptypy."
 
     position_unit: PositionUnit = "m"
     """Of the positions; ptypy's is metre."""

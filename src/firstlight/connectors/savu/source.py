@@ -34,6 +34,7 @@ class SavuSource(RecordedSource):
 
     use: ClassVar[str] = "savu"
     cites: ClassVar[tuple[str, ...]] = ("10.48550/arXiv.1610.08015",)
+    sentence: ClassVar[str] = "Data were read from a result of Savu."
 
     result: str | None = None
     """Group to play, such as ``final_result_tomo`` or ``2-VoCentering-tomo``; default: the final result, else the last plugin's."""

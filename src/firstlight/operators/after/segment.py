@@ -12,7 +12,7 @@ from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator, operator
 
 
-@operator("->", sentence="Voxels were labelled by the thresholds {thresholds}.")
+@operator("->", sentence="Voxels were labelled by {thresholds:thresholds}.")
 def segment(
     values: Array,
     *,

@@ -17,7 +17,7 @@ Coefficients = Annotated[tuple[float, ...], Field(min_length=1, max_length=8)]
 @operator(
     "->",
     cites=["10.1088/0031-9155/24/1/008"],
-    sentence="Beam hardening was corrected by a polynomial of the attenuation (coefficients {coefficients}).",
+    sentence="Beam hardening was corrected by a polynomial of the attenuation ({coefficients:coefficients}).",
 )
 def correct_beam_hardening(values: Array, *, coefficients: Coefficients) -> Array:
     """Turn the attenuation of a polychromatic beam into that of one energy: a1 p + a2 p^2 + a3 p^3 ... (Herman 1979).

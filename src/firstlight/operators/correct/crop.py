@@ -13,7 +13,7 @@ from firstlight.kernels.rims import cropped
 from .region import Range, whole_range
 
 
-@operator("row col -> row col", sentence="Frames were cropped to the rows {rows} and the columns {columns}.")
+@operator("row col -> row col", sentence="Frames were cropped to {rows:rows} and {columns:columns}.")
 def crop(frames: Array, *, rows: Range | None = None, columns: Range | None = None) -> Array:
     """Keep a rectangle of every frame.
 

@@ -18,7 +18,7 @@ from .region import Range, whole_range
 
 @operator(
     "row col -> row col",
-    sentence="Each frame was scaled ({method}) to {level} by the {of} of rows {rows} and columns {columns}.",
+    sentence="Each frame was scaled ({method}) to {level} by the {of} of {rows:rows} and {columns:columns}.",
 )
 def normalize_by_region(
     frames: Array,

@@ -18,7 +18,7 @@ Coefficients = Annotated[tuple[float, ...], Field(min_length=1, max_length=10)]
 @operator(
     "row col -> row col",
     cites=["10.1364/OE.23.032859"],
-    sentence="The radial distortion of the detector was corrected (center row {row}, column {column}; coefficients {coefficients}).",
+    sentence="The radial distortion of the detector was corrected ({row:center row}, {column:column}; {coefficients:coefficients}).",
 )
 def undistort(
     frames: Array,

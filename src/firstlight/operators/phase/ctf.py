@@ -19,7 +19,7 @@ from .transparent import PhaseOutput, factor_of, unit_of, with_ramp
 @operator(
     "row col -> row col",
     cites=["10.1364/OPEX.12.002960"],
-    sentence="The phase was retrieved from one propagation distance ({distance}) at {energy} by the contrast transfer function with δ/β = {delta_beta}.",
+    sentence="The phase was retrieved from one propagation distance ({distance}) at {energy} by the contrast transfer function with {delta_beta:δ/β}.",
 )
 def ctf(
     frames: Array,

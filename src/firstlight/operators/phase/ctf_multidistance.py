@@ -23,7 +23,7 @@ from .transparent import PhaseOutput, factor_of, unit_of, with_ramp
 @operator(
     "distance row col -> row col",
     cites=["10.1063/1.125225", "10.1364/OPEX.12.002960"],
-    sentence="The phase was retrieved from the distances {distances} at {energy} by the contrast transfer function.",
+    sentence="The phase was retrieved from {distances:distances} at {energy} by the contrast transfer function.",
 )
 def ctf_multidistance(
     frames: Array,

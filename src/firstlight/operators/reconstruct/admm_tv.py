@@ -14,7 +14,7 @@ from .slices import OUTPUTS, Center, Iterations, Pixel, Size, Start, Stop, Stren
 @operator(
     OUTPUTS,
     cites=["10.1137/080725891", "10.1109/TMI.1982.4307572"],
-    sentence="Slices were reconstructed with total-variation regularisation (strength {strength}) by {iterations} iterations of the alternating direction method of multipliers.",
+    sentence="Slices were reconstructed with total-variation regularisation ({strength:strength}) by {iterations} iterations of the alternating direction method of multipliers.",
 )
 def admm_tv(
     sinograms: Array,

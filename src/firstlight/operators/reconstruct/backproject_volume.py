@@ -38,7 +38,7 @@ _TOGETHER = 16
 @operator(
     "angle row col -> z y x",
     cites=["10.1364/JOSAA.1.000612", "10.1137/1.9780898719277", "10.1118/1.595078"],
-    sentence="Volumes were reconstructed by filtered back-projection in the geometry of the scan (source distance {source_distance}, axis tilt {tilt}, filter {filter}).",
+    sentence="Volumes were reconstructed by filtered back-projection in the geometry of the scan ({source_distance:source distance}, {tilt:axis tilt}, filter {filter}).",
 )
 def backproject_volume(
     projections: Array,

@@ -16,7 +16,7 @@ from .slices import OUTPUTS, Center, Damping, Iterations, Pixel, Size, Start, St
 @operator(
     OUTPUTS,
     cites=["10.1137/1.9781611971484", "10.1109/TMI.1982.4307572"],
-    sentence="Slices were reconstructed with {iterations} iterations of conjugate gradients for least squares (damping {damping}).",
+    sentence="Slices were reconstructed with {iterations} iterations of conjugate gradients for least squares ({damping:damping}).",
 )
 def cgls(
     sinograms: Array,

@@ -16,7 +16,7 @@ from .volumes import OUTPUTS, register_hooks, solve_volume
 @operator(
     OUTPUTS,
     cites=["10.1137/1.9781611971484", "10.1109/TMI.1982.4307572"],
-    sentence="Volumes were reconstructed in the geometry of the scan (source distance {source_distance}, axis tilt {tilt}) with {iterations} iterations of conjugate gradients for least squares.",
+    sentence="Volumes were reconstructed in the geometry of the scan ({source_distance:source distance}, {tilt:axis tilt}) with {iterations} iterations of conjugate gradients for least squares.",
 )
 def cgls_volume(
     projections: Array,

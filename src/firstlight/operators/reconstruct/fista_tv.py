@@ -14,7 +14,7 @@ from .slices import OUTPUTS, Center, Iterations, Pixel, Size, Start, Stop, Stren
 @operator(
     OUTPUTS,
     cites=["10.1109/TIP.2009.2028250", "10.1109/TMI.1982.4307572"],
-    sentence="Slices were reconstructed with total-variation regularisation (strength {strength}) by {iterations} iterations of FISTA.",
+    sentence="Slices were reconstructed with total-variation regularisation ({strength:strength}) by {iterations} iterations of FISTA.",
 )
 def fista_tv(
     sinograms: Array,

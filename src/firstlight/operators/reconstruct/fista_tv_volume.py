@@ -16,7 +16,7 @@ from .volumes import OUTPUTS, register_hooks, solve_volume
 @operator(
     OUTPUTS,
     cites=["10.1109/TIP.2009.2028250", "10.1109/TMI.1982.4307572"],
-    sentence="Volumes were reconstructed in the geometry of the scan (source distance {source_distance}, axis tilt {tilt}) with total-variation regularisation (strength {strength}) by {iterations} iterations of FISTA.",
+    sentence="Volumes were reconstructed in the geometry of the scan ({source_distance:source distance}, {tilt:axis tilt}) with total-variation regularisation ({strength:strength}) by {iterations} iterations of FISTA.",
 )
 def fista_tv_volume(
     projections: Array,

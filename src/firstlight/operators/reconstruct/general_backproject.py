@@ -69,7 +69,7 @@ class GeneralBackproject(Fold[Slab]):
     cites: ClassVar[tuple[str, ...]] = ("10.1364/JOSAA.1.000612", "10.1137/1.9780898719277", "10.1118/1.595078")
     sentence: ClassVar[str] = (
         "Volumes were reconstructed by filtered back-projection in the geometry of the scan "
-        "(source distance {source_distance}, axis tilt {tilt}, filter {filter})."
+        "({source_distance:source distance}, {tilt:axis tilt}, filter {filter})."
     )
     tolerance: ClassVar[float] = 2e-5
 

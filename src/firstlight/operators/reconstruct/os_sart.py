@@ -27,7 +27,7 @@ from .slices import (
 @operator(
     OUTPUTS,
     cites=["10.1109/TMI.2003.812253", "10.1109/TMI.1982.4307572"],
-    sentence="Slices were reconstructed with {iterations} iterations of SART with {subsets} ordered subsets (relaxation {relaxation}).",
+    sentence="Slices were reconstructed with {iterations} iterations of SART with {subsets} ordered subsets ({relaxation:relaxation}).",
 )
 def os_sart(
     sinograms: Array,

@@ -14,7 +14,7 @@ from .slices import OUTPUTS, Center, Iterations, Pixel, Size, Start, Stop, Stren
 @operator(
     OUTPUTS,
     cites=["10.1007/s10851-010-0251-1", "10.1088/0031-9155/57/10/3065", "10.1109/TMI.1982.4307572"],
-    sentence="Slices were reconstructed with total-variation regularisation (strength {strength}) by {iterations} iterations of the primal-dual hybrid gradient method.",
+    sentence="Slices were reconstructed with total-variation regularisation ({strength:strength}) by {iterations} iterations of the primal-dual hybrid gradient method.",
 )
 def pdhg_tv(
     sinograms: Array,

@@ -16,7 +16,7 @@ from .volumes import OUTPUTS, register_hooks, solve_volume
 @operator(
     OUTPUTS,
     cites=["10.1007/s10851-010-0251-1", "10.1088/0031-9155/57/10/3065", "10.1109/TMI.1982.4307572"],
-    sentence="Volumes were reconstructed in the geometry of the scan (source distance {source_distance}, axis tilt {tilt}) with total-variation regularisation (strength {strength}) by {iterations} iterations of the primal-dual hybrid gradient method.",
+    sentence="Volumes were reconstructed in the geometry of the scan ({source_distance:source distance}, {tilt:axis tilt}) with total-variation regularisation ({strength:strength}) by {iterations} iterations of the primal-dual hybrid gradient method.",
 )
 def pdhg_tv_volume(
     projections: Array,

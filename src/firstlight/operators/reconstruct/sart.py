@@ -26,7 +26,7 @@ from .slices import (
 @operator(
     OUTPUTS,
     cites=["10.1177/016173468400600107", "10.1109/TMI.1982.4307572"],
-    sentence="Slices were reconstructed with {iterations} iterations of SART (relaxation {relaxation}).",
+    sentence="Slices were reconstructed with {iterations} iterations of SART ({relaxation:relaxation}).",
 )
 def sart(
     sinograms: Array,

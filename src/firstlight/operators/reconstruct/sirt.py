@@ -28,7 +28,7 @@ from .slices import (
 @operator(
     OUTPUTS,
     cites=["10.1016/0022-5193(72)90180-4", "10.1109/TMI.1982.4307572"],
-    sentence="Slices were reconstructed with {iterations} iterations of SIRT (relaxation {relaxation}).",
+    sentence="Slices were reconstructed with {iterations} iterations of SIRT ({relaxation:relaxation}).",
 )
 def sirt(
     sinograms: Array,

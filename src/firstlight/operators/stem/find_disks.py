@@ -16,7 +16,7 @@ from firstlight.core.units import Pixels
 
 @operator(
     "row col -> places: disk place, heights: disk",
-    sentence="Diffraction disks of radius {radius} were found by correlation with a template.",
+    sentence="Diffraction disks of {radius:radius} were found by correlation with a template.",
 )
 def find_disks(
     frames: Array,

@@ -45,7 +45,7 @@ class Parallax(BrightField[Images]):
     signature: ClassVar[Any] = "[*] row col -> image: scan_y scan_x"
     cites: ClassVar[tuple[str, ...]] = ("10.1038/s41592-025-02834-9",)
     sentence: ClassVar[str] = (
-        "Bright-field images were shifted by defocus {defocus}, astigmatism {astigmatism} and spherical aberration {spherical}, and summed."
+        "Bright-field images were shifted by {defocus:defocus}, {astigmatism:astigmatism} and {spherical:spherical aberration}, and summed."
     )
 
     defocus: Annotated[Nanometre, Field(ge=-1e6, le=1e6)] | None = None

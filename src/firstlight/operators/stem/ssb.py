@@ -30,7 +30,7 @@ class Ssb(BrightField[Spectrum]):
     signature: ClassVar[Any] = "[*] row col -> phase: scan_y scan_x"
     cites: ClassVar[tuple[str, ...]] = ("10.1016/j.ultramic.2014.09.013", "10.1017/S1431927621012423")
     sentence: ClassVar[str] = (
-        "The phase was recovered by single-side-band ptychography (aperture {aperture}, {energy}, defocus {defocus})."
+        "The phase was recovered by single-side-band ptychography ({aperture:aperture}, {energy}, {defocus:defocus})."
     )
 
     defocus: Annotated[Nanometre, Field(ge=-1e6, le=1e6)] = 0.0

@@ -16,7 +16,7 @@ Vector = tuple[Length, Length]
 
 @operator(
     "disk place -> yy: , xx: , xy: , turn: ",
-    sentence="Strain was measured by a fit of a lattice to the disks, against the vectors {first} and {second}.",
+    sentence="Strain was measured by a fit of a lattice to the disks, against {first:vectors} and {second}.",
 )
 def strain(places: Array, *, first: Vector, second: Vector, center: tuple[float, float]) -> dict[str, Array]:
     """Measure the strain of the lattice at each scan point, from the disks that `find_disks` gives.

@@ -21,7 +21,7 @@ from firstlight.kernels.masks import sum_under_masks
 from .polar import Center, Radius, polar
 
 
-@operator("row col -> detector", sentence="Each pattern was summed under a segmented virtual detector (edges {edges}).")
+@operator("row col -> detector", sentence="Each pattern was summed under a segmented virtual detector ({edges:edges}).")
 def virtual_detectors(
     frames: Array,
     *,

@@ -32,8 +32,8 @@ class Wdd(BrightField[Spectrum]):
     signature: ClassVar[Any] = "[*] row col -> phase: scan_y scan_x, amplitude: scan_y scan_x"
     cites: ClassVar[tuple[str, ...]] = ("10.1098/rsta.1992.0050",)
     sentence: ClassVar[str] = (
-        "The transmission was recovered by Wigner distribution deconvolution (aperture {aperture}, {energy}, "
-        "defocus {defocus}, epsilon {epsilon})."
+        "The transmission was recovered by Wigner distribution deconvolution ({aperture:aperture}, {energy}, "
+        "{defocus:defocus}, {epsilon:epsilon})."
     )
 
     defocus: Annotated[Nanometre, Field(ge=-1e6, le=1e6)] = 0.0

@@ -16,7 +16,7 @@ from .sinogram import VO, Columns, Ratio, Share, keep_on_device, keep_unit
 @operator(
     "angle col -> angle col",
     cites=[VO],
-    sentence="Unresponsive, large and small stripes were removed (median over {large} and {small} columns, ratio {ratio}).",
+    sentence="Unresponsive, large and small stripes were removed (median over {large} and {small} columns, {ratio:ratio}).",
 )
 def remove_all_stripes(
     sinograms: Array, *, small: Columns = 21, large: Columns = 51, ratio: Ratio = 3.0, drop: Share = 0.1

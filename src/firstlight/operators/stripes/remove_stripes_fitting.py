@@ -16,7 +16,7 @@ from .sinogram import VO, each_sinogram, keep_unit, work_on_cuda
 @operator(
     "angle col -> angle col",
     cites=[VO],
-    sentence="Stripes were removed by fitting polynomials of order {order} along the angles, smoothed over {sigma} columns.",
+    sentence="Stripes were removed by fitting polynomials of {order:order} along the angles, smoothed over {sigma} columns.",
 )
 def remove_stripes_fitting(
     sinograms: Array,

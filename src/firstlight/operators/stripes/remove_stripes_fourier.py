@@ -16,7 +16,7 @@ from .sinogram import each_sinogram, keep_unit, work_on_cuda
 @operator(
     "angle col -> angle col",
     cites=["10.1063/1.1149043"],
-    sentence="Stripes were removed in the Fourier transform of the sinogram (cut-off {cutoff}, order {order}).",
+    sentence="Stripes were removed in the Fourier transform of the sinogram ({cutoff:cut-off}, {order:order}).",
 )
 def remove_stripes_fourier(
     sinograms: Array,

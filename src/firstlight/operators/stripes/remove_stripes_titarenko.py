@@ -16,7 +16,7 @@ from .sinogram import Blocks, each_sinogram, keep_unit, work_on_cuda
 @operator(
     "angle col -> angle col",
     cites=["10.1016/j.aml.2010.08.022"],
-    sentence="Stripes were removed by a regularised smoothing of the mean profile (alpha = {alpha}).",
+    sentence="Stripes were removed by a regularised smoothing of the mean profile ({alpha:alpha}).",
 )
 def remove_stripes_titarenko(
     sinograms: Array,

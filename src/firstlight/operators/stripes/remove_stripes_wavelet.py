@@ -16,7 +16,7 @@ from .sinogram import each_sinogram, keep_unit, work_on_cuda
 @operator(
     "angle col -> angle col",
     cites=["10.1364/OE.17.008567"],
-    sentence="Stripes were removed by combined wavelet (db{moments}, {level} levels) and Fourier filtering (damping {sigma}).",
+    sentence="Stripes were removed by combined wavelet (db{moments}, {level} levels) and Fourier filtering ({sigma:damping}).",
 )
 def remove_stripes_wavelet(
     sinograms: Array,

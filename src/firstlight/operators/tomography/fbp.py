@@ -30,7 +30,7 @@ SLICES = 8
 @operator(
     "angle col -> z=row y x",
     cites=["10.1137/18M120885X", "10.1137/1.9780898719277"],
-    sentence="Slices were reconstructed by filtered back-projection with the filter '{filter}' and the rotation axis at column {center}.",
+    sentence="Slices were reconstructed by filtered back-projection with the filter '{filter}' and the rotation axis at {center:column}.",
 )
 def fbp(
     sinograms: Array,

@@ -66,7 +66,7 @@ class LiveSlices(Fold[Live]):
     cites: ClassVar[tuple[str, ...]] = ("10.1107/S1600577522003095", "10.1038/s41598-019-54647-4")
     sentence: ClassVar[str] = (
         "During the scan, three slices were reconstructed from the last {span} degrees by filtered back-projection with"
-        " the filter '{filter}' and the rotation axis at column {center}."
+        " the filter '{filter}' and the rotation axis at {center:column}."
     )
     tolerance: ClassVar[float] = 1e-3
     windowed: ClassVar[bool] = True

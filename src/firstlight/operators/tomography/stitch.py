@@ -19,7 +19,7 @@ Direction = Literal["horizontal", "vertical"]
 
 
 @operator(
-    "tile row col -> row col", sentence="Tiles were joined ({direction}), each {offset} pixels behind the one before."
+    "tile row col -> row col", sentence="Tiles were joined ({direction}); in each the next one begins at {offset:pixel}."
 )
 def stitch(
     frames: Array,

@@ -21,7 +21,7 @@ from .angles import projection_angles
 @operator(
     "angle col -> angle col",
     cites=["10.1364/OE.418448"],
-    sentence="Projections half a turn apart were joined about the rotation axis at column {center}.",
+    sentence="Projections half a turn apart were joined about the rotation axis at {center:column}.",
 )
 def stitch_half_acquisition(
     sinograms: Array,
