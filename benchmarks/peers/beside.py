@@ -45,6 +45,8 @@ class Pair:
     home: str
     same: bool = True
     """True if both are the same algorithm, so that the results can be compared."""
+    updates: int = 0
+    """Voxels times projections, for giga-updates a second."""
 
 
 class Peer:
@@ -104,6 +106,9 @@ def compare(pair: Pair, data: Data, peer: Peer, folder: Path, rounds: int) -> di
         "peer_milliseconds": round(1e3 * statistics.median(theirs), 2),
         "ratio": round(statistics.median(theirs) / statistics.median(ours), 2),
     }
+    if pair.updates:
+        result["gups"] = round(pair.updates / statistics.median(ours) / 1e9, 4)
+        result["peer_gups"] = round(pair.updates / statistics.median(theirs) / 1e9, 4)
     if pair.same:
         difference = np.abs(np.asarray(found, np.float64) - np.load(folder / f"{pair.peer}.npy"))
         # equal values of a column may be put back in another order: a few in ten thousand differ
