@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import firstlight as fl
+from firstlight.connectors.hxn.client import ask
 from firstlight.connectors.memory.source import MemorySource
 from firstlight.connectors.phantom.ptychography import PhantomPtychographySource
 from firstlight.core.chunk import Chunk, End
@@ -84,7 +85,7 @@ def offline(step, frames):
     return fl.run(MemorySource.playing(scan, [*items, End()]), [fl.step(step["use"], **parameters)]).finished(60)
 
 
-def test_a_scan_with_every_fault_and_a_clean_one_after_it(beamline):
+def test_a_scan_with_every_fault_and_two_after_it(beamline):
     """Numbers are those that follow from the faults; the image is, to the last bit, that of the same frames from a file."""
     config = {"repeatable": "True", "alg_flag": "rPIE", "alg2_flag": "ML_grad", "alg_percentage": "0.5"}
     sent, _ = beamline.replay(scan_id="1", rate=400, n_iterations=20, config=config, **FAULTS)
@@ -104,8 +105,51 @@ def test_a_scan_with_every_fault_and_a_clean_one_after_it(beamline):
     np.testing.assert_array_equal(errors[:10], other[:10])
     assert errors[-1] != pytest.approx(other[-1], rel=1e-3), "the second algorithm took over"
 
-    beamline.replay(scan_id="2", n_iterations=20, upsample=UPSAMPLE, config=config)
-    run, counts = ended(beamline, "2")
+    two_scans_without_a_pause(beamline, {"repeatable": "True", "alg_flag": "rPIE"})
+
+
+def two_scans_without_a_pause(beamline, config):
+    """The streams go on: the second scan is a run of its own, in the same process; no frame of either is in the other."""
+    lost = {"lose_ids": tuple(LOST), "lose_messages": (MESSAGE,)}
+    beamline.replay(scan_id="2", scans=2, n_iterations=5, upsample=UPSAMPLE, config=config, **lost)
+    later, _ = ended(beamline, "2")
+    first = before(beamline, later)
+    assert (later.folder.next(), first.entry().pid) == (None, later.entry().pid)
+    silent = range(MESSAGE * SAMPLES // UPSAMPLE, ((MESSAGE + 1) * SAMPLES - 1) // UPSAMPLE + 1)
+    done = sorted({*range(FRAMES)} - {*silent} - LOST)
+    for run, name in ((first, "object"), (later, "object_2")):
+        counts = run.status().consumers["ptychography"]
+        assert (counts.expected, counts.done, counts.lost) == (FRAMES, len(done), FRAMES - len(done))
+        (path,) = beamline.folder.glob(f"scan_2_*_{name}.h5")
+        with h5py.File(path) as file:
+            same = offline(run.folder.job()["steps"][-1], done)["ptychography.object"].data
+            np.testing.assert_array_equal(file["entry/data/data"][()], same)
+    assert any(f"the run {later.id}" in line for line in ask(beamline.url, "/logs?lines=200")["lines"])
+
+
+def before(beamline, later):
+    """The run during which the scan of another one began; it is over."""
+    (found,) = [
+        entry.id
+        for entry in beamline.supervisor.entries()
+        if beamline.supervisor.run(entry.id).folder.next() == later.id
+    ]
+    run = beamline.supervisor.run(found)
+    run.finished(60)
+    return run
+
+
+@pytest.mark.slow
+def test_the_second_scan_begins_with_the_probe_of_the_first(beamline):
+    """It was found while frames came, and is better than one from the mean pattern, which the same rounds on the same frames tell."""
+    beamline.replay(scan_id="6", scans=2, rate=40, n_iterations=10)
+    later, counts = ended(beamline, "6")
     assert (counts.expected, counts.done) == (FRAMES, FRAMES)
-    whole = offline(run.folder.job()["steps"][-1], [*range(FRAMES)])["ptychography.object"].data
-    np.testing.assert_array_equal(image(beamline.folder, "2"), whole)
+    step = later.folder.job()["steps"][-1]
+    assert np.load(step["probe"]).shape == (1, 32, 32)
+    assert step["probe_defocus"] == 0
+    cold = {name: value for name, value in step.items() if name not in ("probe", "probe_defocus")}
+    warm, cold = (
+        offline({**each, "iterations": 2}, [*range(FRAMES)])["ptychography.error"].data for each in (step, cold)
+    )
+    assert warm[-1] < cold[-1]

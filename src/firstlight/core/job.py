@@ -54,6 +54,9 @@ class RunnerSettings(BaseModel):
     """Least and greatest value, mean, standard deviation and NaNs of what each step gives."""
     linger: Annotated[Second, Field(ge=0)] = 0
     """After the last frame, stay open for changes of steps that are watched so long, or until the run is told to stop."""
+    further_scans: bool = False
+    """A scan that begins on the same connections before this one is done with becomes a run of its own, from its first frame on:
+    the same job, whose outputs carry its number."""
     checks: bool | None = None
     """Look for frames that are NaN, infinite, zero or saturated; default: in recorded scans, where it costs nearly nothing."""
 

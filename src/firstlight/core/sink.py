@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .arrays import Ids
 from .chunk import Chunk, Gap, Scan
@@ -52,6 +52,15 @@ class Sink(Configured):
             value=True,
             next_move="Run the job without --resume.",
         )
+
+    def numbered(self, number: int) -> Self:
+        """The same for a further scan, counted from 2: where it has a `path`, its name carries the number."""
+        path = getattr(self, "path", None)
+        if path is None:
+            return self
+        folder, slash, name = str(path).rpartition("/")
+        stem, dot, ending = name.partition(".")
+        return self.model_copy(update={"path": type(path)(f"{folder}{slash}{stem}_{number}{dot}{ending}")})
 
     @abstractmethod
     def write(self, chunk: Chunk) -> None:

@@ -23,6 +23,7 @@ class Source(Configured):
     pausable: ClassVar[bool] = True
     """False if frames keep coming while nobody reads, as from a detector."""
 
+    _follower: Source | None = PrivateAttr(default=None)
     _on_listening: Callable[[], None] | None = PrivateAttr(default=None)
 
     def on_listening(self, call: Callable[[], None] | None) -> None:
@@ -42,6 +43,31 @@ class Source(Configured):
 
         A job may then choose the policy ``wait``; what the detector does when its own buffer is full is its affair.
         """
+        return False
+
+    @property
+    def follows(self) -> bool:
+        """True if scans come one after the other over its connections, so that it can have a `follower`."""
+        return False
+
+    def follower(self) -> Source | None:
+        """The source of the scan that comes next over the same connections, if `follows`; the same each time it is asked for.
+
+        To be asked for before `open`: it connects, and the connections are the follower's from then on. What comes for the next
+        scan waits for it, `close` of this source leaves them, and somebody has to close the follower.
+
+        Raises:
+            SourceError: It can not be connected.
+        """
+        if self._follower is None and self.follows:
+            self._follower = self._make_follower()
+        return self._follower
+
+    def _make_follower(self) -> Source | None:
+        return None
+
+    def begun(self, timeout: float) -> bool:
+        """Of a follower: True once its scan has begun; waits up to `timeout` second for that."""
         return False
 
     def parts(self) -> Mapping[str, Source]:

@@ -6,6 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from .arrays import Array
 from .chunk import Stream
@@ -39,6 +40,10 @@ class View(Configured):
     @abstractmethod
     def open(self, name: str, stream: Stream) -> None:
         """Prepare to show an output."""
+
+    def numbered(self, number: int) -> Self:
+        """The same for a further scan, counted from 2; of a view that keeps what it shows under a name, another name."""
+        return self
 
     @abstractmethod
     def show(self, shown: Shown) -> None:

@@ -13,16 +13,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from firstlight.core.errors import FirstlightError, JobError
 from firstlight.core.job import Job
-from firstlight.core.run import ENDED, Run, Status
+from firstlight.core.run import ENDED, Event, Run, Status
+from firstlight.core.source import Source
 from firstlight.core.step import Step
 
 from .confine import confine, refuse_foreign_code, refuse_foreign_profile
+from .further import FurtherScan, next_folder, request_after
 from .journal import Journal
 from .master import write_master_of
 from .protocol import plain
@@ -41,8 +44,13 @@ class _StopRequested(BaseException):
     """SIGTERM came before there was a run to stop."""
 
 
-def start_job(request: Mapping[str, Any], folder: RunFolder) -> Run:
+def start_job(request: Mapping[str, Any], folder: RunFolder, source: Source | None = None) -> Run:
     """Load the job that was asked for, and start it on threads of this process.
+
+    Args:
+        request: What was asked for.
+        folder: Of the run.
+        source: Over connections that are there, in place of the job's own.
 
     Raises:
         JobError: It has mistakes.
@@ -57,11 +65,19 @@ def start_job(request: Mapping[str, Any], folder: RunFolder) -> Run:
     job = load_job(request["job"], dict(request.get("overrides") or {}))
     if request.get("roots") is not None:
         confine(job, [Path(root) for root in request["roots"]])
+    if source is not None:
+        job = replace(job, source=source)
     folder.write("job.json", job.to_dict())
     folder.write("steps.json", describe_steps(job))
     folder.update(name=job.name)
     job.source.on_listening(lambda: folder.write("listening.json", {"at": time.time()}))
-    return start(job)
+    follower = job.source.follower() if job.runner.further_scans else None
+    try:
+        return start(job)
+    except BaseException:
+        if follower is not None:
+            follower.close()
+        raise
 
 
 def describe_steps(job: Job) -> dict[str, Any]:
@@ -88,17 +104,43 @@ def execute(folder: RunFolder, start: Start = start_job) -> int:
         return 0
     except Exception as error:
         return _failed_to_start(folder, error)
+    return _see_through(run, folder, stop)
+
+
+def _see_through(run: Run, folder: RunFolder, stop: _Signals) -> int:
+    """Let others watch a run until it has ended, and the run of a scan that begins meanwhile; the worse of their exit codes."""
     journal = Journal(folder.path / "log.jsonl")
     journal.follow(run)
     server = RunServer(run, journal, folder.path)
     folder.update(state="running", address=server.address, result=run.status().result)
     stop.send_to(run)
+    further = FurtherScan(run, lambda source: _next_scan(source, run, folder, journal, stop))
     error = _watch(run, folder)
     try:
         journal.close()
-        return _end(run, folder, error)
+        code = _end(run, folder, error)
     finally:
         server.close()
+    return max(code, further.finish())
+
+
+def _next_scan(source: Source, run: Run, before: RunFolder, journal: Journal, stop: _Signals) -> int:
+    """See the run of the scan through that has begun."""
+    try:
+        request, number = request_after(run, before)
+        folder = next_folder(before, request)
+    except Exception as error:  # the run that goes on must not end by it
+        traceback.print_exception(error)
+        journal.add(Event("log", f"Another scan began, and no run could be made for it: {error}", level="error"))
+        source.close()
+        return 1
+    journal.add(Event("log", f"Another scan began: number {number} is the run {folder.id}.", data={"run": folder.id}))
+    try:
+        following = start_job(request, folder, source)
+    except Exception as error:
+        source.close()
+        return _failed_to_start(folder, error)
+    return _see_through(following, folder, stop)
 
 
 def _failed_to_start(folder: RunFolder, error: Exception) -> int:
@@ -184,25 +226,26 @@ def _keep_views(run: Run, status: Status, folder: RunFolder) -> None:
 
 
 class _Signals:
-    """SIGTERM and SIGINT end the run in order; the second one ends the process."""
+    """SIGTERM and SIGINT end the runs in order; the second one ends the process."""
 
     def __init__(self) -> None:
-        self._run: Run | None = None
+        self._runs: list[Run] = []
         self._asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
     def send_to(self, run: Run) -> None:
-        self._run = run
+        self._runs.append(run)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._run is None:
+        if not self._runs:
             raise _StopRequested
         if self._asked:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._asked = True
-        self._run.stop()
+        for run in self._runs:
+            run.stop()
 
 
 def main(arguments: list[str]) -> int:

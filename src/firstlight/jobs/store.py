@@ -5,7 +5,7 @@ dies; files that are written aside and renamed give just that, and a run can be 
 
 A run's folder holds ``request.json`` (what was asked for), ``process.json`` (its process; both written by who starts it),
 ``job.json`` (the job as loaded), ``listening.json`` (since when it hears the detector), ``state.json``, ``steps.json`` (schemas of its steps), ``status.json`` (at most a second old), ``log.jsonl``, ``output.txt`` (what the process printed),
-``report.json``, and ``views/`` (the last picture of each view).
+``report.json``, ``next.json`` (the run of the scan that began meanwhile), and ``views/`` (the last picture of each view).
 """
 
 from __future__ import annotations
@@ -112,6 +112,11 @@ class RunFolder:
             found = asked if isinstance(asked, dict) else {"path": asked}
         return cast("dict[str, Any]", found)
 
+    def next(self) -> str | None:
+        """Id of the run for the scan that began while this one went on; None if there is none."""
+        found = self.read("next.json")
+        return str(found["run"]) if isinstance(found, dict) and "run" in found else None
+
     def listens(self) -> bool:
         """True once nothing is missed that a detector sends: the run goes on, or waits for its scan to begin."""
         return self.read("listening.json") is not None or self.entry().state in ("running", "draining", "done")
@@ -185,6 +190,13 @@ class Store:
         """Make the folder if it is not there; others on the machine can not read it."""
         self.root = (root or state_folder()) / "runs"
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @classmethod
+    def beside(cls, folder: RunFolder) -> Store:
+        """The store that a run's folder lies in."""
+        found = cls.__new__(cls)
+        found.root = folder.path.parent
+        return found
 
     def create(self, request: Mapping[str, Any], name: str) -> RunFolder:
         """Make the folder of a new run."""

@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from firstlight.core.run import ENDED
 
-from .crash import adopt, look_after, reap
+from .crash import adopt, born, look_after, reap
 from .remote import RemoteRun
 from .store import RunEntry, Store
 
@@ -73,7 +71,7 @@ class Supervisor:
                 start_new_session=True,
             )
         adopt(folder.id, child)
-        folder.write("process.json", {"pid": child.pid, "born": _born(child.pid)})
+        folder.write("process.json", {"pid": child.pid, "born": born(child.pid)})
         return self.run(folder.id)
 
     def run(self, run: str) -> RemoteRun:
@@ -116,13 +114,6 @@ def started(run: RemoteRun, timeout: float) -> RunEntry:
         if entry.state != "starting" or entry.state in ENDED or time.monotonic() >= deadline:
             return entry
         time.sleep(0.02)
-
-
-def _born(pid: int) -> float | None:
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return None  # it has ended already
 
 
 def _name_of(job: Mapping[str, Any] | Path) -> str:

@@ -370,6 +370,11 @@ class LocalRun(Following):
             self._context.halt()
         self.job.played.stop()
 
+    @property
+    def stopping(self) -> bool:
+        """True once it was asked to stop."""
+        return self._context.stopping
+
     def finished(self, timeout: float | None = None) -> Results:
         """Wait for the end.
 

@@ -266,17 +266,41 @@ def test_a_pause_ends_a_series(detector):
     assert (reader.places(), reader.missing()) == (at(0, 1), at(2, 3, 4))
 
 
-def test_a_stream_that_is_joined_and_starts_over():
-    """Behind holoptycho's proxy: no headers, every part by itself, and the numbers fall back when a scan begins."""
+@pytest.mark.parametrize("split", [True, False])
+def test_a_stream_that_is_joined_and_starts_over(split):
+    """Behind holoptycho's proxy: no headers, every part by itself; the numbers fall back when a scan begins, its own series here."""
     with Detector("pub") as detector:
-        reader = Reader(detector.source(join=True, idle=0.5)).connected()
+        source = detector.source(join=True, idle=0.5)
+        following = source.follower()
+        reader = Reader(source).connected()
         time.sleep(0.2)
         for number in (*range(100, 300), *range(50)):
-            for part in stream1.write_frame(1, number, picture(number))[:3]:
+            parts = stream1.write_frame(1, number, picture(number))[:3]
+            for part in parts if split else ():
                 detector.socket.send(part)
+            if not split:
+                detector.socket.send_multipart(parts)
         reader.finish().right()
-    assert reader.places() == at(*range(100, 300)) + at(*range(50), epoch=1)
-    assert reader.scan.main.sizes == {"position": None, "row": 5, "col": 7}
+        assert reader.places() == at(*range(100, 300))
+        assert reader.scan.main.sizes == {"position": None, "row": 5, "col": 7}
+        assert following.begun(10.0)
+        last = following.follower()
+        assert Reader(following).finish().right().places() == at(*range(50))
+        assert not last.begun(0.0)
+        last.close()
+
+
+def test_the_next_series_waits_for_its_reader(detector):
+    """It begins while the first one is read, and is complete before anybody asks for it."""
+    source = detector.source()
+    following = source.follower()
+    reader = Reader(source)
+    detector.series(9)
+    detector.series(5)
+    reader.finish().right()
+    assert reader.places() == at(*range(9))
+    assert following.begun(10.0)
+    assert Reader(following).finish().right().places() == at(*range(5))
 
 
 def test_without_joining_a_missed_start_is_told(detector):

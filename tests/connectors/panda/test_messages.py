@@ -115,7 +115,7 @@ def placed(averages, *messages):
         done, lost = averages.take(message)
         gaps += lost
         if done is not None:
-            found |= {(done.epoch, int(key)): tuple(value) for key, value in zip(done.ids, done.values, strict=True)}
+            found |= {(0, int(key)): tuple(value) for key, value in zip(done.ids, done.values, strict=True)}
     return found, gaps
 
 
@@ -159,12 +159,14 @@ def test_without_sample_numbers_an_unbroken_row_of_messages_is_needed():
     assert averages.strays == 1
 
 
-def test_a_second_capture_is_another_epoch():
-    averages = Averages(("x",))
-    placed(averages, samples(0, 1, 2))
-    assert averages.start() == []
-    found, _ = placed(averages, samples(0, 5))
-    assert found == {(1, 0): (5.0,)}
+def test_numbers_that_start_over_are_told_from_disorder():
+    averages = Averages(("x",), window=4)
+    assert not averages.starts_over(samples(0, 1), over=False)
+    placed(averages, samples(0, *range(10)))
+    assert not averages.starts_over(samples(6, 6.5), over=False)
+    assert averages.starts_over(samples(0, 1, 2), over=False)
+    assert not averages.starts_over(samples(8, 8, 9), over=True)
+    assert averages.starts_over(samples(0, *range(20)), over=True)
 
 
 def test_an_absurd_sample_number_is_refused():

@@ -29,7 +29,7 @@ class Box:
 
     def wait(self, source):
         """Until the subscription is there: samples of a capture that nobody asks for do no harm."""
-        while source._averages.strays == 0:
+        while source._capture.averages.strays == 0:
             self.socket.send(b"{}")
             self.socket.send(json_stream.write_samples({"OTHER": np.zeros(1)}, 0, 0))
             time.sleep(0.01)
@@ -135,6 +135,34 @@ def test_silence_is_told():
     source.open()
     with pytest.raises(SourceError, match="No position came"):
         received(source)
+
+
+def test_captures_follow_each_other_over_one_connection(box):
+    """The second one is complete before anybody asks for it; of the third, start and stop are lost, and of a fourth the start."""
+    first = PandaSource(address=box.address, window=4)
+    second = first.follower()
+    first.open()
+    box.wait(first)
+    assert not second.begun(0.0)
+    for values in ([1.0, 2.0], [3.0]):
+        box.socket.send(json_stream.write_start())
+        box.send(0, values, values)
+        box.socket.send(json_stream.write_stop(1))
+    assert received(first) == ({(0, 0): (1.0, 1.0), (0, 1): (2.0, 2.0)}, [], True)
+    assert second.begun(10.0)
+    third = second.follower()
+    second.open()
+    assert received(second) == ({(0, 0): (3.0, 3.0)}, [], True)
+    third.open()  # before it has begun
+    box.send(0, range(8), range(8))
+    box.send(9, [9.0], [9.0], 2)
+    fourth = third.follower()
+    box.send(0, [5.0], [5.0])
+    found, gaps, _ = received(third)
+    assert ([key for _, key in found], gaps) == ([*range(8), 9], [(0, 8, 8)])
+    fourth.open()
+    box.socket.send(json_stream.write_stop(1))
+    assert received(fourth) == ({(0, 0): (5.0, 5.0)}, [], True)
 
 
 def test_the_data_port():

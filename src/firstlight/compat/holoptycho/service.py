@@ -76,20 +76,22 @@ class Service:
         self._shown = LEVELS[LEVELS.index(log_level(self.variables)) :]
         given = self.variables.get("HOLOPTYCHO_DB_PATH")
         self.kept = Kept(Path(given) if given else self.supervisor.store.root.parent / "holoptycho.db")
-        self.models = Models(
-            models_folder(self.variables), self.kept, self.variables.get("FIRSTLIGHT_MODEL_REGISTRY", "")
-        )
+        self.models = Models(models_folder(self.variables), self.kept, registry_address(self.variables))
         self._busy = threading.Lock()
 
     # ---- what goes on ------------------------------------------------------------------------------------------------
 
     def _current(self) -> RemoteRun | None:
-        """The newest run, whoever started it."""
-        run = self.kept.get("current_run")
+        """The newest run, whoever started it: of a scan that began while another one was reconstructed, its own."""
+        known = self.kept.get("current_run")
         try:
-            return None if run is None else self.supervisor.run(run)
+            run = None if known is None else self.supervisor.run(known)
+            while run is not None and (following := run.folder.next()) is not None:
+                run = self.supervisor.run(following)
+                self.kept.set(current_run=run.id, logged=[*self._logged(), run.id][-KEPT_LOGS:])
         except UnknownName:
             return None
+        return run
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that `status` tells."""

@@ -15,6 +15,7 @@ import numpy as np
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from firstlight.core.arrays import Ids
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.receiving import Limits
 from firstlight.core.tap import Tap
@@ -147,6 +148,11 @@ class Connection:
                 self.changed.wait(left)
         return None
 
+    def begun(self, timeout: float) -> bool:
+        """True once a series has begun that nobody has taken; waits up to `timeout` second for one."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self._waiting is not None, timeout)
+
     def close(self) -> None:
         """End; harmless when called twice."""
         self._stopping.set()
@@ -238,6 +244,7 @@ class Connection:
         if messages is None:
             return
         numbers = np.full(len(messages), -1) if usual is None else usual.numbers(messages)
+        self._look_for_falls(numbers)
         edges = [0, *(np.flatnonzero(np.diff(numbers < 0)) + 1).tolist(), len(messages)]
         for begin, end in pairwise(edges):
             current = self._current
@@ -250,6 +257,13 @@ class Connection:
             self._usual = None
         if intake.drained:
             time.sleep(_GATHER)
+
+    def _look_for_falls(self, numbers: Ids) -> None:
+        """Mark (-1) frames to be read one by one, because the numbers of a replay start over there; see `_again`."""
+        current = self._current
+        if self._join and current is not None and current.start.version == 0:
+            before = np.maximum.accumulate(np.concatenate([[current.newest], numbers]))[:-1]
+            numbers[numbers < before - self._limits.window] = -1
 
     def _sort(self, parts: list[memoryview]) -> Message | None:
         """Read one message; the last thing that it says."""
@@ -291,13 +305,18 @@ class Connection:
             current.finish(f"series {start.series} began")
         with self.changed:
             if self._waiting is not None:
+                _log.warning("%s was passed over: nobody took it.", self._waiting.name.capitalize())
                 self._waiting.abandon()
             self._current = self._waiting = Series(start, self._limits, self._channel, self._decoders)
             self.changed.notify_all()
 
     def _frame(self, frame: Frame) -> None:
         current = self._current
-        if self._join and (current is None or frame.series != current.start.series or _again(current, frame)):
+        if self._join and (
+            current is None
+            or frame.series != current.start.series
+            or _again(current, frame.number, self._limits.window)
+        ):
             self._begin(missed(frame))
             current = self._current
         if current is None or frame.series != current.start.series:
@@ -308,9 +327,9 @@ class Connection:
             current.receive(frame)
 
 
-def _again(series: Series, frame: Frame) -> bool:
-    """A replay that never changes its series number starts over."""
-    return series.over and series.start.version == 0 and frame.number < series.newest
+def _again(series: Series, number: int, window: int) -> bool:
+    """True if the numbers of a replay that never changes its series number start over: they fall by more than disorder explains."""
+    return series.start.version == 0 and number < series.newest - (0 if series.over else window)
 
 
 def _connected(context: zmq.Context[Any], address: Address) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:

@@ -128,6 +128,20 @@ class DectrisSource(Source):
 
         return SeriesFile(path, self.window, self.channel)
 
+    @property
+    def follows(self) -> bool:
+        """True unless it is recorded: a recording holds one series."""
+        return self.record is None
+
+    def _make_follower(self) -> DectrisSource:
+        found = DectrisSource(**{**self.model_dump(), "series": None})
+        found._connection = self._lent = self._connection or self.connect()
+        return found
+
+    def begun(self, timeout: float) -> bool:
+        """True once the next series has begun; waits up to `timeout` second for it."""
+        return self._connection is not None and self._connection.begun(timeout)
+
     def holds(self) -> bool:
         """True where the detector pushes to one reader; what is published to many is skipped for those that are slow."""
         return self.socket == "pull"
@@ -140,7 +154,7 @@ class DectrisSource(Source):
             Stopped: `stop` was called meanwhile.
         """
         self.tap(self._lent)
-        self._connection = self._lent or self.connect()
+        self._connection = self._lent or self._connection or self.connect()
         self.listening()
         try:
             series = self._series = self._series or self._wait_for_series(self._connection)

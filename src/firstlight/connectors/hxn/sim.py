@@ -49,6 +49,8 @@ class HxnSimulator(Configured):
     """Columns to keep, about the middle."""
     ny: Annotated[int, Field(gt=0)] | None = None
     """Rows to keep, about the middle."""
+    scans: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How often the scan is played, one right after the other, as further scans on the same streams."""
     compress: bool = True
     """Compress frames with bitshuffle and LZ4, as an Eiger does; otherwise they go out as they are (`raw`)."""
     lose_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
@@ -181,6 +183,8 @@ class HxnSimulator(Configured):
             lose_ids=self.lose_ids,
             swap_ids=self.swap_ids,
             socket="pub" if self.hp_start or self.join_after else self.socket,
+            auto=self.scans,
+            **({"settle": 0.0} if self.scans > 1 else {}),
             secret_key=self.secret_key,
             **_place("eiger_endpoint", self.eiger_endpoint, self.interface, self.eiger_port),
             **common,
@@ -188,6 +192,7 @@ class HxnSimulator(Configured):
         panda = registry.get("simulators", "panda")(
             file=folder / "places.npy",
             upsample=self.upsample,
+            captures=self.scans,
             lose=self.lose_messages,
             swap=self.swap_messages,
             x_channel=self.panda_ch1,
@@ -312,13 +317,15 @@ def _place(name: str, endpoint: str | None, interface: str, port: int) -> dict[s
 def _until_over(
     name: str, simulator: Any, stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Run one of the two; if it fails, the other one has no sense any more.
+    """Run one of the two; if it fails, the other one has no sense any more, but may be played to its end if it is over.
 
     Raises:
         SourceError: Its port is taken, or it failed.
     """
+    own = threading.Event()
+    threading.Thread(target=_pass_on, args=(stop, own), daemon=True).start()
     try:
-        return simulator.run(stop, on_ready)
+        return simulator.run(own, on_ready)
     except FirstlightError as error:
         stop.set()
         if error.field != "port":
@@ -330,3 +337,11 @@ def _until_over(
             expected="a free port",
             next_move=f"Wait for it, end it, or give another --{name}-endpoint.",
         ) from error
+    finally:
+        own.set()
+
+
+def _pass_on(stop: threading.Event, own: threading.Event) -> None:
+    while not own.is_set() and not stop.wait(0.05):
+        pass
+    own.set()

@@ -22,12 +22,11 @@ class Placed:
     ids: Ids
     values: Array
     """Shape (position, channel): means over the samples of each position."""
-    epoch: int
 
 
 @dataclass(slots=True)
 class Averages:
-    """Means over `upsample` consecutive samples, keyed by sample number // `upsample`; used by one thread.
+    """Means over `upsample` consecutive samples of one capture, keyed by sample number // `upsample`; used by one thread.
 
     A position of which a sample never comes is given up when `window` later ones are complete, or at the end.
     """
@@ -35,7 +34,6 @@ class Averages:
     channels: tuple[str, ...]
     upsample: int = 1
     window: int = 64
-    epoch: int = 0
     strays: int = 0
     """Messages that could not be placed, or lacked a channel."""
     _next_message: int = 0
@@ -47,24 +45,26 @@ class Averages:
     """Positions below this are done or given up."""
     _done: set[int] = field(default_factory=set[int])
     begun: bool = False
-    """True once samples of this capture have come."""
+    """True once samples have come."""
 
     @property
     def settled(self) -> int:
-        """Positions of this capture that are complete or given up, all below the first open one."""
+        """Positions that are complete or given up, all below the first open one."""
         return self._settled
 
-    def start(self) -> list[Gap]:
-        """A capture begins; what the one before lacks is lost."""
-        gaps = self._give_up(self._highest() + 1) if self.begun else []
-        if self.begun:
-            self.epoch += 1
-        self._next_message = self._expected = self._settled = 0
-        self._sums.clear()
-        self._counts.clear()
-        self._done.clear()
-        self.begun = False
-        return gaps
+    def starts_over(self, samples: Samples, *, over: bool) -> bool:
+        """True if the numbers of a message say that another capture began, though nobody told.
+
+        Args:
+            samples: Of the next message.
+            over: This capture has ended: another one begins at 0. Before, only numbers that fall beyond `window` tell it.
+        """
+        if not self.begun or any(name not in samples.values for name in self.channels):
+            return False
+        if over and 0 in (samples.first, samples.message):
+            return True
+        late = self.window * self.upsample
+        return samples.first is not None and samples.first + len(samples) <= self._expected - late
 
     def take(self, samples: Samples) -> tuple[Placed | None, list[Gap]]:
         """The positions that these samples complete, and those that are given up."""
@@ -113,7 +113,7 @@ class Averages:
             self._done.add(key)
         if not ready:
             return None
-        return Placed(np.array(ready, np.int64), np.stack(means), self.epoch)
+        return Placed(np.array(ready, np.int64), np.stack(means))
 
     def finish(self, stop: Stop | None = None) -> list[Gap]:
         """Give up what is missing; `stop` tells how many samples there should have been."""
@@ -131,13 +131,13 @@ class Averages:
         place = self._settled
         for key in sorted(key for key in self._done.union(self._counts) if key < end):
             if key > place:
-                gaps.append(Gap(self.epoch, place, key - 1, "its samples never came"))
+                gaps.append(Gap(0, place, key - 1, "its samples never came"))
             if key in self._counts:
-                gaps.append(Gap(self.epoch, key, key, "some of its samples never came"))
+                gaps.append(Gap(0, key, key, "some of its samples never came"))
                 del self._counts[key], self._sums[key]
             self._done.discard(key)
             place = key + 1
         if place < end:
-            gaps.append(Gap(self.epoch, place, end - 1, "its samples never came"))
+            gaps.append(Gap(0, place, end - 1, "its samples never came"))
         self._settled = max(self._settled, end)
         return gaps

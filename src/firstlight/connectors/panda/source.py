@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import zmq
 from pydantic import Field, PrivateAttr
 
 from firstlight.core.arrays import Array
-from firstlight.core.chunk import MAIN, Chunk, End, Gap, Item, Scan, Stream
-from firstlight.core.curve import BadKey, z85_key
+from firstlight.core.chunk import MAIN, Item, Scan, Stream
+from firstlight.core.curve import BadKey
 from firstlight.core.errors import SourceError
-from firstlight.core.handover import HandOver
 from firstlight.core.source import Source
 from firstlight.core.units import Bytes, Degree, Second
 
-from . import data_port, json_stream
-from .messages import Message, Samples, Start, Stop
-from .places import Averages, Placed
-
-_LOOK = 0.1
-"""Seconds of waiting for bytes before the time is looked at."""
+from .json_stream import channel_name
+from .link import Capture, Link, Wanted
+from .receiver import DataPort, JsonSocket, Receiver
 
 
 class PandaSource(Source):
@@ -35,7 +28,7 @@ class PandaSource(Source):
 
     `address` is the JSON stream over ZeroMQ (``tcp://host:6666``) or the box's own data port (``panda://host:8889``). A
     position is the mean of `upsample` samples; y and x are ``encoder · scale · direction``. What has no samples is lost, what is
-    not a number rejected, and both are counted. A capture that starts over opens a new epoch.
+    not a number rejected, and both are counted. The scan is over when its capture is: the box says so, or another begins.
     """
 
     use: ClassVar[str] = "panda"
@@ -78,11 +71,24 @@ class PandaSource(Source):
     memory: Annotated[Bytes, Field(gt=0)] = 64 * 2.0**20
     """Bytes of positions that may wait for the run."""
 
-    _handover: HandOver | None = PrivateAttr(default=None)
-    _thread: threading.Thread | None = PrivateAttr(default=None)
-    _stopping: threading.Event = PrivateAttr(default_factory=threading.Event)
-    _error: SourceError | None = PrivateAttr(default=None)
-    _averages: Averages | None = PrivateAttr(default=None)
+    _link: Link | None = PrivateAttr(default=None)
+    _lent: Link | None = PrivateAttr(default=None)
+    """The link, where it belongs to the source of the next scan."""
+    _capture: Capture | None = PrivateAttr(default=None)
+
+    @property
+    def follows(self) -> bool:
+        """True: captures come one after the other over one connection."""
+        return True
+
+    def _make_follower(self) -> PandaSource:
+        found = PandaSource(**self.model_dump())
+        found._link = self._lent = self._link or Link(self._connected(), self._wanted())
+        return found
+
+    def begun(self, timeout: float) -> bool:
+        """True once samples of the next capture have come; waits up to `timeout` second for them."""
+        return self._link is not None and self._link.begun(timeout)
 
     def open(self) -> Scan:
         """Connect; positions are received from now on.
@@ -90,16 +96,10 @@ class PandaSource(Source):
         Raises:
             SourceError: The address or a key is malformed, or nothing listens at the data port.
         """
-        self.close()
-        self._stopping.clear()
-        self._error = None
-        receive = self._connected()
-        self._handover = HandOver(int(self.memory))
-        channels = (json_stream.channel_name(self.y_channel), json_stream.channel_name(self.x_channel))
-        self._averages = Averages(channels, self.upsample, self.window)
-        arguments = (receive, self._averages, self._handover)
-        self._thread = threading.Thread(target=self._run, args=arguments, name="panda receiver", daemon=True)
-        self._thread.start()
+        if self._capture is not None:
+            self.close()
+        self._link = self._lent or self._link or Link(self._connected(), self._wanted())
+        self._capture = self._link.take()
         axes = ("position", "yx")
         return Scan({MAIN: Stream(axes, {"position": self.positions, "yx": 2}, "float64", unit=self.unit)}, "panda")
 
@@ -109,84 +109,28 @@ class PandaSource(Source):
         Raises:
             SourceError: Receiving failed, or no sample came within `timeout`.
         """
-        handover = self._handover
-        if handover is None:
+        capture = self._capture
+        if capture is None:
             raise SourceError(
                 "The source is not open.", field="address", value=self.address, next_move="Call open() first."
             )
-        yield from handover.items()
-        if self._error is not None:
-            raise self._error
+        yield from capture.handover.items()
+        if capture.failed:
+            raise SourceError(f"Receiving positions failed: {capture.failed}", field="address", value=self.address)
+        if capture.silent:
+            raise self._silence(capture.averages.strays)
 
     def stop(self) -> None:
         """End; what has arrived is delivered."""
-        self._stopping.set()
+        if self._capture is not None:
+            self._capture.stop()
 
     def close(self) -> None:
-        """Disconnect."""
-        self._stopping.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=10.0)
-
-    # ---- the thread -------------------------------------------------------------------------------------------------
-
-    def _run(self, receive: _Receiver, averages: Averages, handover: HandOver) -> None:
-        try:
-            self._receive(receive, averages, handover)
-        except SourceError as error:
-            self._error = error
-        except (OSError, zmq.ZMQError) as error:
-            self._error = SourceError(f"Receiving positions failed: {error}", field="address", value=self.address)
-        finally:
-            receive.close()
-            handover.put(End())
-            handover.close()
-
-    def _receive(self, receive: _Receiver, averages: Averages, handover: HandOver) -> None:
-        last, begun, done = time.monotonic(), False, 0
-        while not self._stopping.is_set():
-            messages = receive.some()
-            now = time.monotonic()
-            if messages is None:
-                break
-            for message in messages:
-                if isinstance(message, Samples):
-                    placed, gaps = averages.take(message)
-                    begun = begun or averages.begun
-                    last = now if begun else last
-                    done += self._hand_on(placed, gaps, handover, now)
-                elif isinstance(message, Start):
-                    done = 0 if begun else done
-                    self._hand_on(None, averages.start(), handover, now)
-                elif isinstance(message, Stop) and begun:
-                    self._hand_on(None, averages.finish(message), handover, now)
-                    if self.positions is None or averages.settled >= self.positions:
-                        return
-            if self.positions is not None and done >= self.positions:
-                break
-            if begun and now - last > self.idle:
-                break
-            if not begun and now - last > self.timeout:
-                raise self._silence(averages)
-        self._hand_on(None, averages.finish(), handover, time.monotonic())
-
-    def _hand_on(self, placed: Placed | None, gaps: list[Any], handover: HandOver, now: float) -> int:
-        """Give positions and gaps to the reader; the number of positions that are settled by them."""
-        for gap in gaps:
-            handover.put(gap)
-        count = sum(len(gap) for gap in gaps)
-        if placed is None:
-            return count
-        keep = np.ones(len(placed.ids), bool) if self.positions is None else placed.ids < self.positions
-        if keep.any():
-            places, ids = self.places(placed.values[keep]), placed.ids[keep]
-            known = np.isfinite(places).all(axis=1)
-            for wrong in ids[~known].tolist():
-                handover.put(Gap(placed.epoch, wrong, wrong, "its position is not a number", "rejected"))
-            if known.any():
-                handover.put(Chunk(places[known], ("yx",), ids[known], placed.epoch, received=now))
-        return count + int(keep.sum())
+        """Disconnect, unless the connection is that of the next scan's source."""
+        self.stop()
+        link, self._link, self._capture = self._link, None, None
+        if link is not None and link is not self._lent:
+            link.close()
 
     def places(self, counts: Array) -> Array:
         """Positions of encoder counts, both of shape (position, 2): y and x."""
@@ -198,10 +142,10 @@ class PandaSource(Source):
         found = counts * scale
         return found[:, ::-1].copy() if self.swap else found
 
-    def _silence(self, averages: Averages) -> SourceError:
-        if averages.strays:
+    def _silence(self, strays: int) -> SourceError:
+        if strays:
             return SourceError(
-                f"{averages.strays} messages came from {self.address}, but none with both channels.",
+                f"{strays} messages came from {self.address}, but none with both channels.",
                 field="x_channel",
                 value=(self.x_channel, self.y_channel),
                 expected="channels that the PandABox captures",
@@ -217,11 +161,23 @@ class PandaSource(Source):
 
     # ---- connecting -------------------------------------------------------------------------------------------------
 
-    def _connected(self) -> _Receiver:
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            channels=(channel_name(self.y_channel), channel_name(self.x_channel)),
+            upsample=self.upsample,
+            window=self.window,
+            memory=int(self.memory),
+            positions=self.positions,
+            idle=self.idle,
+            timeout=self.timeout,
+            places=self.places,
+        )
+
+    def _connected(self) -> Receiver:
         try:
             if self.address.startswith("panda://"):
-                return _DataPort(self.address.removeprefix("panda://"))
-            return _JsonSocket(self.address, self.server_key, self._secret())
+                return DataPort(self.address.removeprefix("panda://"))
+            return JsonSocket(self.address, self.server_key, self._secret())
         except (OSError, zmq.ZMQError, ValueError, BadKey) as error:
             raise SourceError(
                 f"The PandABox can not be reached: {error}",
@@ -239,72 +195,3 @@ class PandaSource(Source):
                 "The environment variable with the secret key is not set.", field="secret_key", value=self.secret_key
             )
         return found
-
-
-class _Receiver(Protocol):
-    """Something that messages come from."""
-
-    def some(self) -> list[Message] | None:
-        """What has come, after a short wait; None when nothing will come any more."""
-        ...
-
-    def close(self) -> None:
-        """Disconnect."""
-        ...
-
-
-class _JsonSocket:
-    """JSON over ZeroMQ."""
-
-    def __init__(self, address: str, server_key: str | None, secret: str | None) -> None:
-        self._context = zmq.Context()
-        try:
-            self._socket = self._context.socket(zmq.SUB)
-            self._socket.set_hwm(20000)
-            self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-            self._socket.setsockopt(zmq.MAXMSGSIZE, json_stream.LARGEST)
-            self._socket.setsockopt(zmq.RCVTIMEO, round(_LOOK * 1000))
-            self._socket.setsockopt(zmq.SUBSCRIBE, b"")
-            if server_key is not None:
-                given = None if secret is None else z85_key(secret, "the secret key").encode("ascii")
-                own = zmq.curve_keypair() if given is None else (zmq.curve_public(given), given)
-                self._socket.curve_serverkey = z85_key(server_key, "server_key").encode("ascii")
-                self._socket.curve_publickey, self._socket.curve_secretkey = own
-            self._socket.connect(address)
-        except BaseException:
-            self._context.destroy(linger=0)
-            raise
-
-    def some(self) -> list[Message] | None:
-        found: list[Message] = []
-        try:
-            found.append(json_stream.read(self._socket.recv()))
-            while len(found) < 64:
-                found.append(json_stream.read(self._socket.recv(zmq.NOBLOCK)))
-        except zmq.Again:
-            pass
-        return found
-
-    def close(self) -> None:
-        self._context.destroy(linger=0)
-
-
-class _DataPort:
-    """The box's own TCP port."""
-
-    def __init__(self, place: str) -> None:
-        host, _, port = place.partition(":")
-        self._socket = socket.create_connection((host, int(port or 8889)), timeout=5.0)
-        self._socket.sendall(data_port.REQUEST)
-        self._socket.settimeout(_LOOK)
-        self._decoder = data_port.Decoder()
-
-    def some(self) -> list[Message] | None:
-        try:
-            data = self._socket.recv(2**18)
-        except TimeoutError:
-            return []
-        return self._decoder.feed(data) if data else None
-
-    def close(self) -> None:
-        self._socket.close()

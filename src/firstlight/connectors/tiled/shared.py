@@ -70,3 +70,10 @@ def give_back(
     if lacking:
         _log.warning("The container %s of Tiled lacks: %s.", address.container, "; ".join(lacking))
     return lacking
+
+
+def numbered(container: str, metadata: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Container and metadata for a further scan of the same run: the name carries the number, also where metadata repeat it."""
+    old = container.rstrip("/").rpartition("/")[2]
+    told = {name: f"{old}_{number}" if value == old else value for name, value in metadata.items()}
+    return {"container": f"{container.rstrip('/')}_{number}", "metadata": told}

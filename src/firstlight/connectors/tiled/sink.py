@@ -16,7 +16,7 @@ from firstlight.core.units import Bytes, Second
 from .batches import Batches
 from .layout import Layout, laid_out
 from .nodes import CHUNK, Address, Room
-from .shared import give_back, share
+from .shared import give_back, numbered, share
 from .tree import Rows, Tree
 
 MOST_ROWS = 1_000_000
@@ -76,6 +76,10 @@ class TiledSink(Sink):
     _rows: bool = PrivateAttr(default=False)
     _told: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
     _batches: Batches | None = PrivateAttr(default=None)
+
+    def numbered(self, number: int) -> TiledSink:
+        """The same for a further scan: in a container of its own."""
+        return self.model_copy(update=numbered(self.container, self.metadata, number))
 
     def open(self, scan: Scan, record: dict[str, Any]) -> None:
         """Begin; the server is looked for on another thread.

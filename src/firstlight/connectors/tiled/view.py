@@ -14,7 +14,7 @@ from firstlight.core.view import Shown, View
 
 from .layout import Layout, laid_out
 from .nodes import Address
-from .shared import give_back, share
+from .shared import give_back, numbered, share
 from .sink import demand_client
 from .tree import Tree
 
@@ -64,6 +64,10 @@ class TiledView(View):
     @property
     def _address(self) -> Address:
         return Address(self.url, self.container, self.key, self.specs, self.access_tags)
+
+    def numbered(self, number: int) -> TiledView:
+        """The same for a further scan: in a container of its own."""
+        return self.model_copy(update=numbered(self.container, self.metadata, number))
 
     def open(self, name: str, stream: Stream) -> None:
         """Begin; the server is looked for on another thread.

@@ -34,6 +34,8 @@ class TogetherSource(Source):
     """By stream name: a source, such as ``{data: {use: dectris, data: "tcp://dcu:9999"}, positions: {use: panda}}``."""
 
     _opened: dict[str, Source] = PrivateAttr(default_factory=lambda: {})
+    _ready: dict[str, Source] = PrivateAttr(default_factory=lambda: {})
+    """Sources over connections that are there already; not open."""
     _stopping: threading.Event = PrivateAttr(default_factory=threading.Event)
 
     @field_validator("sources")
@@ -54,19 +56,24 @@ class TogetherSource(Source):
         given = dict(self.sources[name])
         return registry.get("sources", given.pop("use"))(**given)
 
+    def _main_last(self) -> list[str]:
+        """The streams in the order in which they are connected: a detector is armed when everybody listens."""
+        return sorted(self.sources, key=lambda name: name == MAIN)
+
     def open(self) -> Scan:
-        """Open all; the main one last, because a detector is armed when everybody listens.
+        """Open all; the main one last.
 
         Raises:
             SourceError: One of them can not be opened.
         """
+        ready, self._ready = self._ready, {}
         self.close()
+        self._ready = ready
         self._stopping.clear()
         scans: dict[str, Scan] = {}
         try:
-            for name in sorted(self.sources, key=lambda name: name == MAIN):
-                source = self._part(name)
-                self._opened[name] = source
+            for name in self._main_last():
+                source = self._opened[name] = self._ready.pop(name, None) or self._part(name)
                 if name == MAIN:
                     source.on_listening(self.listening)  # all others are open by then
                 if self._stopping.is_set():
@@ -134,6 +141,30 @@ class TogetherSource(Source):
         finally:
             arriving.put((name, None))
 
+    @property
+    def follows(self) -> bool:
+        """True if scans come one after the other from all of them."""
+        return all(source.follows for source in self.parts().values())
+
+    def _make_follower(self) -> TogetherSource:
+        """The next scan is the next one of each, in order."""
+        found = TogetherSource(sources=self.sources)
+        try:
+            for name in self._main_last():
+                source = self._ready[name] = self._ready.get(name) or self._part(name)
+                following = source.follower()
+                if following is not None:
+                    found._ready[name] = following
+        except BaseException:
+            found.close()
+            raise
+        return found
+
+    def begun(self, timeout: float) -> bool:
+        """True once the next scan of the main source has begun."""
+        main = self._ready.get(MAIN)
+        return main is not None and main.begun(timeout)
+
     def stop(self) -> None:
         """End all of them."""
         self._stopping.set()
@@ -142,9 +173,10 @@ class TogetherSource(Source):
 
     def close(self) -> None:
         """Close all of them."""
-        opened, self._opened = self._opened, {}
+        opened = [*self._opened.values(), *self._ready.values()]
+        self._opened, self._ready = {}, {}
         problems: list[Exception] = []
-        for source in opened.values():
+        for source in opened:
             try:
                 source.close()
             except FirstlightError as error:
