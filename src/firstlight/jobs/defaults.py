@@ -29,12 +29,14 @@ from .infer import (
     dead_points,
     level_of,
     needs_angles,
+    never_written,
     readable,
     sample,
     side_widths,
     turn,
     values_of,
 )
+from .unrecognised import unrecognised
 
 SINKS = {
     ".h5": "hdf5",
@@ -151,6 +153,7 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
     told: list[str] = []
     source, scan = _opened(described)
     try:
+        source, scan = _written(described, source, scan, told)
         reader = readable(source)
         if reader is not None and needs_angles(scan):
             found = turn(reader, scan)
@@ -190,6 +193,21 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
         source.close()
     last = before[-1]["use"] if before else "source.data"
     return [*before, {"use": "find_center"}, {"use": "fbp", "inputs": [last], "center": {"from": "find_center"}}], told
+
+
+def _written(described: dict[str, Any], source: Source, scan: Scan, told: list[str]) -> tuple[Source, Scan]:
+    """The open source without frames at the end that were never written; those are named in its description."""
+    reader = readable(source)
+    empty = range(0) if reader is None or "ignore" in described else never_written(reader, scan)
+    if not empty:
+        return source, scan
+    described["ignore"] = [*empty]
+    told.append(
+        f"frames {empty[0]} to {empty[-1]} are zeros, and were never written: the scan was ended early, they are left"
+        " out (--set 'source.ignore=[]' keeps them)"
+    )
+    source.close()
+    return _opened(described)
 
 
 def _dead(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict[str, Any]]:
@@ -324,13 +342,7 @@ def source_of(path: str | Path) -> str:
     found = recognising(Path(path))
     if found is not None:
         return found
-    raise SourceError(
-        "No source recognises this folder." if Path(path).is_dir() else "No source recognises this file.",
-        field="path",
-        value=str(path),
-        expected="a scan in a layout that 'firstlight list sources' shows, such as Data Exchange, NXtomo or TIFF",
-        next_move="Use the source 'hdf5' in a job file, and name the datasets and axes yourself.",
-    )
+    raise unrecognised(Path(path))
 
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -31,6 +31,8 @@ DEAD_SIZE = 5
 """Side of the neighbourhood, in pixels, in which a pixel without light is alone."""
 _DEAD_LIGHT = 0.05
 """Transmission that its neighbours have then."""
+_FEWEST = 12
+"""So few projections do not tell what they cover: they may well be something else."""
 _FITS = 0.7
 """A level of the darks is worth telling if it makes the total attenuation so much steadier."""
 _STEADY = 0.1
@@ -230,7 +232,7 @@ def turn(source: RandomAccess, scan: Scan) -> int:
         frames = _read(source, scan, first, length)
         return frames if light is None else np.nan_to_num((frames - light[0]) / light[1])
 
-    if count >= 4 * near:
+    if count >= max(4 * near, _FEWEST):
         places = np.linspace(0, count - 2 * near, _PLACES).astype(int)
         blocks = [read(place, 2 * near) for place in places.tolist()]
         pairs = np.stack([[each[:near].mean(axis=0), each[near:].mean(axis=0)] for each in blocks])
@@ -248,8 +250,27 @@ def turn(source: RandomAccess, scan: Scan) -> int:
 
 
 def needs_angles(scan: Scan) -> bool:
-    """True for projections whose angles nobody gave."""
-    return "angle" in scan.main.arrival_axes and "angle" not in scan.coords
+    """True for projections whose angles nobody gave, or whose list was never filled in."""
+    if "angle" not in scan.main.arrival_axes or "angle" not in scan.coords:
+        return "angle" in scan.main.arrival_axes
+    angles = np.asarray(scan.coords["angle"])
+    return angles.size > 1 and bool((angles == angles.flat[0]).all())
+
+
+def never_written(source: RandomAccess, scan: Scan) -> range:
+    """The last frames of a scan that hold nothing but zeros: it was ended early, in a file that was made for all of it."""
+    count = scan.main.size("angle")
+
+    def empty(place: int) -> bool:
+        return not source.read({"angle": slice(place, place + 1), "row": _rows(scan)}).any()
+
+    if count < 2 or not empty(count - 1) or empty(0):
+        return range(count, count)
+    written, first = 0, count - 1  # the last frame known to be written, and the first known not to be
+    while first - written > 1:
+        middle = (written + first) // 2
+        written, first = (written, middle) if empty(middle) else (middle, first)
+    return range(first, count)
 
 
 def readable(source: Source) -> RandomAccess | None:

@@ -10,10 +10,11 @@ import numpy as np
 
 from firstlight.core.errors import SourceError
 
-from ..recorded.frames import Recording
+from ..recorded.frames import ArrayReader, Recording
 from ..recorded.mapped import read_mask
 from ..recorded.scanned import ScannedSource, whole_frames
 from ..recorded.sidecar import calibration_of, read_json
+from ..recorded.stack import Order, Stack, angles_of, beside, stack_recording
 
 _LONGEST_HEADER = 65536
 
@@ -21,10 +22,17 @@ _LONGEST_HEADER = 65536
 class NpySource(ScannedSource):
     """Plays an array of 3 axes (frame, row, col) or 4 (scan_y, scan_x, row, col) from a ``.npy`` file, mapped from the disk.
 
-    Where the sink ``npy`` wrote it, what is missing, calibration and metadata are known from the description beside it.
+    With `order` the frames are those of a tomography. Where the sink ``npy`` wrote it, what is missing, calibration and metadata are known from the description beside it.
     """
 
     use: ClassVar[str] = "npy"
+
+    order: Order | None = None
+    """What an image of a tomography is: a projection (row col), or the sinogram of one row (angle col)."""
+    darks: Path | None = None
+    """Dark frames of a tomography, in another ``.npy`` file."""
+    flats: Path | None = None
+    """Flat frames, likewise."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -35,6 +43,24 @@ class NpySource(ScannedSource):
         except OSError:
             return False
 
+    @classmethod
+    def infer(cls, path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Three axes are those of a tomography, where nothing says otherwise.
+
+        Args:
+            path: The file.
+            given: Parameters that the user gave.
+
+        Returns:
+            Parameters, and what was assumed, in words.
+        """
+        said = given.keys() & {"order", "scan_y", "scan_x"} or _description(path).is_file()
+        if said or len(_header(path)[0]) != 3:
+            return {}, []
+        return {"order": "projection"}, [
+            "the axes are angle row col (--set source.order=sinogram where they are row angle col)"
+        ]
+
     def load(self) -> Recording:
         """Read the header and map the array.
 
@@ -42,7 +68,32 @@ class NpySource(ScannedSource):
             SourceError: It is no such file, of another number of axes, or its scan does not fit.
         """
         path = self.path.expanduser()
-        shape, dtype, offset = _header(path)
+        return self._scan(path) if self.order is None else self._tomography(path, self.order)
+
+    def _tomography(self, path: Path, order: Order) -> Recording:
+        images = {
+            name: _mapped(beside(path, where)) for name, where in (("dark", self.darks), ("flat", self.flats)) if where
+        }
+        stack = Stack(
+            _mapped(path),
+            order,
+            lambda count: angles_of(self.angles, count, beside=path, unit=self.angle_unit, there=None),
+            images=images,
+            name=path.stem,
+            calibration=self.known({}),
+        )
+        return stack_recording(stack)
+
+    def _scan(self, path: Path) -> Recording:
+        shape, dtype, offset, fortran = _header(path)
+        if fortran:
+            raise SourceError(
+                "The array is in Fortran order: its frames do not lie one after the other.",
+                field="path",
+                value=str(path),
+                expected="an array in C order",
+                next_move="Save it again with numpy.ascontiguousarray.",
+            )
         if len(shape) not in (3, 4) or dtype.kind not in "biuf" or not all(shape):
             raise SourceError(
                 "This is no scan of frames.",
@@ -55,8 +106,7 @@ class NpySource(ScannedSource):
         if count == 0:
             raise SourceError("The file holds no whole frame.", field="path", value=str(path), expected="frames")
         frames = np.memmap(path, dtype, "r", offset, (count, *shape[-2:]))
-        beside = path.with_name(path.name + ".json")
-        told = read_json(beside) if beside.is_file() else {}
+        told = read_json(_description(path)) if _description(path).is_file() else {}
         words = told.get("metadata")
         return self.scanned(
             frames,
@@ -67,8 +117,31 @@ class NpySource(ScannedSource):
         )
 
 
-def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and offset of the array.
+def _description(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _mapped(path: Path) -> ArrayReader:
+    """An array (frame, row, col), in either order; (row, col) is one frame.
+
+    Raises:
+        SourceError: It is none, or shorter than its header says.
+    """
+    shape, dtype, offset, fortran = _header(path)
+    needed = offset + prod(shape) * dtype.itemsize
+    if len(shape) not in (2, 3) or dtype.kind not in "biuf" or not all(shape) or needed > path.stat().st_size:
+        raise SourceError(
+            "These are no images of a tomography.",
+            field="path",
+            value=f"{path}: {dtype} {shape}, {path.stat().st_size} byte",
+            expected=f"numbers with 3 axes, in {needed} byte",
+        )
+    found = np.memmap(path, dtype, "r", offset, shape, order="F" if fortran else "C")
+    return ArrayReader(found if len(shape) == 3 else found[np.newaxis], str(path))
+
+
+def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
+    """Shape, type and offset of the array, and whether it is in Fortran order.
 
     Raises:
         SourceError: It can not be read as such a file.
@@ -79,10 +152,10 @@ def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file, max_header_size=_LONGEST_HEADER)
             offset = file.tell()
-        if fortran or dtype.hasobject or any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
-            raise ValueError("the array is in Fortran order, holds objects, or tells an impossible shape")
+        if dtype.hasobject or any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
+            raise ValueError("the array holds objects, or tells an impossible shape")
     except (OSError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
         raise SourceError(
             f"The file can not be read ({error}).", field="path", value=str(path), expected="an array of numpy (.npy)"
         ) from error
-    return tuple(shape), dtype, offset
+    return tuple(shape), dtype, offset, bool(fortran)
