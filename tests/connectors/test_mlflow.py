@@ -1,10 +1,13 @@
 """Networks from an MLflow tracking server: a real one where it is installed; what goes wrong, from a server that does it."""
 
+import base64
+import importlib.util
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,9 +20,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from firstlight.cli.main import app
+from firstlight.compat.holoptycho.config import ConfigError
+from firstlight.compat.holoptycho.environment import registry_address
+from firstlight.connectors.mlflow import azure
 from firstlight.connectors.mlflow.http import RegistryError, address_of
 from firstlight.connectors.mlflow.onnx_file import NotOnnx, elsewhere, whole
 from firstlight.connectors.mlflow.registry import Registry
+from firstlight.core.errors import MissingExtra
 from firstlight.jobs.networks import fetch_model
 from firstlight.operators.learn.models import find_model
 
@@ -177,8 +184,6 @@ def test_bad_answers_are_told(server, answer, text, monkeypatch):
 
 
 def test_addresses(monkeypatch):
-    azure = "azureml://west.api.azureml.ms/mlflow/v1.0/subscriptions/a/workspaces/b"
-    assert address_of(azure) == azure.replace("azureml", "https", 1)
     assert address_of(" http://a:5000/ ") == "http://a:5000"
     for wrong in ("a:5000", "file:///tmp", "http://", "http://me:secret@a", "databricks"):
         with pytest.raises(RegistryError, match="no address") as told:
@@ -257,9 +262,56 @@ def test_a_real_tracking_server(store, tmp_path, monkeypatch):
         assert [each["fetched"] for each in listed if "fetched" in each] == [True, store == "proxied"]
         for each in (tmp_path / "models").glob("*.onnx"):
             assert onnx.load(each) == onnx.load(network)
+        check_azures_client(address, tmp_path, network)
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # its workers too
         process.wait(60)
+
+
+def check_azures_client(address, tmp_path, network):
+    """The way to Azure, up to its plugin: MLflow's own client lists, finds and fetches, here from MLflow's own server."""
+    python = Path(os.environ["PEERS"]) / "azureml" / "bin" / "python"
+    if not python.exists():
+        return
+    folders = [each for each in sys.path if each.endswith(("site-packages", "src"))]
+    out = tmp_path / "from_azure.onnx"
+    command = [python, Path(__file__).parent / "azure_peer.py", address, "star", out, *folders]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout.splitlines()[-1])
+    assert found["plugin"].startswith("azureml.mlflow")
+    assert (found["known"], found["tags"]) == (["star_v1", "star_v2"], {"beamline": "3"})
+    assert onnx.load(out) == onnx.load(network)
+
+
+def test_azure_needs_its_plugin_and_a_whole_name(tmp_path):
+    workspace = "azureml://west.api.azureml.ms/mlflow/v1.0/subscriptions/s"
+    if importlib.util.find_spec("azureml") is None:
+        with pytest.raises(MissingExtra, match=r"azureml-mlflow.*firstlight\[azure\]"):
+            fetch_model(workspace, "eight", tmp_path)
+    with pytest.raises(RegistryError, match="no address"):
+        Registry(workspace)
+    named = {"AZURE_SUBSCRIPTION_ID": "a b", "AZURE_RESOURCE_GROUP": "g", "AZURE_ML_WORKSPACE": "w"}
+    scope = "/subscriptions/a%20b/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
+    assert registry_address(named) == f"azureml://{scope}"
+    assert registry_address(named | {"FIRSTLIGHT_MODEL_REGISTRY": "http://m"}) == "http://m"
+    assert registry_address({"AZURE_TENANT_ID": "t"}) == ""
+    with pytest.raises(ConfigError, match="lacks AZURE_ML_WORKSPACE"):
+        registry_address({**named, "AZURE_ML_WORKSPACE": ""})
+
+
+def test_the_certificate_is_a_file_only_as_long_as_it_is_needed(monkeypatch):
+    monkeypatch.delenv("AZURE_CLIENT_CERTIFICATE_PATH", raising=False)
+    monkeypatch.setenv("AZURE_CERTIFICATE_B64", base64.b64encode(b"a certificate").decode())
+    with azure._certificate():
+        path = Path(os.environ["AZURE_CLIENT_CERTIFICATE_PATH"])
+        assert (path.read_bytes(), path.stat().st_mode & 0o077) == (b"a certificate", 0)
+    assert "AZURE_CLIENT_CERTIFICATE_PATH" not in os.environ
+    assert not path.exists()
+    monkeypatch.setenv("AZURE_CERTIFICATE_B64", "!geheim!")
+    with pytest.raises(RegistryError, match="no base64") as told, azure._certificate():
+        pass
+    assert "geheim" not in str(told.value)
 
 
 def _wait_for(address, process):

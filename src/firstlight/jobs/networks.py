@@ -8,8 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from firstlight.connectors.mlflow.azure import AzureRegistry
 from firstlight.connectors.mlflow.http import RegistryError
-from firstlight.connectors.mlflow.registry import Registered, Registry
+from firstlight.connectors.mlflow.registry import Registry, registry_of
+from firstlight.connectors.mlflow.versions import Registered
 from firstlight.core.errors import FirstlightError
 from firstlight.operators.learn.models import NAME, Model, models, models_folder
 from firstlight.operators.learn.session import load_network
@@ -19,16 +21,16 @@ def fetch_model(registry: str, wanted: str, folder: Path | None = None) -> Model
     """Have a network of a registry in the folder; a version that is there already is not fetched again.
 
     Args:
-        registry: Address of an MLflow tracking server.
+        registry: Address of an MLflow tracking server, or of a workspace of Azure Machine Learning (``azureml://``).
         wanted: ``NAME``, the newest version that is ready, or ``NAME_v3``.
         folder: Where networks lie; None: the user's.
 
     Raises:
         RegistryError: There is none of that name, or the server does not answer.
         StepFailed: What it gives is no network that can be run here.
-        FirstlightError: The folder can not be written to.
+        FirstlightError: The folder can not be written to, or what Azure needs is not installed.
     """
-    match, server = NAME.fullmatch(wanted), Registry(registry)
+    match, server = NAME.fullmatch(wanted), registry_of(registry)
     if match is None:
         raise RegistryError(
             "This is no name of a model.", field="model", value=wanted[:120], expected="NAME or NAME_v3"
@@ -46,7 +48,7 @@ def registered(registry: str, folder: Path | None = None) -> list[tuple[Register
     Raises:
         RegistryError: The server refuses or does not answer.
     """
-    server = Registry(registry)
+    server = registry_of(registry)
     return [(each, _there(server, each.name, each.version, folder) is not None) for each in server.versions()]
 
 
@@ -59,7 +61,7 @@ def origin(model: Model) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _there(server: Registry, name: str, version: int, folder: Path | None) -> Model | None:
+def _there(server: Registry | AzureRegistry, name: str, version: int, folder: Path | None) -> Model | None:
     """The network in the folder, if it came from this registry."""
     for each in models(folder):
         if (each.name, each.version) == (name, version) and origin(each).get("registry") == server.address:
@@ -67,7 +69,7 @@ def _there(server: Registry, name: str, version: int, folder: Path | None) -> Mo
     return None
 
 
-def _fetched(server: Registry, found: Registered, folder: Path | None) -> Model:
+def _fetched(server: Registry | AzureRegistry, found: Registered, folder: Path | None) -> Model:
     place = models_folder() if folder is None else folder
     path = place / f"{found.name}_v{found.version}.onnx"
     if path.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from firstlight.core.curve import BadKey, z85_key
 
@@ -73,6 +74,29 @@ def inputs_folder(variables: Mapping[str, str]) -> Path | None:
     """Where what the engine worked on is written, if it shall be."""
     given = variables.get("HOLOPTYCHO_DUMP_ENGINE_INPUTS")
     return Path(given).absolute() if given else None
+
+
+_AZURE = ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_ML_WORKSPACE")
+
+
+def registry_address(variables: Mapping[str, str]) -> str:
+    """Where missing networks come from: FIRSTLIGHT_MODEL_REGISTRY, or the workspace that holoptycho's variables name; else nothing.
+
+    Raises:
+        ConfigError: The workspace is not named whole.
+    """
+    given = variables.get("FIRSTLIGHT_MODEL_REGISTRY")
+    missing = [name for name in _AZURE if not variables.get(name)]
+    if given or len(missing) == len(_AZURE):
+        return given or ""
+    if missing:
+        raise ConfigError(
+            f"The workspace of Azure Machine Learning lacks {' and '.join(missing)}.",
+            expected=f"{', '.join(_AZURE)}: all three, or none",
+        )
+    subscription, group, workspace = (quote(variables[name], safe="") for name in _AZURE)
+    provider = "providers/Microsoft.MachineLearningServices"
+    return f"azureml:///subscriptions/{subscription}/resourceGroups/{group}/{provider}/workspaces/{workspace}"
 
 
 def log_level(variables: Mapping[str, str]) -> str:

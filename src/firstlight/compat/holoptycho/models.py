@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from firstlight.connectors.mlflow.http import RegistryError
 from firstlight.core.errors import FirstlightError
 from firstlight.jobs.networks import fetch_model, registered
 from firstlight.operators.learn.session import load_network
@@ -34,7 +33,7 @@ class Models:
     Args:
         folder: The files; it need not be there.
         kept: Where the choice is kept.
-        registry: Address of an MLflow tracking server from which missing networks come; empty: none.
+        registry: Address of an MLflow tracking server, or of a workspace of Azure, from which missing networks come; empty: none.
     """
 
     def __init__(self, folder: Path, kept: Kept, registry: str = "") -> None:
@@ -83,7 +82,7 @@ class Models:
             return [], False
         try:
             found = registered(self._registry, self._folder)
-        except RegistryError:
+        except FirstlightError:
             return [], False
         return [
             {"name": each.name, "version": str(each.version), "description": each.description, "cached": there}

@@ -15,7 +15,7 @@ from firstlight.jobs.remote import RemoteRun
 from firstlight.jobs.supervise import Supervisor
 
 from .config import ConfigError, read_config
-from .environment import LEVELS, inputs_folder, log_level, models_folder, read_environment
+from .environment import LEVELS, inputs_folder, log_level, models_folder, read_environment, registry_address
 from .job import job_of
 from .kept import Kept, write_ini
 from .models import Models

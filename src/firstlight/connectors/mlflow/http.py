@@ -39,14 +39,12 @@ _opener = urllib.request.build_opener(_Straight)
 
 
 def address_of(given: str) -> str:
-    """The address of a tracking server, without a slash at its end; ``azureml://`` is HTTPS under another name.
+    """The address of a tracking server, without a slash at its end.
 
     Raises:
         RegistryError: It is none.
     """
     found = given.strip().rstrip("/")
-    if found.startswith("azureml://"):
-        found = "https://" + found.removeprefix("azureml://")
     parts = urllib.parse.urlsplit(found)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
         raise RegistryError(
@@ -69,13 +67,20 @@ def credentials() -> dict[str, str]:
     return {}
 
 
-def ask(address: str, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
+def ask(address: str, path: str, asked: Mapping[str, str], *, token: str | None = None) -> dict[str, Any]:
     """One question; its answer from JSON.
+
+    Args:
+        address: Of the server.
+        path: Of the question.
+        asked: Its parameters.
+        token: Who asks, in place of what MLflow's variables say.
 
     Raises:
         RegistryError: There is none.
     """
-    data = b"".join(_pieces(address, path, asked, LARGEST_ANSWER))
+    who = credentials() if token is None else {"Authorization": f"Bearer {token}"}
+    data = b"".join(_pieces(address, path, asked, LARGEST_ANSWER, who))
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -91,11 +96,11 @@ def file_of(address: str, path: str, asked: Mapping[str, str]) -> Iterator[bytes
     Raises:
         RegistryError: There is none, it stops early, or it is far too large.
     """
-    return _pieces(address, path, asked, LARGEST_FILE)
+    return _pieces(address, path, asked, LARGEST_FILE, credentials())
 
 
-def _pieces(address: str, path: str, asked: Mapping[str, str], most: int) -> Iterator[bytes]:
-    with _opened(address, path, asked) as answer:
+def _pieces(address: str, path: str, asked: Mapping[str, str], most: int, who: Mapping[str, str]) -> Iterator[bytes]:
+    with _opened(address, path, asked, who) as answer:
         told = answer.headers.get("Content-Length") or ""
         wanted, got = int(told) if told.isdigit() else None, 0
         while piece := _read(answer, _PIECE, address):
@@ -109,9 +114,9 @@ def _pieces(address: str, path: str, asked: Mapping[str, str], most: int) -> Ite
         raise RegistryError("The answer stopped early.", field="registry", value=address, expected=f"{wanted} bytes")
 
 
-def _opened(address: str, path: str, asked: Mapping[str, str]) -> Any:
+def _opened(address: str, path: str, asked: Mapping[str, str], who: Mapping[str, str]) -> Any:
     query = f"?{urllib.parse.urlencode(asked)}" if asked else ""
-    request = urllib.request.Request(address + urllib.parse.quote(path) + query, headers=credentials())  # noqa: S310 - address_of
+    request = urllib.request.Request(address + urllib.parse.quote(path) + query, headers=dict(who))  # noqa: S310 - address_of
     try:
         return _opener.open(request, timeout=PATIENCE)
     except urllib.error.HTTPError as error:

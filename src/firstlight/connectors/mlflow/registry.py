@@ -7,11 +7,12 @@ artifact proxy, or by the route of its own pages, which serves whatever store a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from .azure import SCHEME, AzureRegistry
 from .http import RegistryError, address_of, ask, file_of
 from .onnx_file import NotOnnx, elsewhere, whole
+from .versions import Registered, newest
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -24,25 +25,21 @@ _DATA = re.compile(r"^\s*data:\s*['\"]?([\w.-]+\.onnx)['\"]?\s*$", re.MULTILINE)
 """Where an MLmodel file names the ONNX file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """One version of a model in a registry."""
+def registry_of(address: str) -> Registry | AzureRegistry:
+    """The registry at an address: ``http(s)://`` of an MLflow tracking server, or ``azureml://`` of a workspace of Azure.
 
-    name: str
-    version: int
-    description: str
-    status: str
-    """READY, PENDING_REGISTRATION or FAILED_REGISTRATION."""
-    run: str
-    """The run that made it, or nothing."""
-    tags: dict[str, str]
+    Raises:
+        RegistryError: That is no address.
+        MissingExtra: Azure's plugin for MLflow is not installed.
+    """
+    return AzureRegistry(address) if address.strip().startswith(f"{SCHEME}://") else Registry(address)
 
 
 class Registry:
     """A tracking server; each question is a request of its own.
 
     Args:
-        address: Of the server, such as ``http://models.example.org:5000``; ``azureml://…`` as Azure shows it.
+        address: Of the server, such as ``http://models.example.org:5000``.
 
     Raises:
         RegistryError: That is no address.
@@ -79,18 +76,7 @@ class Registry:
         Raises:
             RegistryError: There is none; or the server refuses or does not answer.
         """
-        known = self.versions(name)
-        fitting = [each for each in known if each.status == "READY" and version in (None, each.version)]
-        if not fitting:
-            asked = name if version is None else f"{name}, version {version}"
-            raise RegistryError(
-                f"The registry has no model '{asked}' that is ready.",
-                field="model",
-                value=asked,
-                expected="one of "
-                + (", ".join(f"{each.name}_v{each.version}" for each in known) or "none of that name"),
-            )
-        return fitting[-1]
+        return newest(self.versions(name), name, version)
 
     def fetch(self, model: Registered) -> bytes:
         """The ONNX file of a model, as one file even if its weights lie in others.
