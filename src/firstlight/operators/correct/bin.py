@@ -13,6 +13,7 @@ from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
 from firstlight.core.units import Quantity
+from firstlight.kernels.averages import binned
 
 Factor = Annotated[int, Field(ge=1, le=64)]
 
@@ -40,17 +41,10 @@ def bin(  # the word of the field, used as a step's name
     Raises:
         AxesError: a frame is smaller than one block.
     """
-    count, height, width = frames.shape
-    high, wide = _blocks("rows", height, rows), _blocks("columns", width, columns)
-    kind = np.dtype(_sum_type(frames.dtype.name))
-    whole = frames[:, : high * rows, : wide * columns]
-    total = np.zeros((count, high, wide), kind)
-    for i in range(rows):
-        for j in range(columns):
-            total += whole[:, i::rows, j::columns]  # strided slices: no copy, and integers stay exact
-    if method == "sum":
-        return total
-    return (total / (rows * columns)).astype(np.float32)
+    _, height, width = frames.shape
+    _blocks("rows", height, rows)
+    _blocks("columns", width, columns)
+    return binned(frames, rows, columns, _sum_type(frames.dtype.name), mean=method == "mean")
 
 
 def _blocks(name: str, size: int, factor: int) -> int:
