@@ -65,6 +65,15 @@ def test_the_same_numbers_from_files_of_any_kind(tmp_path, names):
     assert numbers(tmp_path / names[0], tmp_path / names[1], slice_=2)["curve"] == found["curve"]
 
 
+def test_a_zarr_group_beside_a_file(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    zarr.open_group(tmp_path / "a.zarr", mode="w").create_array("0", data=A, chunks=(2, 40, 48))
+    assert numbers(tmp_path / "a.zarr", save(tmp_path / "a.npy", A))["rms"] == 0
+    assert numbers(f"{tmp_path / 'a.zarr'}::0", save(tmp_path / "b.npy", B))["rms"] > 0
+    with pytest.raises(SourceError, match="no such array"):
+        open_array(f"{tmp_path / 'a.zarr'}::1")
+
+
 def test_values_that_are_not_finite_are_left_out(tmp_path):
     a, b = A.copy(), B.copy()
     a[0, 0, 0], b[1, 2, 3] = np.nan, np.inf

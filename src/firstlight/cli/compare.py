@@ -9,7 +9,7 @@ import typer
 
 from .say import JsonOption, ReportOption, check_report, remark, say, verb
 
-WHAT = "HDF5 (FILE or FILE::/dataset), TIFF (file or folder) or NPY."
+WHAT = "HDF5 (FILE or FILE::/dataset), Zarr (FOLDER or FOLDER::array), TIFF (file or folder) or NPY."
 
 
 @verb

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
 
@@ -61,7 +62,7 @@ class FileArray:
 
 
 def open_array(text: str) -> FileArray:
-    """Open the array that a text names: a file, ``file::dataset`` for one of several in HDF5, or a folder of TIFF files.
+    """Open the array that a text names: a file, a Zarr group, ``file::dataset`` for one of several, or a folder of TIFF files.
 
     Raises:
         SourceError: There is none, or it is no image and no stack of images.
@@ -74,6 +75,8 @@ def open_array(text: str) -> FileArray:
         return _npy(path)
     if path.is_file() and _begins(path, b"\x89HDF\r\n\x1a\n"):
         return _hdf5(path, dataset)
+    if any((path / each).is_file() for each in ("zarr.json", ".zgroup", ".zarray")):
+        return _zarr(path, dataset)
     return _tiff(path)
 
 
@@ -152,6 +155,31 @@ def _dataset(file: Any, path: Path, wanted: str) -> tuple[Any, str]:
         expected=f"the name of one of them: {listed}",
         next_move=f"Name it as in '{path.name}{SEPARATOR}{next(iter(images), '/entry/data/data')}'.",
     )
+
+
+def _zarr(path: Path, array: str) -> FileArray:
+    """The array of a group that is named, or the one that its source would play."""
+    source: Any = registry.get("sources", "zarr")(path=str(path), array=array or None)
+    scan = source.open()
+    stream = scan.main
+    shape = tuple(stream.size(label) for label in stream.axes)
+
+    def read(index: tuple[Any, ...]) -> Array:
+        where = {
+            label: slice(at, at + 1) if isinstance(at, int) else at
+            for label, at in zip(stream.axes, index, strict=True)
+        }
+        return source.read(where)
+
+    try:
+        opened = _array(str(path), shape, np.dtype(stream.dtype).kind, read)
+    except BaseException:
+        source.close()
+        raise
+    pixel = scan.calibration.get("pixel")
+    opened.pixel = None if pixel is None else pixel.to("um")
+    opened.unit, opened.close = stream.unit, source.close
+    return opened
 
 
 def _tiff(path: Path) -> FileArray:
