@@ -34,7 +34,22 @@ def test_values(given, expected):
 
 
 @pytest.mark.parametrize(
-    "given", ["1:2:0", "1:2:-1", "a:b:c", "0:1e9:1", "0:nan:1", [], None, 5, {"start": 1}, list(range(MOST + 1))]
+    "given",
+    [
+        "",
+        " , ",
+        "1:2",
+        "1:2:0",
+        "1:2:-1",
+        "a:b:c",
+        "0:1e9:1",
+        "0:nan:1",
+        [],
+        None,
+        5,
+        {"start": 1},
+        list(range(MOST + 1)),
+    ],
 )
 def test_what_is_no_sweep(given):
     with pytest.raises(FirstlightError):

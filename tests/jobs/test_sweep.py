@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from firstlight.cli.sweep import tell_best
 from firstlight.core.errors import JobError
 from firstlight.core.job import parse_job
 from firstlight.jobs.defaults import suggest
@@ -51,6 +52,16 @@ def test_a_center_that_is_found_stays_where_another_parameter_is_swept(tmp_path)
 def test_mistakes(target, words, tmp_path):
     with pytest.raises(JobError, match=words):
         sweep_job(JOB, {target: "1,2"}, tmp_path / "out.h5")
+
+
+def test_a_best_value_at_the_end_of_its_range_is_told(capsys):
+    def told(best, values):
+        tell_best({"best": {"fbp.center": best}, "sweep": {"metric": "entropy", "parameters": {"fbp.center": values}}})
+        return capsys.readouterr().err
+
+    assert "a better one may lie beyond it" in told(47.0, [45.0, 46.0, 47.0])
+    assert "may lie beyond" not in told(46.0, [45.0, 46.0, 47.0])
+    assert "may lie beyond" not in told("hann", ["hann", "ram-lak", "parzen"])
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def sweep(
     place = sheet or sheet_beside(out)
     job = _job(what, out, overrides, values)
     whole = sweep_job(job, swept, out.absolute(), overrides=overrides, sheet=place.absolute(), metric=metric)
-    raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=_tell))
+    raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=tell_best))
 
 
 def _job(what: Path, out: Path, overrides: dict[str, str], values: str | None) -> Path | dict[str, Any]:
@@ -89,9 +89,14 @@ def _job(what: Path, out: Path, overrides: dict[str, str], values: str | None) -
     return found.job
 
 
-def _tell(report: dict[str, Any]) -> None:
-    """Say which values are the best."""
+def tell_best(report: dict[str, Any]) -> None:
+    """Say which values are the best, and where a better one may lie beyond those that were tried."""
     best, sweep = report.get("best"), report.get("sweep")
-    if isinstance(best, dict) and isinstance(sweep, dict):
-        named = ", ".join(f"{name} = {value}" for name, value in best.items())
-        remark(f"best by {sweep['metric']}: {named}")
+    if not isinstance(best, dict) or not isinstance(sweep, dict):
+        return
+    named = ", ".join(f"{name} = {value}" for name, value in best.items())
+    remark(f"best by {sweep['metric']}: {named}")
+    for name, values in sweep["parameters"].items():
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) == len(values) > 2 and best[name] in (min(numbers), max(numbers)):
+            remark(f"  {name} = {best[name]} is the last value that was tried: a better one may lie beyond it.")

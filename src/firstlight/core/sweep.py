@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import new_class
@@ -26,6 +27,9 @@ from .step import DESCRIBED, Step
 MOST = 4096
 """Values of one sweep, all combinations counted: more are a slip of the keyboard."""
 
+_WITHOUT_STEP = re.compile(r"[-+.\d\s]+:[-+.\d\s]+")
+"""Two numbers of a range whose step was forgotten."""
+
 Values = tuple[Any, ...]
 
 
@@ -35,10 +39,10 @@ def sweep_values(given: Any) -> Values:
     Raises:
         FirstlightError: It is neither, or it has too many values.
     """
-    if isinstance(given, str) and given.count(":") == 2:
+    if isinstance(given, str) and (given.count(":") == 2 or _WITHOUT_STEP.fullmatch(given)):
         return _range(given)
     if isinstance(given, str):
-        given = [text.strip() for text in given.split(",")]
+        given = [text.strip() for text in given.split(",") if text.strip()]
     if not isinstance(given, list | tuple) or not given:
         raise FirstlightError(
             "The sweep has no values.", field="sweep", value=given, expected="a list, or start:stop:step"
