@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from firstlight.core.errors import JobError, UnknownName
-from firstlight.core.run import Status
+from firstlight.core.run import IN_WORDS, Status
 from firstlight.jobs.remote import RemoteRun
 from firstlight.jobs.store import RunEntry
 from firstlight.runners.checkpoint import can_go_on
@@ -159,11 +159,12 @@ def remarks_lines(report: Mapping[str, Any]) -> list[str]:
 
 def faults_lines(status: Status) -> list[str]:
     """Frames that can not be right, one line for each step and fault."""
-    return [
-        f"  warning: {step}: {found['frames']} with the fault '{kind}', the first is {found['along']} {found['first']}"
-        for step, kinds in status.faults.items()
-        for kind, found in kinds.items()
-    ]
+    lines: list[str] = []
+    for step, kinds in status.faults.items():
+        for kind, found in kinds.items():
+            more = f", and {found['frames'] - 1} more" if found["frames"] > 1 else ""
+            lines.append(f"  warning: {step}: {found['along']} {found['first']} {IN_WORDS[kind]}{more}")
+    return lines
 
 
 def statistics_lines(status: Status) -> list[str]:

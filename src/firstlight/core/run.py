@@ -15,6 +15,13 @@ from .view import Shown
 
 RunState = Literal["starting", "running", "draining", "done", "failed", "stopped", "crashed"]
 ENDED: frozenset[str] = frozenset({"done", "failed", "stopped", "crashed"})
+IN_WORDS = {
+    "nan": "has values that are not a number (NaN)",
+    "infinite": "has infinite values",
+    "zero": "is zero everywhere",
+    "saturated": "is saturated: pixels have the largest value of their type",
+}
+"""What is wrong with a frame, by the kind of its fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,10 +94,12 @@ class Sizes:
 
     def describe(self) -> list[str]:
         """In lines, for ``firstlight check``."""
-        lines = [
-            f"memory: {shown(self.peak)} of {shown(self.budget)} expected at most, scratch disk: {shown(self.disk)},"
-            f" {self.threads} threads"
-        ]
+        memory = f"{shown(self.peak)} of {shown(self.budget)} expected at most"
+        if self.peak > self.budget:
+            memory = (
+                f"{shown(self.peak)} expected at most, in the smallest blocks: more than the {shown(self.budget)} given"
+            )
+        lines = [f"memory: {memory}, scratch disk: {shown(self.disk)}, {self.threads} threads"]
         lines += [] if self.devices is None else describe_devices(self.devices)
         for number, stage in enumerate(self.stages, 1):
             steps = ", ".join(planned.name for planned in stage.steps) or "(nothing but reading)"

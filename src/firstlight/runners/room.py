@@ -13,6 +13,7 @@ from firstlight.core.errors import JobError
 from firstlight.core.job import Job
 from firstlight.core.placing import could_use, placed
 from firstlight.core.plan import Plan
+from firstlight.core.sizes import shown
 from firstlight.core.sizing import DeviceTooSmall, sized
 
 from .checkpoint import checkpoint_folder
@@ -93,8 +94,8 @@ def _check_scratch(plan: Plan) -> None:
         raise JobError([problem]) from None
     if free < plan.sizes.disk:
         problem = (
-            f"runner.scratch: what does not fit into memory takes {plan.sizes.disk / 2**30:.2f} GiB of scratch disk, and"
-            f" '{folder}' has {free / 2**30:.2f} GiB free. Name a folder on a larger disk (runner.scratch), or give more"
+            f"runner.scratch: what does not fit into memory takes {shown(plan.sizes.disk)} of scratch disk, and"
+            f" '{folder}' has {shown(free)} free. Name a folder on a larger disk (runner.scratch), or give more"
             " --memory."
         )
         raise JobError([problem])

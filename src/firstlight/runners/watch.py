@@ -10,17 +10,11 @@ from typing import Any
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Chunk
 from firstlight.core.plan import Plan, Planned
-from firstlight.core.run import Event
+from firstlight.core.run import IN_WORDS, Event
 from firstlight.kernels.statistics import Moments, faults, moments
 
 TOLD = 3
 """Warnings for each kind of fault of a step; the rest is only counted."""
-IN_WORDS = {
-    "nan": "has values that are not a number (NaN)",
-    "infinite": "has infinite values",
-    "zero": "is zero everywhere",
-    "saturated": "is saturated: pixels have the largest value of their type",
-}
 
 
 @dataclass(slots=True)

@@ -37,15 +37,15 @@ def disk_errors(path: Path, doing: str, size: int = 0) -> Generator[None]:
 def disk_error(path: Path, doing: str, size: int, error: Exception) -> SinkError:
     """The error for a write that failed."""
     full = getattr(error, "errno", None) in _FULL or any(
-        text in str(error) for text in ("No space left", "quota exceeded", "File too large")
-    )
-    free = free_bytes(path)
+        text in str(error) for text in ("No space left", "quota exceeded", "File too large", "requested and")
+    )  # the last is numpy's word for a file that took only a part
+    much = f" ({size} byte)" if size else ""
     why = "the disk is full, or a limit on file size or quota is reached" if full else str(error)
     return SinkError(
-        f"Could not {doing} ({size} byte) to {path}: {why}. The disk has {free} byte free.",
+        f"Could not {doing}{much} to {path}: {why}. The disk has {free_bytes(path)} byte free.",
         field="path",
         value=str(path),
-        next_move="Free some space or write to another disk, then run the job again; the file holds what was written before and says so.",
+        next_move="Free some space and run the job again: --resume goes on behind what was written. Or write to another disk.",
     )
 
 
