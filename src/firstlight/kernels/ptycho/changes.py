@@ -147,7 +147,8 @@ class Sums:
 
     def corners(self, frames: Frames, found: list[Change]) -> Array:
         """Of the windows of these changes."""
-        return frames.corners[np.concatenate([change.part for change in found])]
+        parts = [change.part for change in found]
+        return frames.corners[parts[0] if len(parts) == 1 else np.concatenate(parts)]
 
 
 def shared_rows(estimate: Estimate, workers: int) -> list[tuple[Band | None, Band | None]]:

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .changes import Change, Sums, changes, each_batch, shared_rows
 from .frames import Estimate, Frames, Spread
 from .momentum import Momentum
 from .propagate import Propagator
 from .samples import layers_of
-from .sums import Band, step_in_windows
+from .sums import Band, step_in_windows, step_probe
 
 Array = Any
 
@@ -95,5 +93,4 @@ class Pie:
 
         list(spread(move, shared_rows(estimate, workers)))
         if update_probe:
-            weight = (1 - self.regularization) * sums.seen + self.regularization * sums.seen.max()
-            probe += self.probe_step * sums.probe / weight.clip(np.finfo(weight.dtype).tiny)
+            step_probe(probe, sums.probe, sums.seen, step=self.probe_step, regularization=self.regularization)

@@ -84,8 +84,8 @@ def _reflected(allowed: Array, waves: Array, out: Array) -> None:  # pragma: no 
 def _put_together(
     waves: Array, projected: Array, allowed: Array, relaxation: float
 ) -> None:  # pragma: no cover - compiled
-    zero = waves[0].real * 0
-    own, other = zero + relaxation, zero + (1 - 2 * relaxation)
+    kind = waves.real.dtype.type
+    own, other = kind(relaxation), kind(1 - 2 * relaxation)
     for i in range(len(waves)):
         w, p, a = waves[i], projected[i], allowed[i]
         waves[i] = complex(
@@ -100,7 +100,8 @@ def _measured(
 ) -> None:  # pragma: no cover - compiled
     positions, modes, rows, cols = waves.shape
     roots = np.empty((rows, cols), amplitudes.dtype)
-    tiny, zero = np.sqrt(np.finfo(amplitudes.dtype).tiny), amplitudes.dtype.type(0)
+    kind = amplitudes.dtype.type  # numba makes 1 - x double
+    tiny, zero, one = kind(np.sqrt(np.finfo(amplitudes.dtype).tiny)), kind(0), kind(1)
     for b in range(positions):
         misfit, lit = 0.0, 0
         for r in range(rows):
@@ -119,12 +120,12 @@ def _measured(
             misfit += short
         if misfit <= noise * lit:
             continue
-        kept = zero + np.sqrt(noise * lit / misfit)
+        kept = kind(np.sqrt(noise * lit / misfit))
         for r in range(rows):
             total, asked, mask = roots[r], amplitudes[b, r], valid[r]
             for c in range(cols):
-                factor = kept + (1 - kept) * asked[c] / max(total[c], tiny)
-                total[c] = factor if mask[c] else zero + 1
+                factor = kept + (one - kept) * asked[c] / max(total[c], tiny)
+                total[c] = factor if mask[c] else one
             for m in range(modes):
                 line = waves[b, m, r]
                 for c in range(cols):

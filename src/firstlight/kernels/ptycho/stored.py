@@ -35,7 +35,10 @@ class Stored:
         """Amplitudes of some positions: an array of places, or a slice of them."""
         rows = np.ascontiguousarray(self._order[places])
         found = np.empty((len(rows), *self._kept.shape[1:]), self._dtype)
-        _amplitudes(self._kept, rows, found, self._kept.dtype.kind == "u")
+        if self._kept.dtype.kind == "u":
+            _amplitudes(self._kept, rows, found)
+        else:
+            found[...] = self._kept[rows]
         return found
 
     def mean_counts(self, share: int = 64) -> Array:
@@ -47,14 +50,14 @@ class Stored:
 
 
 @nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def _amplitudes(kept: Array, rows: Array, found: Array, counted: bool) -> None:  # pragma: no cover - compiled
-    zero = found[0, 0, 0] * 0 if len(rows) else 0.0
+def _amplitudes(kept: Array, rows: Array, found: Array) -> None:  # pragma: no cover - compiled
+    kind = found.dtype.type
     for place in range(len(rows)):
         frame, target = kept[rows[place]], found[place]
         for r in range(target.shape[0]):
-            for c in range(target.shape[1]):
-                value = frame[r, c]
-                target[r, c] = np.sqrt(nb.float32(value) + zero) if counted else value
+            line, asked = frame[r], target[r]
+            for c in range(len(asked)):
+                asked[c] = np.sqrt(kind(line[c]))
 
 
 @nb.njit(nogil=True, cache=True)

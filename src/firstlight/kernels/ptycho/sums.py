@@ -22,8 +22,8 @@ _FASTMATH = {"nnan", "ninf", "nsz", "contract", "reassoc", "arcp"}
 
 def bands(rows: int, number: int) -> list[Band]:
     """Cut rows into so many nearly equal bands: first row, and the row after the last."""
-    edges = np.linspace(0, rows, max(1, min(number, rows)) + 1).astype(int).tolist()
-    return list(pairwise(edges))
+    count = max(1, min(number, rows))
+    return list(pairwise(rows * k // count for k in range(count + 1)))
 
 
 def add_to_object(
@@ -128,12 +128,32 @@ def _largest_in_windows(
     denominator: Array, corners: Array, rows: int, cols: int, first: int, last: int
 ) -> float:  # pragma: no cover - compiled
     largest = denominator[0, 0] * 0
-    for corner in corners:
-        for r in range(max(first, corner[0]), min(last, corner[0] + rows)):
-            line = denominator[r, corner[1] : corner[1] + cols]
-            for c in range(cols):
-                largest = max(largest, line[c])
+    for r, left, right in _runs(corners, rows, cols, first, last):
+        line = denominator[r, left:right]
+        for c in range(right - left):
+            largest = max(largest, line[c])
     return largest
+
+
+@nb.njit(nogil=True, cache=True)
+def _runs(corners: Array, rows: int, cols: int, first: int, last: int) -> Array:  # pragma: no cover - compiled
+    """The pixels that lie in any window, each once: row, first column, and the one after the last; shape (run, 3)."""
+    found, count = np.empty((len(corners) * rows, 3), np.int64), 0
+    begun, ended = np.zeros(last - first, np.int64), np.full(last - first, -1, np.int64)
+    for place in np.argsort(corners[:, 1]):
+        top, left = corners[place, 0], corners[place, 1]
+        for r in range(max(first, top), min(last, top + rows)):
+            if left > ended[r - first]:
+                if ended[r - first] >= 0:
+                    found[count] = r, begun[r - first], ended[r - first]
+                    count += 1
+                begun[r - first] = left
+            ended[r - first] = left + cols
+    for r in range(first, last):
+        if ended[r - first] >= 0:
+            found[count] = r, begun[r - first], ended[r - first]
+            count += 1
+    return found[:count]
 
 
 def step_in_windows(
@@ -191,20 +211,48 @@ def _step_in_windows(
     first: int,
     last: int,
 ) -> None:  # pragma: no cover - compiled
-    zero = denominator[0, 0] * 0
-    flat = zero + regularization * largest + np.finfo(denominator.dtype).tiny
-    slope, length = zero + (1 - regularization), zero + step
-    for corner in corners:
-        for r in range(max(first, corner[0]), min(last, corner[0] + rows)):
-            above = numerator[r, corner[1] : corner[1] + cols]
-            below = denominator[r, corner[1] : corner[1] + cols]
-            target = image[r, corner[1] : corner[1] + cols]
-            for c in range(cols):
-                # where windows overlap the sums are zero the second time, and nothing moves
+    kind = denominator.dtype.type  # numba makes x + 0.01 double
+    flat = kind(regularization * largest + np.finfo(denominator.dtype).tiny)
+    slope, length = kind(1 - regularization), kind(step)
+    for r, left, right in _runs(corners, rows, cols, first, last):
+        above, below, target = numerator[r, left:right], denominator[r, left:right], image[r, left:right]
+        for c in range(right - left):
+            factor = length / (slope * below[c] + flat)
+            target[c] += complex(above[c].real * factor, above[c].imag * factor)
+            above[c] = 0
+            below[c] = 0
+
+
+def step_probe(probe: Array, numerator: Array, denominator: Array, *, step: float, regularization: float) -> None:
+    """Move the probe by the same law.
+
+    Args:
+        probe: Shape (mode, v, u), complex; changed.
+        numerator: N, likewise.
+        denominator: Shape (v, u), float: D.
+        step: Length of the step.
+        regularization: γ, 0…1.
+    """
+    if on_cpu(probe):
+        _step_probe(probe, numerator, denominator, step, regularization)
+        return
+    weight = (1 - regularization) * denominator + regularization * denominator.max()
+    probe += step * numerator / weight.clip(np.finfo(weight.dtype).tiny)
+
+
+@nb.njit(nogil=True, cache=True, fastmath=_FASTMATH)
+def _step_probe(
+    probe: Array, numerator: Array, denominator: Array, step: float, regularization: float
+) -> None:  # pragma: no cover - compiled
+    kind = denominator.dtype.type
+    flat = kind(regularization * denominator.max() + np.finfo(denominator.dtype).tiny)
+    slope, length = kind(1 - regularization), kind(step)
+    for m in range(len(probe)):
+        for r in range(len(denominator)):
+            above, below, target = numerator[m, r], denominator[r], probe[m, r]
+            for c in range(len(below)):
                 factor = length / (slope * below[c] + flat)
                 target[c] += complex(above[c].real * factor, above[c].imag * factor)
-                above[c] = 0
-                below[c] = 0
 
 
 def scale_in_windows(
@@ -216,11 +264,11 @@ def scale_in_windows(
     floor: float,
     band: Band | None = None,
 ) -> None:
-    """Divide N by ``D + floor`` in the windows, once each pixel; D is of no more use afterwards.
+    """Divide N by ``D + floor`` in the windows, once each pixel.
 
     Args:
         numerator: Shape (y, x), complex: N, zero outside the windows; changed.
-        denominator: Shape (y, x), float: D, zero outside the windows; changed.
+        denominator: Shape (y, x), float: D, zero outside the windows.
         corners: Shape (position, 2), integers on the host.
         size: Rows and columns of a window.
         floor: More than zero.
@@ -237,17 +285,12 @@ def scale_in_windows(
 def _scale_in_windows(
     numerator: Array, denominator: Array, corners: Array, rows: int, cols: int, floor: float, first: int, last: int
 ) -> None:  # pragma: no cover - compiled
-    flat = denominator[0, 0] * 0 + floor
-    for corner in corners:
-        for r in range(max(first, corner[0]), min(last, corner[0] + rows)):
-            above = numerator[r, corner[1] : corner[1] + cols]
-            below = denominator[r, corner[1] : corner[1] + cols]
-            for c in range(cols):
-                # a negative denominator says: done, by a window that overlaps this one
-                if below[c] >= 0:
-                    factor = 1 / (below[c] + flat)
-                    above[c] = complex(above[c].real * factor, above[c].imag * factor)
-                    below[c] = -1
+    one, flat = denominator.dtype.type(1), denominator.dtype.type(floor)
+    for r, left, right in _runs(corners, rows, cols, first, last):
+        above, below = numerator[r, left:right], denominator[r, left:right]
+        for c in range(right - left):
+            factor = one / (below[c] + flat)
+            above[c] = complex(above[c].real * factor, above[c].imag * factor)
 
 
 def move_in_windows(
@@ -292,13 +335,10 @@ def _move_in_windows(
     first: int,
     last: int,
 ) -> None:  # pragma: no cover - compiled
-    length = denominator[0, 0] * 0 + step
-    for corner in corners:
-        for r in range(max(first, corner[0]), min(last, corner[0] + rows)):
-            line = direction[r, corner[1] : corner[1] + cols]
-            target = image[r, corner[1] : corner[1] + cols]
-            below = denominator[r, corner[1] : corner[1] + cols]
-            for c in range(cols):
-                target[c] += complex(line[c].real * length, line[c].imag * length)
-                line[c] = 0
-                below[c] = 0
+    length = denominator.dtype.type(step)
+    for r, left, right in _runs(corners, rows, cols, first, last):
+        line, target, below = direction[r, left:right], image[r, left:right], denominator[r, left:right]
+        for c in range(right - left):
+            target[c] += complex(line[c].real * length, line[c].imag * length)
+            line[c] = 0
+            below[c] = 0

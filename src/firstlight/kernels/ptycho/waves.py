@@ -170,9 +170,9 @@ def _scaling(law: int) -> Callable[..., None]:
     ) -> None:  # pragma: no cover - compiled
         positions, modes, rows, cols = waves.shape
         total = np.empty(cols, amplitudes.dtype)
-        tiny = np.sqrt(np.finfo(amplitudes.dtype).tiny)
-        zero = total[:1].sum() * 0
-        floor, factor_sign, unused = zero + FLOOR, zero + sign, zero + (1 if law == REPLACE else 0)
+        kind = amplitudes.dtype.type  # numba makes x + 0.01 and x - 1 double
+        tiny, zero, one = kind(np.sqrt(np.finfo(amplitudes.dtype).tiny)), kind(0), kind(1)
+        floor, factor_sign, unused = kind(FLOOR), kind(sign), kind(1 if law == REPLACE else 0)
         for b in range(positions):
             error = 0.0
             for r in range(rows):
@@ -190,7 +190,7 @@ def _scaling(law: int) -> Callable[..., None]:
                     if law == REPLACE:
                         factor = measured[c] / max(root, tiny)
                     elif law == AMPLITUDES:
-                        factor = measured[c] / max(root, tiny) - 1
+                        factor = measured[c] / max(root, tiny) - one
                     elif law == COUNTS:
                         factor = (counts - model) / max(counts + model, tiny)
                     else:
