@@ -6,18 +6,16 @@ probe ``entry_1/instrument_1/source_1/illumination``, and ``entry_1/sample_1/geo
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from firstlight.core.chunk import Chunk, Scan
-from firstlight.core.errors import SinkError
 from firstlight.core.units import factor
 
 from ..hdf5.handles import File, Group
-from ..hdf5.parts import file_of_another
+from ..hdf5.parts import Part, file_of_another
 from ..hdf5.target import Storage, Target
 from ..hdf5.writing import FileSink, Writing
 
@@ -57,38 +55,37 @@ class CxiSink(FileSink):
         return _Part(path, file, scan, Storage(self.compression), self.role)
 
 
-class _Part(Writing):
+class _Part(Part):
     """One array and what describes it."""
 
     def __init__(self, path: Path, file: File, scan: Scan, storage: Storage, role: Role) -> None:
-        super().__init__(path, file, scan, storage)
+        super().__init__(path, file, scan, storage, _PLACES[role][1])
         self.role: Role = role
-        self._target: Target | None = None
 
     @property
-    def _group(self) -> Group:
+    def beside(self) -> Group:
+        """The group of the array."""
         return self.file[_PLACES[self.role][0]]
 
     def begin(self, record: dict[str, Any]) -> None:
         """Write the head of the file, and what is known of the beam; say that this part is not complete."""
-        group, name = _PLACES[self.role]
+        group = _PLACES[self.role][0]
         if self.role == "object":
             self.file["cxi_version"], self.file["number_of_entries"] = VERSION, 1
             self.file.require_group("entry_1")["title"] = self.scan.name
             self.file["entry_1/definition"] = "NXcxi_ptycho"
             self.file["entry_1/program_name"] = "firstlight"
-        made = self.file.require_group(group)
+        self.file.require_group(group)
         for part, kind in _CLASSES.items():
             if f"/{part}" in f"/{group}":
                 place = f"/{group}".partition(f"/{part}")[0] + f"/{part}"
                 self.file[place].attrs["NX_class"] = kind
-        made.attrs[f"{name}_complete"] = np.bool_(False)
-        made[f"{name}_record"] = json.dumps(record, default=str)
+        self.not_complete(record)
         if self.role == "object":
             self._beam()
         stream = self.scan.main
         if all(stream.sizes.get(label) for label in stream.axes):
-            self._make(None)
+            self.made = self.make(None)
 
     def _beam(self) -> None:
         """Energy and wavelength; the pixel of the object."""
@@ -100,40 +97,23 @@ class _Part(Writing):
             self.file["entry_1/instrument_1/beam_1/energy"] = joule
         if "pixel" in known:
             for axis in "xy":
-                self._group[f"{axis}_pixel_size"] = known["pixel"].to("m")
-        self._group["data_space"], self._group["is_fft_shifted"] = "real", np.uint8(0)
+                self.beside[f"{axis}_pixel_size"] = known["pixel"].to("m")
+        self.beside["data_space"], self.beside["is_fft_shifted"] = "real", np.uint8(0)
 
-    def _make(self, chunk: Chunk | None) -> Target:
-        name = _PLACES[self.role][1]
-        mask = "covered" if self.role == "object" else f"{name}_covered"
-        self._target = Target(self._group, self.scan.main, chunk, self.storage, name=name, mask=mask)
+    def make(self, chunk: Chunk | None) -> Target:
+        """The array; the mask of what came is called ``covered`` beside the object."""
+        mask = "covered" if self.role == "object" else f"{self.name}_covered"
+        made = Target(self.beside, self.scan.main, chunk, self.storage, name=self.name, mask=mask)
         if self.scan.main.unit:
-            self._target.data.attrs["units"] = self.scan.main.unit
+            made.data.attrs["units"] = self.scan.main.unit
         self.file.flush()
-        return self._target
-
-    def target(self, chunk: Chunk) -> Target:
-        """The array.
-
-        Raises:
-            SinkError: The detector began again: one reconstruction has one object.
-        """
-        if chunk.epoch and self.scan.main.arrival:
-            raise SinkError(
-                "A CXI file holds one scan.", field="epoch", value=chunk.epoch, next_move="Use the sink hdf5 or zarr."
-            )
-        return self._target or self._make(chunk)
-
-    def note(self, target: Target, chunk: Chunk | None) -> None:
-        """Nothing goes with single frames."""
+        return made
 
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write positions as CXI has them, and the final record."""
-        name = _PLACES[self.role][1]
-        if self.role == "positions" and self._target is not None:
-            self._translate(self._target)
-        self._group[f"{name}_record_final"] = json.dumps(record, default=str)
-        self._group.attrs[f"{name}_complete"] = np.bool_(complete)
+        if self.role == "positions" and self.made is not None:
+            self._translate(self.made)
+        super().end(record, complete=complete)
 
     def _translate(self, target: Target) -> None:
         """Motion of the sample, shape (position, 3): x, y, z in metre.
@@ -148,5 +128,5 @@ class _Part(Writing):
         places = np.asarray(target.data[()], np.float64) * size
         moves = np.zeros((len(places), 3))
         moves[:, 0], moves[:, 1] = places[:, 1], places[:, 0]
-        made = self._group.create_dataset("translation", data=moves)
+        made = self.beside.create_dataset("translation", data=moves)
         made.attrs.update({"units": "m", "axes": "translation:x:y:z"})

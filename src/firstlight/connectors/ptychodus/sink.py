@@ -7,7 +7,6 @@ What is firstlight's own lies in the group ``firstlight``, which ptychodus leave
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -20,8 +19,8 @@ from firstlight.core.chunk import Chunk, Scan, Stream
 from firstlight.core.errors import SinkError
 from firstlight.core.units import Nanometre, Quantity, factor
 
-from ..hdf5.handles import File
-from ..hdf5.parts import file_of_another
+from ..hdf5.handles import File, Group
+from ..hdf5.parts import Part, file_of_another
 from ..hdf5.target import Storage, Target
 from ..hdf5.writing import FileSink, Writing
 
@@ -67,20 +66,22 @@ class PtychodusSink(FileSink):
         return _Part(path, file, scan, Storage(self.compression), self.role)
 
 
-class _Part(Writing):
+class _Part(Part):
     """One array and what describes it."""
 
     def __init__(self, path: Path, file: File, scan: Scan, storage: Storage, role: Role) -> None:
-        super().__init__(path, file, scan, storage)
+        super().__init__(path, file, scan, storage, role)
         self.role: Role = role
         self._stream = _deep(scan.main, _DEPTH.get(role, 0))
-        self._target: Target | None = None
+
+    @property
+    def beside(self) -> Group:
+        """The group of what is our own."""
+        return self.file[OWN]
 
     def begin(self, record: dict[str, Any]) -> None:
         """Write the head of the file, and what is known of the beam; say that this part is not complete."""
-        own = self.file[OWN]
-        own.attrs[f"{self.role}_complete"] = np.bool_(False)
-        own[f"{self.role}_record"] = json.dumps(record, default=str)
+        self.not_complete(record)
         if self.role == "object":
             known = self.scan.calibration
             energy = known["energy"].to("keV") * 1e3 if "energy" in known else np.nan
@@ -94,21 +95,21 @@ class _Part(Writing):
                 }
             )
         if all(self._stream.sizes.get(label) for label in self._stream.axes):
-            self._make(None)
+            self.made = self.make(None)
 
-    def _make(self, chunk: Chunk | None) -> Target:
-        group, name = (self.file, self.role) if self.role in _DEPTH else (self.file[OWN], self.role)
-        # the mask of what came goes with what is ours
-        self._target = Target(group, self._stream, chunk, self.storage, name=name, mask=f"{self.role}_covered")
+    def make(self, chunk: Chunk | None) -> Target:
+        """The array, as ptychodus has it; the mask of what came goes with what is ours."""
+        group = self.file if self.role in _DEPTH else self.beside
+        made = Target(group, self._stream, chunk, self.storage, name=self.role, mask=f"{self.role}_covered")
         if self.role in _DEPTH and "pixel" in self.scan.calibration:
             pixel = self.scan.calibration["pixel"].to("m")
-            self._target.data.attrs.update({"pixel_height_m": pixel, "pixel_width_m": pixel})
+            made.data.attrs.update({"pixel_height_m": pixel, "pixel_width_m": pixel})
         if self.role == "object":
             # known when the positions are: until then the middle of the object is called zero
-            self._target.data.attrs.update({"center_x_m": 0.0, "center_y_m": 0.0})
-            self.file["object_layer_spacing_m"] = np.zeros(self._target.data.shape[0] - 1)
+            made.data.attrs.update({"center_x_m": 0.0, "center_y_m": 0.0})
+            self.file["object_layer_spacing_m"] = np.zeros(made.data.shape[0] - 1)
         self.file.flush()
-        return self._target
+        return made
 
     def write(self, chunk: Chunk) -> None:
         """Write and flush one chunk; see `Writing.write`."""
@@ -118,31 +119,14 @@ class _Part(Writing):
             chunk = chunk.with_data(data, self._stream.axes)
         super().write(chunk)
 
-    def target(self, chunk: Chunk) -> Target:
-        """The array.
-
-        Raises:
-            SinkError: The detector began again: one reconstruction has one object.
-        """
-        if chunk.epoch and self.scan.main.arrival:
-            raise SinkError(
-                "A product holds one scan.", field="epoch", value=chunk.epoch, next_move="Use the sink hdf5 or zarr."
-            )
-        return self._target or self._make(chunk)
-
-    def note(self, target: Target, chunk: Chunk | None) -> None:
-        """Nothing goes with single frames."""
-
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write positions and errors as ptychodus has them, and the final record."""
-        if self._target is not None and self.role == "positions":
-            self._place(np.asarray(self._target.data[()], np.float64))
-        if self._target is not None and self.role == "error":
-            values = np.asarray(self._target.data[()], np.float64)
+        if self.made is not None and self.role == "positions":
+            self._place(np.asarray(self.made.data[()], np.float64))
+        if self.made is not None and self.role == "error":
+            values = np.asarray(self.made.data[()], np.float64)
             self.file["loss_epochs"], self.file["loss_values"] = np.arange(len(values)), values
-        own = self.file[OWN]
-        own[f"{self.role}_record_final"] = json.dumps(record, default=str)
-        own.attrs[f"{self.role}_complete"] = np.bool_(complete)
+        super().end(record, complete=complete)
 
     def _place(self, places: Array) -> None:
         """Positions in metre, and with them the middle of the object: its first pixel is that of the first window."""
