@@ -272,7 +272,14 @@ def test_units_flip_and_warm_start():
 
 def test_the_network_is_told_the_probe_as_it_sees_patterns():
     """That of the iterative engine, turned by what turns its patterns into those of the network."""
-    config = {**GOOD, "recon_mode": "vit", "init_prb_flag": "False", "prb_path": "/data/probe.npy"}
+    config = {
+        **GOOD,
+        "recon_mode": "vit",
+        "nx": "64",
+        "ny": "64",
+        "init_prb_flag": "False",
+        "prb_path": "/data/probe.npy",
+    }
 
     def told(**changes):
         found = job_of(read_config(config | changes), read_environment(STREAMS), Path("/tmp"), str(SHIPPED_NETWORK))
@@ -284,6 +291,21 @@ def test_the_network_is_told_the_probe_as_it_sees_patterns():
     assert told(prb_path="/data/probe.h5") == ("/data/probe.h5", reduced("transpose, rot90_ccw, rot90_cw"))
     assert told(dp_orient_iterative="auto") == (None, None), "nobody knows how the engine sees them"
     assert told(init_prb_flag="True") == (None, None)
+    assert told(nx="128", ny="128") == (None, None), "a probe in other pixels"
+
+
+def test_a_network_for_smaller_patterns_sees_their_middle():
+    def job(**changes):
+        config = read_config({**GOOD, "recon_mode": "vit", **changes})
+        return job_of(config, read_environment(STREAMS), Path("/tmp"), str(SHIPPED_NETWORK))
+
+    large = job(nx="128", ny="100")
+    (cut,) = (step for step in large["steps"] if step["name"] == "network_frames")
+    assert (cut["inputs"], cut["rows"], cut["columns"]) == (["crop"], [18, 82], [32, 96])
+    assert patches(large)["inputs"] == ["network_frames"]
+    assert patches(job(nx="64", ny="64"))["inputs"] == ["crop"]
+    with pytest.raises(ConfigError, match=r"phantom_v2.* takes patterns of 64 × 64.*hp model set"):
+        job(nx="48", ny="128")
 
 
 def test_switch_clamp_and_orientation_that_is_found():

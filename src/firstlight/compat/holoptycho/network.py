@@ -6,14 +6,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-from firstlight.operators.learn.session import load_network
+from firstlight.core.errors import FirstlightError
+from firstlight.operators.learn.session import Network, load_network
 from firstlight.operators.ptychography.orientation import opposite
 
-from .config import Config
+from .config import Config, ConfigError
 from .orientation import reduced
 
 NAME = "ptychography_network"
 PATCHES = "inference"
+MIDDLE = "network_frames"
 CROP = "crop"
 """Name of the step that cuts frames, given or around the light."""
 VIEWS = ("phase", "amplitude", "coverage", "spread")
@@ -30,14 +32,19 @@ def modes(config: Config) -> tuple[bool, bool]:
 def network_steps(config: Config, model: str, inputs: list[str]) -> list[dict[str, Any]]:
     """What the network makes of each frame, and the image that this makes; as plain values.
 
-    Its network sees patterns as `dp_orient` turns them, and gives patches with the fast axis first, which ours has last.
+    Its network sees patterns as `dp_orient` turns them, and gives patches with the fast axis first, which ours has last. A network for
+    smaller patterns sees their middle: its image has larger pixels.
 
     Args:
         config: As checked.
         model: Path of the chosen network.
         inputs: Names of frames, cropped, before they are turned for the iterative engine; and of positions.
+
+    Raises:
+        ConfigError: The network takes larger patterns.
     """
     frames, *positions = inputs
+    middle = _middle(config, model, frames)
     inner, saturation = config.get("inner_crop"), config.get("hot_pixel_count_threshold")
     known = {
         "model_file": model,
@@ -47,7 +54,7 @@ def network_steps(config: Config, model: str, inputs: list[str]) -> list[dict[st
     patches = {
         "use": "network_patches",
         "name": PATCHES,
-        "inputs": [frames],
+        "inputs": [middle[0]["name"] if middle else frames],
         **known,
         "scale": config.get("vit_scale", DEFAULT_SCALE),
         "orientation": config.get("dp_orient", "rot90_cw"),
@@ -65,7 +72,42 @@ def network_steps(config: Config, model: str, inputs: list[str]) -> list[dict[st
         "detector_pixel": config.get("ccd_pixel_um"),
         **({} if inner is None else {"inner": _side(config, inner)}),
     }
-    return [patches, mosaic]
+    return [*middle, patches, mosaic]
+
+
+def _middle(config: Config, model: str, frames: str) -> list[dict[str, Any]]:
+    """The step that cuts patterns to what the network takes, where they are larger."""
+    network = _network(model)
+    have = config.get("ny"), config.get("nx")
+    if network is None or have == network.window:
+        return []
+    name, (rows, cols) = network.path.stem, network.window
+    if have[0] < rows or have[1] < cols:
+        raise ConfigError(
+            f"The network '{name}' takes patterns of {rows} × {cols} pixels.",
+            field="ny, nx",
+            value=have,
+            expected=f"at least {rows} and {cols}",
+            next_move="Choose a network for such patterns (hp model set NAME), or larger patterns.",
+        )
+    top, left = (have[0] - rows) // 2, (have[1] - cols) // 2
+    return [
+        {
+            "use": "crop",
+            "name": MIDDLE,
+            "inputs": [frames],
+            "rows": [top, top + rows],
+            "columns": [left, left + cols],
+        }
+    ]
+
+
+def _network(model: str) -> Network | None:
+    """The network; None of a file that can not be used, of which the run tells."""
+    try:
+        return load_network(Path(model))
+    except FirstlightError:
+        return None
 
 
 def _probe(config: Config, model: str) -> dict[str, str]:
@@ -74,7 +116,10 @@ def _probe(config: Config, model: str) -> dict[str, str]:
     That file has the pattern as the iterative engine sees it; one of ours, which is HDF5, has rows along the slow axis instead.
     """
     engine = config.get("dp_orient_iterative", "rot90_cw")
-    if config.get("init_prb_flag") is not False or engine == "auto" or not load_network(Path(model)).takes_probe:
+    if config.get("init_prb_flag") is not False or engine == "auto":
+        return {}
+    network = _network(model)
+    if network is None or not network.takes_probe or network.window != (config.get("ny"), config.get("nx")):
         return {}
     path = config.get("prb_path")
     ours = [] if is_numpy(path) else ["transpose"]
