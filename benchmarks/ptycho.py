@@ -4,7 +4,7 @@ Claim: three times the patterns a second of pty-chi on the same two threads, for
 256², with one and three modes of the probe. Every contender is a process that stays alive; in each round all run in
 turn on the same simulated scan, and medians are compared. `bare_ffts` are the two transforms of each pattern and mode,
 which bound any of them; `of_bare_ffts` is the processor time of a pattern over that of its two transforms, and shows the distance
-also on a busy machine (the difference map makes a third transform, for its error). pty-chi lives in an environment of its own under PEERS (`make bench` makes it).
+also on a busy machine (the difference map makes a third transform of up to 64 patterns, for its error). pty-chi lives in an environment of its own under PEERS (`make bench` makes it).
 
     PEERS=folder python benchmarks/ptycho.py [--window 128] [--modes 1] [--epochs 8] [--rounds 3]
 """
