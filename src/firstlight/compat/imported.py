@@ -178,6 +178,17 @@ def stepped(first: float, last: float, step: float) -> list[Any]:
     return [_number(f"{first + step * number:.12g}") for number in range(count)]
 
 
+def spread(first: Any, last: Any, count: Any) -> str | None:
+    """Our range of angles for numpy's ``linspace``: the end, which belongs to those, is left out here; None if they are no numbers."""
+    try:
+        start, stop, total = float(first), float(last), int(count)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if total < 2 or not (math.isfinite(start) and math.isfinite(stop)):
+        return None
+    return f"{start:g}:{stop + (stop - start) / (total - 1):.12g}"
+
+
 def _number(text: str) -> int | float:
     number = float(text)
     return int(number) if number.is_integer() else number

@@ -59,9 +59,17 @@ class Settings:
         for section, options in self.sections.items():
             for name, value in options.items():
                 plain = value.strip().lower()
-                idle = plain in (*_UNSET, "false", "0", "0.0", defaults.get(name))
+                idle = plain in (*_UNSET, "false", "0", "0.0") or _same(plain, defaults.get(name))
                 if name not in self.asked and name not in harmless and not idle:
                     builder.remarks.append(f"[{section}] {name} = {value.strip()} is not carried over.")
+
+
+def _same(value: str, default: str | None) -> bool:
+    """True for the same text, or the same number."""
+    try:
+        return default is not None and (value == default or float(value) == float(default))
+    except ValueError:
+        return False
 
 
 def read_settings(path: Path) -> Settings:

@@ -46,11 +46,15 @@ class Row:
         """Our step for their parameters, and what could not be carried over, in words."""
         step: dict[str, Any] = {"use": self.ours, **self.set}
         remarks = [f"{self.name}: {self.note}."] if self.note else []
+        lost: list[str] = []
         for key, value in {**self.defaults, **given}.items():
             if key in self.parameters and value is not None:
                 self._carry(step, key, value, remarks)
-            elif key not in self.dropped and value not in (None, self.assumed.get(key)) and key not in self.parameters:
-                remarks.append(f"{self.name}: {key} = {value!r} has no counterpart in '{self.ours}'.")
+            elif key not in (*self.dropped, *self.parameters) and value is not None and value != self.assumed.get(key):
+                lost.append(f"{key} = {value!r}")
+        if lost:
+            have = "has" if len(lost) == 1 else "have"
+            remarks.append(f"{self.name}: {', '.join(lost)} {have} no counterpart in '{self.ours}'.")
         return step, remarks
 
     def _carry(self, step: dict[str, Any], key: str, value: Any, remarks: list[str]) -> None:
@@ -70,9 +74,17 @@ def tables() -> dict[str, tuple[Row, ...]]:
     found: dict[str, tuple[Row, ...]] = {}
     for path in sorted(FOLDER.glob("*.toml")):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        ignored = tuple(table["ignored"])
+        ignored, assumed = tuple(table["ignored"]), table.get("assumed", {})
         found[path.stem] = tuple(
-            Row(table["program"], name, **{**row, "dropped": (*row.get("dropped", ()), *ignored)})
+            Row(
+                table["program"],
+                name,
+                **{
+                    **row,
+                    "dropped": (*row.get("dropped", ()), *ignored),
+                    "assumed": {**assumed, **row.get("assumed", {})},
+                },
+            )
             for name, row in table["rows"].items()
         )
     return found

@@ -11,7 +11,7 @@ import yaml
 
 from firstlight.core.errors import SourceError
 
-from ..imported import Imported, JobBuilder, Sweep, read_text, stepped
+from ..imported import Imported, JobBuilder, Sweep, read_text, spread, stepped
 from ..tables import row
 
 _REFERENCE = re.compile(r"\$\{\{\s*(?P<id>\w+)\.side_outputs\.(?P<name>\w+)\s*\}\}")
@@ -134,6 +134,8 @@ def _step(builder: JobBuilder, module: str, method: str, given: dict[str, Any], 
         key: match for key, value in given.items() if isinstance(value, str) and (match := _REFERENCE.search(value))
     }
     log = given.pop("minus_log", None) if known.ours == "flat_field" else None
+    if "center" in known.parameters and given.pop("neglog", False) is True:
+        builder.append({"use": "minus_log"})
     builder.add_row(known, {key: value for key, value in given.items() if key not in held})
     for key, match in held.items():
         ours, step = known.parameters.get(key), found.get(match["id"])
@@ -187,11 +189,12 @@ def _load(builder: JobBuilder, given: Mapping[str, Any]) -> None:
         builder.source |= {ours: str(value) for ours, value in named.items() if value not in (None, "auto")}
     _angles(builder, given.get("rotation_angles"))
     for stream in ("darks", "flats"):
-        same = _mapping(given.get(stream)).get("file") == "input_data" and builder.source["use"] == "dxfile"
-        if given.get(stream) and not same:  # a DXfile has its own at their place
-            builder.remarks.append(
-                f"standard_tomo: {stream} = {given[stream]!r} is not carried over; the source has options for it."
-            )
+        _elsewhere(builder, stream, given.get(stream))
+    builder.remarks += [
+        f"standard_tomo: {key} = {given[key]!r} is not carried over; 'only' and 'ignore' choose frames."
+        for key in given
+        if key not in _LOADED and given[key] is not None
+    ]
     _preview(builder, given.get("preview"))
 
 
@@ -201,12 +204,28 @@ def _angles(builder: JobBuilder, given: Any) -> None:
         builder.source["angles"] = told["data_path"]
         return
     user = _mapping(told.get("user_defined"))
-    try:
-        start, stop, total = float(user["start_angle"]), float(user["stop_angle"]), int(user["angles_total"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return
-    if total > 1:  # both ends are included there, the end is left out here
-        builder.source["angles"] = f"{start:g}:{stop + (stop - start) / (total - 1):.12g}"
+    angles = spread(*(user.get(key) for key in ("start_angle", "stop_angle", "angles_total")))
+    if angles is not None:
+        builder.source["angles"] = angles
+    elif given not in (None, "auto"):
+        builder.remarks.append(f"standard_tomo: rotation_angles = {given!r} is not carried over.")
+
+
+_LOADED = ("name", "data_path", "image_key_path", "rotation_angles", "darks", "flats", "preview")
+
+
+def _elsewhere(builder: JobBuilder, stream: str, given: Any) -> None:
+    """Darks or flats of another file, or of another dataset of this one."""
+    told = _mapping(given)
+    file, inner = told.get("file"), told.get("data_path")
+    if given is None or (file == "input_data" and builder.source["use"] == "dxfile"):
+        return  # a DXfile has its own at their place
+    if isinstance(file, str) and isinstance(inner, str) and not told.get("image_key_path"):
+        builder.source[stream] = inner if file == "input_data" else f"{file}:{inner}"
+    else:
+        builder.remarks.append(
+            f"standard_tomo: {stream} = {given!r} is not carried over; the source has options for it."
+        )
 
 
 def _preview(builder: JobBuilder, given: Any) -> None:

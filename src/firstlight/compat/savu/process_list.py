@@ -13,12 +13,13 @@ from firstlight.core.errors import SourceError
 
 from ..imported import LARGEST, Imported, JobBuilder
 from ..tables import row
+from .loaders import load
 
 PLUGINS = "entry/plugin"
+ITERATED = "entry/iterate_plugin_groups"
 MOST = 1000
 """Plugins that are read at most."""
 _NATURAL = re.compile(r"\d+|\D+")
-_PATHS = ("data_path", "image_key_path")
 
 
 def recognises(path: Path) -> bool:
@@ -44,11 +45,12 @@ def read(path: Path) -> Imported:
         if not active:
             builder.remarks.append(f"{name} is switched off in the list, and left out.")
         elif name.endswith("Loader"):
-            _load(builder, name, given)
+            load(builder, name, given)
         elif name.endswith("Saver"):
-            builder.remarks.append(f"{name}: the result is written as HDF5; other formats are other sinks.")
+            _save(builder, name, given, path.stem)
         else:
             _step(builder, name, given)
+    _iterated(builder, path)
     return builder.finish(path.stem)
 
 
@@ -104,44 +106,39 @@ def _parameters(entry: Any, name: str, path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in cast("Mapping[Any, Any]", found).items()}
 
 
-def _load(builder: JobBuilder, name: str, given: Mapping[str, Any]) -> None:
-    if name == "DxchangeLoader":
-        builder.source = {"use": "dxfile", "path": builder.source["path"]}
-    elif name == "SavuNexusLoader":
-        builder.source = {"use": "hdf5", "path": builder.source["path"]}
-    elif name == "ImageLoader":
-        builder.source = {"use": "tiff", "path": "projections", "darks": "darks", "flats": "flats"}
-        builder.remarks.append("ImageLoader: name the folders of projections, darks and flats in the source.")
-    elif name == "NxtomoLoader":
-        for theirs, ours in (("data_path", "data"), ("image_key_path", "image_key")):
-            if given.get(theirs):
-                builder.source[ours] = str(given[theirs])
-    else:
-        builder.remarks.append(f"{name}: this loader is not known; the source is taken to be NXtomo.")
-    for key in ("dark", "flat", "angles", "3d_to_4d", "ignore_flats"):
-        if given.get(key) not in (None, False, [], "None", [None, None, 1]):
+_IMAGES = ("ImageSaver", "TiffSaver")
+
+
+def _save(builder: JobBuilder, name: str, given: Mapping[str, Any], stem: str) -> None:
+    """A folder of TIFF files for images; the result is written as HDF5 where nothing else is asked for."""
+    if name in _IMAGES:
+        rest = {key: value for key, value in given.items() if key in _OF_IMAGES and value not in _OF_IMAGES[key]}
+        builder.remarks += [
+            f"{name}: {key} = {value!r} is not carried over; the images are written as TIFF, as they are (the step 'rescale' makes 8 and 16 bit)."
+            for key, value in rest.items()
+        ]
+        builder.save("tiff", f"{stem}_images")
+    elif name != "Hdf5Saver":
+        builder.remarks.append(f"{name}: there is no such sink; the result is written as HDF5.")
+
+
+_OF_IMAGES: Mapping[str, tuple[Any, ...]] = {
+    "format": (None, "tif", "tiff"),
+    "num_bit": (None, 32),
+    "max": (None,),
+    "min": (None,),
+    "jpeg_quality": (None, 75),
+    "prefix": (None, "None"),
+}
+
+
+def _iterated(builder: JobBuilder, path: Path) -> None:
+    """Groups of plugins that are repeated have no counterpart."""
+    with open_file(path) as file:
+        found = lookup(file, ITERATED)
+        if is_group(found) and len(found):
             builder.remarks.append(
-                f"{name}: {key} = {given[key]!r} is not carried over; the source has options for it."
-            )
-    _preview(builder, given.get("preview"))
-
-
-_AXES = ("angle", "row", "col")
-
-
-def _preview(builder: JobBuilder, preview: Any) -> None:
-    """Cut the same part out: start:stop:step with mid and end means the same to both."""
-    entries = cast("list[Any]", preview) if isinstance(preview, list) else []
-    for label, entry in zip(_AXES, entries, strict=False):
-        told = re.sub(r"\s+", "", str(entry))
-        if told in (":", ""):
-            continue
-        parts = told.split(":")
-        if len(parts) <= 3 and all(re.fullmatch(r"(start|mid|end|\d+)?([+-]\d+)*", part) for part in parts):
-            builder.only[label] = told
-        else:
-            builder.remarks.append(
-                f"preview: '{told}' along {label} is not carried over; 'only' takes START:STOP:STEP."
+                f"{len(found)} group(s) of plugins are repeated in the list, and go once through the job; align_projections repeats by itself."
             )
 
 
@@ -164,4 +161,6 @@ def _step(builder: JobBuilder, name: str, given: Mapping[str, Any]) -> None:
 
 def _empty(key: str, value: Any) -> bool:
     """Savu's way of saying that a value comes from elsewhere: a centre of 0, or None as text."""
+    if key == "force_zero" and value == [None, None]:
+        return True
     return value in (None, "None", "") or (key in ("centre_of_rotation", "center") and value in (0, 0.0, "0.0"))

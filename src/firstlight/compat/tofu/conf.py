@@ -12,11 +12,32 @@ from ..tables import row
 _SECTIONS = ("flat-correction", "general-reconstruction", "tomographic-reconstruction", "retrieve-phase", "fbp")
 _FILTERS = {"ramp": "ram-lak", "ramp-fromreal": "ram-lak", "butterworth": "butterworth", "hamming": "hamming"}
 _HARMLESS = frozenset(
-    "verbose log output output-bitdepth output-bytes-per-file output-minimum output-maximum gpus burst dry-run enable-tracing "
-    "slice-memory-coeff slices-per-device data-splitting-policy num-gpu-threads compute-type result-type store-type reduction-mode "
-    "fix-nan-and-inf projection-padding-mode projection-crop-after retrieval-padding-mode pass-size config bitdepth retries retry-timeout width input height number".split()
+    "verbose log config gpus burst dry-run enable-tracing slice-memory-coeff slices-per-device data-splitting-policy "
+    "num-gpu-threads pass-size retries retry-timeout output-bytes-per-file output-append disable-projection-crop projection-margin "
+    "projection-crop-after compute-type result-type fix-nan-and-inf".split()
 )
-_DEFAULTS = {"x-region": "0,-1,1", "y-region": "0,-1,1", "region": "0,1,1", "z-parameter": "z", "overall-angle": "360"}
+_DEFAULTS = {
+    "x-region": "0,-1,1",
+    "y-region": "0,-1,1",
+    "region": "0,1,1",
+    "z-parameter": "z",
+    "overall-angle": "360",
+    "output-bitdepth": "32",
+    "bitdepth": "32",
+    "reduction-mode": "average",
+    "store-type": "float",
+    "slice-gray-map": "0,0",
+    "projection-padding-mode": "clamp_to_edge",
+    "retrieval-padding-mode": "clamp_to_edge",
+    "genreco-padding-mode": "clamp",
+    "projection-filter-cutoff": "0.5",
+    "projection-filter-scale": "1.0",
+    "dark-scale": "1.0",
+    "flat-scale": "1.0",
+    "thresholding-rate": "0.01",
+    "frequency-cutoff": "1e+30",
+    "pixel-size": "1e-06",
+}
 _GEOMETRY = (
     "axis-angle-x",
     "axis-angle-y",
@@ -47,27 +68,31 @@ def read(path: Path) -> Imported:
     if given.text("flats") or given.text("darks"):
         builder.add("flat-field-correct", {})
         builder.remarks.remove("flat-field-correct: absorption-correct: add minus_log.")
-    if given.text("flats2"):
-        builder.remarks.append("flats2: name both sets in 'flats'; frames between two sets get what lies between them.")
     phase = _phase(builder, given)
     if given.flag("absorptivity") and not phase:
         builder.append({"use": "minus_log"})
+    elif phase and not given.flag("absorptivity"):
+        builder.remarks.append("absorptivity is off: what the phase step gives here is attenuation.")
     _reconstruct(builder, given)
+    _save(builder, given)
     given.remark_on_rest(builder, _HARMLESS, _DEFAULTS)
     return builder.finish(path.stem)
 
 
 def _source(builder: JobBuilder, given: Settings) -> None:
-    builder.source = {"use": "tiff", "path": given.text("projections") or "projections"}
-    for stream in ("darks", "flats"):
-        named = given.text(stream)
+    sinograms = given.text("sinograms")
+    builder.source = {"use": "tiff", "path": sinograms or given.text("projections") or "projections"}
+    if sinograms:
+        builder.source["order"] = "sinogram"
+    for theirs, ours in (("darks", "darks"), ("flats", "flats"), ("flats2", "flats_after")):
+        named = given.text(theirs)
         if named:
-            builder.source[stream] = named
+            builder.source[ours] = named
     overall = given.number("overall-angle")
     builder.source["angles"] = f"0:{360.0 if overall is None else overall:g}"
-    pixel = given.number("pixel-size")
-    if pixel is not None:
-        builder.source["pixel"] = f"{pixel:g} m"
+    if given.number("energy") and given.text("propagation-distance"):  # else it is what nobody changed
+        pixel = given.number("pixel-size")
+        builder.source["pixel"] = f"{1e-6 if pixel is None else pixel:g} m"
     _cut(builder, given, "row", "y", "height", "y-step")
     _cut(builder, given, "angle", "start", "number", "step")
 
@@ -84,7 +109,6 @@ def _cut(builder: JobBuilder, given: Settings, label: str, first: str, count: st
 def _phase(builder: JobBuilder, given: Settings) -> bool:
     energy, distance = given.number("energy"), given.text("propagation-distance")
     method, rate = given.text("retrieval-method") or "tie", given.number("regularization-rate")
-    threshold = given.number("thresholding-rate")
     if energy is None or distance is None:
         return False  # as tofu has it: without both there is no phase retrieval, whatever else is set
     known = row("tofu", f"retrieve-phase:{method}")
@@ -97,7 +121,8 @@ def _phase(builder: JobBuilder, given: Settings) -> bool:
         distances if len(distances) > 1 else distances[0]
     )
     step["delta_beta"] = 10 ** (2.5 if rate is None else rate)
-    if threshold is not None and "thresholding-rate" in known.parameters:
+    threshold = given.number("thresholding-rate") if "thresholding-rate" in known.parameters else None
+    if threshold is not None:
         step[known.parameters["thresholding-rate"]] = threshold
     builder.append(step)
     return True
@@ -138,6 +163,14 @@ def _reconstruct(builder: JobBuilder, given: Settings) -> None:
     elif method not in ("fbp", "dfi"):
         builder.remarks.append(f"method = {method} has no counterpart; fbp stands there instead.")
     builder.append(step)
+
+
+def _save(builder: JobBuilder, given: Settings) -> None:
+    """TIFF, as there: one file, or a folder where the name counts the slices."""
+    path = given.text("output")
+    if path is not None:
+        folder, _, name = path.rpartition("/")
+        builder.save("tiff", path if "%" not in name and "." in name else folder or "slices")
 
 
 def _tried(given: Settings) -> list[float]:

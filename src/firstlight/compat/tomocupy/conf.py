@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..imported import Imported, JobBuilder
+from ..imported import Imported, JobBuilder, stepped
 from ..settings import Settings, has_section, read_settings
 from ..tables import row
 
 _SECTIONS = ("file-reading", "remove-stripe", "reconstruction-types", "reconstruction-type")
 _HARMLESS = frozenset(
-    "config logs-home verbose config-update out-path-name center-search-width "
-    "center-search-step nsino nsino-per-chunk nproj-per-chunk max-write-threads max-read-threads rotation-axis-sift-threshold "
+    "config logs-home verbose config-update out-path-name center-search-width center-search-step nsino "
+    "nsino-per-chunk nproj-per-chunk max-write-threads max-read-threads rotation-axis-sift-threshold "
     "find-center-start-row find-center-end-row flat-linear zarr-compression zarr-chunk "
     "ldchunk clear-folder rotation-axis-auto rotation-axis-method fw-pad ti-beta ti-mask vo-all-dim retrieve-phase-w "
     "retrieve-phase-pad ffratio ffdim fflog ffpad rotate-proj-order lamino-search-width lamino-search-step lamino-start-row "
@@ -23,7 +23,6 @@ _HARMLESS = frozenset(
 _DEFAULTS = {
     "bright-ratio": "1",
     "dtype": "float32",
-    "save-format": "h5",
     "reconstruction-type": "full",
     "file-type": "standard",
 }
@@ -43,6 +42,10 @@ def read(path: Path) -> Imported:
     given = read_settings(path)
     builder = JobBuilder("tomocupy", "tomocupy")
     builder.source = {"use": "dxfile", "path": given.text("file-name") or builder.source["path"]}
+    for theirs, ours in (("flat-file-name", "flats"), ("dark-file-name", "darks")):
+        named = given.text(theirs)
+        if named:
+            builder.source[ours] = f"{named}:exchange/data_{'white' if ours == 'flats' else 'dark'}"
     pixel = given.number("pixel-size")
     if pixel:
         builder.source["pixel"] = f"{pixel:g} um"
@@ -67,6 +70,7 @@ def read(path: Path) -> Imported:
         builder.append({"use": "stitch_half_acquisition"})
         builder.remarks.append("double_fov: after the halves are joined the axis is in the middle.")
     _reconstruct(builder, given)
+    _save(builder, given, path.stem)
     given.remark_on_rest(builder, _HARMLESS, _DEFAULTS)
     return builder.finish(path.stem)
 
@@ -111,7 +115,33 @@ def _reconstruct(builder: JobBuilder, given: Settings) -> None:
         step.pop("center", None)  # their -1 is the middle, which is our default
     if auto and builder.center is not None:
         step["center"] = {"from": builder.center}
+    elif (given.text("reconstruction-type") or "").startswith("try"):
+        _try(builder, given, step)
     if given.number("lamino-angle"):
         builder.remarks.append(
             f"lamino-angle = {given.text('lamino-angle')}: laminography is not carried over; see the step general_backproject."
         )
+
+
+def _try(builder: JobBuilder, given: Settings, step: dict[str, Any]) -> None:
+    """One slice, with the axis at many places about the one that is told."""
+    axis, row = given.number("rotation-axis"), given.number("nsino")
+    width, each = given.number("center-search-width") or 50.0, given.number("center-search-step") or 0.5
+    if given.text("reconstruction-type") != "try" or axis is None or axis < 0 or row not in (None, 0.5):
+        kind = given.text("reconstruction-type")
+        builder.remarks.append(
+            f"reconstruction-type = {kind}: what it tries is not carried over; see 'firstlight sweep', and 'only' for the rows."
+        )
+        return
+    step["center"] = {"sweep": stepped(axis - width, axis + width, each)}
+    builder.only["row"] = "mid:mid+1"
+
+
+_SINKS = {"tiff": "tiff", "zarr": "zarr"}
+
+
+def _save(builder: JobBuilder, given: Settings, stem: str) -> None:
+    use = _SINKS.get(given.text("save-format") or "tiff", "hdf5")
+    folder = given.text("out-path-name") or f"{stem}_rec"
+    if use != "hdf5":
+        builder.save(use, folder if use == "tiff" else f"{folder}.zarr")
