@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,15 +21,13 @@ def init(
 ) -> None:
     """Write a commented job with every option of each step at its default, for a technique or a beamline."""
     from firstlight.core.errors import FirstlightError
-    from firstlight.jobs.defaults import source_of
     from firstlight.jobs.templates import names
     from firstlight.jobs.templates import template as text_of
 
     if template is None:
         say("\n".join(names()))
         return
-    source = None if file is None else {"use": source_of(file), "path": str(file.absolute())}
-    text = text_of(template, source)
+    text = text_of(template, *((None, None) if file is None else _suited(template, file)))
     if out is None:
         say(text.rstrip("\n"))
         return
@@ -47,3 +45,23 @@ def init(
             "It can not be written.", field="--out", value=str(out), expected=str(error.strerror)
         ) from None
     remark(f"Written to {out}. Next: firstlight check {out}")
+
+
+def _suited(template: str, file: Path) -> tuple[dict[str, Any], list[dict[str, Any]] | None]:
+    """The source for a recorded scan, and for tomography the steps that it needs; None: those of the template."""
+    from firstlight.core.errors import SourceError
+    from firstlight.jobs.defaults import source_of, suggest
+
+    plain = {"use": source_of(file), "path": str(file.absolute())}
+    if template != "tomo":
+        return plain, None
+    try:
+        found = suggest(file.absolute(), "reconstruction.nxs")
+    except SourceError as error:
+        remark(f"note: {error}")
+        return plain, None
+    if not any(step["use"] == "fbp" for step in found.job["steps"]):
+        return plain, None
+    for assumption in found.assumptions:
+        remark(f"assumed: {assumption}")
+    return found.job["source"], found.job["steps"]

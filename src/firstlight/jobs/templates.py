@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from firstlight.core.errors import UnknownName
 from firstlight.core.job import RunnerSettings
 from firstlight.core.operator import OperatorFunction
 from firstlight.core.pipeline import RESERVED
+from firstlight.core.sizes import MIB
 from firstlight.core.step import Configured
 
 from .load import job_values
@@ -78,12 +79,15 @@ def _profiles() -> Path:
     return Path(str(files("firstlight") / "profiles"))
 
 
-def template(name: str, source: Mapping[str, Any] | None = None) -> str:
+def template(
+    name: str, source: Mapping[str, Any] | None = None, steps: Sequence[Mapping[str, Any]] | None = None
+) -> str:
     """The text of a commented job file.
 
     Args:
         name: A technique, or a profile: then the steps are those of live tomography, unless it has its own.
         source: What stands there instead of the template's source.
+        steps: What a recorded scan needs instead of the template's steps; what the template offers stays.
 
     Raises:
         UnknownName: There is neither.
@@ -98,7 +102,19 @@ def template(name: str, source: Mapping[str, Any] | None = None) -> str:
         )
     if source is not None:
         job["source"] = dict(source)
+    if steps is not None:
+        job["steps"] = _with_offers(steps, [step for step in job["steps"] if OFFERED in step])
     return "\n".join(_job(name, job)) + "\n"
+
+
+def _with_offers(steps: Sequence[Mapping[str, Any]], offers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Steps with what is offered before the last one that the reconstruction builds on: there it has an effect."""
+    names = [str(step["use"]) for step in steps]
+    place = names.index("find_center") - 1 if "find_center" in names else -1
+    if place < 0:
+        return [dict(step) for step in steps]
+    fit = [offer for offer in offers if offer["use"] != "paganin" or names[place] == "minus_log"]
+    return [*(dict(step) for step in steps[:place]), *fit, *(dict(step) for step in steps[place:])]
 
 
 def _job(name: str, job: Mapping[str, Any]) -> Iterator[str]:
@@ -160,6 +176,8 @@ def _options(model: Any, given: Mapping[str, Any], margin: str) -> Iterator[str]
         value = given.get(name, default)
         if value is None:
             yield f"{margin}# {name}:"
+        elif described.get("unit") == "B" and isinstance(value, float) and value and not value % MIB:
+            yield f"{margin}{name}: {value / MIB:g} MiB"
         else:
             yield f"{margin}{name}: {_value(value)}"
 
