@@ -71,8 +71,6 @@ def read(path: Path) -> Imported:
     phase = _phase(builder, given)
     if given.flag("absorptivity") and not phase:
         builder.append({"use": "minus_log"})
-    elif phase and not given.flag("absorptivity"):
-        builder.remarks.append("absorptivity is off: what the phase step gives here is attenuation.")
     _reconstruct(builder, given)
     _save(builder, given)
     given.remark_on_rest(builder, _HARMLESS, _DEFAULTS)
