@@ -122,6 +122,23 @@ def test_both_streams_speak_curve(monkeypatch):
     assert run.status().consumers["ptychography"].done == 81
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"nx": 33}, ["nx = 33", "at most 32"]),
+        ({"skip_frames": 81}, ["skip_frames"]),
+        ({"secret_key": "NOT_SET"}, ["NOT_SET", "no such variable"]),
+        ({"panda_curve": True}, ["secret_key"]),
+    ],
+)
+def test_what_can_not_be_played_is_refused_by_name(given, words):
+    """At once: neither stream waits for the other one."""
+    with pytest.raises((SourceError, ValueError)) as caught:
+        HxnSimulator(parameters=SMALL, **given).run()
+    for word in words:
+        assert word in str(caught.value)
+
+
 def test_endpoints_stand_for_address_and_port():
     with replayed(parameters=SMALL, eiger_endpoint="tcp://localhost:0", panda_endpoint="tcp://127.0.0.1:0") as told:
         assert told["data"].startswith("tcp://127.0.0.1:")

@@ -55,7 +55,8 @@ def bring(source: Any, part: Part, folder: Path) -> tuple[Array, Array, dict[str
                 "No frame is left to play.", field="skip_frames", value=part.skip, expected="fewer than there are"
             )
         cuts = {
-            axis: _middle(scan.main.size(axis), wanted) for axis, wanted in (("row", part.rows), ("col", part.cols))
+            axis: _middle(name, scan.main.size(axis), wanted)
+            for name, axis, wanted in (("ny", "row", part.rows), ("nx", "col", part.cols))
         }
         step = max(1, min(part.together, int(part.memory // max(1, scan.main.frame_bytes))))
         frames = _frames(source, np.dtype(scan.main.dtype), range(part.skip, stop, step), cuts, folder)
@@ -66,9 +67,16 @@ def bring(source: Any, part: Part, folder: Path) -> tuple[Array, Array, dict[str
     return frames, places, {"unit": scan.streams[POSITIONS].unit, "calibration": told}
 
 
-def _middle(length: int, wanted: int | None) -> slice:
-    start = 0 if wanted is None else max(0, (length - wanted) // 2)
-    return slice(start, length if wanted is None else min(length, start + wanted))
+def _middle(name: str, length: int, wanted: int | None) -> slice:
+    """The positions in the middle of an axis.
+
+    Raises:
+        SourceError: More are wanted than there are.
+    """
+    if wanted is not None and wanted > length:
+        raise SourceError("The frames are not so large.", field=name, value=wanted, expected=f"at most {length}")
+    start = 0 if wanted is None else (length - wanted) // 2
+    return slice(start, length if wanted is None else start + wanted)
 
 
 def _frames(source: Any, dtype: np.dtype[Any], blocks: range, cuts: dict[str, slice], folder: Path) -> Array:

@@ -115,6 +115,10 @@ class HxnSimulator(Configured):
     def _something_to_play(self) -> HxnSimulator:
         if self.file is not None and not self.file.is_file():
             raise ValueError(f"file = '{self.file}' is no file")
+        if self.secret_key is not None and not os.environ.get(self.secret_key):
+            raise ValueError(f"secret_key = '{self.secret_key}': the environment has no such variable")
+        if self.panda_curve and self.secret_key is None:
+            raise ValueError("panda_curve needs a secret_key: the name of the environment variable that holds it")
         return self
 
     def run(
@@ -326,9 +330,9 @@ def _until_over(
     threading.Thread(target=_pass_on, args=(stop, own), daemon=True).start()
     try:
         return simulator.run(own, on_ready)
-    except FirstlightError as error:
+    except Exception as error:
         stop.set()
-        if error.field != "port":
+        if not isinstance(error, FirstlightError) or error.field != "port":
             raise
         raise SourceError(
             f"tcp://{simulator.interface}:{simulator.port} can not be used: another replay may be playing there.",
