@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from firstlight.core.job import Job, parse_job
@@ -86,13 +87,10 @@ def request_after(run: Run, folder: RunFolder) -> tuple[dict[str, Any], int]:
         snapshots=tuple(replace(s, path=s.path.with_stem(f"{s.path.stem}_{number}")) for s in job.snapshots),
         name=f"{job.name}_{number}",
     )
-    roots = asked.get("roots")
-    return {
-        "job": job.to_dict(),
-        "roots": None if roots is None else [*roots, str(folder.path)],
-        "first": first,
-        "scan": number,
-    }, number
+    roots: list[str] | None = asked.get("roots")
+    if roots is not None:  # the folder of an earlier run is none of the owner's, and not needed any more
+        roots = [*(root for root in roots if Path(root).parent != folder.path.parent), str(folder.path)]
+    return {"job": job.to_dict(), "roots": roots, "first": first, "scan": number}, number
 
 
 def _after(node: Node, run: Run, folder: RunFolder) -> Node:
