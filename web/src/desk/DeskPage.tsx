@@ -1,7 +1,7 @@
 import { type ReactElement, Suspense, lazy, useEffect, useMemo, useRef, useState } from "react";
 import { api } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { Job } from "../api/types";
+import type { Job, Plugin } from "../api/types";
 import { Brand } from "../pages/HomePage";
 import { Banner, ErrorBoundary, Mistakes, Tabs } from "../ui";
 import { ContrastPanel } from "../views/ContrastPanel";
@@ -15,7 +15,7 @@ import { RunPanel } from "./RunPanel";
 import { ScanCard } from "./ScanCard";
 import { SlicePanel } from "./SlicePanel";
 import { StepList } from "./StepList";
-import { binOf, centerOf, hasStep, without } from "./edit";
+import { binOf, centerOf, hasStep, nameOf, stepsOf, without } from "./edit";
 import { type Desk, type Slice, resultOf, useDesk, useOperators, useSlice } from "./useDesk";
 import { hasProjections, isResult, pageWords, sizeAlong } from "./words";
 import "./desk.css";
@@ -70,7 +70,7 @@ function Work({ desk, onEnded }: { desk: Desk; onEnded: (run: string) => void })
   // eslint-disable-next-line react-hooks/exhaustive-deps -- another result is another picture
   const resultStill = useMemo(() => new Still(), [result]);
   const shown = chosen !== null && job && hasStep(job, chosen.split(".")[0] ?? "") ? chosen : null;
-  const asked = useMemo(() => (job ? { job: withoutOutputs(job), row, of: shown ?? sinkStep(job), index: [] } : null), [job, row, shown]);
+  const asked = useMemo(() => (job ? { job: withoutOutputs(job), row, of: shown ?? firstShown(job, operators), index: [] } : null), [job, row, shown, operators]);
   const slice = useSlice(asked, SIZE);
   const found = useFound(job, slice);
   const displays = useDisplays();
@@ -146,6 +146,13 @@ function withoutOutputs(job: Job): Job {
   if (typeof only !== "object" || only === null || Array.isArray(only)) return rest;
   const others = without(only, "row");
   return Object.keys(others).length > 0 ? { ...rest, only: others } : rest;
+}
+
+/** What the job writes; of an object with a phase, the phase: it is what people look for. */
+function firstShown(job: Job, operators: Map<string, Plugin>): string | null {
+  const name = sinkStep(job);
+  const signature = operators.get(stepsOf(job).find((s) => nameOf(s) === name)?.use ?? "")?.signature ?? "";
+  return name !== null && /[ ,]phase: y x/.test(signature) ? `${name}.phase` : name;
 }
 
 function sinkStep(job: Job): string | null {

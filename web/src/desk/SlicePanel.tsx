@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type ReactElement, useMemo, useState } from "react";
+import { type KeyboardEvent, type ReactElement, useEffect, useMemo, useState } from "react";
 import type { Job } from "../api/types";
 import { humanName } from "../forms/schema";
 import { Button, Mistakes, Slider } from "../ui";
@@ -44,6 +44,7 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
   const old = mistake !== null && told !== null && !busy;
   const busyText = old ? "not of these settings" : busy ? "Reconstructing…" : told ? `made in ${told.seconds < 1 ? `${(told.seconds * 1000).toFixed(0)} ms` : formatDuration(told.seconds)}` : "";
   const state = useMemo(() => <span className={`tag ${busy ? "busy" : ""} ${old ? "old" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, old, busyText]);
+  const { ends: [least, most], settle } = useEnds(center, columns);
   const [sweeping, setSweeping] = useState(false);
   const outputs = told?.outputs ?? [];
   const aside = (
@@ -57,7 +58,7 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
     </>
   );
   const beside = Math.min(told?.margin ?? 0, rows - 1);
-  const title = <>{humanName(name)}<span className="number" title={name}>{told && rows > 1 ? `row ${told.row}` : ""}{beside > 0 && <em title="Rows beside it are read as well: a step looks at neighbours"> ± {beside} rows read</em>}</span></>;
+  const title = <>{humanName(name.split(".")[0] ?? "")}<span className="number" title={name}>{told && rows > 1 ? `row ${told.row}` : ""}{beside > 0 && <em title="Rows beside it are read as well: a step looks at neighbours"> ± {beside} rows read</em>}</span></>;
   const Shown = slice.line ? Curve : StillImage;
   return (
     <div className={`slice ${old ? "old" : ""}`}>
@@ -72,9 +73,9 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
           </label>
         )}
         {given && center !== null && (
-          <label onKeyDown={nudge}>Centre <strong data-testid="center-value">{center.toFixed(2)}</strong> px {given.center === null && <em>as found by {humanName(given.from ?? "")}</em>}
-            <Slider label="Centre of rotation, in pixels; arrow keys move it by a quarter" value={center} min={Math.max(0, center - span(columns))} max={Math.min(columns - 1, center + span(columns))} step={NUDGE}
-              color="var(--axis-x)" text={`${center.toFixed(2)} pixels`} onChange={(value) => onJob(setCenter(job, value))} testid="center" />
+          <label onKeyDown={nudge} onPointerUp={settle}>Centre <strong data-testid="center-value">{center.toFixed(2)}</strong> px {given.center === null && <em>as found by {humanName(given.from ?? "")}</em>}
+            <Slider label="Centre of rotation, in pixels; arrow keys move it by a quarter" value={center} min={least} max={most} step="any"
+              color="var(--axis-x)" text={`${center.toFixed(2)} pixels`} onChange={(value) => onJob(setCenter(job, Math.round(value / NUDGE) * NUDGE))} testid="center" />
             <span className="center-tools">{told && <Button className="small" icon="dots" onClick={() => setSweeping(true)} title="The slice with many centres side by side" data-testid="sweep">Try many</Button>}
             {given.center !== null && found !== null && <button type="button" className="link" onClick={() => onJob(setCenter(job, Number(found.toFixed(3))))}>back to {found.toFixed(2)}, as found</button>}</span>
           </label>
@@ -90,3 +91,14 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
 
 /** How far the slider reaches on each side: fine steps where the eye needs them. */
 const span = (columns: number): number => Math.max(5, Math.round(columns / 40));
+
+/** The ends of the slider. They stay where they are while it is moved, or nobody could see how far. */
+function useEnds(center: number | null, columns: number): { ends: [number, number]; settle: () => void } {
+  const [middle, setMiddle] = useState<number | null>(null);
+  const reach = span(columns);
+  const inside = middle !== null && center !== null && Math.abs(center - middle) <= reach;
+  const about = inside ? middle : center;
+  useEffect(() => { if (!inside && center !== null) setMiddle(center); }, [inside, center]);
+  const from = about ?? 0;
+  return { ends: [Math.max(0, from - reach), Math.min(columns - 1, from + reach)], settle: () => { if (center !== null && Math.abs(center - from) > 0.9 * reach) setMiddle(center); } };
+}

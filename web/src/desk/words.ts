@@ -7,6 +7,7 @@ const FIELDS: [RegExp, string][] = [
   [/--values (\w+)/g, "“Values are”: $1"],
   [/\(order: (\w+)\)/g, "(“Images are”: $1s)"],
   [/--set source\.dark_level(=\w+)?/g, "“Counts in the dark”"],
+  [/\bdark_level\b/g, "“Counts in the dark”"],
   [/--set (\w+)\.(\w+)=('[^']*'|[^\s,;:)]+)/g, "“$2” of $1: $3"],
   [/--(angles|values)\b/g, "“$1”"],
 ];

@@ -1,7 +1,7 @@
 import { type ReactElement, useId, useState } from "react";
 import { ApiError, sayError } from "../api/client";
 import type { Json } from "../api/types";
-import { formatAny } from "../units/format";
+import { formatAny, formatBytes } from "../units/format";
 import { Button, Icon } from "../ui";
 import { NumberField, TextField } from "./NumberField";
 import { type FieldSpec, humanName, rangeText, unitName, withoutTicks } from "./schema";
@@ -72,7 +72,7 @@ export function StepField({ step, field, value, heldFrom, heldValue, disabled, f
       {heldFrom === null ? <Input {...input} /> : <Held from={heldFrom} value={heldValue} disabled={disabled} ids={ids} takeOver={() => void send(heldValue ?? field.fallback)} />}
       {found !== null && <Found name={`${step}-${field.name}`} found={found} disabled={disabled} lock={() => void send(found)} />}
       {mistake && <p className="mistake" role="alert" data-testid={`mistake-${step}-${field.name}`}><Icon name="warning" />{mistake}</p>}
-      <p className="help" id={`${id}-help`} title={help}>{[note, help].filter(Boolean).join(" · ")}</p>
+      <p className="help" id={`${id}-help`} title={help}>{[note, field.unit === "B" && typeof value === "number" && formatBytes(value), help].filter(Boolean).join(" · ")}</p>
     </div>
   );
 }

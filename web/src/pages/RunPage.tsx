@@ -4,6 +4,7 @@ import { type RunWatch, useParameters, useRun } from "../api/hooks";
 import type { RunDetail, ViewInfo } from "../api/types";
 import { ENDED } from "../api/types";
 import { Banner } from "../ui";
+import { humanName } from "../forms/schema";
 import { COLOR_MAPS } from "../views/colormaps";
 import { useDetectors } from "../views/detectors";
 import { type Planes, usePlanes } from "../views/planes";
@@ -124,12 +125,17 @@ function useStreams(): { streams: ReadonlyMap<string, ViewStream>; onStream: (vi
   return { streams, onStream };
 }
 
+/** Which views are shown. What most people never ask for lies behind one word. */
 function ViewChooser({ look }: { look: Look }): ReactElement {
+  const usual = new Set(firstShown(look.all));
+  const box = (view: ViewInfo): ReactElement => (
+    <label key={view.name}><input type="checkbox" className="check" checked={look.shown.includes(view)} onChange={(e) => look.show(view.name, e.target.checked)} />{humanName(look.names.get(view.name) ?? view.name)}</label>
+  );
+  const more = look.all.filter((view) => !usual.has(view));
   return (
     <fieldset className="chooser"><legend>Views</legend>
-      {look.all.map((view: ViewInfo) => (
-        <label key={view.name}><input type="checkbox" className="check" checked={look.shown.includes(view)} onChange={(e) => look.show(view.name, e.target.checked)} />{look.names.get(view.name)}</label>
-      ))}
+      {look.all.filter((view) => usual.has(view)).map(box)}
+      {more.length > 0 && <details><summary>more ({more.length})</summary><div>{more.map(box)}</div></details>}
     </fieldset>
   );
 }

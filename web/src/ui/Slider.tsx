@@ -5,7 +5,7 @@ interface Props {
   value: number;
   min: number;
   max: number;
-  step?: number;
+  step?: number | "any";
   /** A colour of theme.css for the part that is passed. */
   color?: string;
   onChange: (value: number) => void;

@@ -1,5 +1,6 @@
 import { type ReactElement, Suspense, lazy, useEffect, useMemo, useRef, useState } from "react";
 import type { Frame } from "../api/message";
+import { humanName } from "../forms/schema";
 import { IconButton } from "../ui";
 import { formatValue } from "../units/format";
 import { StreamNote } from "./ImageParts";
@@ -24,7 +25,7 @@ export function lineOf({ header, pixels }: Frame): Omit<LinePlotProps, "log"> {
     values: Array.from(pixels),
     positions: Array.from(pixels, (_, i) => i * pixel),
     axisLabel: label(header.axes[0], header.pixel_unit),
-    valueLabel: label(header.view, header.unit),
+    valueLabel: label(humanName(header.view.split(".").at(-1) ?? ""), header.unit),
   };
 }
 

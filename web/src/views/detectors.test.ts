@@ -71,10 +71,10 @@ describe("views of any run", () => {
   const PTYCHO = [
     view("p.object", "y x", [90, 90]), view("p.phase", "y x", [90, 90]), view("p.amplitude", "y x", [90, 90]), view("p.probe", "mode v u", [2, 64, 64]),
     view("p.shares", "mode", [2]), view("p.positions", "point yx", [100, 2]), view("p.error", "iteration", [9]), view("frame", "row col", [64, 64]),
-    view("p.pattern", "line pixel", [64, 64]),
+    view("p.pattern", "line pixel", [64, 64]), view("p.background", "line pixel", [64, 64]),
   ];
   it("find their components", () => {
-    expect(PTYCHO.map((v) => kindOf(v)?.name)).toEqual(["image", "image", "image", "image", "line", "places", "line", "image", "image"]);
+    expect(PTYCHO.map((v) => kindOf(v)?.name)).toEqual(["image", "image", "image", "image", "line", "places", "line", "image", "image", "image"]);
     expect(isPlaces({ axes: ["point", "yx"] })).toBe(true);
   });
   it("come in the order in which they are looked at, without what says the same again", () => {

@@ -34,7 +34,7 @@ const ORDER = ["xy", "projection", "xz", "yz"];
 const OBJECT = ["phase", "amplitude", "object", "magnitude"];
 
 /** What explains a reconstruction, and is not it. */
-const SECONDARY: ReadonlySet<string> = new Set(["coverage", "layers", "spectrum", "spread"]);
+const SECONDARY: ReadonlySet<string> = new Set(["coverage", "layers", "spectrum", "spread", "background"]);
 
 const isProbe = (view: ViewInfo): boolean => view.axes.at(-3) === "mode";
 

@@ -7,7 +7,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from firstlight.core.chunk import Scan, Stream
 from firstlight.core.errors import FirstlightError, JobError, SourceError
 from firstlight.core.job import Job
 from firstlight.core.pipeline import Node, Pipeline
-from firstlight.core.run import Result
+from firstlight.core.run import Result, ViewInfo
 from firstlight.core.selection import Picked
 from firstlight.core.view import Shown
 from firstlight.jobs.confine import confine, refuse_foreign_code, refuse_foreign_profile
@@ -118,20 +118,37 @@ def _parsed(given: Mapping[str, Any], roots: Sequence[Path]) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The outcome of one trial."""
+    """The outcome of one trial: everything that one step gives for one row."""
 
     step: str
-    result: Result
+    results: Mapping[str, Result]
+    """By ``step.output``, the first first."""
     values: Mapping[str, Any]
     row: int
     rows: int
     margin: int
     """Rows that were read on each side."""
     seconds: float
-    outputs: tuple[str, ...] = ()
-    """What the step gives, as ``step.output``, the first first."""
-    best: Mapping[str, Any] | None = None
-    """Which value of a swept parameter makes the best picture, and by what."""
+    best: dict[str, Mapping[str, Any] | None] = field(default_factory=dict[str, "Mapping[str, Any] | None"])
+    """By output that was looked at: which value of a swept parameter makes the best picture, and by what."""
+
+    def of(self, output: str) -> Result:
+        """One output; the first where a step alone is named.
+
+        Raises:
+            FirstlightError: The step does not give it.
+        """
+        found = self.results.get(output)
+        if found is None and "." not in output:
+            found = next(iter(self.results.values()), None)
+        if found is None:
+            raise FirstlightError(f"The step '{self.step}' gave nothing to show.", field="of", value=output)
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes to keep it."""
+        return sum(result.data.nbytes for result in self.results.values())
 
 
 class Trials:
@@ -142,19 +159,21 @@ class Trials:
         self._kept: OrderedDict[str, Tried] = OrderedDict()
 
     def slice(self, question: Mapping[str, Any], roots: Sequence[Path]) -> tuple[dict[str, Any], bytes]:
-        """One slice of a job as a picture.
+        """One slice of a job as a picture. Another output of a step that was just tried costs nothing.
 
         Raises:
             JobError: The job has mistakes, or leads outside.
             FirstlightError: It failed, took too long, or gives nothing that can be shown.
         """
         asked = {name: question.get(name) for name in ("job", "row", "of")}
+        output = str(asked["of"] or _shown_by(question["job"]) or "")
+        asked["of"] = output.partition(".")[0]
         key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         tried = self._kept.pop(key, None) or attempt(asked, roots)
         self._kept[key] = tried
-        while len(self._kept) > 1 and sum(each.result.data.nbytes for each in self._kept.values()) > KEPT_BYTES:
+        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)
-        return _pictured(tried, question)
+        return _pictured(tried, output or tried.step, question)
 
 
 def attempt(asked: Mapping[str, Any], roots: Sequence[Path]) -> Tried:
@@ -162,8 +181,7 @@ def attempt(asked: Mapping[str, Any], roots: Sequence[Path]) -> Tried:
     begun = time.monotonic()
     given = {name: part for name, part in asked["job"].items() if name not in ("sinks", "views", "snapshots", "runner")}
     job = _parsed(given, roots)
-    output = str(asked.get("of") or _shown_by(asked["job"]) or job.pipeline.nodes[-1].name)
-    wanted = output.partition(".")[0]
+    wanted = str(asked.get("of") or job.pipeline.nodes[-1].name)
     nodes = needed(job.pipeline, wanted)
     row, rows, margin, only = _cut(job, nodes, asked.get("row"))
     part = Job(job.source, Pipeline(nodes), name=job.name, collect=True, only=only)
@@ -177,13 +195,9 @@ def attempt(asked: Mapping[str, Any], roots: Sequence[Path]) -> Tried:
             field="job",
             next_move="Take fewer iterations or angles, bin the frames, or look at an earlier step.",
         ) from error
-    outputs = tuple(name for name in results if name.partition(".")[0] == wanted)
-    found = results.get(output) or (results[outputs[0]] if outputs and "." not in output else None)
-    if found is None:
-        raise FirstlightError(f"The step '{wanted}' gave nothing to show.", field="of", value=output)
+    given_by = {name: result for name, result in results.items() if name.partition(".")[0] == wanted}
     seconds = time.monotonic() - begun
-    tried = Tried(output, found, dict(run.status().values), row, rows, margin, seconds, outputs)
-    return replace(tried, best=best_of(found.marks, *_slice_of(tried)))
+    return Tried(wanted, given_by, dict(run.status().values), row, rows, margin, seconds)
 
 
 def _shown_by(given: Mapping[str, Any]) -> str | None:
@@ -244,15 +258,18 @@ def _sees_neighbours(node: Node) -> bool:
     return across or node.step.halo().get("row", 0) > 0
 
 
-def _pictured(tried: Tried, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    data, axes = _slice_of(tried)
+def _pictured(tried: Tried, output: str, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    result = tried.of(output)
+    data, axes = _slice_of(tried, result)
+    if output not in tried.best:
+        tried.best[output] = best_of(result.marks, data, axes)
     stacked = [
-        {"axis": axis, "size": size, "values": [_plain(v) for v in tried.result.marks.get(axis, ())] or None}
+        {"axis": axis, "size": size, "values": [_plain(v) for v in result.marks.get(axis, ())] or None}
         for axis, size in zip(axes[:-2], data.shape[:-2], strict=True)
     ]
-    stream = Stream(tuple(axes), dict(zip(axes, data.shape, strict=True)), data.dtype.name, unit=tried.result.unit)
+    stream = Stream(tuple(axes), dict(zip(axes, data.shape, strict=True)), data.dtype.name, unit=result.unit)
     wanted = Wanted(question["width"], question["height"], index=tuple(question.get("index") or ()), phase=True)
-    header, pixels = picture(tried.step, Shown(data, stream, 1), wanted)
+    header, pixels = picture(output, Shown(data, stream, 1), wanted, _scale(result, output, axes))
     told = {
         "values": {name: _plain(value) for name, value in tried.values.items() if np.ndim(value) == 0},
         "row": tried.row,
@@ -260,15 +277,26 @@ def _pictured(tried: Tried, question: Mapping[str, Any]) -> tuple[dict[str, Any]
         "margin": tried.margin,
         "seconds": tried.seconds,
         "stack": stacked,
-        "outputs": list(tried.outputs),
-        "best": tried.best,
+        "outputs": list(tried.results),
+        "best": tried.best[output],
     }
     return {**header, **told}, np.ascontiguousarray(pixels).tobytes()
 
 
-def _slice_of(tried: Tried) -> tuple[Array, list[str]]:
+def _scale(result: Result, output: str, axes: Sequence[str]) -> ViewInfo:
+    """Unit of the values, and the size of a pixel where the scan tells it of rows and columns alike."""
+    lines = [result.coordinates.get(axis) for axis in axes[-2:]]
+    known = [line for line in lines if line is not None and line.unit is not None and len(line.values) > 1]
+    same = len(axes) > 1 and len(known) == 2 and known[0].unit == known[1].unit
+    sizes = tuple(abs(float(line.values[1] - line.values[0])) for line in known) if same else None
+    step, _, name = output.partition(".")
+    shape = (None,) * len(axes)
+    return ViewInfo(output, step, name, tuple(axes), shape, result.unit, sizes, known[0].unit if same else None)
+
+
+def _slice_of(tried: Tried, result: Result) -> tuple[Array, list[str]]:
     """Without the axis of the rows, and without axes of length 1 in front."""
-    data, axes = tried.result.data, list(tried.result.axes)
+    data, axes = result.data, list(result.axes)
     whole = 1 if "iteration" in axes else 2
     for label in ("row", "z"):
         if label in axes and data.ndim > whole:
