@@ -225,6 +225,20 @@ def test_a_second_sink_that_can_not_open_closes_the_first() -> None:
     assert source.closed
 
 
+@pytest.mark.parametrize("name", ["first.h5", "first.tif", "first", "first.raw"])
+def test_what_a_sink_made_is_taken_away_when_another_can_not_open(tmp_path: Path, name: str) -> None:
+    use = {".h5": "hdf5", ".raw": "raw"}.get(Path(name).suffix, "tiff")
+    there = tmp_path / "there.h5"
+    there.write_bytes(b"mine")
+    sinks = [{"use": use, "path": str(tmp_path / name)}, {"use": "hdf5", "path": str(there)}]
+    source = {"use": "phantom", "columns": 16, "rows": 2, "angles": 6}
+    job = {"source": source, "steps": [{"use": "flat_field"}], "sinks": [{**sink, "of": "flat_field"} for sink in sinks]}
+    with pytest.raises(SinkError, match="exists already"):
+        start_job(load_job(job))
+    assert [each.name for each in tmp_path.iterdir()] == ["there.h5"]
+    assert there.read_bytes() == b"mine"
+
+
 def test_stop_before_a_whole_axis_gives_what_there_is() -> None:
     scan, frames = projections(24)
     for given in (0, 2):

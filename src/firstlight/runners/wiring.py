@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from firstlight.core.buffer import Buffer, BufferSettings
@@ -21,6 +22,7 @@ from .context import Context
 from .describe import view_name
 from .failing import part_failed
 from .fold_station import FoldStation
+from .fresh import files_of, take_away
 from .gather_station import GatherStation
 from .placeholders import filled
 from .snapshot import Snapped
@@ -69,6 +71,8 @@ class Wiring:
         """What a fold feeds, filled when somebody attaches to its output."""
         self._watched: list[Watched] = []
         self._gathers: dict[Key, GatherStation] = {}
+        self._before: list[frozenset[Path]] = []
+        """Of each sink: its files that were there before."""
         try:
             self._connect_all()
         except BaseException:
@@ -76,10 +80,11 @@ class Wiring:
             raise
 
     def give_back(self) -> None:
-        """Close what was opened before something else could not be."""
-        for sink in self.sinks:
+        """Close what was opened before something else could not be, and take away what that made."""
+        for sink, before in zip(self.sinks, self._before, strict=True):
             with suppress(Exception):
                 sink.close(self.record, complete=False)
+            take_away(sink, before)
         for showing in self.showing:
             with suppress(Exception):
                 showing.view.close()
@@ -245,14 +250,17 @@ class Wiring:
             return
         sink = filled(spec.sink, self._plan.scan.name)
         log = None if self.checkpoint is None else self.checkpoint.log(len(self.sinks))
+        before = files_of(sink)
         try:
             if log is None or log.fresh:
                 sink.open(scan, self.record)
             else:
                 sink.resume(scan, self.record, log.ids(0))
         except Exception as error:
+            take_away(sink, before)
             raise part_failed(f"sink '{sink.use}' of {port_name(port)}", error) from error
         self.sinks.append(sink)
+        self._before.append(before)
         beside = outlet.beside
         station = SinkStation(
             sink, scan.main, self._plan.consumer_of(outlet), self.context, streams=1 + len(beside), log=log

@@ -45,7 +45,7 @@ def disk_error(path: Path, doing: str, size: int, error: Exception) -> SinkError
         f"Could not {doing}{much} to {path}: {why}. The disk has {free_bytes(path)} byte free.",
         field="path",
         value=str(path),
-        next_move="Free some space and run the job again: --resume goes on behind what was written. Or write to another disk.",
+        next_move="Free some space or write to another disk, then run the job again: what was written before stays, and --resume goes on behind it.",
     )
 
 
