@@ -73,9 +73,9 @@ def center_by_correlation(
         )
     found = [pair for pair in found if abs(pair[2]) <= 5.0]
     off = np.array([deviation for _, _, deviation in found])
-    results = [_pair_center(_few_rows(frames[a]), _few_rows(frames[b]), smoothing, whiten) for a, b, _ in found]
+    results = [pair_center(_few_rows(frames[a]), _few_rows(frames[b]), smoothing, whiten) for a, b, _ in found]
     columns = np.array([center for center, _ in results])
-    value, spread = _at_half_turn(off, columns)
+    value, spread = at_half_turn(off, columns)
     agreement = float(np.median([agreement for _, agreement in results]))
     return Center(value, float(np.clip(agreement / (1.0 + spread**2), 0.0, 1.0)))
 
@@ -87,7 +87,7 @@ def _few_rows(frame: NDArray[np.floating]) -> NDArray[np.float64]:
     return sums / np.diff(edges)[:, None]
 
 
-def _at_half_turn(off: NDArray[np.float64], columns: NDArray[np.float64]) -> tuple[float, float]:
+def at_half_turn(off: NDArray[np.float64], columns: NDArray[np.float64]) -> tuple[float, float]:
     """Center where the deviation from half a turn is 0, and the spread about it.
 
     A pair off by d degree differs by a turn of d, which moves the sample by an amount in proportion: a line through
@@ -100,8 +100,8 @@ def _at_half_turn(off: NDArray[np.float64], columns: NDArray[np.float64]) -> tup
     return float(value), float(np.median(np.abs(columns - value - slope * off)))
 
 
-def _pair_center(
-    first: NDArray[np.floating], second: NDArray[np.floating], smoothing: float, whiten: bool = False
+def pair_center(
+    first: NDArray[np.floating], second: NDArray[np.floating], smoothing: float = 2.0, whiten: bool = False
 ) -> tuple[float, float]:
     """Center from one pair, and the correlation coefficient of the pair aligned."""
     columns = first.shape[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -145,13 +145,13 @@ class KeptRows(Fold[Sinograms]):
     def merge(self, state: Sinograms, other: Sinograms) -> Sinograms:
         """The newer of both in each slot."""
         newer = (other.epoch > state.epoch) | ((other.epoch == state.epoch) & (other.id > state.id))
-        return Sinograms(
-            np.where(newer[:, None, None], other.rows, state.rows),
-            np.where(newer, other.angle, state.angle),
-            np.where(newer, other.epoch, state.epoch),
-            np.where(newer, other.id, state.id),
-            height=state.height,
-            planned=state.planned,
+        return replace(
+            state,
+            rows=np.where(newer[:, None, None], other.rows, state.rows),
+            angle=np.where(newer, other.angle, state.angle),
+            epoch=np.where(newer, other.epoch, state.epoch),
+            id=np.where(newer, other.id, state.id),
+            found=None,
         )
 
     def save(self, state: Sinograms) -> dict[str, Any]:
@@ -190,10 +190,15 @@ def seen(state: Sinograms, steps: float = 1.5) -> float:
 
 def degrees_of(scan: Scan) -> float | None:
     """Degrees of a turn that all projections of a scan cover, where their angles are known before it is played."""
+    known = angles_of(scan)
+    return None if known is None or known.size < 2 else covered(np.sort(np.mod(known, 360.0)))[0]
+
+
+def angles_of(scan: Scan) -> Array | None:
+    """The angle of every projection, float64 (angle,) in degree, where they are known before it is played."""
     frames = scan.main.frames
     if "angle" not in scan.coords or frames is None:
         return None
     known = np.asarray(scan.coords["angle"], np.float64).reshape(-1)
-    chosen = known if known.size == frames else known[scan.main.first :][:frames]  # a part of a scan keeps its ids
-    angles = np.sort(np.mod(chosen, 360.0))
-    return covered(angles)[0] if angles.size > 1 else None
+    found = known if known.size == frames else known[scan.main.first :][:frames]  # a part of a scan keeps its ids
+    return found if found.size == frames and np.isfinite(found).all() else None

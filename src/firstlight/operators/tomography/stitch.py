@@ -19,7 +19,8 @@ Direction = Literal["horizontal", "vertical"]
 
 
 @operator(
-    "tile row col -> row col", sentence="Tiles were joined ({direction}); in each the next one begins at {offset:pixel}."
+    "tile row col -> row col",
+    sentence="Tiles were joined ({direction}); in each the next one begins at {offset:pixel}.",
 )
 def stitch(
     frames: Array,
