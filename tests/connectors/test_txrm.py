@@ -109,3 +109,14 @@ def test_damaged_bytes_end_in_a_clear_error_or_in_frames(small, changes):
         pass
     finally:
         source.close()
+
+
+def test_the_camera_s_offset_is_taken_to_be_subtracted(tmp_path):
+    path = write_compound(tmp_path / "a.txrm", streams())
+    found, (told,) = TxrmSource.infer(path, {})
+    assert found == {"dark_level": 0}
+    assert "source.dark_level" in told
+    assert TxrmSource.infer(path, {"dark_level": 90}) == ({}, [])
+    bare = streams()
+    del bare["ReferenceData/Image"]
+    assert TxrmSource.infer(write_compound(tmp_path / "b.txrm", bare), {}) == ({}, [])

@@ -30,7 +30,7 @@ class TxrmSource(RecordedSource):
     """Plays a tomography from a txrm file of a Zeiss (Xradia) microscope, with the reference image as flat field.
 
     Angles and pixel size come from the file. There are no dark frames in it (the camera's offset is subtracted already):
-    set `dark_level` to 0 for `flat_field`. Only images that were taken are played. Shifts of the stage are not applied.
+    set `dark_level` to 0 for `flat_field`, as `firstlight reconstruct` does. Only images that were taken are played. Shifts of the stage are not applied.
     """
 
     use: ClassVar[str] = "txrm"
@@ -47,6 +47,29 @@ class TxrmSource(RecordedSource):
             return False
         opened.close()
         return True
+
+    @classmethod
+    def infer(cls, path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """What the camera counts without light.
+
+        Args:
+            path: The file.
+            given: Parameters that the user gave.
+
+        Returns:
+            Parameters, and what was assumed, in words.
+        """
+        opened = _Compound(path)
+        try:
+            flat = opened.reference() is not None
+        finally:
+            opened.close()
+        if not flat or "dark_level" in given:
+            return {}, []
+        told = (
+            "the microscope has subtracted the camera's offset: no light is 0 counts (--set source.dark_level=COUNTS)"
+        )
+        return {"dark_level": 0}, [told]
 
     def load(self) -> Recording:
         """Open the file and read its head.
