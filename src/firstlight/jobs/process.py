@@ -140,6 +140,8 @@ def _next_scan(source: Source, run: Run, before: RunFolder, journal: Journal, st
     except Exception as error:
         source.close()
         return _failed_to_start(folder, error)
+    if getattr(run, "stopping", False):  # asked while this one began
+        following.stop()
     return _see_through(following, folder, stop)
 
 

@@ -146,7 +146,7 @@ class Service:
             self._busy.release()
 
     def stop(self) -> None:
-        """End the run, and wait until it is over; what does not end is killed.
+        """End the run, and those of earlier scans that still go on beside it, and wait until they are over; what does not end is killed.
 
         Raises:
             Refused: None runs.
@@ -154,7 +154,7 @@ class Service:
         if not self._busy.acquire(timeout=self.patience.previous):
             raise Refused(400, "The previous run is still shutting down.")
         try:
-            if not self._runs():
+            if not self._going():
                 raise Refused(400, "Pipeline is not running.")
             self._end()
         finally:
@@ -180,18 +180,23 @@ class Service:
         run = self._current()
         return run is not None and not run.entry().over
 
-    def _end(self) -> None:
+    def _going(self) -> list[RemoteRun]:
+        """The newest run, and those of earlier scans in the same process, as far as they are not over."""
         run = self._current()
         if run is None:
-            return
-        run.stop()
-        deadline = time.monotonic() + self.patience.stop
-        while not run.entry().over and time.monotonic() < deadline:
-            time.sleep(0.05)
-        run.kill()  # harmless when it is over
-        deadline = time.monotonic() + self.patience.kill
-        while not run.entry().over and time.monotonic() < deadline:
-            time.sleep(0.05)
+            return []
+        process = run.entry().pid or -1
+        same = [each.id for each in self.supervisor.entries() if each.id == run.id or each.pid == process]
+        return [each for each in map(self.supervisor.run, same) if not each.entry().over]
+
+    def _end(self) -> None:
+        going = self._going()
+        for run in going:
+            run.stop()
+        _wait_for(going, self.patience.stop)
+        for run in going:
+            run.kill()  # harmless when it is over
+        _wait_for(going, self.patience.kill)
 
     def _job(self, config: Mapping[str, Any] | None) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
         """The config to keep, the job, and warnings.
@@ -271,6 +276,13 @@ class Service:
         count = {run: len(self.supervisor.store.folder(run).log()) for run in left if self._current() is not None}
         self.kept.set(logged=left, cleared=count, warnings=[])
         return [run for run in runs if run != current]
+
+
+def _wait_for(runs: Sequence[RemoteRun], seconds: float) -> None:
+    """Wait until runs are over, or for so long."""
+    deadline = time.monotonic() + seconds
+    while not all(run.entry().over for run in runs) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _status(state: str, ready: bool) -> str:
