@@ -15,10 +15,7 @@ from firstlight.kernels.straight import straight_line
 
 from .find_center import doubts
 from .kept_rows import KeptRows, Sinograms
-from .opposite_frames import OppositeFrames, opposite_frames
-
-_ALIKE = 0.3
-"""Columns that the axis may move from the first row to the last before it is told that single rows say too little."""
+from .opposite_frames import LEAST_ROWS, OppositeFrames, opposite_frames
 
 
 class _Line(NamedTuple):
@@ -100,13 +97,12 @@ class FindCenterRows(KeptRows):
         line = self._line(state)
         if not np.isfinite(line.slope):
             return ("there are no projections half a turn apart",)
-        moved = abs(line.slope) * state.height
-        if isinstance(state, OppositeFrames) or moved < _ALIKE:
+        if isinstance(state, OppositeFrames) or self.method != "auto" or state.height < LEAST_ROWS:
             return doubts(line.confidence)
         return (
             *doubts(line.confidence),
-            f"the axis moves by {moved:.2g} columns from the first row to the last, found in single rows: where the sample"
-            " changes along the axis the true tilt is larger",
+            "the tilt comes from single rows, because the angles were not known before: where the sample changes along the"
+            " axis the true one is larger",
         )
 
     def _line(self, state: Sinograms) -> _Line:
