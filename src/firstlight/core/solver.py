@@ -6,12 +6,16 @@ Law: the same frames, seed and schedule give the same result; otherwise the same
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from .fold import Fold, State
 
 
 class Solver(Fold[State]):
     """Iterates in idle time while frames arrive, and a fixed number of rounds after the last one, on frames sorted by id."""
+
+    clocks: ClassVar[frozenset[str]] = frozenset()
+    """Outputs that tell at what time something was done: the law does not hold for them."""
 
     @abstractmethod
     def advance(self, state: State, rounds: int) -> None:

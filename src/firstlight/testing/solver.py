@@ -21,10 +21,11 @@ class SolverContract(ABC):
 
     def test_the_same_schedule_gives_the_same(self) -> None:
         """Bit by bit, with rounds while frames come."""
-        demand(isinstance(self.example().fold, Solver), "The example holds no solver.")
+        fold = self.example().fold
+        demand(isinstance(fold, Solver), "The example holds no solver.")
         first, second = self._scheduled(), self._scheduled()
-        for name, array in first.items():
-            demand_equal(array, second[name], f"{name}: solved twice")
+        for name in first.keys() - fold.clocks:  # type: ignore[attr-defined]
+            demand_equal(first[name], second[name], f"{name}: solved twice")
 
     def _scheduled(self) -> dict[str, Any]:
         example = self.example()
@@ -40,5 +41,5 @@ class SolverContract(ABC):
         wanted = final(example.fold, folded(example, example.chunks))
         shuffled = self.example()
         found = final(shuffled.fold, folded(shuffled, recut(shuffled.chunks, 3, seed=1)))
-        for name, array in found.items():
-            demand_equal(array, wanted[name], f"{name}: shuffled", tolerance=example.fold.tolerance)
+        for name in found.keys() - example.fold.clocks:  # type: ignore[attr-defined]
+            demand_equal(found[name], wanted[name], f"{name}: shuffled", tolerance=example.fold.tolerance)
