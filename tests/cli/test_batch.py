@@ -83,6 +83,7 @@ def test_a_bad_scan_does_not_stop_the_others_and_a_second_run_goes_on(tree):
     assert calls == ["b"]
     assert [row.state for row in rows] == ["skipped", "failed", "skipped"]
     assert rows[0].values.keys() >= {"find_center.center"}
+    assert rows[0].seconds > 0, "what the first run took"
     # another job on the same scans is no repetition
     other = Batch.of(tree / "data", tree / "out", tree / "job.yaml", overrides={"fbp.filter": "hann"})
     rows = other.run(in_process, other.scans()[:1])

@@ -173,7 +173,7 @@ class Batch:
             wanted = parse_job(job).to_dict()
             found = [_record_of(path) for path in results]
             if all(_is_done(record, wanted) for record in found):
-                return _filled(row, "skipped", found[0] or {})
+                return _skipped(row, found[0] or {})
             for path in results:
                 path.parent.mkdir(parents=True, exist_ok=True)
             report = carry(_going_on(job, results))
@@ -284,6 +284,14 @@ def _filled(row: Row, state: State, report: Mapping[str, Any]) -> Row:
     lost = sum(int(counts.get(name) or 0) for name in ("lost", "dropped", "rejected"))
     error = "" if state in ("done", "skipped") else str(report.get("error") or "it did not come to its end")
     return Row(row.scan, state, int(counts.get("done") or 0), lost, 0.0, values, row.result, error)
+
+
+def _skipped(row: Row, record: Mapping[str, Any]) -> Row:
+    """What an earlier run found, and how long it took."""
+    made, started, ended = _filled(row, "skipped", record), record.get("started"), record.get("ended")
+    if isinstance(started, int | float) and isinstance(ended, int | float):
+        made.seconds = max(ended - started, 0.0)
+    return made
 
 
 COLUMNS = ("scan", "state", "frames", "lost", "seconds")
