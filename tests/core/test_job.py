@@ -70,7 +70,7 @@ def test_three_mistakes_are_three_problems() -> None:
     assert len(found) == 3
     assert "Did you mean flat_field" in found[0]
     assert "no parameter 'flor'. Did you mean 'floor'?" in found[1]
-    assert "cutoff = 7. Input should be less than or equal to 1." in found[2]
+    assert "cutoff = 7. Expected a number less than or equal to 1." in found[2]
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def _swept(
         return swept(step, name, sweeps)
     except ValidationError as error:
         mistake = error.errors()[0]
-        problems.append(f"{where}: {mistake['loc'][0]} = {mistake['input']!r}. {_said(mistake['msg'])}")
+        problems.append(f"{where}: {mistake['loc'][0]} = {mistake['input']!r}. {_said(mistake)}")
     except FirstlightError as error:
         problems.append(f"{where}: {error}")
     return None
@@ -265,13 +265,17 @@ def _mistake(kind: type[Any], name: str, mistakes: Sequence[Any]) -> str:
         return f"there is no parameter '{place}'.{hint}"
     if first["type"] == "missing":
         return f"the parameter '{place}' is missing."
-    said = " Or: ".join(dict.fromkeys(_said(each["msg"]) for each in mistakes))
+    said = " Or: ".join(dict.fromkeys(_said(each) for each in mistakes))
     return f"{place} = {first['input']!r}. {said}"
 
 
-def _said(message: str) -> str:
-    """A message of pydantic as a sentence."""
-    return message.removeprefix("Value error, ").rstrip(".") + "."
+def _said(mistake: Any) -> str:
+    """What pydantic expected, as a sentence."""
+    if mistake["type"] in ("tuple_type", "list_type"):
+        return "Expected a list, such as [1, 2]."
+    said = str(mistake["msg"]).removeprefix("Value error, ").rstrip(".") + "."
+    limit = "a number " if mistake["type"].startswith(("less_than", "greater_than")) else ""
+    return said.replace("Input should be ", f"Expected {limit}", 1)
 
 
 def _emit(value: Any, where: str, problems: list[str]) -> Emit:
