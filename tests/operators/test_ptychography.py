@@ -53,6 +53,7 @@ def solved(step, frames=FRAMES, places=PLACES, unit="px", order=None, calibratio
         some = ids[start : start + 10]
         chunk = Chunk(frames[some], ("row", "col"), some, coords={"positions": places[some]})
         step.add(state, step.digest(chunk))
+    step.complete(state)
     step.advance(state, step.rounds)
     return step.result(state), state
 
@@ -81,6 +82,14 @@ def test_positions_in_metre_are_positions_in_pixels():
     metres, state = solved(step, places=PLACES * pixel, unit="m", calibration=known)
     assert state.optics.pixel == pytest.approx((pixel, pixel))
     np.testing.assert_array_equal(pixels["object"], metres["object"])
+
+
+def test_positions_that_lie_within_a_pixel_are_refused():
+    """Metres taken for micrometres."""
+    with pytest.raises(StepFailed, match="All 81 positions lie within one pixel.*unit"):
+        solved(Ptychography(iterations=1, **FOCUS), places=PLACES * 1e-6)
+    few, _ = solved(Ptychography(iterations=1, **FOCUS), frames=FRAMES[:9], places=PLACES[:9] * 1e-6)
+    assert np.isfinite(few["error"]).all()
 
 
 def test_lengths_without_a_pixel_are_refused_before_the_first_frame():

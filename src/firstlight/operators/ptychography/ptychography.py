@@ -31,7 +31,7 @@ from .outputs import SIGNATURE, TYPES, UNITS, outputs_of
 from .patterns import Patterns, ZeroFrequency, has_corner_zero, kept_as, kept_type
 from .reconstruction import Reconstruction
 from .refine import Method
-from .refusals import refuse_contradictions, refuse_other_meaning, refuse_wild_places
+from .refusals import refuse_contradictions, refuse_one_place, refuse_other_meaning, refuse_wild_places
 from .rounds import Rounds, new_engine
 from .window import Window
 
@@ -64,6 +64,7 @@ class Ptychography(Solver[Reconstruction]):
     use: ClassVar[str] = "ptychography"
     signature: ClassVar[Any] = SIGNATURE
     arguments: ClassVar[tuple[str, ...]] = ("frames", "positions")
+    clocks: ClassVar[frozenset[str]] = frozenset({"times"})
     cites: ClassVar[tuple[str, ...]] = ("10.1016/j.ultramic.2009.05.012",)
 
     algorithm: Algorithm = "epie"
@@ -298,9 +299,10 @@ class Ptychography(Solver[Reconstruction]):
         state.canvas.reach(state.patterns.corners[-len(chunk) :])
 
     def complete(self, state: Reconstruction) -> None:
-        """Forget what was found while frames came, if the timing must not show."""
+        """Refuse a probe that has not moved (`StepFailed`); forget what was found while frames came, if the timing must not show."""
         for cut in () if state.window is None else state.window.flush():
             self._keep(state, cut)
+        refuse_one_place(state)
         patterns, state.ended = state.patterns, True
         state.enough = min(state.enough, len(patterns))
         if not self.repeatable or not len(patterns):

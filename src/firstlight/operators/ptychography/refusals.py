@@ -39,6 +39,8 @@ _FIXED = (
     "pixel",
 )
 """Parameters that decide what frames and positions mean, or where they lie."""
+_MANY = 16
+"""Positions that are a scan."""
 LARGEST = 2**29
 """Pixels of the object: 4 GiB in single precision. A position that asks for more is a fault of an encoder, or a wrong unit."""
 
@@ -113,6 +115,25 @@ def refuse_wild_places(state: Reconstruction, ids: Ids, places: Array) -> None:
         value=tuple(places[wild[0]].tolist()),
         expected=expected,
         next_move="Put the step `exclude_outside` before this one: it leaves such frames out, and counts them.",
+    )
+
+
+def refuse_one_place(state: Reconstruction) -> None:
+    """Find that the probe has not moved: nothing can be told from frames that see the same.
+
+    Raises:
+        StepFailed: All positions, of many, lie within a pixel.
+    """
+    places = state.patterns.places
+    extent = np.ptp(places, axis=0) if len(places) else np.zeros(2)
+    if len(places) < _MANY or extent.max() >= 1:
+        return
+    raise StepFailed(
+        f"All {len(places)} positions lie within one pixel of the object.",
+        field="positions",
+        value=f"{extent[0]:.2g} × {extent[1]:.2g} pixels",
+        expected=f"a scan over many pixels of {state.pixel[0]:.3g} × {state.pixel[1]:.3g} {state.unit}",
+        next_move="Give the unit that the positions are in: `unit` of the source panda, `position_unit` of a file's.",
     )
 
 
