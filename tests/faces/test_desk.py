@@ -14,11 +14,13 @@ import httpx
 import numpy as np
 import pytest
 
+from firstlight.core.coordinates import Coordinate
 from firstlight.core.errors import FirstlightError, UnknownName
+from firstlight.core.run import Result
 from firstlight.faces.rest.desk.clerk import Clerk
 from firstlight.faces.rest.desk.places import free_name, inside, listing
 from firstlight.faces.rest.desk.structure import structure
-from firstlight.faces.rest.desk.trial import needed
+from firstlight.faces.rest.desk.trial import _cut, _scale, needed
 from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
 from firstlight.jobs.links import leads_outside
@@ -188,6 +190,30 @@ def test_only_the_steps_that_a_step_needs_are_tried():
         needed(pipeline, "none")
 
 
+def test_diffraction_patterns_are_not_cut_to_one_row(roots):
+    with h5py.File(roots / "patterns.cxi", "w") as file:
+        file["entry_1/data_1/data"] = np.ones((5, 8, 8), np.uint16)
+        file["entry_1/data_1/translation"] = np.zeros((5, 3))
+    cut = {}
+    for name, use in (("scan.h5", "dxfile"), ("patterns.cxi", "cxi")):
+        source = {"use": use, "path": str(roots / name)}
+        job = load_job({"source": source, "steps": [{"use": "mean"}]})
+        cut[use] = _cut(job, job.pipeline.nodes, None)
+    assert cut["cxi"] == (0, 1, 0, {})
+    assert cut["dxfile"][:3] == (2, 4, 0)
+
+
+def test_pixels_of_a_slice_have_a_size_where_the_scan_tells_it():
+    line = Coordinate(np.arange(4) * 0.65, "um")
+    known = {"z": Coordinate(np.zeros(1), "um"), "y": line, "x": line}
+    told = _scale(Result(np.zeros((1, 4, 4)), ("z", "y", "x"), "1/cm", coordinates=known), "fbp", ["y", "x"])
+    assert (told.pixel_size, told.pixel_unit, told.unit) == ((0.65, 0.65), "um", "1/cm")
+    lacking = _scale(
+        Result(np.zeros((3, 4)), ("angle", "col"), coordinates={"col": line}), "minus_log", ["angle", "col"]
+    )
+    assert lacking.pixel_size is None
+
+
 def test_from_a_file_to_its_result(desk, visit):
     root = desk.get("/files/roots").json()[0]
     assert root["name"] == "visit"
@@ -248,6 +274,10 @@ def test_a_sheet_of_centres_and_a_curve(desk, visit):
     assert curve.shape == (7,)
     assert curve[-1] < curve[0]
     assert header["outputs"] == ["sirt.volume", "sirt.residual"]
+    seconds = header["seconds"]
+    header, _ = read_message(desk.post("/files/trial", json={**asked, "of": "sirt.volume"}).content)
+    assert header["axes"] == ["y", "x"]
+    assert header["seconds"] == seconds  # the same trial: nothing was computed again
     asked["of"] = "sirt.nothing"
     assert "gave nothing" in desk.post("/files/trial", json=asked).text
 

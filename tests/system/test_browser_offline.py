@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import h5py
 import numpy as np
@@ -86,7 +87,7 @@ def test_from_a_file_to_its_result(page: Any, offline: str, visit: Path, tmp_pat
     until(page, 60, SETTLED)
     before = picture(page, "slice")
     assert np.std(before) > 5, "the slice is empty"
-    assert "flat_field" in page.get_by_test_id("steps").inner_text()
+    assert "flat field" in page.get_by_test_id("steps").inner_text()
     centre = float(page.get_by_test_id("center-value").inner_text())
     assert abs(centre - (SHAPE["columns"] - 1) / 2) < 3
     snapshot(page, "offline")
@@ -107,7 +108,10 @@ def test_from_a_file_to_its_result(page: Any, offline: str, visit: Path, tmp_pat
     page.get_by_test_id("out").fill(str(result))
     page.get_by_test_id("run-all").click()
     until(page, 120, "() => document.querySelector('[data-testid=run-state]')?.textContent === 'Done'")
-    page.get_by_test_id("open-result").click()
+    page.reload()  # nothing is lost: neither the run nor what was set
+    assert float(page.get_by_test_id("center-value").inner_text(timeout=60_000)) == pytest.approx(centre + 2, abs=0.26)
+    assert page.get_by_test_id("out").input_value() == str(result)
+    page.get_by_test_id("open-result").click(timeout=60_000)
     shown = another_version(page, "result", None)
     assert np.std(picture(page, "result")) > 5, "the result is empty"
     page.get_by_test_id("result-at").fill("3")
@@ -133,13 +137,30 @@ def test_the_centre_by_a_sheet_and_convergence_as_a_curve(page: Any, offline: st
     assert page.get_by_test_id("sweep-sheet").count() == 0
     assert abs(float(page.get_by_test_id("center-value").inner_text()) - true) <= 0.5
     another_version(page, "slice", first)
-    page.get_by_test_id("remove-fbp").click()
     page.get_by_test_id("add-which").select_option("sirt")
     page.get_by_test_id("add-step").click()
-    page.get_by_test_id("show-sirt").click()
+    page.get_by_test_id("remove-fbp").click()
     page.get_by_test_id("which-output").select_option("sirt.residual", timeout=60_000)
     until(page, 60, "() => Number(document.querySelector('[data-testid=curve]')?.dataset.length) > 10")
     snapshot(page, "offline-curve")
+    page.get_by_test_id("which-output").select_option("sirt.volume")
+    page.get_by_test_id("view-slice").wait_for()
+    assert np.std(picture(page, "slice")) > 5, "no picture comes back after the curve"
+    assert "sirt" in unquote(page.get_by_text("Save the job").get_attribute("href")).partition("sinks:")[2]
+
+
+@pytest.mark.parametrize("page", [False], ids=["no WebGL"], indirect=True)
+def test_what_can_not_be_reconstructed(page: Any, offline: str, visit: Path) -> None:
+    (visit / "cut.h5").write_bytes((visit / "scan_0001.h5").read_bytes()[:5000])
+    page.goto(f"{offline}?file={visit}/cut.h5")
+    page.get_by_test_id("scan-mistake").wait_for()
+    said = page.get_by_test_id("scan-mistake").inner_text()
+    assert "cut.h5 can not be opened" in said
+    assert "Copy it again" in said
+    page.goto(f"{offline}?file=/etc/passwd")  # the files that may be chosen are listed all the same
+    page.get_by_test_id("entry-scan_0001.h5").click()
+    page.get_by_test_id("only-row-to").fill("99")
+    page.get_by_text("There are 24").wait_for()
 
 
 @pytest.mark.parametrize("page", [True], ids=["WebGL"], indirect=True)
