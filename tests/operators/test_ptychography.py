@@ -86,7 +86,7 @@ def test_positions_in_metre_are_positions_in_pixels():
 
 def test_positions_that_lie_within_a_pixel_are_refused():
     """Metres taken for micrometres."""
-    with pytest.raises(StepFailed, match="All 81 positions lie within one pixel.*unit"):
+    with pytest.raises(StepFailed, match=r"All 81 positions lie within one pixel.*unit"):
         solved(Ptychography(iterations=1, **FOCUS), places=PLACES * 1e-6)
     few, _ = solved(Ptychography(iterations=1, **FOCUS), frames=FRAMES[:9], places=PLACES[:9] * 1e-6)
     assert np.isfinite(few["error"]).all()
