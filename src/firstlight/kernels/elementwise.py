@@ -41,6 +41,10 @@ SCALAR_BODY: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath"
 """Options with which the function of a :class:`ScalarBody` is to be compiled by ``numba.njit``."""
 
 
+_BAND = 131_072
+"""Pixels of an image that stay in the cache while all frames of a chunk are corrected by them; frames are read in runs as long."""
+
+
 @dataclass(frozen=True)
 class ScalarBody:
     """One element-wise step as a function of one pixel.
@@ -224,11 +228,12 @@ class _FusedChain:
             shapes = [m.shape for m in maps]
             raise ValueError(f"images have shapes {shapes}: expected {self.images} of shape {values.shape[-2:]}")
         numbers = self._per_frame(scalars, values.shape[0])
-        if values.ndim != 3:
-            if not (values.flags.c_contiguous and out.flags.c_contiguous):
-                raise ValueError(f"frames of shape {values.shape} are not contiguous: expected C order")
+        whole = values.flags.c_contiguous and out.flags.c_contiguous
+        if values.ndim != 3 and not whole:
+            raise ValueError(f"frames of shape {values.shape} are not contiguous: expected C order")
+        if whole and not maps:  # each frame in one run through memory
             block = (values.shape[0], 1, -1 if values.size else 0)
-            self.loop(values.reshape(block), *maps, *numbers, out.reshape(block))
+            self.loop(values.reshape(block), *numbers, out.reshape(block))
         else:
             self.loop(values, *maps, *numbers, out)
         return out
@@ -262,7 +267,7 @@ def _readable(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _source(bodies: tuple[ScalarBody, ...], fingerprint: str, *, cached: bool) -> str:
-    """Write the loop. Rows are outermost, so that the images of a row stay in cache for all frames of the chunk."""
+    """Write the loop. Bands of rows are outermost, so that their images stay in cache for all frames of the chunk."""
     images = sum(b.images for b in bodies)
     numbers = sum(len(b.parameters) for b in bodies)
     arguments = ["frames", *(f"image_{i}" for i in range(images)), *(f"scalar_{i}" for i in range(numbers)), "out"]
@@ -274,22 +279,25 @@ def _source(bodies: tuple[ScalarBody, ...], fingerprint: str, *, cached: bool) -
         "",
         f'@numba.njit(nogil=True, error_model="numpy", fastmath={{"contract", "nsz"}}, cache={cached})',
         f"def fused({', '.join(arguments)}):",
-        "    for row in range(frames.shape[1]):",
-        *(f"        line_{i} = image_{i}[row]" for i in range(images)),
+        "    rows = frames.shape[1]",
+        f"    band = max(1, {_BAND} // max(frames.shape[2], 1))",
+        "    for top in range(0, rows, band):",
         "        for frame in range(frames.shape[0]):",
-        "            pixels = frames[frame, row]",
-        "            result = out[frame, row]",
         *(f"            number_{i} = scalar_{i}[frame]" for i in range(numbers)),
-        "            for col in range(pixels.size):",
-        "                value = np.float32(pixels[col])",
+        "            for row in range(top, min(top + band, rows)):",
+        *(f"                line_{i} = image_{i}[row]" for i in range(images)),
+        "                pixels = frames[frame, row]",
+        "                result = out[frame, row]",
+        "                for col in range(pixels.size):",
+        "                    value = np.float32(pixels[col])",
     ]
     image = number = 0
     for step, body in enumerate(bodies):
         used = ["value", *(f"line_{image + i}[col]" for i in range(body.images))]
         used += [f"number_{number + i}" for i in range(len(body.parameters))]
-        lines.append(f"                value = np.float32(body_{step}({', '.join(used)}))")
+        lines.append(f"                    value = np.float32(body_{step}({', '.join(used)}))")
         image, number = image + body.images, number + len(body.parameters)
-    lines.append("                result[col] = value")
+    lines.append("                    result[col] = value")
     return "\n".join(lines) + "\n"
 
 
