@@ -5,7 +5,8 @@ import pytest
 
 from firstlight.kernels import increments
 from firstlight.kernels.averages import frame_moments, mean_of_groups
-from firstlight.kernels.levels import finite_means, scale_and_shift, subtract_image
+from firstlight.kernels.elementwise import fuse
+from firstlight.kernels.levels import DIFFERENCE, SCALE_AND_SHIFT, finite_means
 from firstlight.kernels.masks import disk, keep_disk
 from firstlight.kernels.quarter_turns import transposed_frames
 from firstlight.kernels.ranks import percentiles
@@ -19,10 +20,10 @@ def test_levels_of_every_type(kind):
     frames = (RNG.random((3, 5, 7)) * 200).astype(kind)
     image, factors = RNG.random((5, 7)).astype(np.float32), RNG.random(3).astype(np.float32)
     plain = frames.astype(np.float64)
-    found = subtract_image(frames, image)
+    found = fuse([DIFFERENCE])(frames, [image])
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, plain - image, rtol=1e-6, atol=1e-5)
-    found = scale_and_shift(frames, factors, -factors)
+    found = fuse([SCALE_AND_SHIFT])(frames, [], [factors, -factors])
     np.testing.assert_allclose(found, plain * factors[:, None, None] - factors[:, None, None], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(mean_of_groups(frames, 2), plain[:, :4].reshape(3, 2, 2, 7).mean(axis=2), rtol=1e-6)
 

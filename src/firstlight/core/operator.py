@@ -156,7 +156,9 @@ class OperatorFunction:
         ``shared(step, scan)``, ``block(step)``, ``calibrate(step, scan)`` (fills parameters from the scan) and
         ``calibration(step, scan)`` (what holds for the output), ``coordinates(step, coords)`` (the coordinates that change, one
         row per block, where the step changes an axis that has some); ``wanted(step, size)`` and ``finish(step, sums, size)``
-        for a step that sums pixels (`core.one_pass`), ``sparse(step, frames)`` for its body of sparse frames.
+        for a step that sums pixels (`core.one_pass`), ``sparse(step, frames)`` for its body of sparse frames;
+        ``numbers(step, shape, look, **coordinates)`` for a pixelwise step whose function of one pixel wants other numbers than the step's
+        parameters: one array (frame,) each; ``look(rows, columns)`` gives a region of the frames as the step sees them.
         """
         return self._hook(name)
 

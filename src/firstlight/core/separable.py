@@ -41,9 +41,10 @@ def is_separable(planned: Planned, label: str, main: Stream) -> bool:
     if any(s.main.sizes.get(label) != main.sizes.get(label) for s in planned.outputs.values()):
         return False
     first = step.signature.first
-    return is_pixelwise(planned) or label not in first.whole or label in first.halo
+    by_pixel = is_pixelwise(planned) and "numbers" not in step.hooks  # numbers of a frame are found in all of it
+    return by_pixel or label not in first.whole or label in first.halo
 
 
 def is_pixelwise(planned: Planned) -> bool:
-    """True if a step works on one pixel at a time."""
+    """True if a step works on one pixel at a time, given what it finds for the frame (the hook `numbers`)."""
     return isinstance(planned.step, Operator) and planned.step.scalar is not None

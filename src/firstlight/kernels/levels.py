@@ -1,4 +1,4 @@
-"""Frames brought to another level: one pass over memory each, from the detector's numbers to float32."""
+"""Frames brought to another level: what is done to one pixel, and what is found for a frame."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .elementwise import SCALAR_BODY, ScalarBody
 from .mask_products import readable
 
-__all__ = ["finite_means", "scale_and_shift", "subtract_image"]
+__all__ = ["DIFFERENCE", "SCALE_AND_SHIFT", "finite_means"]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
-def subtract_image(frames: NDArray[Any], image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Frames (frame, row, col) less one image (row, col)."""
-    out = np.empty(frames.shape, np.float32)
-    _subtract(readable(frames), image, out)
-    return out
+@numba.njit(**SCALAR_BODY)
+def _scale_and_shift(value: np.float32, factor: np.float32, shift: np.float32) -> np.float32:
+    return value * factor + shift
 
 
-def scale_and_shift(
-    frames: NDArray[Any], factors: NDArray[np.float32], shifts: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Frames (frame, row, col), each times a factor of its own, plus a number of its own."""
-    out = np.empty(frames.shape, np.float32)
-    _scale(readable(frames), factors, shifts, out)
-    return out
+SCALE_AND_SHIFT = ScalarBody("scale_and_shift", _scale_and_shift, parameters=("factor", "shift"))
+"""A value times a factor plus a shift, one of each for every frame."""
+
+
+@numba.njit(**SCALAR_BODY)
+def _difference(value: np.float32, image: np.float32) -> np.float32:
+    return value - image
+
+
+DIFFERENCE = ScalarBody("difference", _difference, images=1)
+"""A value less that of an image."""
 
 
 def finite_means(frames: NDArray[Any], rows: slice, columns: slice) -> NDArray[np.float64]:
@@ -36,23 +39,6 @@ def finite_means(frames: NDArray[Any], rows: slice, columns: slice) -> NDArray[n
     out = np.empty(len(frames), np.float64)
     _means(readable(frames), rows.start, rows.stop, columns.start, columns.stop, out)
     return out
-
-
-@numba.njit(**_OPTIONS)
-def _subtract(frames: Any, image: Any, out: Any) -> None:
-    for n in range(frames.shape[0]):
-        for i in range(frames.shape[1]):
-            for j in range(frames.shape[2]):
-                out[n, i, j] = np.float32(frames[n, i, j]) - image[i, j]
-
-
-@numba.njit(**_OPTIONS)
-def _scale(frames: Any, factors: Any, shifts: Any, out: Any) -> None:
-    for n in range(frames.shape[0]):
-        factor, shift = factors[n], shifts[n]
-        for i in range(frames.shape[1]):
-            for j in range(frames.shape[2]):
-                out[n, i, j] = np.float32(frames[n, i, j]) * factor + shift
 
 
 @numba.njit(**_OPTIONS, fastmath={"reassoc", "nsz"})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk
 from firstlight.core.devices import PROCESSOR
+from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator
 from firstlight.core.plan import Planned, Port
 from firstlight.kernels.elementwise import fuse
@@ -55,12 +57,16 @@ class Fusion:
         held = context.held(self.first, chunk.where) if self.first.held else {}
         if held is None:
             return None
+        if not all(_has_numbers(step, chunk) for step in operators):
+            return None
         out = np.empty(chunk.data.shape, np.float32)
-        tail = [(step.scalar, [getattr(step, name) for name in step.scalar.parameters]) for step in operators[1:]]
-        for frames, body, images, numbers in self._heads(operators[0], chunk, held):
-            bodies = [body, *(scalar for scalar, _ in tail)]
-            values = [*numbers, *(value for _, given in tail for value in given)]
-            fuse(bodies)(chunk.data[frames], images, values, out[frames])
+        for chain in self._heads(operators[0], chunk, held):
+            try:
+                for step in operators[1:] if chain.bodies else operators:
+                    chain.add(step, chunk)
+            except FirstlightError:
+                return None  # alone, the step fails likewise, and the message names it and the frames
+            fuse(chain.bodies)(chunk.data[chain.frames], chain.images, chain.numbers, out[chain.frames])
         return {name: chunk.with_data(out, chunk.axes) for name in self.last.outputs}
 
     def _links(self, chunk: Chunk, context: Context) -> list[Link] | None:
@@ -74,13 +80,50 @@ class Fusion:
             found.append(Link(planned, pieces[0], held))
         return found
 
-    def _heads(self, step: Any, chunk: Chunk, held: dict[str, Any]) -> list[tuple[slice, Any, list[Any], list[Any]]]:
-        """Runs of frames for the first step: which body, with which images and numbers."""
-        if "fuse" in step.hooks:
-            versions = [held[name].bind(chunk.epoch, chunk.ids) for name in step.arguments[1:]]
-            return [(p.frames, p.body, p.images, p.numbers) for p in step.hooks["fuse"](step, len(chunk), *versions)]
-        numbers = [getattr(step, name) for name in step.scalar.parameters]
-        return [(slice(0, len(chunk)), step.scalar, [], numbers)]
+    def _heads(self, step: Any, chunk: Chunk, held: dict[str, Any]) -> list[Chain]:
+        """Runs of frames that go through the same loop; with the first step where that cuts them itself."""
+        if "fuse" not in step.hooks:
+            return [Chain(slice(0, len(chunk)), chunk.data)]
+        versions = [held[name].bind(chunk.epoch, chunk.ids) for name in step.arguments[1:]]
+        return [
+            Chain(part.frames, chunk.data[part.frames], list(part.images), [part.body], list(part.numbers))
+            for part in step.hooks["fuse"](step, len(chunk), *versions)
+        ]
+
+
+@dataclass(slots=True)
+class Chain:
+    """One loop in the making: what some frames go through."""
+
+    frames: slice
+    data: Array
+    images: list[Array] = field(default_factory=list[Array])
+    bodies: list[Any] = field(default_factory=list[Any])
+    numbers: list[Any] = field(default_factory=list[Any])
+
+    def add(self, step: Any, chunk: Chunk) -> None:
+        """Append a step, with its parameters, or with the numbers that it finds for each frame."""
+        if "numbers" in step.hooks:
+            coordinates = {name: chunk.coords[name][self.frames] for name in step.coordinates}
+            self.numbers += step.hooks["numbers"](step, self.data.shape[1:], self.look, **coordinates)
+        else:
+            self.numbers += [getattr(step, name) for name in step.scalar.parameters]
+        self.bodies.append(step.scalar)
+
+    def look(self, rows: slice, columns: slice) -> Array:
+        """A region of every frame, as it comes out of the chain so far: the region alone is computed."""
+        region = np.ascontiguousarray(self.data[:, rows, columns])
+        if not self.bodies:
+            return region
+        return fuse(self.bodies)(region, [image[rows, columns] for image in self.images], self.numbers)
+
+
+def _has_numbers(step: Any, chunk: Chunk) -> bool:
+    """Whether a chunk has all by which a step finds numbers for its frames; if not, the step itself says what it lacks."""
+    if "numbers" not in step.hooks:
+        return True
+    known = all(name in chunk.coords and np.ndim(chunk.coords[name]) == 1 for name in step.coordinates)
+    return known and chunk.axes == step.signature.first.whole
 
 
 def fusions(maps: Sequence[Planned], consumed: set[Port]) -> list[Fusion]:

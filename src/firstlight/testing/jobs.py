@@ -76,9 +76,17 @@ def fused() -> Example:
     scan = replace(scan, streams={**scan.streams, "dark": scan.streams["flat"]}, order=("dark", "flat", MAIN))
     light = [replace(c, data=c.data + 100) if isinstance(c, Chunk) else c for c in flats()]
     darks: list[Item] = [*cut(np.ones((2, 3, 8), np.float32), ids=[-4, -3], stream="dark"), End("dark", 0), End("dark")]
-    flat_field, minus_log = (registry.get("operators", name) for name in ("flat_field", "minus_log"))
-    steps = (node(flat_field(), "flat_field"), node(minus_log(), "minus_log"), node(Adding(), "adding", "minus_log"))
-    return Example(scan, main, [*darks, *light], gaps, Pipeline(steps))
+    names = ("flat_field", "normalize_by_region", "normalize_by_monitor", "minus_log")
+    flat_field, by_region, by_monitor, minus_log = (registry.get("operators", name) for name in names)
+    beam = [replace(chunk, coords={**chunk.coords, "monitor": 50.0 + chunk.ids}) for chunk in main]
+    steps = (
+        node(flat_field(), "flat_field"),
+        node(by_region(columns=(0, 3)), "by_region", "flat_field"),
+        node(by_monitor(reference=60.0), "by_monitor", "by_region"),
+        node(minus_log(), "minus_log", "by_monitor"),
+        node(Adding(), "adding", "minus_log"),
+    )
+    return Example(scan, beam, [*darks, *light], gaps, Pipeline(steps))
 
 
 def folds_of_one_stream() -> Example:

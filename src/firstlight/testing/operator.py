@@ -14,6 +14,7 @@ from firstlight.core.operator import Operator
 from firstlight.core.plan import halo_axis
 from firstlight.kernels.elementwise import fuse
 from firstlight.runners.apply import apply
+from firstlight.runners.fusing import Chain
 from firstlight.runners.gather import overlapping
 from firstlight.runners.on_device import apply_there
 
@@ -160,10 +161,15 @@ class OperatorContract(ABC):
     def _fused(self, example: OperatorExample, wanted: Chunk) -> None:
         step, chunk = example.step, example.chunk
         out = np.empty(chunk.data.shape, np.float32)
+        chains = [Chain(slice(0, len(chunk)), chunk.data)]
         if "fuse" in step.hooks:
             versions = [example.held[name].bind(chunk.epoch, chunk.ids) for name in step.arguments[1:]]
-            for part in step.hooks["fuse"](step, len(chunk), *versions):
-                fuse([part.body])(chunk.data[part.frames], part.images, part.numbers, out[part.frames])
-        else:
-            fuse([step.scalar])(chunk.data, [], [getattr(step, name) for name in step.scalar.parameters], out)
+            chains = [
+                Chain(part.frames, chunk.data[part.frames], part.images, [part.body], part.numbers)
+                for part in step.hooks["fuse"](step, len(chunk), *versions)
+            ]
+        for chain in chains:
+            if not chain.bodies:
+                chain.add(step, chunk)
+            fuse(chain.bodies)(chain.data, chain.images, chain.numbers, out[chain.frames])
         demand_equal(out, wanted.data, f"{step.use}, fused", tolerance=example.tolerance)

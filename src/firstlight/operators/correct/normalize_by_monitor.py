@@ -11,7 +11,8 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Coordinate, Operator, operator
-from firstlight.kernels.levels import scale_and_shift
+from firstlight.kernels.elementwise import fuse
+from firstlight.kernels.levels import SCALE_AND_SHIFT
 
 
 @operator("row col -> row col", sentence="Each frame was divided by its monitor value over {reference}.")
@@ -36,8 +37,16 @@ def normalize_by_monitor(
     Raises:
         FirstlightError: the scan has no monitor values, or `reference` is not above `offset`.
     """
-    factor = _factors(monitor, reference, offset)
-    return scale_and_shift(frames, factor, np.zeros_like(factor))
+    return fuse([SCALE_AND_SHIFT])(frames, [], [_factors(monitor, reference, offset), 0.0])
+
+
+normalize_by_monitor.pixelwise(SCALE_AND_SHIFT)
+
+
+@normalize_by_monitor.hook("numbers")
+def _numbers(step: Operator, shape: tuple[int, int], look: Any, *, monitor: Array) -> list[Any]:
+    chosen = step.parameters()
+    return [_factors(monitor, chosen["reference"], chosen["offset"]), 0.0]
 
 
 @normalize_by_monitor.hook("unit")

@@ -10,7 +10,8 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
-from firstlight.kernels.levels import finite_means, scale_and_shift
+from firstlight.kernels.elementwise import fuse
+from firstlight.kernels.levels import SCALE_AND_SHIFT, finite_means
 from firstlight.kernels.ranks import percentiles
 
 from .region import Range, whole_range
@@ -48,24 +49,34 @@ def normalize_by_region(
     Raises:
         AxesError: the region is empty or leaves the frame.
     """
-    _, height, width = frames.shape
-    region = whole_range("rows", rows, height), whole_range("columns", columns, width)
+    region = _region(frames.shape[1:], rows, columns)
     found = finite_means(frames, *region) if of == "mean" else _medians(frames[:, region[0], region[1]])
+    return fuse([SCALE_AND_SHIFT])(frames, [], _factors_and_shifts(found, method, level))
+
+
+normalize_by_region.pixelwise(SCALE_AND_SHIFT)
+
+
+@normalize_by_region.hook("numbers")
+def _numbers(step: Operator, shape: tuple[int, int], look: Any) -> list[Any]:
+    chosen = step.parameters()
+    seen = look(*_region(shape, chosen["rows"], chosen["columns"]))
+    whole = slice(0, seen.shape[1]), slice(0, seen.shape[2])
+    found = finite_means(seen, *whole) if chosen["of"] == "mean" else _medians(seen)
+    return _factors_and_shifts(found, chosen["method"], chosen["level"])
+
+
+def _region(shape: tuple[int, ...], rows: Range | None, columns: Range | None) -> tuple[slice, slice]:
+    return whole_range("rows", rows, shape[0]), whole_range("columns", columns, shape[1])
+
+
+def _factors_and_shifts(found: Array, method: str, level: float | None) -> list[Array]:
+    """What each frame is multiplied by, and what is added to it then."""
     if method == "subtract":
-        return scale_and_shift(frames, np.ones(len(frames), np.float32), _changes(found, level))
-    return scale_and_shift(frames, _factors(found, level), np.zeros(len(frames), np.float32))
-
-
-def _changes(found: Array, level: float | None) -> Array:
-    """What is added to each frame."""
-    return ((0.0 if level is None else level) - np.nan_to_num(found)).astype(np.float32)
-
-
-def _factors(found: Array, level: float | None) -> Array:
-    """What each frame is multiplied by."""
+        return [np.ones(len(found), np.float32), ((level or 0.0) - np.nan_to_num(found)).astype(np.float32)]
     sound = np.isfinite(found) & (found != 0)
     factors = np.divide(1.0 if level is None else level, found, out=np.ones_like(found), where=sound)
-    return factors.astype(np.float32)
+    return [factors.astype(np.float32), np.zeros(len(found), np.float32)]
 
 
 def _medians(region: Array) -> Array:
@@ -91,12 +102,9 @@ def _on_cuda(
     from firstlight.kernels.cuda.arrays import to_host
     from firstlight.kernels.cuda.frames import crop_frames, region_means, scale_frames
 
-    count, height, width = frames.shape
-    region = whole_range("rows", rows, height), whole_range("columns", columns, width)
+    region = _region(frames.shape[1:], rows, columns)
     if of == "mean":
         found = region_means(frames, *region)
     else:  # the region alone goes to the host
         found = _medians(to_host(crop_frames(frames, *region)))
-    if method == "subtract":
-        return scale_frames(frames, np.ones(count, np.float32), _changes(found, level))
-    return scale_frames(frames, _factors(found, level), np.zeros(count, np.float32))
+    return scale_frames(frames, *_factors_and_shifts(found, method, level))

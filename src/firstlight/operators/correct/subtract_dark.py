@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
-import numpy as np
-
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import AxesError
 from firstlight.core.operator import Operator, operator
-from firstlight.kernels.elementwise import SCALAR_BODY, ScalarBody
-from firstlight.kernels.levels import subtract_image
-
-
-@numba.njit(**SCALAR_BODY)
-def _difference(value: np.float32, dark: np.float32) -> np.float32:
-    return value - dark
-
-
-DIFFERENCE = ScalarBody("subtract_dark", _difference, images=1)
-"""A value without its dark signal: image dark."""
+from firstlight.kernels.elementwise import fuse
+from firstlight.kernels.levels import DIFFERENCE
 
 
 @operator("row col, row col -> row col", sentence="The mean dark image was subtracted.")
@@ -41,7 +29,7 @@ def subtract_dark(frames: Array, dark: Array) -> Array:
         AxesError: the image is not as large as a frame.
     """
     _demand_size(frames, dark)
-    return subtract_image(frames, dark.astype(np.float32, copy=False))
+    return fuse([DIFFERENCE])(frames, [dark])
 
 
 @subtract_dark.hook("unit")
@@ -62,7 +50,7 @@ def _demand_size(frames: Array, dark: Array) -> None:
 
 @subtract_dark.device("cuda")
 def _on_cuda(frames: Any, dark: Any) -> Any:
-    from firstlight.kernels.cuda.elementwise import fuse
+    from firstlight.kernels.cuda.elementwise import fuse as fuse_on_device
 
     _demand_size(frames, dark)
-    return fuse([DIFFERENCE])(frames, [dark])
+    return fuse_on_device([DIFFERENCE])(frames, [dark])
