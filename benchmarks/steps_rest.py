@@ -4,8 +4,8 @@ Claims: none slower than its peer, most at least twice as fast, and where both d
 thread each; seconds are those of the processor. Peers: algotom, scikit-image, and what a program does with numpy and scipy (run in
 scikit-image's environment). Bound: memory for nearly all of them, FFTs for `tie`, `ctf` and the shells, comparisons for outliers.
 
-Not here, for want of a peer that runs on a CPU: `dynamic_flat_field`, `align_projections`, `mlem` and `osem` (ASTRA's needs CUDA),
-everything for cone beam and laminography (likewise); and what is measured once (`find_distortion`). `denoise_nlm` and `denoise_tv` are scikit-image's own, `max` and `sum` numpy's.
+Not here: what no library does on a CPU (`steps_straight.py`), what is measured once (`find_distortion`), and what is a library's own:
+`denoise_nlm` and `denoise_tv` are scikit-image's, `max` and `sum` numpy's.
 
     PEERS=folder python benchmarks/steps_rest.py [--size 1024] [--frames 4] [--rounds 5]
 """
@@ -23,11 +23,15 @@ from peers.beside import Data, Pair, compare_all, on_one_thread, report
 
 from firstlight.core import registry
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
+from firstlight.core.held import Held
 from firstlight.kernels.center import center_by_correlation
 from firstlight.kernels.eigen_flats import principal_images
+from firstlight.kernels.elementwise import fuse
 from firstlight.kernels.iterate import Limits
 from firstlight.kernels.least_variation import least_variation
 from firstlight.kernels.overlap import find_shift
+from firstlight.operators.correct.flat_field import parts
+from firstlight.runners.fusing import Chain
 
 HERE = Path(__file__).resolve().parent
 ZEROS: dict[str, Any] = {"energy": 25.0, "distance": 100.0, "pixel": 0.65}
@@ -72,9 +76,13 @@ def pairs() -> list[Pair]:
             s,
         ),
         Pair("subtract_dark", step("subtract_dark", "counts", "dark"), "dark", s),
-        Pair("normalize_by_region", _by_region, "region", s),
+        Pair("normalize_by_region", partial(_by_region, "counts"), "region_of_counts", s),
+        Pair("normalize_by_region: transmission", partial(_by_region, "light"), "region", s, one_pass=True),
         Pair("normalize_by_sides", _by_sides, "sides", s, False),
-        Pair("normalize_by_monitor", _by_monitor, "monitor", s),
+        Pair("normalize_by_monitor", partial(_by_monitor, "counts"), "monitor_of_counts", s),
+        Pair("normalize_by_monitor: transmission", partial(_by_monitor, "light"), "monitor", s, one_pass=True),
+        Pair("flat_field + normalize_by_region + minus_log", _by_region_on_the_way, "region_on_the_way", s),
+        Pair("flat_field + normalize_by_monitor + minus_log", _by_monitor_on_the_way, "monitor_on_the_way", s),
         Pair("normalize_bright", _bright, "bright", s, False),
         Pair("remove_outliers", step("remove_outliers", "zingers", threshold=0.5), "outliers", s),
         Pair("replace_bad_pixels", step("replace_bad_pixels", "counts", "dark", "flat"), "bad_pixels", s, False),
@@ -107,8 +115,26 @@ def pairs() -> list[Pair]:
     ]
 
 
-def _by_region(d: Data) -> Any:
-    return step("normalize_by_region", "light", rows=(10, -10), columns=(5, 60), level=1.0)(d)
+def _by_region(which: str, d: Data) -> Any:
+    return step("normalize_by_region", which, rows=(10, -10), columns=(5, 60), level=1.0)(d)
+
+
+def _on_the_way(d: Data, between: Any) -> Any:
+    """From counts to attenuation, as the runner does it: a chain of steps in one loop."""
+    chunk = Chunk(d["counts"], ("row", "col"), np.arange(len(d["counts"])), coords={"monitor": d["monitor"]})
+    (part,) = parts(len(chunk), Held.of(d["dark"]), Held.of(d["flat"]))
+    chain = Chain(part.frames, chunk.data, part.images, [part.body])
+    for each in (between, made("minus_log")):
+        chain.add(each, chunk)
+    return fuse(chain.bodies)(chunk.data, chain.images, chain.numbers)
+
+
+def _by_region_on_the_way(d: Data) -> Any:
+    return _on_the_way(d, made("normalize_by_region", rows=(10, -10), columns=(5, 60)))
+
+
+def _by_monitor_on_the_way(d: Data) -> Any:
+    return _on_the_way(d, made("normalize_by_monitor", reference=100.0))
 
 
 def _by_sides(d: Data) -> Any:
@@ -116,8 +142,8 @@ def _by_sides(d: Data) -> Any:
     return made("normalize_by_sides").run(lines)
 
 
-def _by_monitor(d: Data) -> Any:
-    return made("normalize_by_monitor", reference=100.0).run(d["light"], monitor=d["monitor"])
+def _by_monitor(which: str, d: Data) -> Any:
+    return made("normalize_by_monitor", reference=100.0).run(d[which], monitor=d["monitor"])
 
 
 def _bright(d: Data) -> Any:

@@ -41,9 +41,24 @@ def bad_pixels(d: Data) -> Any:
     return frames
 
 
+def _by_region(frames: Any) -> Any:
+    return frames / frames[:, 10:-10, 5:60].mean(axis=(1, 2), dtype=np.float32, keepdims=True)
+
+
 def region(d: Data) -> Any:
-    means = d["light"][:, 10:-10, 5:60].mean(axis=(1, 2), keepdims=True)
-    return d["light"] / means
+    return _by_region(d["light"])
+
+
+def region_of_counts(d: Data) -> Any:
+    return _by_region(d["counts"])
+
+
+def region_on_the_way(d: Data) -> Any:
+    return -np.log(np.maximum(_by_region(_transmission(d)), np.float32(1e-6)))
+
+
+def _transmission(d: Data) -> Any:
+    return (d["counts"] - d["dark"]) / (d["flat"] - d["dark"])
 
 
 def sides(d: Data) -> Any:
@@ -51,8 +66,20 @@ def sides(d: Data) -> Any:
     return d["light"] / np.linspace(left, right, d["light"].shape[-1], axis=-1).astype(np.float32)
 
 
+def _by_monitor(frames: Any, d: Data) -> Any:
+    return frames * (100 / d["monitor"]).astype(np.float32)[:, None, None]
+
+
 def monitor(d: Data) -> Any:
-    return d["light"] * (100 / d["monitor"]).astype(np.float32)[:, None, None]
+    return _by_monitor(d["light"], d)
+
+
+def monitor_of_counts(d: Data) -> Any:
+    return _by_monitor(d["counts"], d)
+
+
+def monitor_on_the_way(d: Data) -> Any:
+    return -np.log(np.maximum(_by_monitor(_transmission(d), d), np.float32(1e-6)))
 
 
 def bright(d: Data) -> Any:
