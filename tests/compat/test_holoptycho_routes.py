@@ -14,6 +14,7 @@ from firstlight.compat.holoptycho.config import ConfigError
 from firstlight.compat.holoptycho.routes import router_of
 from firstlight.compat.holoptycho.service import Patience, Service
 from firstlight.connectors.hxn.client import HoloptychoError, ask
+from firstlight.core.errors import FirstlightError
 from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
 from firstlight.jobs.store import Store
@@ -133,6 +134,13 @@ def test_the_config_of_holoptychos_own_database_is_taken_over(make, tmp_path):
     connection.close()
     url, _ = make(variables={"HOLOPTYCHO_DB_PATH": str(database)})
     assert ask(url, "/config") == GOOD
+
+
+def test_settings_that_can_not_be_kept_are_told(make, tmp_path):
+    for name, text in (("no.db", "this is no database, but text that is long enough"), ("file/a.db", "")):
+        (tmp_path / name.partition("/")[0]).write_text(text)
+        with pytest.raises(FirstlightError, match="HOLOPTYCHO_DB_PATH"):
+            make(variables={"HOLOPTYCHO_DB_PATH": str(tmp_path / name)})
 
 
 def settled(url):

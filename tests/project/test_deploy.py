@@ -34,6 +34,23 @@ def test_the_container_takes_the_locked_versions_and_what_it_copies_is_there():
     assert "USER firstlight" in text, "not as root"
 
 
+def test_the_image_is_made_of_the_sources_alone():
+    """What git passes over (environments, builds, traces of tools) does not go into it either, nor does the history."""
+    root = DEPLOY.parent
+    left_out = (root / ".dockerignore").read_text().split()
+    folders = [line.strip("/") for line in (root / ".gitignore").read_text().split() if line.endswith("/")]
+    sources = ("src/", "benchmarks/")  # built pages are checked by their hash
+    missing = [one for one in folders if not {one, f"**/{one}"} & {*left_out} and not one.startswith(sources)]
+    assert [one for one in missing if "*" not in one and one != ".ipynb_checkpoints"] == []
+    assert {".git", "tests"} <= {*left_out}
+
+
+def test_the_container_serves_without_streams_and_lets_its_user_write():
+    text = (DEPLOY / "Containerfile").read_text()
+    assert "--holoptycho" not in text[text.index("\nCMD") :], "that needs the addresses of streams"
+    assert "install --directory --owner firstlight /data" in text
+
+
 @pytest.fixture
 def place(tmp_path):
     """The environment of the scripts, and a free port."""

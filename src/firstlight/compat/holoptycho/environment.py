@@ -67,7 +67,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
 
 def models_folder(variables: Mapping[str, str]) -> Path:
     """Where networks are kept."""
-    return Path(variables.get("ENGINE_CACHE_DIR") or "/models")
+    return Path(variables.get("ENGINE_CACHE_DIR") or "/models").absolute()
 
 
 def inputs_folder(variables: Mapping[str, str]) -> Path | None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from firstlight.core.errors import FirstlightError
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,11 +37,23 @@ class Kept:
     """
 
     def __init__(self, path: Path) -> None:
-        """Make the table if it is not there."""
+        """Make the table if it is not there.
+
+        Raises:
+            FirstlightError: It can not be made, or the file is no such database.
+        """
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._open() as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT)")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._open() as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT)")
+        except (OSError, sqlite3.Error) as error:
+            raise FirstlightError(
+                f"The service can not keep its settings: {error}.",
+                field="HOLOPTYCHO_DB_PATH",
+                value=str(path),
+                expected="an SQLite file, or the place for one, that this user may write",
+            ) from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
