@@ -1,12 +1,20 @@
 """Folders and stacks of images as people leave them: always the same projections, darks and flats."""
 
+from pathlib import Path
+
 import fabio
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from firstlight.connectors.edf.header import turning
 from firstlight.connectors.edf.source import EdfSource
+from firstlight.connectors.mrc.tilts import mdoc_tilts
+from firstlight.connectors.recorded.holes import present
+from firstlight.connectors.recorded.kinds import kinds_of
 from firstlight.connectors.tiff.source import TiffSource
 from firstlight.core.chunk import Gap
 from firstlight.core.errors import SourceError
@@ -180,3 +188,38 @@ def test_the_motor_that_turned_is_found_in_the_headers(tmp_path):
     assert scan.pixel("um") == pytest.approx(6.5)
     assert "srot turned" in told[-1]
     assert "motor" not in EdfSource.infer(tmp_path, {"angles": "0:180"})[0]
+
+
+names = st.lists(
+    st.from_regex(r"\A(dark|flat2|ref|img_|scan|[a-z\[*?é-])?[0-9]{0,20}(_[0-9]{1,3})?\.tif\Z"),
+    max_size=12,
+    unique=True,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names)
+def test_any_names_are_sorted_or_left_alone(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("any")
+    for name in names:
+        (folder / name).touch()
+    found = kinds_of(folder, (".tif",)).parameters
+    kept = {kind: {each.name for each in folder.glob(Path(where).name)} for kind, where in found.items()}
+    assert sum(map(len, kept.values())) == len(set().union(*kept.values())), "no file is of two kinds"
+    there = present([Path(name) for name in sorted(names)])
+    assert there is None or there.sum() == len(names)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.integers(-2, 10**12), st.text(max_size=3)), st.one_of(st.floats(), st.text(max_size=4)))
+    )
+)
+def test_any_mdoc_and_any_headers_give_angles_or_none(tmp_path_factory, entries):
+    stack = tmp_path_factory.mktemp("any") / "a.mrc"
+    text = "".join(f"[ZValue = {number}]\nTiltAngle = {tilt}\n" for number, tilt in entries)
+    stack.with_name("a.mrc.mdoc").write_text(text, encoding="utf-8", errors="replace")
+    tilts = mdoc_tilts(stack)
+    assert tilts is None or np.isfinite(tilts).all()
+    turning([{"motor_mne": "srot", "motor_pos": str(tilt)} for _, tilt in entries])

@@ -14,6 +14,7 @@ _ROTATIONS = ("rot", "omega", "theta", "phi", "angle")
 """Parts of the names of motors that turn the sample, such as ``srot`` and ``hrsrot``."""
 _FULL = 90.0
 """A motor that turned the sample went at least so far, in degree."""
+_FURTHEST = 1e9
 
 
 def turning(headers: Sequence[Mapping[str, str]]) -> str | None:
@@ -33,9 +34,10 @@ def turning(headers: Sequence[Mapping[str, str]]) -> str | None:
 
 
 def _turned(positions: Sequence[float | None]) -> bool:
-    if None in positions:
+    places = np.array(positions, np.float64)  # NaN for None
+    if not (np.abs(places) < _FURTHEST).all():
         return False
-    steps = np.diff(np.array(positions, np.float64))
+    steps = np.diff(places)
     even = np.median(np.abs(steps))
     return bool(abs(steps.sum()) >= _FULL and (np.abs(np.abs(steps) - even) < 0.5 * even).mean() > 0.9)
 

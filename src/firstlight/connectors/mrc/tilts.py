@@ -21,7 +21,7 @@ _SERIALEM = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
 """Bytes of what each flag says that SerialEM noted; the first is the tilt, in hundredths of a degree."""
 _MOST = 2**26
 _STEEPEST = 180.0
-_SECTION = re.compile(r"^\s*\[ZValue\s*=\s*(\d+)\s*\]", re.MULTILINE)
+_SECTION = re.compile(r"^\s*\[ZValue\s*=\s*(\d{1,9})\s*\]", re.MULTILINE)
 _TILT = re.compile(r"^\s*TiltAngle\s*=\s*(\S+)", re.MULTILINE)
 
 
@@ -59,15 +59,12 @@ def mdoc_tilts(path: Path) -> Array | None:
         if not place.is_file() or place.stat().st_size > _MOST:
             continue
         parts = _SECTION.split(place.read_text(encoding="utf-8", errors="replace"))
-        found = {
-            int(number): match[1]
-            for number, text in zip(parts[1::2], parts[2::2], strict=True)
-            if (match := _TILT.search(text))
-        }
+        sections = zip(parts[1::2], parts[2::2], strict=True)
         try:
-            tilts = np.array([float(found[number]) for number in sorted(found)])
+            found = {int(number): float(match[1]) for number, text in sections if (match := _TILT.search(text))}
         except ValueError:
             continue
+        tilts = np.array([found[number] for number in sorted(found)])
         if len(tilts) and np.isfinite(tilts).all():
             return tilts
     return None

@@ -26,7 +26,11 @@ def present(files: Sequence[Path]) -> Array | None:
     [True, True, True, True, False, True]
     """
     numbers = [re.findall(r"\d+", file.stem) for file in files]
-    if len(files) < 3 or len({len(each) for each in numbers}) != 1 or max(map(len, numbers[0]), default=0) > 18:
+    if (
+        len(files) < 3
+        or len({len(each) for each in numbers}) != 1
+        or any(len(n) > 18 for each in numbers for n in each)
+    ):
         return None
     table = np.array(numbers).T
     counting = [column for column in table if len(set(column.tolist())) > 1]
