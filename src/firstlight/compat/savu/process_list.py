@@ -143,8 +143,9 @@ def _iterated(builder: JobBuilder, path: Path) -> None:
 
 
 def _step(builder: JobBuilder, name: str, given: Mapping[str, Any]) -> None:
-    algorithm = given.get("algorithm")
-    found = row("savu", f"{name}:{algorithm}") if isinstance(algorithm, str) else None
+    named = (given.get(key) for key in ("algorithm", "method"))
+    algorithm = next((told for told in named if isinstance(told, str)), None)
+    found = row("savu", f"{name}:{algorithm}") if algorithm is not None else None
     found = found or row("savu", name)
     if found is None:
         builder.add(f"{name}:{algorithm}" if algorithm else name, {})
