@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 from firstlight.cli.main import app
 from firstlight.connectors.hdf5.master import Saved, write_master
 from firstlight.core.errors import SinkError
+from firstlight.jobs.arrays import open_array
+from firstlight.jobs.cite import cite
+from firstlight.jobs.compare import compare
 from firstlight.jobs.master import write_master_of
 from firstlight.jobs.process import links_of
 
@@ -46,6 +49,10 @@ def test_a_run_that_saves_all_leaves_one_file_to_open(tmp_path):
         record = json.loads(entry["process/record"][()])
         assert record["complete"]
         assert entry["process/02_attenuation/description"][()].decode().startswith("Take minus the natural logarithm")
+    links, own = moved / "rec_master.nxs", moved / "rec.nxs"
+    assert cite(links).paragraph == cite(own).paragraph, "it stands for the result"
+    with open_array(str(links)) as first, open_array(str(own)) as second:
+        assert compare(first, second).numbers["largest"] == 0
 
 
 def test_only_a_complete_run_that_saved_all_gets_one(tmp_path):

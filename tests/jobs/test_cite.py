@@ -92,6 +92,8 @@ def test_a_parameter_is_told_as_known_found_or_default():
     assert "the rotation axis at column 12.5 [" in text(12.5)
     assert "the rotation axis at the default column [" in text(None)
     assert "the rotation axis at the column found by find_center [" in text({"from": "find_center"})
+    assert "the rotation axis at column 10 to 14 (5 values) [" in text({"sweep": "10:14:1"})
+    assert "the rotation axis at column 10, 12.5 [" in text({"sweep": [10, 12.5]})
     assert "the rotation axis at column 31.25 [" in text({"from": "find_center"}, {"find_center.center": 31.25})
 
 

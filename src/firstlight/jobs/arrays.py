@@ -135,14 +135,16 @@ def _hdf5(path: Path, dataset: str) -> FileArray:
 
 
 def _dataset(file: Any, path: Path, wanted: str) -> tuple[Any, str]:
-    """The dataset that is asked for; else that of our own results; else the only one that is an image or a stack."""
-    from firstlight.connectors.hdf5.files import dataset, is_dataset, lookup, walk
+    """The dataset that is asked for; else the main one of our own results; else the only one that is an image or a stack."""
+    from firstlight.connectors.hdf5.files import attribute, dataset, is_dataset, is_group, lookup, walk
 
     if wanted:
         return dataset(file, wanted, "path"), wanted
-    own = lookup(file, "entry/data/data")
-    if is_dataset(own):
-        return own, "/entry/data/data"
+    entry = lookup(file, "entry")
+    for name in ("data", attribute(entry, "default")) if is_group(entry) else ():  # a file of links names its main one
+        own = lookup(file, f"entry/{name}/data")
+        if is_dataset(own):
+            return own, f"/entry/{name}/data"
     images = {name: found for name, found in walk(file) if sum(n > 1 for n in found.shape) in (2, 3)}
     if len(images) == 1:
         name, found = images.popitem()

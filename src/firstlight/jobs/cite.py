@@ -14,6 +14,7 @@ from firstlight.core.job import Job, parse_job
 from firstlight.core.pipeline import Node
 from firstlight.core.record import versions
 from firstlight.core.step import Configured
+from firstlight.core.sweep import Sweeping
 from firstlight.core.units import Quantity
 
 from .load import load_job
@@ -26,6 +27,9 @@ LIBRARIES = {
     "numba": "10.1145/2833157.2833162",
 }
 """Libraries whose arithmetic ends up in the numbers, and their papers."""
+
+_MOST_NAMED = 4
+"""Numbers of a sweep that are all named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ def _found(node: Node, record: Mapping[str, Any]) -> tuple[dict[str, str], dict[
         if change.get("step") == node.name and "parameter" in change
     }
     told: dict[str, str] = {name: _text(value, unit_of(type(node.step), name)) for name, value in changed.items()}
+    if isinstance(node.step, Sweeping):
+        told |= {name: _swept(values, unit_of(node.step.swept_kind, name)) for name, values in node.step.sweeps.items()}
     by: dict[str, str] = {}
     for name, reference in node.held.items():
         output = str(reference)
@@ -195,6 +201,13 @@ def _text(value: Any, unit: str) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_text(item, unit) for item in value) or "nothing"
     return str(value)
+
+
+def _swept(values: Sequence[Any], unit: str) -> str:
+    """What a sweep tried."""
+    if len(values) <= _MOST_NAMED or not all(isinstance(value, int | float) for value in values):
+        return ", ".join(_text(value, unit) for value in values)
+    return f"{_text(values[0], unit)} to {_text(values[-1], unit)} ({len(values)} values)"
 
 
 def _losses(record: Mapping[str, Any]) -> Iterator[str]:

@@ -59,6 +59,7 @@ def _fill(file: File, path: Path, saved: Sequence[Saved], record: Mapping[str, A
 
     file.attrs.update({"NX_class": "NXroot", "default": ENTRY, "creator": "firstlight", "file_name": path.name})
     entry = nx_group(file, ENTRY, "NXentry")
+    entry.attrs["complete"] = bool(record.get("complete", True))
     for each in saved:
         entry[each.step] = h5py.ExternalLink(_relative(each.path, path), each.dataset)
     if default is not None:
