@@ -232,7 +232,11 @@ def test_what_a_sink_made_is_taken_away_when_another_can_not_open(tmp_path: Path
     there.write_bytes(b"mine")
     sinks = [{"use": use, "path": str(tmp_path / name)}, {"use": "hdf5", "path": str(there)}]
     source = {"use": "phantom", "columns": 16, "rows": 2, "angles": 6}
-    job = {"source": source, "steps": [{"use": "flat_field"}], "sinks": [{**sink, "of": "flat_field"} for sink in sinks]}
+    job = {
+        "source": source,
+        "steps": [{"use": "flat_field"}],
+        "sinks": [{**sink, "of": "flat_field"} for sink in sinks],
+    }
     with pytest.raises(SinkError, match="exists already"):
         start_job(load_job(job))
     assert [each.name for each in tmp_path.iterdir()] == ["there.h5"]
