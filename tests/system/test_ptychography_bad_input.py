@@ -134,8 +134,8 @@ def places_with(number, value):
 
 
 NAMED = {
-    "no detector": ({"detector": False}, ["data = ", "2 s", "series"]),
-    "no positions": ({}, ["position", "2 s", "address"]),
+    "no detector": ({"detector": False}, ["'data'", "data = ", "2 s", "series"]),
+    "no positions": ({}, ["'positions'", "2 s", "address"]),
     "a channel that nobody captures": (
         {"places": places_with(3, 1.0), "pos_x_channel": "INENC9.VAL.Value"},
         ["x_channel", "INENC9.VAL.Value"],

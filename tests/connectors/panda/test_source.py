@@ -180,13 +180,23 @@ def test_the_data_port():
                 peer.sendall(b"OK\n" + data_port.write_header(fields))
                 peer.sendall(data_port.write_block(fields, [np.array([10, 20]), np.array([5, 10])]))
                 peer.sendall(data_port.write_block(fields, [np.array([30]), np.array([15])]) + data_port.write_end(3))
+                again = data_port.write_block(fields, [np.array([70]), np.array([35])])
+                peer.sendall(data_port.write_header(fields) + again + data_port.write_end(1))
 
         thread = threading.Thread(target=serve)
         thread.start()
         source = PandaSource(address=f"panda://127.0.0.1:{server.getsockname()[1]}")
+        following = source.follower()
         source.open()
         found, gaps, _ = received(source)
+        assert following.begun(10.0)
+        last = following.follower()
+        following.open()
+        assert received(following) == ({(0, 0): pytest.approx((7.0, 7.0))}, [], True)
         thread.join()
+        last.open()
+        with pytest.raises(SourceError, match="closed the connection"):
+            received(last)
     assert asked == [data_port.REQUEST]
     assert found == {(0, k): pytest.approx((k + 1.0, k + 1.0)) for k in range(3)}
     assert gaps == []

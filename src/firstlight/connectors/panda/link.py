@@ -157,8 +157,7 @@ class Link:
                 self._promised.append(found)
             found.listen()
             if self._over:
-                found.failed = found.failed or self._why
-                found.finish()
+                self._end(found)
             return found
 
     def begun(self, timeout: float) -> bool:
@@ -192,8 +191,14 @@ class Link:
             with self._changed:
                 self._over = True
                 for capture in (self._current, *self._promised):
-                    capture.failed = "" if capture.over else self._why
-                    capture.finish()
+                    self._end(capture)
+
+    def _end(self, capture: Capture) -> None:
+        """Nothing will come any more; who waits for a capture that never began is told why."""
+        if not capture.over:
+            closed = "" if capture.begun or self._stopping.is_set() else "the box has closed the connection"
+            capture.failed = self._why or closed
+        capture.finish()
 
     def _handle(self, message: Message) -> None:
         current = self._current

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -78,7 +78,8 @@ class TogetherSource(Source):
                     source.on_listening(self.listening)  # all others are open by then
                 if self._stopping.is_set():
                     raise Stopped("The run was stopped before all sources were there.")
-                scans[name] = source.open()
+                with _named(name):
+                    scans[name] = source.open()
         except BaseException:
             self.close()
             raise
@@ -134,8 +135,9 @@ class TogetherSource(Source):
     def _read(self, name: str, source: Source, arriving: queue.Queue[tuple[str, Item | Exception | None]]) -> None:
         """One source, on a thread of its own."""
         try:
-            for item in source.items():
-                arriving.put((name, _renamed(item, name)))
+            with _named(name):
+                for item in source.items():
+                    arriving.put((name, _renamed(item, name)))
         except Exception as error:
             arriving.put((name, error))
         finally:
@@ -183,6 +185,25 @@ class TogetherSource(Source):
                 problems.append(error)
         if problems:
             raise problems[0]
+
+
+@contextmanager
+def _named(name: str) -> Generator[None]:
+    """Say of an error which stream it is about: several wait for something that does not come.
+
+    Raises:
+        SourceError: The same, with the stream's name.
+    """
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(
+            f"Stream '{name}': {error.message}",
+            field=error.field,
+            value=error.value,
+            expected=error.expected,
+            next_move=error.next_move,
+        ) from error
 
 
 def _renamed(item: Item, name: str) -> Item:
