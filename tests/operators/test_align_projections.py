@@ -50,6 +50,14 @@ def test_known_shifts_are_found_and_slices_get_sharp():
     assert contrast[1] > (contrast[0] + contrast[2]) / 2
 
 
+def test_what_is_aligned_stays_where_it_is():
+    """Shifts that a sample elsewhere would cause too must not pile up over the rounds."""
+    data, theta = projections(48, 24, np.arange(0, 180, 3.0), 24.3)
+    shifts = align_projections(data[None], center=24.3, angle=theta)["shifts"][0]
+    assert np.abs(shifts).max() < 1.5  # 6.5 where they do
+    assert np.sqrt(np.mean(shifts**2)) < 0.75
+
+
 def test_what_was_moved_is_moved_back():
     data, _, off, _ = scene()
     back = moved(moved(data, -off), off)

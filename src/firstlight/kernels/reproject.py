@@ -107,11 +107,19 @@ def _aligned(frames: F32, angles: F64, shifts: F64, center: float, rounds: int, 
                 for wanted, seen in zip(expected, current, strict=True)
             ]
         )
-        step[:, 0] -= step[:, 0].mean()  # the sample may stand at any height
+        step -= _elsewhere(step, angles)
         shifts = shifts + step
         if np.abs(step).max() <= _ENOUGH:
             break
     return shifts
+
+
+def _elsewhere(step: F64, angles: F64) -> F64:
+    """The part of shifts that a sample at another place would cause too: taken along, it would drift from round to round."""
+    theta = np.deg2rad(angles)
+    basis = np.stack([np.ones_like(theta), np.cos(theta), np.sin(theta)], axis=1)
+    across = np.linalg.lstsq(basis, step[:, 1], rcond=None)[0]
+    return np.stack([np.full_like(theta, step[:, 0].mean()), basis[:, 1:] @ across[1:]], axis=1)
 
 
 def _reprojected(frames: F32, reconstruct: FourierFBP, projector: ParallelProjector) -> F32:
