@@ -46,7 +46,7 @@ def _by_region(frames: Any) -> Any:
 
 
 def region(d: Data) -> Any:
-    return _by_region(d["light"])
+    return _by_region(d["long"])
 
 
 def region_of_counts(d: Data) -> Any:
@@ -67,11 +67,11 @@ def sides(d: Data) -> Any:
 
 
 def _by_monitor(frames: Any, d: Data) -> Any:
-    return frames * (100 / d["monitor"]).astype(np.float32)[:, None, None]
+    return frames * np.resize(100 / d["monitor"], len(frames)).astype(np.float32)[:, None, None]
 
 
 def monitor(d: Data) -> Any:
-    return _by_monitor(d["light"], d)
+    return _by_monitor(d["long"], d)
 
 
 def monitor_of_counts(d: Data) -> Any:

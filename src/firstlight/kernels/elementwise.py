@@ -246,7 +246,8 @@ class _FusedChain:
             number = np.asarray(scalar, dtype=np.float32)
             if number.ndim > 1 or number.size not in (1, frames):
                 raise ValueError(f"{name} has shape {number.shape}: expected one number or one for each of {frames}")
-            numbers.append(np.ascontiguousarray(np.broadcast_to(number.ravel(), (frames,))))
+            numbers.append(np.empty(frames, np.float32))
+            numbers[-1][:] = number
         return numbers
 
 
