@@ -119,7 +119,7 @@ def _elsewhere(step: F64, angles: F64) -> F64:
     theta = np.deg2rad(angles)
     basis = np.stack([np.ones_like(theta), np.cos(theta), np.sin(theta)], axis=1)
     across = np.linalg.lstsq(basis, step[:, 1], rcond=None)[0]
-    return np.stack([np.full_like(theta, step[:, 0].mean()), basis[:, 1:] @ across[1:]], axis=1)
+    return np.stack([np.full_like(theta, step[:, 0].mean()), basis[:, 1:] @ across[1:]], axis=1).astype(np.float64)
 
 
 def _reprojected(frames: F32, reconstruct: FourierFBP, projector: ParallelProjector) -> F32:
