@@ -15,7 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .mask_products import readable
 
-__all__ = ["Outliers", "hot_pixels", "remove_outliers", "replace_pixels"]
+__all__ = [
+    "NEVER",
+    "Outliers",
+    "count_neighbours",
+    "hot_pixels",
+    "mark_outliers",
+    "remove_outliers",
+    "replace_pixels",
+]
 
 Outliers = Literal["bright", "dark", "both"]
 """Which outliers to remove: brighter than their neighbours (zingers), darker, or both."""
@@ -23,8 +31,8 @@ Outliers = Literal["bright", "dark", "both"]
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 # median absolute deviation of a normal distribution, in standard deviations
 _MAD = 0.6744897501960817
-# a count that no window reaches: that kind of outlier is left alone
-_NEVER = np.int32(2**31 - 1)
+NEVER = np.int32(2**31 - 1)
+"""A count that no window reaches: that kind of outlier is left alone."""
 
 
 def remove_outliers(
@@ -190,7 +198,7 @@ def _window(frame: NDArray[Any], row: int, col: int, half: int, values: NDArray[
 
 
 @numba.njit(**_OPTIONS)
-def _count_neighbours(
+def count_neighbours(
     padded: NDArray[np.float32],
     line: NDArray[np.float32],
     threshold: np.float32,
@@ -206,7 +214,7 @@ def _count_neighbours(
 
 
 @numba.njit(**_OPTIONS)
-def _mark_outliers(
+def mark_outliers(
     line: NDArray[np.float32],
     below: NDArray[np.int32],
     above: NDArray[np.int32],
@@ -253,9 +261,9 @@ def _remove_outliers(
             below[:] = 0
             above[:] = 0
             for k in range(side):
-                _count_neighbours(padded[k], line, np.float32(threshold), below, above)
+                count_neighbours(padded[k], line, np.float32(threshold), below, above)
             out[n, row] = frame[row]
-            found = _mark_outliers(line, below, above, majority if bright else _NEVER, majority if dark else _NEVER)
+            found = mark_outliers(line, below, above, majority if bright else NEVER, majority if dark else NEVER)
             for col in range(columns if found else 0):
                 if below[col]:
                     count = _window(frame, row, col, half, values)

@@ -8,13 +8,11 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from firstlight.kernels.median import Outliers
+from firstlight.kernels.median import NEVER, Outliers, count_neighbours, mark_outliers
 
 __all__ = ["remove_outliers_3d"]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
-_NEVER = np.int32(2**31 - 1)
-"""A count that no window reaches."""
 
 
 def remove_outliers_3d(volume: ArrayLike, *, threshold: float, size: int = 3, kind: Outliers = "both") -> NDArray[Any]:
@@ -43,40 +41,9 @@ def remove_outliers_3d(volume: ArrayLike, *, threshold: float, size: int = 3, ki
     padded = np.pad(values.astype(np.float32), half, mode="edge")
     out = np.array(values, copy=True)
     majority = np.int32(size**3 // 2 + 1)
-    limits = (majority if kind != "dark" else _NEVER, majority if kind != "bright" else _NEVER)
+    limits = (majority if kind != "dark" else NEVER, majority if kind != "bright" else NEVER)
     _remove(padded, out, np.float32(threshold), half, *limits, values.dtype.kind != "f")
     return out
-
-
-@numba.njit(**_OPTIONS)
-def _count(
-    line: NDArray[np.float32],
-    other: NDArray[np.float32],
-    threshold: np.float32,
-    below: NDArray[np.int32],
-    above: NDArray[np.int32],
-) -> None:
-    """Add one where the neighbour is darker or brighter than the value by the threshold."""
-    for col in range(line.size):
-        below[col] = np.int32(below[col] + np.int32(other[col] < line[col] - threshold))
-        above[col] = np.int32(above[col] + np.int32(other[col] > line[col] + threshold))
-
-
-@numba.njit(**_OPTIONS)
-def _mark(
-    line: NDArray[np.float32],
-    below: NDArray[np.int32],
-    above: NDArray[np.int32],
-    most_below: np.int32,
-    most_above: np.int32,
-) -> np.int32:
-    found = np.int32(0)
-    for col in range(line.size):
-        # only NaN differs from itself
-        odd = np.int32(below[col] >= most_below) | np.int32(above[col] >= most_above) | np.int32(line[col] != line[col])
-        below[col] = np.int32(odd)
-        found = np.int32(found + np.int32(odd))
-    return found
 
 
 @numba.njit(**_OPTIONS)
@@ -114,9 +81,8 @@ def _remove(
             above[:] = 0
             for a in range(angle, angle + size):
                 for i in range(row, row + size):
-                    for shift in range(size):
-                        _count(line, padded[a, i, shift : shift + columns], threshold, below, above)
-            found = _mark(line, below, above, most_below, most_above)
+                    count_neighbours(padded[a, i], line, threshold, below, above)
+            found = mark_outliers(line, below, above, most_below, most_above)
             for col in range(columns if found else 0):
                 if below[col]:
                     middle = _median(padded, angle, row, col, size)
