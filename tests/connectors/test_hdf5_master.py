@@ -33,6 +33,7 @@ def test_a_run_that_saves_all_leaves_one_file_to_open(tmp_path):
     (tmp_path / "job.yaml").write_text(JOB.format(out=out))
     done = CliRunner().invoke(app, ["run", str(tmp_path / "job.yaml"), "--save-all"])
     assert done.exit_code == 0, done.output
+    assert f"every step: {out.with_name('rec_master.nxs')}" in done.output
     moved = tmp_path / "elsewhere"
     shutil.move(out.parent, moved)  # links are relative: the folder may be moved
     with h5py.File(moved / "rec_master.nxs") as file:

@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from firstlight.core.errors import JobError, UnknownName
 from firstlight.core.run import IN_WORDS, Status
+from firstlight.jobs.master import ENDING as LINKS
 from firstlight.jobs.remote import RemoteRun
 from firstlight.jobs.store import RunEntry
 from firstlight.runners.checkpoint import can_go_on
@@ -96,6 +98,9 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
             remark(line)
         if status.result and not halted:
             remark(f"result: {status.result}")
+            links = Path(status.result).with_name(Path(status.result).stem + LINKS)
+            if links.is_file() and links.stat().st_mtime >= entry.started:
+                remark(f"every step: {links}")
     if halted:
         remark(
             f"unfinished: {status.result} holds what was written before. The same command with --resume goes on there."
