@@ -27,6 +27,7 @@ from .digested import Digested
 from .fold_picture import Picture
 from .folding import final_version
 from .held_inputs import valid_parameters
+from .ranges import ranged
 from .set_folding import fold_sets
 from .stations import Consumer, Station
 
@@ -101,7 +102,8 @@ class FoldStation(Station):
         fold = self._fold
         started = time.perf_counter()
         try:
-            done = fold.digest(chunk.dense()) if sums is None else fold.digest_sums(chunk, sums)
+            with ranged(f"{self._planned.name} (digest)"):
+                done = fold.digest(chunk.dense()) if sums is None else fold.digest_sums(chunk, sums)
         except Exception as error:
             raise self._named(error) from error
         self.context.worked(f"{self._planned.name} (digest)", time.perf_counter() - started, chunk)
@@ -183,9 +185,10 @@ class FoldStation(Station):
         started = time.perf_counter()
         frames = self._redigested(chunk)
         try:
-            self._fold.add(
-                self._state, frames, *(known.bind(chunk.epoch, chunk.ids) for known in (held or {}).values())
-            )
+            with ranged(self._planned.name):
+                self._fold.add(
+                    self._state, frames, *(known.bind(chunk.epoch, chunk.ids) for known in (held or {}).values())
+                )
         except Exception as error:
             raise self.context.guarded(self._planned.name, error, self._fold.model_dump(), chunk) from error
         self.context.worked(self._planned.name, time.perf_counter() - started, chunk)
@@ -242,7 +245,7 @@ class FoldStation(Station):
             self._refining = self._fold.refine(self._state)
             self._dirty = True
         elif isinstance(self._fold, Solver) and self._solves:
-            self._fold.advance(self._state, 1)
+            self._advance(self._fold)
             self._solved, self._dirty = self._frames, True
 
     @property
@@ -343,13 +346,17 @@ class FoldStation(Station):
         if isinstance(self._fold, Solver):
             self._fold.complete(self._state)
         while isinstance(self._fold, Solver) and done < self._fold.rounds and not (done and self.context.stopping):
-            self._fold.advance(self._state, 1)
+            self._advance(self._fold)
             done += 1
             self._dirty = True
             self._answer()
             self._publish_if_due()
         if isinstance(self._fold, Solver):
             self._fold.conclude(self._state)
+
+    def _advance(self, solver: Solver[Any]) -> None:
+        with ranged(f"{self._planned.name} (round)"):
+            solver.advance(self._state, 1)
 
     def _final(self) -> dict[str, Array]:
         """The result; of a run that goes on the one that it had found before, to the last bit."""

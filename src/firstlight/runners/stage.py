@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from .apply import apply, apply_sparse, apply_sums, join_chunks, same_frames
 from .context import Context
 from .fold_station import FoldStation
 from .fusing import Fusion, fusions
+from .ranges import ranged
 from .sharing import Sharing
 from .stations import Consumer, Narrowing, Resuming
 
@@ -204,12 +206,14 @@ class Stage:
         return {name: join_chunks([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _outputs(self, fusion: Fusion, chunk: Chunk) -> dict[str, Chunk]:
-        fused = fusion.apply(chunk, self._context)
+        with ranged(fusion.name) if len(fusion.steps) > 1 else nullcontext():
+            fused = fusion.apply(chunk, self._context)
         if fused is not None:
             return fused
         outputs: dict[str, Chunk] = {}
         for planned in fusion.steps:
-            applied = self._apply(planned, chunk.within(planned.reach))
+            with ranged(planned.name):
+                applied = self._apply(planned, chunk.within(planned.reach))
             outputs = {name: result.within(planned.margin) for name, result in applied.items()}
             chunk = next(iter(outputs.values()))
         return outputs
