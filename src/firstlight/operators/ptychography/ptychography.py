@@ -57,7 +57,7 @@ class Ptychography(Solver[Reconstruction]):
     `positions` in the order of the frames' ids, refined if asked; the last `pattern`, the `background` in counts of
     each frame (zero where there is none), and row and column of the `middle` of the part of the frames that is used; the `orientation` of the frames, a number from 0: identity, fliplr, flipud,
     rot180, transpose, rot90_ccw, rot90_cw, antitranspose; the `error` of each round,
-    Σ(|Ψ| − √I)² / ΣI, and its `r_factor`, Σ||Ψ| − √I| / Σ√I of up to 64 frames, the `times` at which it ended (seconds since 1970) and its number of `points`; the `agreement` of two half sets if asked: their
+    Σ(|Ψ| − √I)² / ΣI (dm, raar: of up to 64 frames), and its `r_factor`, Σ||Ψ| − √I| / Σ√I of up to 64 frames, the `times` at which it ended (seconds since 1970) and its number of `points`; the `agreement` of two half sets if asked: their
     Fourier ring correlation, ring by ring from frequency 0, each as wide as one period in the shorter side of the object.
     """
 
