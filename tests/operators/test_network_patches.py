@@ -5,7 +5,7 @@ import pytest
 
 from firstlight.core import registry
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
-from firstlight.core.errors import StepFailed
+from firstlight.core.errors import FirstlightError, StepFailed
 from firstlight.kernels.ptycho.phantom import simulate
 from firstlight.operators.learn.network_patches import network_patches
 
@@ -99,3 +99,13 @@ def test_a_probe_is_told_once_and_turned(tmp_path):
     (tmp_path / "gone.npy").write_bytes(b"no")
     with pytest.raises(StepFailed, match="probe can not be read"):
         network_patches(FRAMES, model="phantom_v2", probe=tmp_path / "gone.npy")
+
+
+def test_a_device_that_is_not_there_is_told():
+    step = registry.get("operators", "network_patches")
+    if "CUDAExecutionProvider" not in pytest.importorskip("onnxruntime").get_available_providers():
+        with pytest.raises(FirstlightError, match=r"can not use cuda:1 here.*one of cpu.*learn-gpu"):
+            network_patches(FRAMES, model="phantom_v2", device="cuda:1")
+    for wrong in ("gpu", "cpu:1", "cuda:"):
+        with pytest.raises(ValueError, match="device"):
+            step.step(device=wrong)

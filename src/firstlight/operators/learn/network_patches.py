@@ -50,7 +50,8 @@ def network_patches(
         probe: File with the probe of this scan (``.npy``, or HDF5), for a network that can be told one; default: the one in its
             own file.
         probe_orientation: How that probe is turned and mirrored.
-        device: What runs the network: `cpu`, `cuda` or `tensorrt`, which need firstlight[learn-gpu].
+        device: What runs the network: `cpu`, `cuda` or `tensorrt`, which need firstlight[learn-gpu]; of several GPUs one, such as
+            `cuda:1`.
         normalization: Counts by which frames are divided, or `frame`: by each frame's own mean; default: what the network's file
             says.
         scale: Counts are multiplied by this after they are divided by `normalization`; their root is the amplitude.

@@ -57,7 +57,7 @@ class PatchMosaic(Fold[Mosaic]):
     probe_orientation: Orientation = "identity"
     """How the probe of that file is turned and mirrored (names as in `orient`)."""
     device: Device = "cpu"
-    """What runs the network: `cpu`, `cuda` or `tensorrt`, which need firstlight[learn-gpu]."""
+    """What runs the network: `cpu`, `cuda` or `tensorrt`, which need firstlight[learn-gpu]; of several GPUs one, such as `cuda:1`."""
     normalization: Annotated[float, Field(gt=0)] | Literal["frame"] | None = None
     """Counts by which frames are divided, or `frame`: by each frame's own mean; default: what the network's file says."""
     patch_orientation: Orientation = "identity"

@@ -6,14 +6,16 @@ import threading
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError, MissingExtra, StepFailed
 
-Device = Literal["cpu", "cuda", "tensorrt"]
+Device = Annotated[str, Field(pattern=r"^(cpu|(cuda|tensorrt)(:\d{1,3})?)$")]
+"""What runs a network; of several GPUs one by its number, such as ``cuda:1``."""
 _PROVIDERS: dict[str, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -159,8 +161,8 @@ def _runtime() -> Any:
 
 
 def _session(path: Path, device: Device) -> Any:
-    runtime = _runtime()
-    if _PROVIDERS[device] not in runtime.get_available_providers():
+    runtime, (kind, _, number) = _runtime(), device.partition(":")
+    if _PROVIDERS.get(kind) not in runtime.get_available_providers():
         raise FirstlightError(
             f"onnxruntime can not use {device} here.",
             field="device",
@@ -173,12 +175,15 @@ def _session(path: Path, device: Device) -> Any:
     # threads multiply chunks: the runner starts them, not the network
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    where = {"device_id": int(number or 0)}
     kept: dict[str, Any] = {
+        **where,
         "trt_engine_cache_enable": True,  # engines take minutes to build
         "trt_engine_cache_path": str(path.parent / "engines"),
         "trt_fp16_enable": True,
     }
-    providers = [(_PROVIDERS["tensorrt"], kept)] if device == "tensorrt" else [_PROVIDERS[device]]
+    options_of: dict[str, dict[str, Any]] = {"cpu": {}, "cuda": where, "tensorrt": kept}
+    providers = [(_PROVIDERS[kind], options_of[kind])]
     # what a device does not know runs on the processor; a device that fails altogether is an error, not a slow run
     wanted = [*providers, *([] if device == "cpu" else [_PROVIDERS["cpu"]])]
     try:
