@@ -2,12 +2,15 @@
 
 import contextlib
 import threading
+import time
 
 import numpy as np
 import pytest
+import zmq
 
 import firstlight as fl
 from firstlight.connectors.dectris.sim import DectrisSimulator
+from firstlight.connectors.panda import json_stream
 from firstlight.connectors.panda.sim import PandaSimulator
 from firstlight.connectors.together.source import TogetherSource
 from firstlight.core.chunk import MAIN, Chunk, End, Gap
@@ -15,9 +18,12 @@ from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.kernels.ptycho.phantom import simulate
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
+from .dectris.detectors import Detector
+
 TRUTH = simulate(window=32, scan=(8, 8), step=4, photons=1e6)
 PLACES = TRUTH.corners.astype(np.float64) * 0.02
 """In micrometre."""
+X, Y = "INENC2.VAL.Value", "INENC3.VAL.Value"
 
 
 @contextlib.contextmanager
@@ -138,3 +144,32 @@ def test_what_is_played_is_checked(scan):
         PandaSimulator(file=scan / "bad.npy").run()
     demand_documented(PandaSimulator)
     demand_round_trips(PandaSimulator(file=scan / "places.npy"))
+
+
+def test_a_detector_that_is_armed_anew_takes_no_positions_along():
+    """Its first series has no frame: the positions that come next are those of the second one."""
+    context = zmq.Context()
+    box = context.socket(zmq.PUB)
+    address = f"tcp://127.0.0.1:{box.bind_to_random_port('tcp://127.0.0.1')}"
+    with Detector() as detector:
+        data = {"use": "dectris", "data": detector.address, "idle": 5}
+        source = TogetherSource(sources={"data": data, "positions": {"use": "panda", "address": address, "idle": 5}})
+        monitor = box.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        following = source.follower()
+        assert monitor.poll(10_000)
+        detector.begin(3, series=1)
+        source.open()
+        detector.series(3, series=2)
+        given_up = list(source.items())
+        assert [(type(item), len(item)) for item in given_up if not isinstance(item, End)] == [(Gap, 3)]
+        source.close()
+        assert following.begun(10.0)
+        following.open()
+        time.sleep(0.3)  # a subscription takes a moment after the handshake
+        box.send(json_stream.write_start())
+        box.send(json_stream.write_samples({Y: np.arange(3.0), X: np.arange(3.0)}, 0, 0))
+        box.send(json_stream.write_stop(1))
+        found = {(item.stream, int(key)) for item in following.items() if isinstance(item, Chunk) for key in item.ids}
+        assert found == {(stream, key) for stream in ("data", "positions") for key in range(3)}
+        following.close()
+    context.destroy(linger=0)

@@ -117,8 +117,10 @@ class TogetherSource(Source):
         """
         failed: Exception | None = None
         last: list[Item] = []
+        came = False
         while running:
-            _, item = arriving.get()
+            name, item = arriving.get()
+            came = came or (name == MAIN and isinstance(item, Chunk))
             if item is None:
                 running -= 1
             elif isinstance(item, Exception):
@@ -126,6 +128,8 @@ class TogetherSource(Source):
                 self.stop()
             elif failed is None and isinstance(item, End) and item.stream == MAIN and item.set is None:
                 last.append(item)
+                if not came:  # given up before its first frame: what the others send next belongs to the scan after it
+                    self.stop()
             elif failed is None:
                 yield item
         if failed is not None:
