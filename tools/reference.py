@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from firstlight.compat.holoptycho.keys import IGNORED_PREFIXES, KEYS
 from firstlight.core import registry
 from firstlight.core.errors import MissingExtra
 
@@ -39,6 +40,7 @@ def main() -> int:
     problems += problems_of_verified(plugins, verified)
     pages = {f"{kind}.md": kind_page(kind, found) for kind, found in plugins.items()}
     pages["status.md"] = status_page(plugins, verified)
+    pages["holoptycho.md"] = holoptycho_page()
     for name, text in pages.items():
         path = PAGES / name
         if path.is_file() and path.read_text() == text:
@@ -52,6 +54,34 @@ def main() -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
+
+
+def holoptycho_page() -> str:
+    """What becomes of each key of holoptycho's config."""
+    said = {
+        "used": "means the same here",
+        "mapped": "to a parameter of ours",
+        "ignored": "has no effect, which the log says",
+        "own": "is new here",
+    }
+    rows = [
+        f"| `{name}`{' (needed)' if key.required else ''} | {key.treatment} | {key.unit} | {key.note} |"
+        for name, key in KEYS.items()
+    ]
+    others = ", ".join(f"`{prefix}…`" for prefix in IGNORED_PREFIXES)
+    return "\n".join(
+        [
+            NOTE,
+            "# Keys of holoptycho's config\n",
+            "For `firstlight serve --holoptycho` ([how to](../how-to/run-as-holoptycho.md)). A key "
+            + "; ".join(f"*{name}* {what}" for name, what in said.items())
+            + f". Further keys that begin with {others} have no effect.\n",
+            "| key | | unit | what it does |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def load_plugins() -> tuple[Plugins, list[str]]:
