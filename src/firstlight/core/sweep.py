@@ -196,7 +196,8 @@ def swept(step: Step, name: str, sweeps: Mapping[str, Values]) -> Step:
             f"'{step.use}' works on the whole scan at once, so that its parameters can not be swept.",
             field="sweep",
             value=", ".join(sweeps),
-            next_move="Sweep a parameter of a step that works block by block, such as fbp.center.",
+            next_move="Sweep a parameter of a step that works block by block, such as fbp.center; in place of general_backproject "
+            "take backproject_volume.",
         )
     count = math.prod(len(values) for values in sweeps.values())
     if count > MOST:
