@@ -231,3 +231,26 @@ def scaled(values: Array, *, factor: float = 2.0) -> Array:
         factor: The factor.
     """
     return values * factor
+
+
+Rounds = Annotated[int, Field(ge=1, description="Rounds at most.")]
+
+
+def test_a_type_that_describes_itself_needs_no_line_and_a_line_says_more() -> None:
+    @operator("->")
+    def short(frames: Array, *, rounds: Rounds = 3) -> Array:
+        """Do it."""
+        return frames
+
+    @operator("->")
+    def long(frames: Array, *, rounds: Rounds = 3) -> Array:
+        """Do it.
+
+        Args:
+            rounds: Rounds; few suffice.
+        """
+        return frames
+
+    told = [each.step.model_json_schema()["properties"]["rounds"] for each in (short, long)]
+    assert [each["description"] for each in told] == ["Rounds at most.", "Rounds; few suffice."]
+    assert [(each["minimum"], each["default"]) for each in told] == [(1, 3), (1, 3)]

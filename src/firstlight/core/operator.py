@@ -193,7 +193,8 @@ def operator(
         sentence: What it does, for a methods section; ``{parameter}`` where a value goes (see `Configured.sentence`).
 
     Raises:
-        FirstlightError: A parameter has no annotation, or no line in the docstring's ``Args:`` section; the sentence
+        FirstlightError: A parameter has no annotation, or neither a line in the docstring's ``Args:`` section nor a type that
+            describes itself; the sentence
             names one that does not exist.
     """
 
@@ -241,13 +242,19 @@ def _model(body: Body, signature: str) -> type[Operator]:
 def _field(
     step: str, name: str, parameter: inspect.Parameter, hints: dict[str, Any], described: dict[str, str]
 ) -> tuple[Any, Any]:
-    if name not in hints or not described.get(name):
+    text = described.get(name) or _described(hints.get(name))
+    if name not in hints or not text:
         missing = "an annotation" if name not in hints else "a line in the docstring's 'Args:' section"
         raise FirstlightError(f"Parameter '{name}' of step '{step}' lacks {missing}.", field=name, expected=missing)
     default = ... if parameter.default is inspect.Parameter.empty else parameter.default
     if isinstance(default, FieldInfo):
         return hints[name], default
-    return hints[name], Field(default, title=name.replace("_", " ").capitalize(), description=described[name])
+    return hints[name], Field(default, title=name.replace("_", " ").capitalize(), description=text)
+
+
+def _described(annotation: Any) -> str | None:
+    """What an annotated type says of itself: ``Annotated[int, Field(description=...)]``, shared by several steps."""
+    return next((each.description for each in get_args(annotation) if isinstance(each, FieldInfo)), None)
 
 
 _ARGUMENT = re.compile(r"^(?P<name>\w+)(?:\s*\([^)]*\))?:\s*(?P<text>.*)$")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
-from firstlight.core.units import Degree, Millimetre
+from firstlight.core.units import Degree, Micrometre, Millimetre
 from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.geometry import Motion, Rays, Region, rays_of
 from firstlight.kernels.ramp import Padding, RampFilter, Window
@@ -21,13 +21,104 @@ Each = Number | tuple[Number, ...]
 Turn = Annotated[Degree, Field(ge=-360, le=360)]
 EachTurn = Turn | tuple[Turn, ...]
 Distance = Annotated[Millimetre, Field(gt=0)]
-EachDistance = Distance | tuple[Distance, ...]
 Span = tuple[Number, Number, Annotated[float, Field(gt=0, le=1e6)]]
 """First voxel, end (left out) and step along one axis."""
 
 Filter = Window | Literal["none", "applied"]
 """Window of the ramp filter; or nothing to be filtered; or filtered by a step before."""
-Extent = Annotated[int, Field(ge=1)] | None
+
+# Parameters that several steps take, each with what it means.
+AxisColumn = Annotated[
+    Each | None,
+    Field(
+        description="Column onto which the middle of the rotation axis projects, from 0. Default: the middle of the detector.",
+    ),
+]
+AxisRow = Annotated[
+    Each | None,
+    Field(
+        description="Row onto which the middle of the volume projects, from 0. Default: the middle of the detector.",
+    ),
+]
+SourceDistance = Annotated[
+    Distance | tuple[Distance, ...] | None,
+    Field(
+        description="From the source to the rotation axis. Default: parallel beam.",
+    ),
+]
+SourceX = Annotated[
+    Each,
+    Field(
+        description="How far the source stands to the right of the normal of the detector through the axis, in voxels.",
+    ),
+]
+SourceZ = Annotated[Each, Field(description="How far the source stands above that normal, in voxels.")]
+Tilt = Annotated[
+    EachTurn,
+    Field(
+        description="Angle by which the top of the rotation axis leans towards the detector; 0 for tomography.",
+    ),
+]
+Roll = Annotated[
+    EachTurn,
+    Field(
+        description="Angle by which the top of the rotation axis leans to the right, seen along the beam.",
+    ),
+]
+DetectorRoll = Annotated[
+    EachTurn,
+    Field(
+        description="Angle by which the top of the detector leans to the right, seen along the beam.",
+    ),
+]
+DetectorPitch = Annotated[
+    EachTurn,
+    Field(
+        description="Angle by which the top of the detector leans away from the source.",
+    ),
+]
+DetectorYaw = Annotated[
+    EachTurn,
+    Field(
+        description="Angle by which the detector turns about the vertical, its right side towards the source.",
+    ),
+]
+RegionZ = Annotated[
+    Span | None,
+    Field(
+        description="Voxels to compute along z: first, end (left out), step; they must hold the whole sample. Default: all.",
+    ),
+]
+RegionY = Annotated[
+    Span | None,
+    Field(
+        description="Voxels to compute along y: first, end (left out), step. Default: all.",
+    ),
+]
+RegionX = Annotated[
+    Span | None,
+    Field(
+        description="Voxels to compute along x: first, end (left out), step. Default: all.",
+    ),
+]
+Height = Annotated[
+    Annotated[int, Field(ge=1)] | None,
+    Field(
+        description="Height of the whole volume in voxels. Default: the rows of the detector.",
+    ),
+]
+Width = Annotated[
+    Annotated[int, Field(ge=1)] | None,
+    Field(
+        description="Width and depth of the whole volume in voxels. Default: the columns of the detector.",
+    ),
+]
+Voxel = Annotated[
+    Annotated[Micrometre, Field(gt=0)] | None,
+    Field(
+        description="Pixel size at the rotation axis, which is that of a voxel. Default: that of the scan, where it is known.",
+    ),
+]
 
 MOTION = ("tilt", "roll", "detector_roll", "detector_pitch", "detector_yaw", "source_x", "source_z")
 MICROMETRE_IN_MILLIMETRE = 1e-3

@@ -15,7 +15,9 @@ from ..tomography.angles import projection_angles
 from .slices import (
     MICROMETRE_IN_CM,
     Center,
+    Circle,
     Iterations,
+    Nonnegative,
     Pixel,
     Size,
     chosen_centers,
@@ -39,8 +41,8 @@ def astra(
     algorithm: Algorithm = "SIRT",
     iterations: Iterations = 50,
     center: Center = None,
-    nonnegative: bool = False,
-    circle: bool = True,
+    nonnegative: Nonnegative = False,
+    circle: Circle = True,
     size: Size = None,
     pixel: Pixel = None,
     angle: Coordinate = None,
@@ -54,11 +56,7 @@ def astra(
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
         algorithm: Name of the algorithm there; those that end in _CUDA need a CUDA device.
         iterations: How many times; for SART, how many times every projection is visited.
-        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
         nonnegative: Set negative values to 0 in each iteration (not with CGLS).
-        circle: Keep what lies outside the inscribed circle at 0.
-        size: Width and height of the slices in pixel. Default: the number of columns.
-        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
         row: shape (slice,): detector row of each slice, for a center given for each row.
 

@@ -21,6 +21,7 @@ from .on_cuda import backprojected, workspace_of_filter
 from .slices import (
     MICROMETRE_IN_CM,
     Center,
+    Circle,
     Pixel,
     Size,
     chosen_centers,
@@ -45,7 +46,7 @@ def backproject(
     cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0,
     padding: Padding = "zero",
     size: Size = None,
-    circle: bool = True,
+    circle: Circle = True,
     pixel: Pixel = None,
     angle: Coordinate = None,
     row: Coordinate = None,
@@ -57,13 +58,10 @@ def backproject(
 
     Args:
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
         filter: Window of the ramp filter; `none` adds the projections up as they are.
         cutoff: Where the window ends, as a fraction of the highest frequency.
         padding: What lies outside the detector: `zero`, or `edge` for a sample wider than the detector.
-        size: Width and height of the slices in pixel. Default: the number of columns.
         circle: Set what lies outside the inscribed circle to 0.
-        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
         row: shape (slice,): detector row of each slice, for a center given for each row.
 

@@ -13,22 +13,9 @@ from firstlight.kernels.ramp import Padding
 from firstlight.kernels.volume import backproject_voxels
 
 from ..tomography.angles import projection_angles
-from .arrangement import (
-    Each,
-    EachDistance,
-    EachTurn,
-    Extent,
-    Filter,
-    Span,
-    given_to,
-    motion_of,
-    parts_of,
-    ramp_of,
-    rays_for,
-    region_of,
-    share_of,
-)
-from .slices import MICROMETRE_IN_CM, Pixel, finite
+from . import arrangement as at
+from .arrangement import Filter, given_to, motion_of, parts_of, ramp_of, rays_for, region_of, share_of
+from .slices import MICROMETRE_IN_CM, finite
 from .volumes import register_hooks
 
 _TOGETHER = 16
@@ -46,22 +33,22 @@ def backproject_volume(
     filter: Filter = "ram-lak",  # the word of the field
     cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0,
     padding: Padding = "zero",
-    center: Each | None = None,
-    center_row: Each | None = None,
-    source_distance: EachDistance | None = None,
-    source_x: Each = 0.0,
-    source_z: Each = 0.0,
-    tilt: EachTurn = 0.0,
-    roll: EachTurn = 0.0,
-    detector_roll: EachTurn = 0.0,
-    detector_pitch: EachTurn = 0.0,
-    detector_yaw: EachTurn = 0.0,
-    region_z: Span | None = None,
-    region_y: Span | None = None,
-    region_x: Span | None = None,
-    height: Extent = None,
-    size: Extent = None,
-    pixel: Pixel = None,
+    center: at.AxisColumn = None,
+    center_row: at.AxisRow = None,
+    source_distance: at.SourceDistance = None,
+    source_x: at.SourceX = 0.0,
+    source_z: at.SourceZ = 0.0,
+    tilt: at.Tilt = 0.0,
+    roll: at.Roll = 0.0,
+    detector_roll: at.DetectorRoll = 0.0,
+    detector_pitch: at.DetectorPitch = 0.0,
+    detector_yaw: at.DetectorYaw = 0.0,
+    region_z: at.RegionZ = None,
+    region_y: at.RegionY = None,
+    region_x: at.RegionX = None,
+    height: at.Height = None,
+    size: at.Width = None,
+    pixel: at.Voxel = None,
     angle: Coordinate = None,
 ) -> Array:
     """Reconstruct a volume in any geometry from a complete scan by filtered back-projection.
@@ -75,22 +62,7 @@ def backproject_volume(
             them (`ramp` of `ctf`, `tie` …), which parallel beam allows.
         cutoff: Where the window ends, as a fraction of the highest frequency.
         padding: What lies outside the detector: `zero`, or `edge` for a sample wider than the detector.
-        center: Column onto which the middle of the rotation axis projects, from 0. Default: the middle of the detector.
-        center_row: Row onto which the middle of the volume projects, from 0. Default: the middle of the detector.
-        source_distance: From the source to the rotation axis. Default: parallel beam.
-        source_x: How far the source stands to the right of the normal of the detector through the axis, in voxels.
-        source_z: How far the source stands above that normal, in voxels.
-        tilt: Angle by which the top of the rotation axis leans towards the detector; 0 for tomography.
-        roll: Angle by which the top of the rotation axis leans to the right, seen along the beam.
-        detector_roll: Angle by which the top of the detector leans to the right, seen along the beam.
-        detector_pitch: Angle by which the top of the detector leans away from the source.
-        detector_yaw: Angle by which the detector turns about the vertical, its right side towards the source.
         region_z: Voxels to compute along z: first, end (left out), step. Default: all.
-        region_y: Voxels to compute along y: first, end (left out), step. Default: all.
-        region_x: Voxels to compute along x: first, end (left out), step. Default: all.
-        height: Height of the whole volume in voxels. Default: the rows of the detector.
-        size: Width and depth of the whole volume in voxels. Default: the columns of the detector.
-        pixel: Pixel size at the rotation axis, which is that of a voxel. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
 
     Returns:

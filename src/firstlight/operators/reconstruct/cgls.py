@@ -10,7 +10,20 @@ from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
 from .on_cuda import iterated, workspace_of_iterations
-from .slices import OUTPUTS, Center, Damping, Iterations, Pixel, Size, Start, Stop, Task, register_hooks, solve_slices
+from .slices import (
+    OUTPUTS,
+    Center,
+    Circle,
+    Damping,
+    Iterations,
+    Pixel,
+    Size,
+    Start,
+    Stop,
+    Task,
+    register_hooks,
+    solve_slices,
+)
 
 
 @operator(
@@ -24,7 +37,7 @@ def cgls(
     iterations: Iterations = 20,
     damping: Damping = 0.0,
     center: Center = None,
-    circle: bool = True,
+    circle: Circle = True,
     start: Start = "zero",
     stop: Stop = 0.0,
     size: Size = None,
@@ -38,14 +51,7 @@ def cgls(
 
     Args:
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        iterations: How many times the estimate is improved at most.
         damping: Weight of the size of the image, in pixel: minimises |A x - b|² + |damping x|² (Tikhonov).
-        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
-        circle: Keep what lies outside the inscribed circle at 0.
-        start: Begin with zeros, or with filtered back-projection.
-        stop: Stop a slice when |A x - b| / |b| falls below this; 0 never stops early.
-        size: Width and height of the slices in pixel. Default: the number of columns.
-        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
         row: shape (slice,): detector row of each slice, for a center given for each row.
 
@@ -56,19 +62,7 @@ def cgls(
     Raises:
         FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
     """
-    task = Task(
-        "cgls",
-        iterations=iterations,
-        stop=stop,
-        circle=circle,
-        start=start,
-        center=center,
-        size=size,
-        pixel=pixel,
-        angle=angle,
-        row=row,
-    )
-    return solve_slices(sinograms, task, partial(iterate.cgls, damping=damping))
+    return solve_slices(sinograms, Task.of("cgls", locals()), partial(iterate.cgls, damping=damping))
 
 
 register_hooks(cgls)

@@ -8,7 +8,21 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import variation
 
-from .slices import OUTPUTS, Center, Iterations, Pixel, Size, Start, Stop, Strength, Task, register_hooks, solve_slices
+from .slices import (
+    OUTPUTS,
+    Center,
+    Circle,
+    Iterations,
+    Nonnegative,
+    Pixel,
+    Size,
+    Start,
+    Stop,
+    Strength,
+    Task,
+    register_hooks,
+    solve_slices,
+)
 
 
 @operator(
@@ -22,8 +36,8 @@ def fista_tv(
     iterations: Iterations = 100,
     strength: Strength = 1e-3,
     center: Center = None,
-    nonnegative: bool = True,
-    circle: bool = True,
+    nonnegative: Nonnegative = True,
+    circle: Circle = True,
     start: Start = "zero",
     stop: Stop = 0.0,
     size: Size = None,
@@ -37,15 +51,6 @@ def fista_tv(
 
     Args:
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        iterations: How many times the estimate is improved at most.
-        strength: λ as a part of max|Aᵀb|, so that it means the same in any unit; 1e-4 keeps more detail, 1e-2 smooths more.
-        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
-        nonnegative: Set negative values to 0 in each iteration.
-        circle: Keep what lies outside the inscribed circle at 0.
-        start: Begin with zeros, or with filtered back-projection.
-        stop: Stop a slice when |A x - b| / |b| falls below this; 0 never stops early.
-        size: Width and height of the slices in pixel. Default: the number of columns.
-        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
         row: shape (slice,): detector row of each slice, for a center given for each row.
 
@@ -56,20 +61,7 @@ def fista_tv(
     Raises:
         FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
     """
-    task = Task(
-        "fista_tv",
-        iterations=iterations,
-        stop=stop,
-        nonnegative=nonnegative,
-        circle=circle,
-        start=start,
-        center=center,
-        size=size,
-        pixel=pixel,
-        angle=angle,
-        row=row,
-    )
-    return solve_slices(sinograms, task, partial(variation.fista_tv, strength=strength))
+    return solve_slices(sinograms, Task.of("fista_tv", locals()), partial(variation.fista_tv, strength=strength))
 
 
 register_hooks(fista_tv)

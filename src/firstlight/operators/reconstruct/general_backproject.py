@@ -20,11 +20,20 @@ from firstlight.kernels.volume import backproject_voxels
 
 from ..tomography.angles import projection_angles
 from .arrangement import (
-    Each,
-    EachDistance,
-    EachTurn,
+    AxisColumn,
+    AxisRow,
+    DetectorPitch,
+    DetectorRoll,
+    DetectorYaw,
     Filter,
+    RegionX,
+    RegionY,
+    Roll,
+    SourceDistance,
+    SourceX,
+    SourceZ,
     Span,
+    Tilt,
     motion_of,
     parts_of,
     ramp_of,
@@ -73,26 +82,16 @@ class GeneralBackproject(Fold[Slab]):
     )
     tolerance: ClassVar[float] = 2e-5
 
-    center: Each | None = None
-    """Column onto which the middle of the rotation axis projects, from 0. Default: the middle of the detector."""
-    center_row: Each | None = None
-    """Row onto which the middle of the volume projects, from 0. Default: the middle of the detector."""
-    source_distance: EachDistance | None = None
-    """From the source to the rotation axis. Default: parallel beam."""
-    source_x: Each = 0.0
-    """How far the source stands to the right of the normal of the detector through the axis, in voxels."""
-    source_z: Each = 0.0
-    """How far the source stands above that normal, in voxels."""
-    tilt: EachTurn = 0.0
-    """Angle by which the top of the rotation axis leans towards the detector; 0 for tomography."""
-    roll: EachTurn = 0.0
-    """Angle by which the top of the rotation axis leans to the right, seen along the beam."""
-    detector_roll: EachTurn = 0.0
-    """Angle by which the top of the detector leans to the right, seen along the beam."""
-    detector_pitch: EachTurn = 0.0
-    """Angle by which the top of the detector leans away from the source."""
-    detector_yaw: EachTurn = 0.0
-    """Angle by which the detector turns about the vertical, its right side towards the source."""
+    center: AxisColumn = None
+    center_row: AxisRow = None
+    source_distance: SourceDistance = None
+    source_x: SourceX = 0.0
+    source_z: SourceZ = 0.0
+    tilt: Tilt = 0.0
+    roll: Roll = 0.0
+    detector_roll: DetectorRoll = 0.0
+    detector_pitch: DetectorPitch = 0.0
+    detector_yaw: DetectorYaw = 0.0
     filter: Filter = "ram-lak"
     """Window of the ramp filter; `none` adds the projections up as they are; `applied`: a step before has filtered them
     (`ramp` of `ctf`, `tie` …), which parallel beam allows."""
@@ -102,10 +101,8 @@ class GeneralBackproject(Fold[Slab]):
     """What lies outside the detector: `zero`, or `edge` for a sample wider than the detector."""
     region_z: Span | None = None
     """Voxels to compute along z: first, end (left out), step. Default: all."""
-    region_y: Span | None = None
-    """Voxels to compute along y: first, end (left out), step. Default: all."""
-    region_x: Span | None = None
-    """Voxels to compute along x: first, end (left out), step. Default: all."""
+    region_y: RegionY = None
+    region_x: RegionX = None
     height: Annotated[int, Field(ge=1)] | None = None
     """Height of the whole volume in voxels. Default: the rows of the detector."""
     size: Annotated[int, Field(ge=1)] | None = None

@@ -6,7 +6,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
-from .slices import OUTPUTS, Center, Iterations, Pixel, Size, Stop, Task, register_hooks, solve_slices
+from .slices import OUTPUTS, Center, Circle, Iterations, Pixel, Size, Stop, Task, register_hooks, solve_slices
 
 
 @operator(
@@ -19,7 +19,7 @@ def mlem(
     *,
     iterations: Iterations = 50,
     center: Center = None,
-    circle: bool = True,
+    circle: Circle = True,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -32,12 +32,6 @@ def mlem(
 
     Args:
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        iterations: How many times the estimate is improved at most.
-        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
-        circle: Keep what lies outside the inscribed circle at 0.
-        stop: Stop a slice when |A x - b| / |b| falls below this; 0 never stops early.
-        size: Width and height of the slices in pixel. Default: the number of columns.
-        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
         row: shape (slice,): detector row of each slice, for a center given for each row.
 
@@ -48,18 +42,7 @@ def mlem(
     Raises:
         FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
     """
-    task = Task(
-        "mlem",
-        iterations=iterations,
-        stop=stop,
-        circle=circle,
-        center=center,
-        size=size,
-        pixel=pixel,
-        angle=angle,
-        row=row,
-    )
-    return solve_slices(sinograms, task, iterate.mlem)
+    return solve_slices(sinograms, Task.of("mlem", locals()), iterate.mlem)
 
 
 register_hooks(mlem)

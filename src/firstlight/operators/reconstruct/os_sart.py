@@ -11,7 +11,9 @@ from firstlight.kernels import iterate
 from .slices import (
     OUTPUTS,
     Center,
+    Circle,
     Iterations,
+    Nonnegative,
     Pixel,
     Relaxation,
     Size,
@@ -36,8 +38,8 @@ def os_sart(
     subsets: Subsets = 10,
     relaxation: Relaxation = 1.0,
     center: Center = None,
-    nonnegative: bool = False,
-    circle: bool = True,
+    nonnegative: Nonnegative = False,
+    circle: Circle = True,
     start: Start = "zero",
     stop: Stop = 0.0,
     size: Size = None,
@@ -51,16 +53,6 @@ def os_sart(
 
     Args:
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        iterations: How many times the estimate is improved at most.
-        subsets: Groups of projections, each spread over the scan.
-        relaxation: Length of each step, between 0 and 2.
-        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
-        nonnegative: Set negative values to 0 in each iteration.
-        circle: Keep what lies outside the inscribed circle at 0.
-        start: Begin with zeros, or with filtered back-projection.
-        stop: Stop a slice when |A x - b| / |b| falls below this; 0 never stops early.
-        size: Width and height of the slices in pixel. Default: the number of columns.
-        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
         row: shape (slice,): detector row of each slice, for a center given for each row.
 
@@ -71,20 +63,9 @@ def os_sart(
     Raises:
         FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
     """
-    task = Task(
-        "os_sart",
-        iterations=iterations,
-        stop=stop,
-        nonnegative=nonnegative,
-        circle=circle,
-        start=start,
-        center=center,
-        size=size,
-        pixel=pixel,
-        angle=angle,
-        row=row,
+    return solve_slices(
+        sinograms, Task.of("os_sart", locals()), partial(iterate.sart, relaxation=relaxation, subsets=subsets)
     )
-    return solve_slices(sinograms, task, partial(iterate.sart, relaxation=relaxation, subsets=subsets))
 
 
 register_hooks(os_sart)

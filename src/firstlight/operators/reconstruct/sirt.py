@@ -13,7 +13,9 @@ from .on_cuda import iterated, workspace_of_iterations
 from .slices import (
     OUTPUTS,
     Center,
+    Circle,
     Iterations,
+    Nonnegative,
     Pixel,
     Relaxation,
     Size,
@@ -36,8 +38,8 @@ def sirt(
     iterations: Iterations = 100,
     relaxation: Relaxation = 1.0,
     center: Center = None,
-    nonnegative: bool = False,
-    circle: bool = True,
+    nonnegative: Nonnegative = False,
+    circle: Circle = True,
     start: Start = "zero",
     stop: Stop = 0.0,
     size: Size = None,
@@ -51,15 +53,6 @@ def sirt(
 
     Args:
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        iterations: How many times the estimate is improved at most.
-        relaxation: Length of each step, between 0 and 2.
-        center: Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.
-        nonnegative: Set negative values to 0 in each iteration.
-        circle: Keep what lies outside the inscribed circle at 0.
-        start: Begin with zeros, or with filtered back-projection.
-        stop: Stop a slice when |A x - b| / |b| falls below this; 0 never stops early.
-        size: Width and height of the slices in pixel. Default: the number of columns.
-        pixel: Pixel size at the sample. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
         row: shape (slice,): detector row of each slice, for a center given for each row.
 
@@ -70,20 +63,7 @@ def sirt(
     Raises:
         FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
     """
-    task = Task(
-        "sirt",
-        iterations=iterations,
-        stop=stop,
-        nonnegative=nonnegative,
-        circle=circle,
-        start=start,
-        center=center,
-        size=size,
-        pixel=pixel,
-        angle=angle,
-        row=row,
-    )
-    return solve_slices(sinograms, task, partial(iterate.sirt, relaxation=relaxation))
+    return solve_slices(sinograms, Task.of("sirt", locals()), partial(iterate.sirt, relaxation=relaxation))
 
 
 register_hooks(sirt)

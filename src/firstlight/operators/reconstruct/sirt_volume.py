@@ -8,8 +8,9 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
-from .arrangement import Each, EachDistance, EachTurn, Extent, Span, given_to
-from .slices import Iterations, Pixel, Relaxation, Stop
+from . import arrangement as at
+from .arrangement import given_to
+from .slices import Iterations, Nonnegative, Relaxation, Stop
 from .volumes import OUTPUTS, register_hooks, solve_volume
 
 
@@ -23,24 +24,24 @@ def sirt_volume(
     *,
     iterations: Iterations = 50,
     relaxation: Relaxation = 1.0,
-    nonnegative: bool = False,
-    center: Each | None = None,
-    center_row: Each | None = None,
-    source_distance: EachDistance | None = None,
-    source_x: Each = 0.0,
-    source_z: Each = 0.0,
-    tilt: EachTurn = 0.0,
-    roll: EachTurn = 0.0,
-    detector_roll: EachTurn = 0.0,
-    detector_pitch: EachTurn = 0.0,
-    detector_yaw: EachTurn = 0.0,
-    region_z: Span | None = None,
-    region_y: Span | None = None,
-    region_x: Span | None = None,
-    height: Extent = None,
-    size: Extent = None,
+    nonnegative: Nonnegative = False,
+    center: at.AxisColumn = None,
+    center_row: at.AxisRow = None,
+    source_distance: at.SourceDistance = None,
+    source_x: at.SourceX = 0.0,
+    source_z: at.SourceZ = 0.0,
+    tilt: at.Tilt = 0.0,
+    roll: at.Roll = 0.0,
+    detector_roll: at.DetectorRoll = 0.0,
+    detector_pitch: at.DetectorPitch = 0.0,
+    detector_yaw: at.DetectorYaw = 0.0,
+    region_z: at.RegionZ = None,
+    region_y: at.RegionY = None,
+    region_x: at.RegionX = None,
+    height: at.Height = None,
+    size: at.Width = None,
     stop: Stop = 0.0,
-    pixel: Pixel = None,
+    pixel: at.Voxel = None,
     angle: Coordinate = None,
 ) -> tuple[Array, Array]:
     """Reconstruct a volume in any geometry by the simultaneous iterative technique (SIRT).
@@ -49,26 +50,6 @@ def sirt_volume(
 
     Args:
         projections: shape (block, angle, row, col): minus the logarithm of the transmission; NaN and infinity count as 0.
-        iterations: How many times the estimate is improved at most.
-        relaxation: Length of each step, between 0 and 2.
-        nonnegative: Set negative values to 0 in each iteration.
-        center: Column onto which the middle of the rotation axis projects, from 0. Default: the middle of the detector.
-        center_row: Row onto which the middle of the volume projects, from 0. Default: the middle of the detector.
-        source_distance: From the source to the rotation axis. Default: parallel beam.
-        source_x: How far the source stands to the right of the normal of the detector through the axis, in voxels.
-        source_z: How far the source stands above that normal, in voxels.
-        tilt: Angle by which the top of the rotation axis leans towards the detector; 0 for tomography.
-        roll: Angle by which the top of the rotation axis leans to the right, seen along the beam.
-        detector_roll: Angle by which the top of the detector leans to the right, seen along the beam.
-        detector_pitch: Angle by which the top of the detector leans away from the source.
-        detector_yaw: Angle by which the detector turns about the vertical, its right side towards the source.
-        region_z: Voxels to compute along z: first, end (left out), step; they must hold the whole sample. Default: all.
-        region_y: Voxels to compute along y: first, end (left out), step. Default: all.
-        region_x: Voxels to compute along x: first, end (left out), step. Default: all.
-        height: Height of the whole volume in voxels. Default: the rows of the detector.
-        size: Width and depth of the whole volume in voxels. Default: the columns of the detector.
-        stop: Stop when |A x - b| / |b| falls below this; 0 never stops early.
-        pixel: Pixel size at the rotation axis, which is that of a voxel. Default: that of the scan, where it is known.
         angle: shape (angle,): projection angles in degree, in any order and spacing.
 
     Returns:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,16 +22,49 @@ from firstlight.kernels.ramp import ramp_filter
 
 from ..tomography.angles import projection_angles
 
-Center = float | tuple[float, ...] | None
-Start = Literal["zero", "fbp"]
-Iterations = Annotated[int, Field(ge=1, le=100_000)]
-Relaxation = Annotated[float, Field(gt=0, lt=2)]
-Stop = Annotated[float, Field(ge=0, lt=1)]
-Strength = Annotated[float, Field(ge=0, le=1)]
+# Parameters that several steps take, each with what it means: a docstring says it only where it means more there.
+Center = Annotated[
+    float | tuple[float, ...] | None,
+    Field(
+        description="Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.",
+    ),
+]
+Start = Annotated[Literal["zero", "fbp"], Field(description="Begin with zeros, or with filtered back-projection.")]
+Iterations = Annotated[int, Field(ge=1, le=100_000, description="How many times the estimate is improved at most.")]
+Relaxation = Annotated[float, Field(gt=0, lt=2, description="Length of each step, between 0 and 2.")]
+Stop = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Stop a slice (or a volume) when |A x - b| / |b| falls below this; 0 never stops early.",
+    ),
+]
+Strength = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="λ as a part of max|Aᵀb|, so that it means the same in any unit; 1e-4 keeps more detail, 1e-2 smooths more.",
+    ),
+]
+Subsets = Annotated[int, Field(ge=1, le=10_000, description="Groups of projections, each spread over the scan.")]
+Nonnegative = Annotated[bool, Field(description="Set negative values to 0 in each iteration.")]
+Circle = Annotated[bool, Field(description="Keep what lies outside the inscribed circle at 0.")]
+Size = Annotated[
+    Annotated[int, Field(ge=2)] | None,
+    Field(
+        description="Width and height of the slices in pixel. Default: the number of columns.",
+    ),
+]
+Pixel = Annotated[
+    Annotated[Micrometre, Field(gt=0)] | None,
+    Field(
+        description="Pixel size at the sample. Default: that of the scan, where it is known.",
+    ),
+]
 Damping = Annotated[float, Field(ge=0, le=1e6)]
-Subsets = Annotated[int, Field(ge=1, le=10_000)]
-Size = Annotated[int, Field(ge=2)] | None
-Pixel = Annotated[Micrometre, Field(gt=0)] | None
+
 Method = Callable[[Projector, Array, Limits], Found]
 
 MICROMETRE_IN_CM = 1e-4
@@ -53,6 +86,11 @@ class Task:
     pixel: float | None = None
     angle: Array | None = None
     row: Array | None = None
+
+    @classmethod
+    def of(cls, step: str, given: Mapping[str, Any]) -> Task:
+        """What a step was told, out of all its arguments."""
+        return cls(step, **{each.name: given[each.name] for each in fields(cls) if each.name in given})
 
 
 def solve_slices(sinograms: Array, task: Task, method: Method) -> tuple[Array, Array]:
