@@ -8,6 +8,7 @@ import { errorText, wordsOf } from "../pages/states";
 import { follow, runPath } from "../pages/route";
 import { writeJob } from "../pages/job";
 import { Button, Chip, Mistakes, Panel } from "../ui";
+import { pageWords } from "./words";
 
 interface Props {
   job: Job;
@@ -52,7 +53,7 @@ export function RunPanel({ job, onJob, run, onRun, onResult, onEnded }: Props): 
         <div className="start-buttons">
           <Button tone="main" icon="play" disabled={busy} onClick={() => void start()} data-testid="run-all">{busy ? "Starting…" : "Reconstruct all"}</Button>
         </div>
-        {mistake && <Mistakes {...mistake} testid="run-mistakes" />}
+        {mistake && <Mistakes message={pageWords(mistake.message)} problems={mistake.problems.map(pageWords)} testid="run-mistakes" />}
         {run && <Progress key={run} id={run} onResult={onResult} onEnded={onEnded} />}
       </Panel>
     </div>

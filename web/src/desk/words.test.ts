@@ -13,6 +13,8 @@ describe("words of the page", () => {
     ["a.tiff holds sinograms, by its name (order: sinogram)", "a.tiff holds sinograms, by its name (“Images are”: sinograms)"],
     ["Give it, such as --set source.dark_level=0.", "Give it, such as “Counts in the dark”."],
     ["in the near field: --set ptychography.regime=near, and --set ptychography.source_distance='3 mm' for", "in the near field: “regime” of ptychography: near, and “source_distance” of ptychography: '3 mm' for"],
+    ["Choose another path, or set overwrite to true (on the command line: --set sink.overwrite=true).", "Choose another path, or tick “Overwrite what is there”."],
+    ["Convert it, or name the source with --set source.use=NAME if one of them reads it.", "Convert it."],
     ["nothing to change", "nothing to change"],
   ])("%s", (said, shown) => expect(pageWords(said)).toBe(shown));
   it("counts in words", () => {

@@ -3,6 +3,8 @@ import type { Description } from "../api/types";
 import { formatLength, formatValue } from "../units/format";
 
 const FIELDS: [RegExp, string][] = [
+  [/, or name the source with --set source\.use=\w+( if one of them reads it)?/g, ""],
+  [/set overwrite to true( \([^)]*\))?/g, "tick “Overwrite what is there”"],
   [/--angles (\S+?)(?=[);,]|\s|$)/g, "“Angles”: $1"],
   [/--values (\w+)/g, "“Values are”: $1"],
   [/\(order: (\w+)\)/g, "(“Images are”: $1s)"],
