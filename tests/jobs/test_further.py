@@ -42,9 +42,9 @@ def folder(tmp_path):
 
 def test_everything_that_is_written_carries_the_number(folder):
     for number in (2, 3):
-        request, told = request_after(run_that_shows(), folder)
+        request = request_after(run_that_shows(), folder)
         job = request["job"]
-        assert (told, job["name"]) == (number, f"scan_7_{number}")
+        assert (request["scan"], job["name"]) == (number, f"scan_7_{number}")
         paths = [each.get("path") or each["container"] for each in job["sinks"]]
         assert paths == [f"/data/v1.2/object_{number}.nxs.h5", f"s3://bucket/phase_{number}.zarr", f"hxn/3fa9_{number}"]
         assert job["sinks"][2]["metadata"] == {"run_uid": f"3fa9_{number}", "nx": 3}
@@ -60,12 +60,12 @@ def test_everything_that_is_written_carries_the_number(folder):
 
 def test_it_begins_with_the_probe_and_the_orientation_that_were_found(folder):
     probe = np.full((1, 8, 8), 1 + 2j, np.complex64)
-    (step,) = request_after(run_that_shows(probe=probe, orientation=np.array(3.0)), folder)[0]["job"]["steps"]
+    (step,) = request_after(run_that_shows(probe=probe, orientation=np.array(3.0)), folder)["job"]["steps"]
     np.testing.assert_array_equal(np.load(step["probe"]), probe)
     assert (step["orientation"], step["probe_defocus"], step.get("outer_zone")) == ("rot180", 0.0, None)
 
 
 @pytest.mark.parametrize("shown", [{}, {"probe": np.zeros((1, 8, 8))}, {"probe": np.full((1, 8, 8), np.nan)}])
 def test_without_a_probe_it_begins_as_the_first_did(folder, shown):
-    request, _ = request_after(run_that_shows(**shown, orientation=np.array(3.0)), folder)
+    request = request_after(run_that_shows(**shown, orientation=np.array(3.0)), folder)
     assert "probe" not in request["job"]["steps"][0]

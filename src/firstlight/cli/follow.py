@@ -96,6 +96,8 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
                 remark(f"  {name} = {value:.6g}")
         for line in (*remarks_lines(run.report()), *faults_lines(status), *statistics_lines(status)):
             remark(line)
+        if (following := run.folder.next()) is not None:
+            remark(f"another scan began meanwhile: it is the run {following}")
         if status.result and not halted:
             remark(f"result: {status.result}")
             links = Path(status.result).with_name(Path(status.result).stem + LINKS)

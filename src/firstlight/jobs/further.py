@@ -15,7 +15,7 @@ from firstlight.core.run import Run
 from firstlight.core.source import Source
 
 from .crash import born
-from .store import RunFolder, Store
+from .store import RunFolder, new_folder
 
 _LOOK = 0.1
 """Seconds between two looks whether the run has ended; a scan that begins is noticed at once."""
@@ -25,7 +25,9 @@ Begin = Callable[[Source], int]
 
 
 class FurtherScan:
-    """Waits, beside a run, for the scan after its own; the source has had its follower since before it was opened.
+    """Waits, beside a run, for the scan after its own, if its job asks for it.
+
+    The source has had its follower since before it was opened.
 
     Args:
         run: The run.
@@ -36,7 +38,10 @@ class FurtherScan:
         """Wait from now on."""
         job = job_of(run)
         self._run, self._begin, self._code = run, begin, 0
-        self._source = job.source.follower() if job is not None and job.runner.further_scans else None
+        wanted = job is not None and job.runner.further_scans
+        self._source = job.source.follower() if wanted and job is not None else None
+        self.impossible = wanted and self._source is None
+        """It is asked for, and the source takes one scan only."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._wait, name="further scans", daemon=True)
         self._thread.start()
@@ -71,8 +76,8 @@ def job_of(run: Run) -> Job | None:
     return found if isinstance(found, Job) else None
 
 
-def request_after(run: Run, folder: RunFolder) -> tuple[dict[str, Any], int]:
-    """What is to be asked for the scan after a run's own: the same job, with other names for what it writes; and its number.
+def request_after(run: Run, folder: RunFolder) -> dict[str, Any]:
+    """What is to be asked for the scan after a run's own: the same job, with other names for what it writes; and its number (`scan`).
 
     What the next scan begins with (a probe) is left in the run's folder.
     """
@@ -90,7 +95,7 @@ def request_after(run: Run, folder: RunFolder) -> tuple[dict[str, Any], int]:
     roots: list[str] | None = asked.get("roots")
     if roots is not None:  # the folder of an earlier run is none of the owner's, and not needed any more
         roots = [*(root for root in roots if Path(root).parent != folder.path.parent), str(folder.path)]
-    return {"job": job.to_dict(), "roots": roots, "first": first, "scan": number}, number
+    return {"job": job.to_dict(), "roots": roots, "first": first, "scan": number}
 
 
 def _after(node: Node, run: Run, folder: RunFolder) -> Node:
@@ -106,7 +111,7 @@ def _after(node: Node, run: Run, folder: RunFolder) -> Node:
 
 def next_folder(folder: RunFolder, request: Mapping[str, Any]) -> RunFolder:
     """The folder of the run that follows, of the same process; the run before names it."""
-    made = Store.beside(folder).create(request, str(request["job"]["name"]))
+    made = new_folder(folder.path.parent, request, str(request["job"]["name"]))
     made.write("process.json", {"pid": os.getpid(), "born": born(os.getpid())})
     folder.write("next.json", {"run": made.id})
     return made

@@ -115,6 +115,9 @@ def _see_through(run: Run, folder: RunFolder, stop: _Signals) -> int:
     folder.update(state="running", address=server.address, result=run.status().result)
     stop.send_to(run)
     further = FurtherScan(run, lambda source: _next_scan(source, run, folder, journal, stop))
+    if further.impossible:
+        text = "Further scans are not taken: a scan of this source has connections of its own."
+        journal.add(Event("log", text, level="warning"))
     error = _watch(run, folder)
     try:
         journal.close()
@@ -127,14 +130,16 @@ def _see_through(run: Run, folder: RunFolder, stop: _Signals) -> int:
 def _next_scan(source: Source, run: Run, before: RunFolder, journal: Journal, stop: _Signals) -> int:
     """See the run of the scan through that has begun."""
     try:
-        request, number = request_after(run, before)
+        request = request_after(run, before)
         folder = next_folder(before, request)
     except Exception as error:  # the run that goes on must not end by it
         traceback.print_exception(error)
         journal.add(Event("log", f"Another scan began, and no run could be made for it: {error}", level="error"))
         source.close()
         return 1
-    journal.add(Event("log", f"Another scan began: number {number} is the run {folder.id}.", data={"run": folder.id}))
+    journal.add(
+        Event("log", f"Another scan began: number {request['scan']} is the run {folder.id}.", data={"run": folder.id})
+    )
     try:
         following = start_job(request, folder, source)
     except Exception as error:

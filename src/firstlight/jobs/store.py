@@ -179,6 +179,22 @@ def _file_name(view: str) -> str:
     )
 
 
+def new_folder(among: Path, request: Mapping[str, Any], name: str) -> RunFolder:
+    """Make the folder of a new run.
+
+    Args:
+        among: Where the folders of runs are.
+        request: What is asked for.
+        name: Of the run, for people.
+    """
+    run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    folder = RunFolder(among / run)
+    folder.path.mkdir(mode=0o700)
+    folder.write("request.json", request)
+    folder.update(name=name, started=time.time())
+    return folder
+
+
 class Store:
     """The folders of all runs.
 
@@ -191,21 +207,9 @@ class Store:
         self.root = (root or state_folder()) / "runs"
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    @classmethod
-    def beside(cls, folder: RunFolder) -> Store:
-        """The store that a run's folder lies in."""
-        found = cls.__new__(cls)
-        found.root = folder.path.parent
-        return found
-
     def create(self, request: Mapping[str, Any], name: str) -> RunFolder:
         """Make the folder of a new run."""
-        run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-        folder = RunFolder(self.root / run)
-        folder.path.mkdir(mode=0o700)
-        folder.write("request.json", request)
-        folder.update(name=name, started=time.time())
-        return folder
+        return new_folder(self.root, request, name)
 
     def folders(self) -> list[RunFolder]:
         """All runs, newest first."""
