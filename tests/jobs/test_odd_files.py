@@ -70,6 +70,15 @@ def test_frames_that_were_never_written_are_left_out(tmp_path):
     assert suggest(tmp_path / "scan.h5", tmp_path / "o.h5", source=given).job["source"]["ignore"] == []
 
 
+def test_a_scan_that_was_ended_early_is_said_to_lack_directions(tmp_path):
+    frames = projections()
+    frames[45:] = 0
+    _, *told = suggest(dxfile(tmp_path / "scan.h5", frames, ANGLES), tmp_path / "o.h5").assumptions
+    assert any("cover 135° of 180°" in each for each in told)
+    whole = suggest(dxfile(tmp_path / "whole.h5", projections(), ANGLES), tmp_path / "o.h5")
+    assert not any("cover" in each for each in whole.assumptions)
+
+
 def test_angles_that_were_never_written_are_inferred(tmp_path):
     found = suggest(dxfile(tmp_path / "scan.h5", projections(), np.zeros(60)), tmp_path / "o.h5")
     assert found.job["source"]["angles"] == "0:180"

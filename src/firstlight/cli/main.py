@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -55,6 +56,27 @@ def common(
 ) -> None:
     """See your sample while the beam is on: live and offline reconstruction in one pipeline."""
     settings.debug = debug
+    _once.seen.clear()
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_once)
+
+
+class _Once(logging.Filter):
+    """Lets a warning pass once: a file that is looked at before it is read gives the same ones each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True for what was not said before."""
+        message = record.getMessage()
+        said = message in self.seen
+        self.seen.add(message)
+        return not said
+
+
+_once = _Once()
 
 
 app.command("demo")(demo.demo)

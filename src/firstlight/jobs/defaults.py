@@ -20,11 +20,13 @@ from .diffraction import STEP as DIFFRACTION
 from .diffraction import diffraction_sinks, diffraction_steps, is_diffraction
 from .infer import (
     DEAD_SIZE,
+    ENOUGH,
     VALUES,
     Air,
     Values,
     air_of,
     background_of,
+    covered_by,
     dark_hint,
     dead_points,
     level_of,
@@ -36,7 +38,7 @@ from .infer import (
     turn,
     values_of,
 )
-from .unrecognised import unrecognised
+from .unrecognised import read_at_all, unrecognised
 
 SINKS = {
     ".h5": "hdf5",
@@ -155,14 +157,8 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
     try:
         source, scan = _written(described, source, scan, told)
         reader = readable(source)
-        if reader is not None and needs_angles(scan):
-            found = turn(reader, scan)
-            described["angles"] = f"0:{found}"
-            told.append(
-                f"the projections cover {found}° in even steps, the last one step before {found}°: the last fits the first"
-                + (" mirrored" if found == 180 else "")
-                + f" (--angles 0:{found})"
-            )
+        if reader is not None:
+            _directions(described, reader, scan, told)
         if "flat" in scan.streams and values in (None, "counts"):
             _demand_darks(scan, reader)
             before = [
@@ -208,6 +204,22 @@ def _written(described: dict[str, Any], source: Source, scan: Scan, told: list[s
     )
     source.close()
     return _opened(described)
+
+
+def _directions(described: dict[str, Any], reader: RandomAccess, scan: Scan, told: list[str]) -> None:
+    """Puts the angles into the description where they have to be inferred; tells it where they are fewer than a slice needs."""
+    if needs_angles(scan):
+        found = turn(reader, scan)
+        described["angles"] = f"0:{found}"
+        told.append(
+            f"the projections cover {found}° in even steps, the last one step before {found}°: the last fits the first"
+            + (" mirrored" if found == 180 else "")
+            + f" (--angles 0:{found})"
+        )
+    elif (covered := covered_by(scan, described.get("ignore", ()))) < ENOUGH:
+        told.append(
+            f"slices are wanted although the projections cover {covered:.0f}° of 180°: edges along the others are lost"
+        )
 
 
 def _dead(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict[str, Any]]:
@@ -338,37 +350,11 @@ def source_of(path: str | Path) -> str:
     if not Path(path).exists():
         raise SourceError("There is no such file.", field="path", value=str(path), next_move="Check the path.")
     if not Path(path).is_dir():
-        _read_at_all(Path(path))
+        read_at_all(Path(path))
     found = recognising(Path(path))
     if found is not None:
         return found
     raise unrecognised(Path(path))
-
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-
-
-def _read_at_all(path: Path) -> None:
-    """Say it where a file is no scan that anybody could recognise: empty, cut short, or not ours to read.
-
-    Raises:
-        SourceError: It is one of these.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_HDF5))
-    except OSError as error:
-        raise SourceError(
-            f"The file can not be read: {error.strerror}.", field="path", value=str(path), next_move="Ask its owner."
-        ) from error
-    if not head:
-        raise SourceError(
-            "The file is empty.", field="path", value=str(path), next_move="Copy it again from where it was written."
-        )
-    if head == _HDF5:
-        from firstlight.connectors.hdf5.files import open_file  # reads h5py: only once there is something to read
-
-        open_file(path).close()
 
 
 def sink_of(out: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -255,6 +256,19 @@ def needs_angles(scan: Scan) -> bool:
         return "angle" in scan.main.arrival_axes
     angles = np.asarray(scan.coords["angle"])
     return angles.size > 1 and bool((angles == angles.flat[0]).all())
+
+
+ENOUGH = 176.0
+"""Degree that projections should cover."""
+
+
+def covered_by(scan: Scan, ignored: Sequence[int] = ()) -> float:
+    """Degree between the first and the last direction of the projections, one step more included; infinite where no angles are known."""
+    angles = np.asarray(scan.coords.get("angle", ()), np.float64).ravel()
+    angles = np.sort(angles[~np.isin(np.arange(len(angles)), ignored) & np.isfinite(angles)])
+    if len(angles) < 2:
+        return float("inf")
+    return float(angles[-1] - angles[0] + np.median(np.diff(angles)))
 
 
 def never_written(source: RandomAccess, scan: Scan) -> range:

@@ -14,6 +14,27 @@ _PLAIN = (".raw", ".bin", ".dat", ".vol", ".img")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
+def read_at_all(path: Path) -> None:
+    """Say it where a file is no scan that anybody could recognise: empty, cut short, or not ours to read.
+
+    Raises:
+        SourceError: It is one of these.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HDF5))
+    except OSError as error:
+        raise SourceError(
+            f"The file can not be read: {error.strerror}.", field="path", value=str(path), next_move="Ask its owner."
+        ) from error
+    if not head:
+        raise SourceError(
+            "The file is empty.", field="path", value=str(path), next_move="Copy it again from where it was written."
+        )
+    if head == _HDF5:
+        open_file(path).close()
+
+
 def unrecognised(path: Path) -> SourceError:
     """The error for it."""
     return SourceError(
