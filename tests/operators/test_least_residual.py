@@ -17,16 +17,8 @@ def told(left):
     return fold.remarks(state)
 
 
-@pytest.mark.parametrize(
-    ("left", "words"),
-    [
-        ([0.3, 0.1, 0.3], []),
-        ([0.100, 0.1005, 0.1001], ["do not tell"]),
-        ([0.1, 0.2, 0.3], ["beyond 20"]),
-        ([0.3, 0.2, 0.1], ["22"]),
-    ],
-)
-def test_a_best_value_that_says_little_is_told(left, words):
+@pytest.mark.parametrize(("left", "words"), [([0.3, 0.1, 0.3], []), ([0.100, 0.1005, 0.1001], ["do not tell"])])
+def test_a_best_value_that_says_nothing_is_told(left, words):
     found = told(left)
     assert len(found) == len(words)
     assert all(word in text for word, text in zip(words, found, strict=True))

@@ -81,21 +81,14 @@ class LeastResidual(Fold[Curves]):
         return {"residual": found}
 
     def remarks(self, state: Curves) -> tuple[str, ...]:
-        """Where the best value says little: all leave the same, or a value beyond those tried may leave less."""
+        """Where the best value says nothing: all leave the same."""
         left = self.result(state)["residual"]
-        least, most = (
-            (float(each) for each in (np.nanmin(left), np.nanmax(left))) if np.isfinite(left).any() else (0, 0)
-        )
-        if most - least < _ALIKE * most:
-            return (
-                f"all values leave nearly the same of the data ({least:.4g} to {most:.4g}): they do not tell the best",
-            )
-        best = np.unravel_index(int(np.nanargmin(left)), left.shape) if most else ()
-        return tuple(
-            f"the least is left at an end of the range of {label}: sweep beyond {values[int(at)]}"
-            for (label, values), at in zip(state.stream.marks.items(), best, strict=False)
-            if isinstance(values[0], (int, float)) and len(values) > 1 and at in (0, len(values) - 1)
-        )
+        if not np.isfinite(left).any():
+            return ()
+        least, most = float(np.nanmin(left)), float(np.nanmax(left))
+        if left.size < 2 or most - least >= _ALIKE * most:
+            return ()
+        return (f"all values leave nearly the same of the data ({least:.4g} to {most:.4g}): they do not tell the best",)
 
     def findings(self, state: Curves) -> dict[str, Any]:
         """The values that leave least, and what all leave."""
