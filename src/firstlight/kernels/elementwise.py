@@ -34,6 +34,8 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
 
+from .mask_products import readable
+
 __all__ = ["SCALAR_BODY", "ScalarBody", "cache_folder", "fuse", "import_generated", "vector_exp", "vector_log"]
 
 # NaN and infinity keep their meaning (no nnan, no ninf); a * b + c may become one instruction
@@ -257,14 +259,10 @@ _private_folder: list[Path] = []
 
 
 def _readable(values: NDArray[Any]) -> NDArray[Any]:
-    """Give numba a type that it reads: native byte order, no half precision, no bool."""
+    """Give numba a type that it reads; refuse what is no array of numbers."""
     if values.ndim == 0 or values.dtype.kind not in "buif":
         raise ValueError(f"frames is {values.dtype}{values.shape}: expected an array of integers or floats")
-    if values.dtype.kind == "b":
-        return values.view(np.uint8)
-    if values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8):
-        return values.astype(np.float32)
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    return readable(values)
 
 
 def _source(bodies: tuple[ScalarBody, ...], fingerprint: str, *, cached: bool) -> str:
