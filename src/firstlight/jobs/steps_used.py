@@ -58,7 +58,9 @@ def without_unasked(values: dict[str, Any], asked_before: set[str], kept: set[st
     """
     steps = _mappings(values.get("steps"))
     shown = [_mappings(values.get(part)) for part in ("sinks", "views", "snapshots")]
-    if not shown[0] or len(steps) < len(cast("list[Any]", values["steps"])):  # what is no step is told elsewhere
+    if not shown[0] or len(steps) < len(
+        cast("list[Any]", values.get("steps") or [])
+    ):  # what is no step is told elsewhere
         return
     wanted = [str(each.get("of", "")).partition(".")[0] for part in shown for each in part]
     names: list[str | None] = [None, *(name_of(step) for step in steps)]
