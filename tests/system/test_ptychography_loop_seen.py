@@ -55,7 +55,7 @@ class Catalogue:
     def open(self):
         self.processes[0].stdin.write("\n")
         self.processes[0].stdin.flush()
-        eventually(self.there, "Tiled answers")
+        eventually(self.there, "Tiled answers", 120)
 
     def there(self):
         try:
