@@ -109,11 +109,11 @@ def execute(folder: RunFolder, start: Start = start_job) -> int:
 
 def _see_through(run: Run, folder: RunFolder, stop: _Signals) -> int:
     """Let others watch a run until it has ended, and the run of a scan that begins meanwhile; the worse of their exit codes."""
+    stop.send_to(run)  # before all else: a signal without a run to stop ends the process
     journal = Journal(folder.path / "log.jsonl")
     journal.follow(run)
     server = RunServer(run, journal, folder.path)
     folder.update(state="running", address=server.address, result=run.status().result)
-    stop.send_to(run)
     further = FurtherScan(run, lambda source: _next_scan(source, run, folder, journal, stop))
     if further.impossible:
         text = "Further scans are not taken: a scan of this source has connections of its own."
