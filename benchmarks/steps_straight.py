@@ -5,7 +5,7 @@ interpolation by `scipy.ndimage.map_coordinates`, projection by projection, and 
 Moving flat fields: as their authors do it, a simplex search for the weights. Alignment by reprojection: as TomoPy does it, from scikit-image's
 radon, iradon and registration, as many rounds. One thread each; seconds are those of the processor. Bound: the processor.
 
-    PEERS=folder python benchmarks/steps_straight.py [--size 96] [--angles 48] [--rounds 3]
+    PEERS=folder python benchmarks/steps_straight.py [--size 64] [--angles 32] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def main() -> int:
     """Run, print, keep the result, and fail if a claim does not hold."""
     on_one_thread()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=96)
-    parser.add_argument("--angles", type=int, default=48)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--angles", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "steps_straight.json")
     chosen = parser.parse_args()
