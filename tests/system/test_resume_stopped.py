@@ -61,7 +61,7 @@ def test_a_run_that_was_stopped_in_order_goes_on_and_gives_the_same_bits(
 @pytest.mark.slow
 def test_ctrl_c_leaves_what_resume_goes_on_with(tmp_path: Path) -> None:
     values = job(tmp_path / "rec.h5")
-    values["source"] |= {"rate": 40.0}  # three seconds of reading
+    values["source"] |= {"rate": 15.0}  # eight seconds of reading
     path = tmp_path / "job.yaml"
     path.write_text(yaml.safe_dump(values))
     environment = {**os.environ, "FIRSTLIGHT_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
