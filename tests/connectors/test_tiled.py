@@ -129,6 +129,18 @@ def test_a_slow_server_is_waited_for_longer_than_one_that_fails():
     assert len(nodes.rows) == 6
 
 
+def test_a_server_that_hangs_before_it_fails_has_its_time_to_come_back(monkeypatch):
+    monkeypatch.setattr("firstlight.connectors.tiled.tree._PAUSE", 0.05)
+    nodes = Remembered()
+    nodes.slow = 2.0
+    nodes.gone.set()
+    tree = Tree(lambda: nodes, 1e9)
+    tree.place(Rows("dp", 0, FRAMES[:6]))
+    threading.Timer(3.0, nodes.gone.clear).start()
+    assert tree.release({"complete": True}, 3.0) == []
+    assert len(nodes.rows) == 6
+
+
 def test_two_results_become_one_node_and_others_tell_of_it():
     nodes = Remembered()
     tree = Tree(lambda: nodes, 1e9)

@@ -88,7 +88,7 @@ class Tree:
         self._written: dict[str, int] = {}
         """Rows that were written, by node."""
         self._progress = time.monotonic()
-        """When the server last took something."""
+        """When the server last took something, or began to fail."""
         self._rows_next = True
         self._halves: dict[str, dict[int, Array]] = {}
         self._thread = threading.Thread(target=self._run, name="tiled writer", daemon=True)
@@ -266,6 +266,8 @@ class Tree:
         """Say it when the server goes, and when it comes back."""
         if bool(problem) != bool(self._problem):
             if problem:
+                # it may have hung before it failed: from now on it has its time to come back
+                self._progress = time.monotonic()
                 _log.warning("Tiled can not be written: %s. The run goes on.", problem[:500])
             else:
                 _log.info("Tiled is written again.")
