@@ -137,7 +137,9 @@ def test_the_centre_by_a_sheet_and_convergence_as_a_curve(page: Any, offline: st
     assert page.get_by_test_id("sweep-sheet").count() == 0
     assert abs(float(page.get_by_test_id("center-value").inner_text()) - true) <= 0.5
     another_version(page, "slice", first)
-    page.get_by_test_id("add-which").select_option("sirt")
+    page.get_by_test_id("add-which").select_option(
+        "sirt", timeout=120_000
+    )  # the list of steps is made when first asked for
     page.get_by_test_id("add-step").click()
     page.get_by_test_id("remove-fbp").click()
     page.get_by_test_id("which-output").select_option("sirt.residual", timeout=60_000)

@@ -88,7 +88,7 @@ function AddStep({ job, onJob, operators, onShow, after }: Props & { after: stri
   return (
     <div className="add-step">
       <select className="select" aria-label={`Step to add, ${place}`} title={`It is put ${place}`} value={chosen} onChange={(e) => setChosen(e.target.value)} data-testid="add-which">
-        <option value="">Add {place}…</option>
+        <option value="">{names.length === 0 ? "Loading the list of steps…" : `Add ${place}…`}</option>
         {names.map((name) => <option key={name} value={name} title={operators.get(name)?.summary}>{humanName(name)}</option>)}
       </select>
       <Button className="small" icon="plus" disabled={chosen === ""} onClick={add} data-testid="add-step">Add</Button>
