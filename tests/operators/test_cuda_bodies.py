@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
+    import sys
     import numpy as np
     from firstlight.kernels.cuda.arrays import is_on_device, on_device, present, to_host
     from firstlight.kernels.cuda.convolve import CudaRamp
@@ -25,12 +26,17 @@ SCRIPT = """
     sinograms = rng.random((5, 4, 7)).astype(np.float32)
     sinograms[1, 2, 3] = np.nan
     centers = (3.2, 2.6, 3.2, 3.0, 3.1)
+    np.save(sys.argv[1] + "/inside.npy", rng.random((7, 7)) > 0.3)
+    np.save(sys.argv[1] + "/earlier.npy", rng.random((5, 7, 7)))
+    known = {"mask": sys.argv[1] + "/inside.npy", "initial": sys.argv[1] + "/earlier.npy"}
     for step in (
         backproject(center=centers, filter="hann", pixel=2.0, padding="edge"),
         backproject(center=3.1, filter="none", size=6, circle=False),
         sirt(center=centers, iterations=1, nonnegative=True, relaxation=1.3),
         sirt(iterations=2, stop=0.45, circle=False, start="fbp"),
         cgls(iterations=2, damping=0.3, pixel=2.0),
+        sirt(iterations=1, pixel=2.0, **known),
+        cgls(iterations=1, circle=False, **known),
     ):
         cpu = step.run(sinograms, angle=theta, row=np.arange(5))
         given = on_device(sinograms)
@@ -60,8 +66,8 @@ def simulated(*command):
 
 
 @pytest.mark.slow
-def test_bodies_agree_with_the_cpu_in_the_simulator():
-    answer = simulated("-W", "error", "-c", textwrap.dedent(SCRIPT))
+def test_bodies_agree_with_the_cpu_in_the_simulator(tmp_path):
+    answer = simulated("-W", "error", "-c", textwrap.dedent(SCRIPT), str(tmp_path))
     assert answer.stdout.strip() == "agreed", answer.stderr[-3000:]
 
 

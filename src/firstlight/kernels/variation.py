@@ -168,7 +168,8 @@ def admm_tv(projector: Projector, data: F32, limits: Limits, *, strength: float,
     progress, images = Progress(limits, data), first_estimate(limits, back.shape)
     tie = np.float32(coupling * largest_eigenvalue(projector, back, limits.mask) / _gradient_norm_squared(back))
     weight = weight_of(projector, data, strength) / tie
-    field, gap = (np.zeros((back.ndim - 1, *back.shape), np.float32) for _ in range(2))
+    field = gradient_of(images)  # its copy of the gradient, and how far they have been apart
+    gap = np.zeros_like(field)
     free, bound = images.copy(), np.zeros_like(images)  # the constrained copy of x, and its multiplier
     constrained = limits.nonnegative or limits.mask is not None
     for _ in progress:

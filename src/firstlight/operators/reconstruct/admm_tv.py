@@ -8,6 +8,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import variation
 
+from .known_images import Initial, Mask
 from .slices import (
     OUTPUTS,
     Center,
@@ -38,7 +39,9 @@ def admm_tv(
     center: Center = None,
     nonnegative: Nonnegative = True,
     circle: Circle = True,
+    mask: Mask = None,
     start: Start = "zero",
+    initial: Initial = None,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -59,7 +62,8 @@ def admm_tv(
         iteration): |A x - b| / |b| after each iteration, NaN once the slice has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row, a mask or a
+            first estimate does not fit.
     """
     return solve_slices(sinograms, Task.of("admm_tv", locals()), partial(variation.admm_tv, strength=strength))
 

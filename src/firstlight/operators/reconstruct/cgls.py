@@ -9,6 +9,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .known_images import Initial, Mask
 from .on_cuda import iterated, workspace_of_iterations
 from .slices import (
     OUTPUTS,
@@ -38,7 +39,9 @@ def cgls(
     damping: Damping = 0.0,
     center: Center = None,
     circle: Circle = True,
+    mask: Mask = None,
     start: Start = "zero",
+    initial: Initial = None,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -60,7 +63,8 @@ def cgls(
         iteration): |A x - b| / |b| after each iteration, NaN once the slice has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row, a mask or a
+            first estimate does not fit.
     """
     return solve_slices(sinograms, Task.of("cgls", locals()), partial(iterate.cgls, damping=damping))
 

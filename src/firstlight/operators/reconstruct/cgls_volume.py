@@ -10,6 +10,7 @@ from firstlight.kernels import iterate
 
 from . import arrangement as at
 from .arrangement import given_to
+from .known_images import Initial, Mask
 from .slices import Damping, Iterations, Stop
 from .volumes import OUTPUTS, register_hooks, solve_volume
 
@@ -39,6 +40,8 @@ def cgls_volume(
     region_x: at.RegionX = None,
     height: at.Height = None,
     size: at.Width = None,
+    mask: Mask = None,
+    initial: Initial = None,
     stop: Stop = 0.0,
     pixel: at.Voxel = None,
     angle: Coordinate = None,
@@ -57,11 +60,14 @@ def cgls_volume(
         (block, iteration): |A x - b| / |b| after each iteration, NaN once it has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit; numbers that make no geometry.
+        FirstlightError: angles are missing, in radian, or do not fit; numbers that make no geometry; a mask or a
+            first estimate does not fit.
     """
     limits = iterate.Limits(iterations, stop)
     method = partial(iterate.cgls, damping=damping)
-    return solve_volume(projections, "cgls_volume", given_to(locals()), limits, method, angle)
+    return solve_volume(
+        projections, "cgls_volume", given_to(locals()), limits, method, angle, mask=mask, initial=initial
+    )
 
 
 register_hooks(cgls_volume)

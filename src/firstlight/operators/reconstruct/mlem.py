@@ -6,6 +6,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .known_images import Initial, Mask
 from .slices import OUTPUTS, Center, Circle, Iterations, Pixel, Size, Stop, Task, register_hooks, solve_slices
 
 
@@ -20,6 +21,8 @@ def mlem(
     iterations: Iterations = 50,
     center: Center = None,
     circle: Circle = True,
+    mask: Mask = None,
+    initial: Initial = None,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -40,7 +43,8 @@ def mlem(
         iteration): |A x - b| / |b| before each iteration, NaN once the slice has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row, a mask or a
+            first estimate does not fit.
     """
     return solve_slices(sinograms, Task.of("mlem", locals()), iterate.mlem)
 

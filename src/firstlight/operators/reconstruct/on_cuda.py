@@ -12,7 +12,7 @@ from firstlight.core.operator import Operator
 from firstlight.kernels.angles import angular_weights
 
 from ..tomography.angles import projection_angles
-from .slices import MICROMETRE_IN_CM, chosen_centers, circle_mask
+from .slices import MICROMETRE_IN_CM, chosen_centers, circle_mask, first_slices, mask_of
 
 
 def iterated(step: str, sinograms: Any, given: dict[str, Any]) -> tuple[Any, Array]:
@@ -30,6 +30,7 @@ def iterated(step: str, sinograms: Any, given: dict[str, Any]) -> tuple[Any, Arr
         FirstlightError: angles or centers that do not fit.
     """
     from firstlight.kernels.cuda import iterate
+    from firstlight.kernels.cuda.arrays import on_device
     from firstlight.kernels.cuda.convolve import CudaRamp
     from firstlight.kernels.cuda.project import CudaProjector
 
@@ -38,11 +39,14 @@ def iterated(step: str, sinograms: Any, given: dict[str, Any]) -> tuple[Any, Arr
     size = given["size"] or columns
     centers = chosen_centers(given["center"], given["row"], count, columns)
     values = iterate.finite(sinograms)
-    initial = None
-    if given["start"] == "fbp":
+    initial = first_slices(given["initial"], given["row"], (count, size, size), given["pixel"])
+    if initial is not None:
+        initial = on_device(initial, np.float32)
+    elif given["start"] == "fbp":
         back = CudaProjector(theta, columns, size, centers, weights=angular_weights(theta), hat=True)
         initial = back.backproject(CudaRamp(columns, "hann")(values))
-    mask = circle_mask(size)[..., 0] if given["circle"] else np.ones((size, size), np.float32)
+    mask = mask_of(size, given["mask"], circle=given["circle"])
+    mask = np.ones((size, size), np.float32) if mask is None else mask[..., 0]
     own = {name: given[name] for name in ("relaxation", "damping") if name in given}
     limits = iterate.Limits(given["iterations"], given["stop"], bool(given.get("nonnegative")))
     projector = CudaProjector(theta, columns, size, centers)

@@ -8,6 +8,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .known_images import Initial, Mask
 from .slices import (
     OUTPUTS,
     Center,
@@ -40,7 +41,9 @@ def os_sart(
     center: Center = None,
     nonnegative: Nonnegative = False,
     circle: Circle = True,
+    mask: Mask = None,
     start: Start = "zero",
+    initial: Initial = None,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -61,7 +64,8 @@ def os_sart(
         iteration): |A x - b| / |b| as each subset is visited, NaN once the slice has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row, a mask or a
+            first estimate does not fit.
     """
     return solve_slices(
         sinograms, Task.of("os_sart", locals()), partial(iterate.sart, relaxation=relaxation, subsets=subsets)

@@ -8,6 +8,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .known_images import Initial, Mask
 from .slices import OUTPUTS, Center, Circle, Iterations, Pixel, Size, Stop, Subsets, Task, register_hooks, solve_slices
 
 
@@ -23,6 +24,8 @@ def osem(
     subsets: Subsets = 10,
     center: Center = None,
     circle: Circle = True,
+    mask: Mask = None,
+    initial: Initial = None,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -43,7 +46,8 @@ def osem(
         iteration): |A x - b| / |b| as each subset is visited, NaN once the slice has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row, a mask or a
+            first estimate does not fit.
     """
     return solve_slices(sinograms, Task.of("osem", locals()), partial(iterate.mlem, subsets=subsets))
 

@@ -10,6 +10,7 @@ from firstlight.kernels import iterate, variation
 
 from . import arrangement as at
 from .arrangement import given_to
+from .known_images import Initial, Mask
 from .slices import Iterations, Nonnegative, Stop, Strength
 from .volumes import OUTPUTS, register_hooks, solve_volume
 
@@ -40,6 +41,8 @@ def pdhg_tv_volume(
     region_x: at.RegionX = None,
     height: at.Height = None,
     size: at.Width = None,
+    mask: Mask = None,
+    initial: Initial = None,
     stop: Stop = 0.0,
     pixel: at.Voxel = None,
     angle: Coordinate = None,
@@ -58,11 +61,14 @@ def pdhg_tv_volume(
         (block, iteration): |A x - b| / |b| after each iteration, NaN once it has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit; numbers that make no geometry.
+        FirstlightError: angles are missing, in radian, or do not fit; numbers that make no geometry; a mask or a
+            first estimate does not fit.
     """
     limits = iterate.Limits(iterations, stop, nonnegative)
     method = partial(variation.pdhg_tv, strength=strength)
-    return solve_volume(projections, "pdhg_tv_volume", given_to(locals()), limits, method, angle)
+    return solve_volume(
+        projections, "pdhg_tv_volume", given_to(locals()), limits, method, angle, mask=mask, initial=initial
+    )
 
 
 register_hooks(pdhg_tv_volume)

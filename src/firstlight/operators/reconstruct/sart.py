@@ -8,6 +8,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .known_images import Initial, Mask
 from .slices import (
     OUTPUTS,
     Center,
@@ -38,7 +39,9 @@ def sart(
     center: Center = None,
     nonnegative: Nonnegative = False,
     circle: Circle = True,
+    mask: Mask = None,
     start: Start = "zero",
+    initial: Initial = None,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -60,7 +63,8 @@ def sart(
         iteration): |A x - b| / |b| as each projection is visited, NaN once the slice has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row, a mask or a
+            first estimate does not fit.
     """
     return solve_slices(sinograms, Task.of("sart", locals()), partial(iterate.sart, relaxation=relaxation))
 

@@ -9,6 +9,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from .known_images import Initial, Mask
 from .on_cuda import iterated, workspace_of_iterations
 from .slices import (
     OUTPUTS,
@@ -40,7 +41,9 @@ def sirt(
     center: Center = None,
     nonnegative: Nonnegative = False,
     circle: Circle = True,
+    mask: Mask = None,
     start: Start = "zero",
+    initial: Initial = None,
     stop: Stop = 0.0,
     size: Size = None,
     pixel: Pixel = None,
@@ -61,7 +64,8 @@ def sirt(
         iteration): |A x - b| / |b| after each iteration, NaN once the slice has stopped.
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row, a mask or a
+            first estimate does not fit.
     """
     return solve_slices(sinograms, Task.of("sirt", locals()), partial(iterate.sirt, relaxation=relaxation))
 

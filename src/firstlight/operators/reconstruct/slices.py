@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.ramp import ramp_filter
 
 from ..tomography.angles import projection_angles
+from .known_images import mask_in, slices_in
 
 # Parameters that several steps take, each with what it means: a docstring says it only where it means more there.
 Center = Annotated[
@@ -81,6 +83,8 @@ class Task:
     nonnegative: bool = False
     circle: bool = True
     start: Start = "zero"
+    mask: Path | None = None
+    initial: Path | None = None
     center: Center = None
     size: int | None = None
     pixel: float | None = None
@@ -105,21 +109,24 @@ def solve_slices(sinograms: Array, task: Task, method: Method) -> tuple[Array, A
         Slices, float32 (slice, y, x), and convergence curves, float32 (slice, iteration).
 
     Raises:
-        FirstlightError: angles are missing, in radian or do not fit; centers do not fit.
+        FirstlightError: angles are missing, in radian or do not fit; centers, a mask or a first estimate do not fit.
     """
     count, angles, columns = sinograms.shape
     theta = projection_angles(task.angle, task.step, angles)
     values = finite(sinograms)
     size = task.size or columns
+    estimate = first_slices(task.initial, task.row, (count, size, size), task.pixel)
     slices = np.empty((count, size, size), np.float32)
     curves = np.empty((count, task.iterations), np.float32)
-    mask = circle_mask(size) if task.circle else None
+    mask = mask_of(size, task.mask, circle=task.circle)
     for chosen, center in same_center(chosen_centers(task.center, task.row, count, columns)):
         projector = ParallelProjector(theta, columns, size, center=center)
         for part, lanes in groups(chosen.stop - chosen.start):
             place = slice(chosen.start + part.start, chosen.start + part.stop)
             data = side_by_side(values[place], lanes)
-            initial = filtered(projector, data) if task.start == "fbp" else None
+            initial = filtered(projector, data) if task.start == "fbp" and estimate is None else None
+            if estimate is not None:
+                initial = side_by_side(estimate[place], lanes)
             found = method(projector, data, Limits(task.iterations, task.stop, task.nonnegative, mask, initial))
             one_by_one(found.images, slices[place])
             curves[place] = found.residual.T[: place.stop - place.start]
@@ -134,6 +141,25 @@ def finite(sinograms: Array) -> Array:
     if np.isfinite(values.sum(dtype=np.float64)):
         return values
     return np.nan_to_num(values, posinf=0.0, neginf=0.0)
+
+
+def first_slices(
+    path: Path | None, row: Array | None, shape: tuple[int, int, int], pixel: float | None
+) -> Array | None:
+    """The first estimate that a file holds, float32 (slice, y, x) per pixel; None without a file."""
+    if path is None:
+        return None
+    found = slices_in(path, row, shape)
+    return found if pixel is None else found * np.float32(pixel * MICROMETRE_IN_CM)
+
+
+def mask_of(size: int, path: Path | None, *, circle: bool) -> Array | None:
+    """Ones where the sample may be, float32 (y, x, 1); None if that is everywhere."""
+    inside = circle_mask(size) if circle else None
+    if path is None:
+        return inside
+    known = mask_in(path, (size, size))[..., None]
+    return known if inside is None else known * inside
 
 
 def circle_mask(size: int) -> Array:

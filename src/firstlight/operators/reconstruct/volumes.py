@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ from firstlight.kernels.volume import VolumeProjector
 
 from ..tomography.angles import projection_angles
 from .arrangement import motion_of, rays_for, region_of
-from .slices import MICROMETRE_IN_CM, finite, unit_of, units_of, with_pixel
+from .known_images import mask_in
+from .slices import MICROMETRE_IN_CM, finite, first_slices, unit_of, units_of, with_pixel
 
 OUTPUTS = "angle row col -> volume: z y x, residual: iteration"
 
@@ -27,6 +30,9 @@ def solve_volume(
     limits: Limits,
     method: Callable[[Any, Array, Limits], Found],
     angle: Array | None,
+    *,
+    mask: Path | None,
+    initial: Path | None,
 ) -> tuple[Array, Array]:
     """Reconstruct volumes one after the other.
 
@@ -37,12 +43,15 @@ def solve_volume(
         limits: when to stop, and constraints.
         method: what iterates.
         angle: shape (angle,), degree.
+        mask: file of where the sample may be, an image (y, x) or a volume.
+        initial: file of the first estimate of each volume, in the unit of the result.
 
     Returns:
         Volumes, float32 (block, z, y, x), and convergence curves, float32 (block, iteration).
 
     Raises:
-        FirstlightError: angles are missing, in radian or do not fit; numbers that make no geometry.
+        FirstlightError: angles are missing, in radian or do not fit; numbers that make no geometry; a mask or a first
+            estimate that does not fit.
     """
     count, angles, rows, columns = projections.shape
     theta = projection_angles(angle, step, angles)
@@ -51,6 +60,12 @@ def solve_volume(
         (given["region_z"], given["region_y"], given["region_x"]), given["height"], given["size"], rows, columns
     )
     projector = VolumeProjector(rays, rows, columns, region)
+    estimate = first_slices(initial, None, region.shape, given["pixel"])
+    limits = replace(
+        limits,
+        mask=None if mask is None else mask_in(mask, region.shape)[..., None],
+        initial=None if estimate is None else estimate[..., None],
+    )
     volumes = np.empty((count, *region.shape), np.float32)
     curves = np.empty((count, limits.iterations), np.float32)
     for block, values in enumerate(finite(projections)):
