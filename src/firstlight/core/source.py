@@ -15,6 +15,9 @@ from .chunk import MAIN, Chunk, End, Item, Scan, Stream
 from .step import Configured
 
 DARK = "dark"
+FOLLOWING_KEPT = 16
+"""Scans that may wait over the connections of followers until they are read, the oldest go first: the same number for every source, because
+the second scan of one is joined with the second scan of another."""
 
 
 class Source(Configured):

@@ -290,17 +290,19 @@ def test_a_stream_that_is_joined_and_starts_over(split):
         last.close()
 
 
-def test_the_next_series_waits_for_its_reader(detector):
-    """It begins while the first one is read, and is complete before anybody asks for it."""
+def test_the_next_series_wait_for_their_readers(detector):
+    """They begin while the first one is read, and are complete before anybody asks for them."""
     source = detector.source()
     following = source.follower()
     reader = Reader(source)
-    detector.series(9)
-    detector.series(5)
+    for frames in (9, 5, 4):
+        detector.series(frames)
     reader.finish().right()
     assert reader.places() == at(*range(9))
     assert following.begun(10.0)
+    last = following.follower()
     assert Reader(following).finish().right().places() == at(*range(5))
+    assert Reader(last).finish().right().places() == at(*range(4))
 
 
 def test_without_joining_a_missed_start_is_told(detector):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,7 +108,11 @@ class Connection:
         self._usual: Usual | None = None
         """What frames look like that need not be read one by one."""
         self._current: Series | None = None
-        self._waiting: Series | None = None
+        self.kept = 1
+        """Series that may wait to be taken; the oldest goes first."""
+        self._untaken: deque[Series] = deque()
+        self._takers = 0
+        """Threads that wait for a series."""
         self._stopping = threading.Event()
         self._context = zmq.Context()
         try:
@@ -138,20 +143,25 @@ class Connection:
         """
         end = None if timeout is None else time.monotonic() + timeout
         with self.changed:
-            while not stopped() and not self._stopping.is_set():
-                found, self._waiting = self._waiting, None
-                if found is not None and series in (None, found.start.series):
-                    return found
-                left = 0.1 if end is None else min(0.1, end - time.monotonic())
-                if left <= 0:
-                    return None
-                self.changed.wait(left)
+            self._takers += 1
+            try:
+                while not stopped() and not self._stopping.is_set():
+                    while self._untaken:
+                        found = self._untaken.popleft()
+                        if series in (None, found.start.series):
+                            return found
+                    left = 0.1 if end is None else min(0.1, end - time.monotonic())
+                    if left <= 0:
+                        return None
+                    self.changed.wait(left)
+            finally:
+                self._takers -= 1
         return None
 
     def begun(self, timeout: float) -> bool:
         """True once a series has begun that nobody has taken; waits up to `timeout` second for one."""
         with self.changed:
-            return self.changed.wait_for(lambda: self._waiting is not None, timeout)
+            return self.changed.wait_for(lambda: bool(self._untaken), timeout)
 
     def close(self) -> None:
         """End; harmless when called twice."""
@@ -304,10 +314,13 @@ class Connection:
         if current is not None and not current.over:
             current.finish(f"series {start.series} began")
         with self.changed:
-            if self._waiting is not None:
-                _log.warning("%s was passed over: nobody took it.", self._waiting.name.capitalize())
-                self._waiting.abandon()
-            self._current = self._waiting = Series(start, self._limits, self._channel, self._decoders)
+            # who waits already gets each of them, however slowly that thread wakes; who comes later gets the newest ones
+            while len(self._untaken) >= self.kept and not self._takers:
+                passed = self._untaken.popleft()
+                _log.warning("%s was passed over: nobody took it.", passed.name.capitalize())
+                passed.abandon()
+            self._current = Series(start, self._limits, self._channel, self._decoders)
+            self._untaken.append(self._current)
             self.changed.notify_all()
 
     def _frame(self, frame: Frame) -> None:

@@ -15,7 +15,7 @@ from firstlight.core.curve import BadKey, z85_key
 from firstlight.core.errors import SourceError, Stopped
 from firstlight.core.receiving import Limits
 from firstlight.core.scan_sizes import scan_sizes
-from firstlight.core.source import Source, dark_of_level, with_dark_level
+from firstlight.core.source import FOLLOWING_KEPT, Source, dark_of_level, with_dark_level
 from firstlight.core.tap import Recorder, Tap
 from firstlight.core.units import Bytes, Quantity, Second
 
@@ -136,6 +136,7 @@ class DectrisSource(Source):
     def _make_follower(self) -> DectrisSource:
         found = DectrisSource(**{**self.model_dump(), "series": None})
         found._connection = self._lent = self._connection or self.connect()
+        self._lent.kept = FOLLOWING_KEPT
         return found
 
     def begun(self, timeout: float) -> bool:

@@ -15,15 +15,13 @@ import zmq
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk, End, Gap
 from firstlight.core.handover import HandOver
+from firstlight.core.source import FOLLOWING_KEPT
 
 from .messages import Message, Samples, Start, Stop
 from .places import Averages, Placed
 from .receiver import Receiver
 
 _log = logging.getLogger(__name__)
-
-KEPT = 16
-"""Captures that wait for a reader; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +219,9 @@ class Link:
             if not self._current.over:
                 return
         self._current = Capture(self._wanted)
-        if len(self._waiting) >= KEPT:
+        if len(self._waiting) >= FOLLOWING_KEPT:
             self._waiting.popleft()
-            _log.warning("A capture of the PandABox was passed over: nobody has taken the %d before it.", KEPT)
+            _log.warning(
+                "A capture of the PandABox was passed over: nobody has taken the %d before it.", FOLLOWING_KEPT
+            )
         self._waiting.append(self._current)
