@@ -111,10 +111,10 @@ def test_both_streams_speak_curve(monkeypatch):
         return base64.b64encode(z85.decode(key)).decode()
 
     server, (_, own) = zmq.curve_keypair(), zmq.curve_keypair()
-    monkeypatch.setenv("SIM_SECRET", base64_of(server[1]))
+    monkeypatch.setenv("SERVER_SECRET_KEY", base64_of(server[1]))  # where the simulator looks for it
     monkeypatch.setenv("OWN_SECRET", base64_of(own))
     keys = {"server_key": base64_of(server[0]), "secret_key": "OWN_SECRET"}
-    with replayed(parameters=SMALL, rate=400, secret_key="SIM_SECRET", panda_curve=True) as told:
+    with replayed(parameters=SMALL, rate=400, panda_curve=True) as told:
         source = beamline(told, **keys)
         source.sources["data"] |= keys
         run = fl.run(source, [fl.step("ptychography", iterations=1, **optics(told))])

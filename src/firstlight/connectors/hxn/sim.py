@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,6 +24,7 @@ from .client import url_of
 from .loading import Part, bring
 from .start import config_of, limits_of, start
 
+_KEY_IN = "SERVER_SECRET_KEY"  # the name of a variable
 _MOMENT = 1.0
 """Seconds from the last frame of which nobody hears to the start of the reconstruction: the series has begun by then."""
 
@@ -82,7 +83,8 @@ class HxnSimulator(Configured):
     socket: Literal["push", "pub"] = "push"
     """Push frames to one reader without loss, or publish them to many, as at HXN."""
     secret_key: str | None = None
-    """Name of the environment variable with the server's secret key (Z85 or base64): the frames then speak CurveZMQ."""
+    """Name of the environment variable with the server's secret key (Z85 or base64): the frames then speak CurveZMQ. Default:
+    SERVER_SECRET_KEY, holoptycho's name for it, where there is such a variable."""
     panda_curve: bool = False
     """The positions speak CurveZMQ too."""
     panda_ch1: str = "INENC2.VAL.Value"
@@ -110,6 +112,13 @@ class HxnSimulator(Configured):
     """Address of the frames, such as tcp://127.0.0.1:5555, in place of interface and eiger_port."""
     panda_endpoint: str | None = None
     """Address of the positions, such as tcp://127.0.0.1:5556, in place of interface and panda_port."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_key(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and os.environ.get(_KEY_IN):
+            return {"secret_key": _KEY_IN, **given}
+        return given
 
     @model_validator(mode="after")
     def _something_to_play(self) -> HxnSimulator:
