@@ -81,6 +81,7 @@ def test_gaps_pass_and_large_windows_are_refused():
         step.after(Scan({MAIN: Stream(tuple(sizes), sizes, "uint16")}))
 
 
+@pytest.mark.slow
 def test_a_scan_whose_light_is_off_the_middle_is_reconstructed_as_if_it_were_not():
     """The phantom, and the same in larger frames, off their middle."""
     centred, moved = (solved(*front) for front in ((), ({"use": "pad", "rows": [20, 6], "columns": [3, 11], **DARK},)))

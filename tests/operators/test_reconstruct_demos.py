@@ -33,6 +33,7 @@ def written(name, folder):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "error", "level"), [("cone_beam", 0.4, 0.04), ("laminography", 0.5, 0.1)])
 def test_the_demo_shows_the_sample(name, error, level, tmp_path):
     volume, unit, source = written(name, tmp_path)

@@ -34,6 +34,7 @@ def in_the_simulator(chosen, seconds):
     assert answer.returncode == 0, answer.stdout[-5000:]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_whole_runs_in_the_simulator():
     in_the_simulator("not slow", 220)

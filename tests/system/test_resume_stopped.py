@@ -85,6 +85,7 @@ def wait_for(path: Path) -> None:
     raise TimeoutError(str(path))
 
 
+@pytest.mark.slow
 def test_the_command_line_resumes_and_saves_all(tmp_path: Path) -> None:
     out = tmp_path / "rec.h5"
     values = job(out)
