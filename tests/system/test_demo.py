@@ -63,6 +63,7 @@ def check_report(path):
     return report
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_in_order(demo, tmp_path):
     process, address, run = demo("--rate", 30, "--report", "r.json")
     deadline = time.monotonic() + 30
