@@ -37,9 +37,10 @@ def main() -> int:
     options = parser.parse_args()
     plugins, problems = load_plugins()
     verified = tomllib.loads(VERIFIED.read_text())
+    not_there = verified.pop("not_there")
     problems += problems_of_verified(plugins, verified)
     pages = {f"{kind}.md": kind_page(kind, found) for kind, found in plugins.items()}
-    pages["status.md"] = status_page(plugins, verified)
+    pages["status.md"] = status_page(plugins, verified, not_there)
     pages["holoptycho.md"] = holoptycho_page()
     for name, text in pages.items():
         path = PAGES / name
@@ -182,8 +183,8 @@ def value_text(entry: dict[str, Any], schema: dict[str, Any]) -> str:
     return f"{entry.get('type', 'any')}{unit} {', '.join(limits)}".strip()
 
 
-def status_page(plugins: Plugins, verified: dict[str, dict[str, Any]]) -> str:
-    """The page that says what each plugin was verified against, and on which device."""
+def status_page(plugins: Plugins, verified: dict[str, dict[str, Any]], not_there: dict[str, str]) -> str:
+    """The page that says what each plugin was verified against, on which device, and what is missing."""
     parts = [
         "# Status\n",
         NOTE,
@@ -195,7 +196,9 @@ def status_page(plugins: Plugins, verified: dict[str, dict[str, Any]]) -> str:
         parts.append("| name | what it does | bodies | verified against | run on | test |\n|---|---|---|---|---|---|")
         parts += [status_row(kind, name, plugin, verified.get(kind, {}).get(name)) for name, plugin in found.items()]
         parts.append("")
-    return "\n".join(parts)
+    parts.append("## Not there\n")
+    parts += [f"- **{name}**: {why}." for name, why in not_there.items()]
+    return "\n".join([*parts, ""])
 
 
 def status_row(kind: str, name: str, plugin: Any, entry: dict[str, str] | None) -> str:
