@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from firstlight.core.arrays import Ids
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.receiving import Limits
 from firstlight.core.tap import Tap
+from firstlight.core.untaken import Untaken
 
 from . import stream2
 from .intake import Intake, intake_for
@@ -108,11 +108,8 @@ class Connection:
         self._usual: Usual | None = None
         """What frames look like that need not be read one by one."""
         self._current: Series | None = None
-        self.kept = 1
-        """Series that may wait to be taken; the oldest goes first."""
-        self._untaken: deque[Series] = deque()
-        self._takers = 0
-        """Threads that wait for a series."""
+        self.untaken: Untaken[Series] = Untaken(self.changed)
+        """Series that nobody reads yet."""
         self._stopping = threading.Event()
         self._context = zmq.Context()
         try:
@@ -141,27 +138,11 @@ class Connection:
             series: Number of the one that is wanted; others are passed over.
             stopped: Says that waiting has no more sense.
         """
-        end = None if timeout is None else time.monotonic() + timeout
-        with self.changed:
-            self._takers += 1
-            try:
-                while not stopped() and not self._stopping.is_set():
-                    while self._untaken:
-                        found = self._untaken.popleft()
-                        if series in (None, found.start.series):
-                            return found
-                    left = 0.1 if end is None else min(0.1, end - time.monotonic())
-                    if left <= 0:
-                        return None
-                    self.changed.wait(left)
-            finally:
-                self._takers -= 1
-        return None
-
-    def begun(self, timeout: float) -> bool:
-        """True once a series has begun that nobody has taken; waits up to `timeout` second for one."""
-        with self.changed:
-            return self.changed.wait_for(lambda: bool(self._untaken), timeout)
+        return self.untaken.take(
+            timeout,
+            lambda: stopped() or self._stopping.is_set(),
+            lambda found: series in (None, found.start.series),
+        )
 
     def close(self) -> None:
         """End; harmless when called twice."""
@@ -313,15 +294,8 @@ class Connection:
         current = self._current
         if current is not None and not current.over:
             current.finish(f"series {start.series} began")
-        with self.changed:
-            # who waits already gets each of them, however slowly that thread wakes; who comes later gets the newest ones
-            while len(self._untaken) >= self.kept and not self._takers:
-                passed = self._untaken.popleft()
-                _log.warning("%s was passed over: nobody took it.", passed.name.capitalize())
-                passed.abandon()
-            self._current = Series(start, self._limits, self._channel, self._decoders)
-            self._untaken.append(self._current)
-            self.changed.notify_all()
+        self._current = Series(start, self._limits, self._channel, self._decoders)
+        self.untaken.add(self._current)
 
     def _frame(self, frame: Frame) -> None:
         current = self._current

@@ -136,12 +136,12 @@ class DectrisSource(Source):
     def _make_follower(self) -> DectrisSource:
         found = DectrisSource(**{**self.model_dump(), "series": None})
         found._connection = self._lent = self._connection or self.connect()
-        self._lent.kept = FOLLOWING_KEPT
+        self._lent.untaken.kept = FOLLOWING_KEPT
         return found
 
     def begun(self, timeout: float) -> bool:
         """True once the next series has begun; waits up to `timeout` second for it."""
-        return self._connection is not None and self._connection.begun(timeout)
+        return self._connection is not None and self._connection.untaken.begun(timeout)
 
     def holds(self) -> bool:
         """True where the detector pushes to one reader; what is published to many is skipped for those that are slow."""

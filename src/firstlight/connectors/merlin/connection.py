@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.handover import Pool
 from firstlight.core.receiving import Limits
 from firstlight.core.tap import Tap
+from firstlight.core.untaken import Untaken
 
 from .acquisition import Acquisition
 from .wire import PREFIX, BadMessage, Start, read_frame, read_start, split
@@ -66,9 +65,7 @@ class Connection:
         """Notified when an acquisition begins, and when `connected` changes."""
         self._decoders = ThreadPoolExecutor(decoders, "merlin decoder")
         self._current: Acquisition | None = None
-        self._untaken: deque[Acquisition] = deque()
-        self._takers = 0
-        """Threads that wait for an acquisition."""
+        self._untaken: Untaken[Acquisition] = Untaken(self.changed)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="merlin receiver", daemon=True)
         self._thread.start()
@@ -82,20 +79,7 @@ class Connection:
             timeout: Seconds to wait at most; None: for ever.
             stopped: Says that waiting has no more sense.
         """
-        end = None if timeout is None else time.monotonic() + timeout
-        with self.changed:
-            self._takers += 1
-            try:
-                while not stopped() and not self._stopping.is_set():
-                    if self._untaken:
-                        return self._untaken.popleft()
-                    left = 0.1 if end is None else min(0.1, end - time.monotonic())
-                    if left <= 0:
-                        return None
-                    self.changed.wait(left)
-            finally:
-                self._takers -= 1
-        return None
+        return self._untaken.take(timeout, lambda: stopped() or self._stopping.is_set())
 
     def wait_connected(self, timeout: float) -> bool:
         """True once Merlin is there."""
@@ -239,12 +223,6 @@ class Connection:
         current = self._current
         if current is not None and not current.over:
             current.finish("another acquisition began")
-        with self.changed:
-            # who waits already gets each of them, however slowly that thread wakes; who comes later gets the newest
-            while self._untaken and not self._takers:
-                self._untaken.popleft().abandon()
-                _log.warning("An acquisition was passed over: nobody took it.")
-            self._current = Acquisition(start, self._limits, self._decoders, first)
-            self._current.header = header
-            self._untaken.append(self._current)
-            self.changed.notify_all()
+        self._current = Acquisition(start, self._limits, self._decoders, first)
+        self._current.header = header
+        self._untaken.add(self._current)
