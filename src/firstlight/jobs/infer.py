@@ -252,10 +252,10 @@ def turn(source: RandomAccess, scan: Scan) -> int:
 
 def needs_angles(scan: Scan) -> bool:
     """True for projections whose angles nobody gave, or whose list was never filled in."""
-    if "angle" not in scan.main.arrival_axes or "angle" not in scan.coords:
-        return "angle" in scan.main.arrival_axes
-    angles = np.asarray(scan.coords["angle"])
-    return angles.size > 1 and bool((angles == angles.flat[0]).all())
+    if "angle" not in scan.main.arrival_axes:
+        return False
+    angles = np.asarray(scan.coords.get("angle", ()))
+    return angles.size == 0 or (angles.size > 1 and bool((angles == angles.flat[0]).all()))
 
 
 ENOUGH = 176.0
