@@ -14,33 +14,17 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
 
 from .frames import Reader
+from .through import Through
 
 
 @dataclass(frozen=True, slots=True)
-class Squared:
+class Squared(Through):
     """Square roots of counts, read as counts; NaN stays NaN, and a damaged value whose square no number can hold becomes it."""
-
-    reader: Reader
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each dimension."""
-        return self.reader.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the counts: float32, or float64 of double amplitudes."""
         return np.dtype(np.float64 if self.reader.dtype.itemsize == 8 else np.float32)
-
-    @property
-    def stored(self) -> int:
-        """Positions that are stored together."""
-        return self.reader.stored
-
-    @property
-    def name(self) -> str:
-        """Where the amplitudes are."""
-        return self.reader.name
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
         """Read a block and square it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from firstlight.core.errors import SourceError
 from firstlight.core.units import Quantity, factor
 
 from .frames import ArrayReader, Frames, Reader, Recording
+from .through import Through
 
 PositionUnit = Literal["m", "mm", "um", "nm", "px"]
 """Units in which positions may be given."""
@@ -27,32 +28,11 @@ WIDEST_SCAN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class Masked(Through):
     """Frames whose dead pixels are marked: −1, NaN, or the type's largest value, as detectors do it."""
 
-    reader: Reader
     bad: Array
     """Shape (row, col), bool: pixels that do not measure."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each dimension."""
-        return self.reader.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.reader.dtype
-
-    @property
-    def stored(self) -> int:
-        """Positions that are stored together."""
-        return self.reader.stored
-
-    @property
-    def name(self) -> str:
-        """Where the frames are."""
-        return self.reader.name
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
         """Read a block, and mark its dead pixels."""

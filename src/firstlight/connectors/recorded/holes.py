@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from firstlight.core.arrays import Array
 
-from .frames import Reader
 from .place import runs
+from .through import Through
 
 _MOST = 0.25
 """With a larger part missing, the numbers are something else than those of frames."""
@@ -51,36 +50,15 @@ def present(files: Sequence[Path]) -> Array | None:
 
 
 @dataclass(frozen=True, slots=True)
-class WithHoles:
+class WithHoles(Through):
     """Frames at their places, and zeros at those of frames that never came."""
 
-    reader: Reader
     there: Array
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(place, row, col)."""
         return (len(self.there), *self.reader.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.reader.dtype
-
-    @property
-    def stored(self) -> int:
-        """Positions along the first dimension that are stored together."""
-        return self.reader.stored
-
-    @property
-    def storage(self) -> tuple[int, ...] | None:
-        """Shape of a storage chunk; None where the array lies in one piece."""
-        return getattr(self.reader, "storage", None)
-
-    @property
-    def name(self) -> str:
-        """What it is and where."""
-        return self.reader.name
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
         """Read a block."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from firstlight.core.arrays import Array
 
-from .frames import Reader
+from .through import Through
 
 
 @dataclass(frozen=True, slots=True)
-class Reshaped:
+class Reshaped(Through):
     """An array seen as (frame, row, col): at one position of further axes, or with the single row that it lacks."""
 
-    reader: Reader
     fixed: Mapping[int, int] = field(default_factory=dict[int, int])
     """Position on each axis of the file that is left out."""
     row: bool = False
@@ -29,25 +25,10 @@ class Reshaped:
         return self._outer(self.reader.shape)
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.reader.dtype
-
-    @property
-    def stored(self) -> int:
-        """Positions along the first dimension that are stored together."""
-        return self.reader.stored
-
-    @property
     def storage(self) -> tuple[int, ...] | None:
         """Shape of a storage chunk; None where the array lies in one piece."""
         chunks: tuple[int, ...] | None = getattr(self.reader, "storage", None)
         return None if chunks is None else self._outer(chunks)
-
-    @property
-    def name(self) -> str:
-        """What it is and where."""
-        return self.reader.name
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
         """Read a block."""
