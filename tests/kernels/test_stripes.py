@@ -32,9 +32,9 @@ SINOGRAM = EXPECTED["sinogram"]
 ALIVE = np.zeros(SINOGRAM.shape[1], bool)
 
 
-def everything(sinogram):
-    alive = remove_dead(sinogram, 15, 3.0, 10, ALIVE)
-    return remove_by_sorting(remove_large(alive, 15, 3.0, 0.1), 7)
+def everything(sinogram, large=15, small=7):
+    alive = remove_dead(sinogram, large, 3.0, 10, ALIVE)
+    return remove_by_sorting(remove_large(alive, large, 3.0, 0.1), small)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def everything(sinogram):
         ("large_plain", lambda s: remove_large(s, 15, 3.0, 0.1, normalize=False)),
         ("dead", lambda s: remove_dead(s, 15, 3.0, 10, ALIVE)),
         ("all", everything),
+        ("all_wide", lambda s: everything(s, 35, 13)),
         ("interpolation", lambda s: remove_by_interpolation(s, 15, 3.0, 0.1)),
         ("fourier", lambda s: np.abs(remove_by_fourier(s, 6, 4, 1))),  # algotom takes the modulus
         ("smoothing", lambda s: remove_by_smoothing(s, 4, 2)),

@@ -64,6 +64,7 @@ def main():
         "large_plain": removal.remove_large_stripe(sinogram, 3.0, 15, norm=False),
         "dead": removal.remove_dead_stripe(sinogram, 3.0, 15, residual=False),
         "all": removal.remove_all_stripe(sinogram, 3.0, 15, 7),
+        "all_wide": removal.remove_all_stripe(sinogram, 3.0, 35, 13),  # two thirds and a quarter of the width
         "interpolation": removal.remove_stripe_based_interpolation(sinogram, 3.0, 15),
         "fourier": removal.remove_stripe_based_fft(sinogram, 6, 4, 1),
         "smoothing": removal.remove_stripe_based_normalization(sinogram, 4, 2, sort=False),
