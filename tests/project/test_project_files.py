@@ -54,12 +54,13 @@ def test_the_glossary_defines_each_term_once():
     assert sorted(terms) == sorted(set(terms))
 
 
-def test_every_decision_is_listed_and_has_its_three_sections():
+def test_every_decision_is_listed_dated_and_has_its_three_sections():
     folder = ROOT / "docs/explanations/decisions"
     index = (folder / "index.md").read_text()
     for page in sorted(folder.glob("[0-9]*.md")):
         text = page.read_text()
         assert f"]({page.name})" in index, f"{page.name} is missing in {folder.name}/index.md"
+        assert re.match(r"# [^\n]+\n\nDecided on \d{4}-\d\d-\d\d\.\n", text), page.name
         assert [line for line in text.splitlines() if line.startswith("## ")] == [
             "## Context",
             "## Decision",
