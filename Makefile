@@ -134,7 +134,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 lock: | $(STAMPS)/venv
 	@test -x $(BIN)/uv || $(PIP) uv
 	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
-	$(LOCK) --extra epics pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/install.txt
+	$(LOCK) --extra epics --extra zmq pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/install.txt
 	@! grep -nE '://' requirements/*.txt
 
 clean:
