@@ -1,10 +1,13 @@
 import contextlib
 import json
 import time
+from io import BytesIO
 
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
+
+from firstlight.faces.rest.pieces import PIECE
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -63,6 +66,24 @@ def test_another_viewport_gives_another_image_at_once(service):
         header, pixels = read_image(socket.recv(timeout=5))
         assert header["dtype"] == "float16"
         assert len(pixels) == 400
+
+
+def test_a_large_image_leaves_in_pieces_that_make_one_message(service):
+    """A loop that hands 4 MB to the system at once answers nobody for tens of milliseconds."""
+    run = service.start(frames=1, size=(1024, 1024))
+    service.wait_for(run, "done")
+    with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+        ask(socket, 1024, 1024)
+        pieces = list(socket.recv_streaming())
+        assert len(pieces) > 10
+        assert max(map(len, pieces)) <= PIECE
+        header, pixels = read_image(b"".join(pieces))
+        assert len(pixels) == 4 * 1024 * 1024
+        whole = np.frombuffer(pixels, "<f4").reshape(header["shape"])
+        assert np.array_equal(whole, np.load(BytesIO(service.http.get(f"/runs/{run}/views/slices.xy.npy").content)))
+        socket.send(json.dumps({"ack": header["version"]}))
+        ask(socket)  # the next message is one again
+        assert read_image(socket.recv(timeout=5))[0]["shape"] == [24, 32]
 
 
 def test_lines_are_sent_as_lines(service):

@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from firstlight.core.errors import FirstlightError, UnknownName
-from firstlight.jobs.catalogue import catalogue_of_another_process
+from firstlight.jobs.catalogue import catalogue_text
 from firstlight.jobs.remote import RunGone
 from firstlight.jobs.supervise import Supervisor
 
@@ -33,6 +33,7 @@ from .models import (
     SessionOpened,
 )
 from .pages import add_pages
+from .pieces import PiecewiseResponse
 from .runs import answer, run_routes, view_routes
 from .settings import Settings
 from .sockets.events import send_events
@@ -113,7 +114,7 @@ def _warm(app: FastAPI) -> None:
 def _service_routes(settings: Settings, supervisor: Supervisor, stalls: StallMonitor) -> APIRouter:
     router = APIRouter(tags=["service"])
     begun = time.monotonic()
-    kept: dict[str, Catalogue] = {}
+    kept: list[bytes] = []
     one_at_a_time = threading.Lock()
 
     @router.get("/health", response_model=Health, summary="Is the service there, and well?")
@@ -127,10 +128,9 @@ def _service_routes(settings: Settings, supervisor: Supervisor, stalls: StallMon
     @router.get("/catalogue", response_model=Catalogue, summary="Everything that a job may name")
     def get_catalogue() -> Response:
         with one_at_a_time:
-            if "catalogue" not in kept:
-                found = catalogue_of_another_process()
-                kept["catalogue"] = Catalogue.model_validate({kind: found[kind] for kind in Catalogue.model_fields})
-        return answer(kept["catalogue"])
+            if not kept:
+                kept.append(catalogue_text(supervisor.store.root.parent))
+        return PiecewiseResponse(kept[0], media_type="application/json")
 
     @router.post(
         "/session",

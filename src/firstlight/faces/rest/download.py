@@ -17,11 +17,10 @@ from firstlight.core.errors import UnknownName
 from firstlight.core.view import Shown
 from firstlight.jobs.picture import Wanted, picture
 
+from .pieces import PIECE, cut
+
 _TABLES = Path(__file__).with_name("colormaps.txt")
 """Name and 256 colours in hex a line; the same tables as the web pages have."""
-
-PIECE = 1 << 18
-"""Bytes that are made and sent at a time: no copy of one takes long enough to be felt elsewhere."""
 
 
 @cache
@@ -121,5 +120,4 @@ def npy(shown: Shown) -> Iterator[bytes]:
     np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(data))
     yield head.getvalue()
     raw = data.reshape(-1).view(np.uint8).data if data.size else memoryview(b"")
-    for first in range(0, len(raw), PIECE):
-        yield bytes(raw[first : first + PIECE])
+    yield from map(bytes, cut(raw))

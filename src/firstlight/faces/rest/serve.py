@@ -16,6 +16,7 @@ from firstlight.core.errors import FirstlightError
 from firstlight.jobs.supervise import Supervisor
 
 from .app import create_app
+from .pieces import PiecewiseSockets
 from .settings import Settings
 
 _SWITCH = 0.001
@@ -41,7 +42,7 @@ def server(app: FastAPI, settings: Settings, *, quiet: bool = False) -> uvicorn.
         host=settings.host,
         port=settings.port,
         loop="asyncio",
-        ws="websockets-sansio",
+        ws=PiecewiseSockets,
         ws_max_size=_LONGEST_MESSAGE,
         ws_per_message_deflate=False,  # packing images would hold up the loop for longer than sending them
         proxy_headers=False,

@@ -13,7 +13,7 @@ from typing import Any
 
 from firstlight.core.errors import FirstlightError
 from firstlight.jobs.messages import error_of
-from firstlight.jobs.protocol import Decoder, Message, encode
+from firstlight.jobs.protocol import Decoder, Message, Payload, encode
 
 COMMAND = (sys.executable, "-m", "firstlight.faces.rest.desk.worker")
 PATIENCE = 120.0
@@ -37,7 +37,7 @@ class Clerk:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
 
-    def ask(self, ask: str, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def ask(self, ask: str, question: dict[str, Any]) -> tuple[dict[str, Any], Payload]:
         """The answer to a question: a head, and bytes.
 
         Raises:
@@ -51,7 +51,7 @@ class Clerk:
             self._lock.release()
         if "error" in message.head:
             raise error_of(message.head["error"])
-        return dict(message.head["answer"]), bytes(message.payload)
+        return dict(message.head["answer"]), message.payload
 
     def _talk(self, head: dict[str, Any]) -> Message:
         process = self._ready()

@@ -9,9 +9,10 @@ from fastapi.responses import Response
 from pydantic import TypeAdapter
 
 from ..models import Refusal
+from ..pieces import PiecewiseResponse
 from ..runs import answer
 from ..settings import Settings
-from ..sockets.view import framed
+from ..sockets.view import binary_message
 from .clerk import Clerk
 from .models import Description, Folder, Question, ResultSlice, Root, Trial
 from .places import listing, roots_of
@@ -63,11 +64,11 @@ def desk_routes(desk: Desk) -> APIRouter:
 
     @router.post("/trial", response_class=Response, responses=_IMAGE, summary="One slice of a job, as an image")
     def post_trial(trial: Trial) -> Response:
-        return Response(framed(*desk.bench.ask("slice", trial.model_dump())), media_type="application/octet-stream")
+        return PiecewiseResponse(binary_message(*desk.bench.ask("slice", trial.model_dump())))
 
     @router.post("/result", response_class=Response, responses=_IMAGE, summary="One slice of a result, as an image")
     def post_result(wanted: ResultSlice) -> Response:
-        return Response(framed(*desk.reader.ask("look", wanted.model_dump())), media_type="application/octet-stream")
+        return PiecewiseResponse(binary_message(*desk.reader.ask("look", wanted.model_dump())))
 
     router.include_router(_structure_routes(desk))
     return router
@@ -79,7 +80,7 @@ def _structure_routes(desk: Desk) -> APIRouter:
 
     def tell(what: str, file: str, path: str, **more: Any) -> Response:
         headers, body = desk.reader.ask("structure", {"what": what, "file": file, "path": path, **more})
-        return Response(body, headers=headers)
+        return PiecewiseResponse(body, headers)
 
     @router.get("/meta", response_class=Response, responses=_REFUSED, summary="What a path in an HDF5 file is")
     def get_meta(file: FilePath, path: InFile = "/") -> Response:

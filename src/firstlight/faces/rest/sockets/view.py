@@ -7,12 +7,12 @@ import time
 from typing import Any
 
 import anyio
+import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
 from firstlight.jobs.picture import Wanted
-from firstlight.jobs.protocol import plain
+from firstlight.jobs.protocol import Payload, plain
 from firstlight.jobs.remote import RemoteRun
 
 from .talk import MOST_MISTAKES, NONSENSE, Threads, read, refuse
@@ -96,22 +96,24 @@ class ViewSocket:
         found = await self._threads.run(lambda: self._message(wanted, after))
         if found is not None:
             self._shown, self._version, self._acked = wanted, found[0], False
-            await self._socket.send_bytes(found[1])
+            await self._socket.send({"type": "websocket.send", "bytes": found[1]})
         elif time.monotonic() - begun < POLL / 2:  # it has ended, or has not started: do not ask in circles
             with anyio.move_on_after(REST):
                 await news.wait()
 
-    def _message(self, wanted: Wanted, after: int) -> tuple[int, bytes] | None:
+    def _message(self, wanted: Wanted, after: int) -> tuple[int, memoryview] | None:
         found = self._run.picture(self._view, wanted, after=after, timeout=POLL)
-        return None if found is None else (found[0]["version"], binary_message(*found))
+        if found is None:
+            return None
+        header, pixels = found
+        return header["version"], binary_message(header, pixels.reshape(-1).view(np.uint8).data)
 
 
-def binary_message(header: dict[str, Any], pixels: Array) -> bytes:
+def binary_message(header: dict[str, Any], pixels: Payload) -> memoryview:
     """u32 length of the header (little-endian) | header as JSON | pixels (little-endian)."""
-    return framed(header, pixels.data if pixels.size else b"")
-
-
-def framed(header: dict[str, Any], pixels: bytes | memoryview) -> bytes:
-    """The same of pixels that are bytes already."""
     text = json.dumps(plain({**header, "sent": time.time()}, nan=False), separators=(",", ":")).encode()
-    return b"".join((len(text).to_bytes(4, "little"), text, pixels))
+    head = len(text).to_bytes(4, "little") + text
+    message = np.empty(len(head) + len(pixels), np.uint8)
+    message[: len(head)] = np.frombuffer(head, np.uint8)
+    message[len(head) :] = np.frombuffer(pixels, np.uint8)  # numpy lets other threads run while it copies
+    return message.data
