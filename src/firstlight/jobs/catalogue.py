@@ -1,14 +1,20 @@
 """Everything that a job may name, with the schema of its parameters.
 
 Also a command, ``python -m firstlight.jobs.catalogue``, which prints it as JSON: the service asks it that way, because
-loading every plugin keeps the interpreter busy for seconds, and a service must answer meanwhile.
+loading every plugin keeps the interpreter busy for seconds, and a service must answer meanwhile. What it printed is kept
+in a file until something is installed, removed or edited.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
+import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from firstlight.core import registry
@@ -17,7 +23,7 @@ from firstlight.core.operator import OperatorFunction
 
 from .protocol import plain
 
-LISTED = ("operators", "sources", "sinks", "views", "runners", "simulators")
+LISTED = ("operators", "sources", "sinks", "views")
 
 
 def catalogue() -> dict[str, list[dict[str, Any]]]:
@@ -77,12 +83,49 @@ def _entry(
     }
 
 
-def catalogue_of_another_process(timeout: float = 120.0) -> dict[str, list[dict[str, Any]]]:
-    """The catalogue, made in a process of its own.
+def catalogue_text(folder: Path, timeout: float = 120.0) -> bytes:
+    """The catalogue as JSON: as it was kept, or made by a process of its own and kept.
+
+    Args:
+        folder: Where it is kept.
+        timeout: Seconds that the process may take.
 
     Raises:
         FirstlightError: That process failed; the message has what it printed last.
     """
+    kept = folder / f"catalogue-{fingerprint()}.json"
+    try:
+        return kept.read_bytes()
+    except OSError:
+        text = _made_by_another_process(timeout)
+    try:
+        for old in folder.glob("catalogue-*.json"):
+            old.unlink()
+        aside = kept.with_suffix(f".{os.getpid()}")
+        aside.write_bytes(text)
+        aside.replace(kept)
+    except OSError:  # a full disk: it is made again the next time
+        pass
+    return text
+
+
+def fingerprint() -> str:
+    """Another text whenever something was installed, removed, or edited in a package that brings plugins."""
+    points = [point for kind in registry.KINDS for point in entry_points(group=f"firstlight.{kind}")]
+    found = hashlib.sha256(f"{sys.version} {sorted(map(str, points))}".encode())
+    for place in map(Path, sys.path):
+        if place.name in ("site-packages", "dist-packages") and place.is_dir():
+            found.update(f"{place} {place.stat().st_mtime_ns}".encode())  # libraries that steps need may come and go
+    for package in sorted({point.value.partition(".")[0].partition(":")[0] for point in points}):
+        spec = importlib.util.find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            for source in sorted(Path(place).rglob("*.py")):
+                stat = source.stat()
+                found.update(f"{source} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return found.hexdigest()[:24]
+
+
+def _made_by_another_process(timeout: float) -> bytes:
     command = [sys.executable, "-m", "firstlight.jobs.catalogue"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)  # noqa: S603
     if done.returncode != 0:
@@ -93,7 +136,7 @@ def catalogue_of_another_process(timeout: float = 120.0) -> dict[str, list[dict[
             value=" ".join(last),
             next_move="Run 'firstlight list operators' to see which plugin fails.",
         )
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 if __name__ == "__main__":
