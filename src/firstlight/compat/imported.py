@@ -115,6 +115,16 @@ class JobBuilder:
         self.sinks.append({"use": use, "of": self._last, "path": name})
 
     @property
+    def place(self) -> str | None:
+        """The step whose output goes on, None before the first."""
+        return self._main
+
+    def go_on_from(self, place: str | None) -> None:
+        """What comes next takes what came out at a place; the steps since then were for a sink alone."""
+        if place != self._main:
+            self._main, self._measured = place, place is not None
+
+    @property
     def _last(self) -> str:
         return self._main if self._main not in (None, "source") else (self.center or "source")
 

@@ -31,7 +31,7 @@ class Row:
     assumed: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Values of their parameters at which theirs does what ours does."""
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What their parameters are when they are not given, where ours are something else then."""
+    """What their parameters are when they are not given, or given as nothing, where ours are something else then."""
     dropped: tuple[str, ...] = ()
     """Their parameters that ours does not need."""
     note: str = ""
@@ -47,10 +47,11 @@ class Row:
         step: dict[str, Any] = {"use": self.ours, **self.set}
         remarks = [f"{self.name}: {self.note}."] if self.note else []
         lost: list[str] = []
-        for key, value in {**self.defaults, **given}.items():
-            if key in self.parameters and value is not None:
+        told = {key: value for key, value in given.items() if value is not None}
+        for key, value in {**self.defaults, **told}.items():
+            if key in self.parameters:
                 self._carry(step, key, value, remarks)
-            elif key not in (*self.dropped, *self.parameters) and value is not None and value != self.assumed.get(key):
+            elif key not in self.dropped and value != self.assumed.get(key):
                 lost.append(f"{key} = {value!r}")
         if lost:
             have = "has" if len(lost) == 1 else "have"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,17 +13,18 @@ import yaml
 from firstlight.core.errors import SourceError
 
 from ..imported import Imported, JobBuilder, Sweep, read_text, spread, stepped
-from ..tables import row
+from ..tables import Row, row
 
 _REFERENCE = re.compile(r"\$\{\{\s*(?P<id>\w+)\.side_outputs\.(?P<name>\w+)\s*\}\}")
 _AXES = {"angles": "angle", "detector_y": "row", "detector_x": "col"}
 _SAVES = ("save_to_images", "save_intermediate_data")
 _IMAGES = ("tif", "tiff", None)
+_NAMES_OF_DATA = ("data_in", "data_out")
 _SILENT = ("calculate_stats", "data_checker", "data_reducer")
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML, and HTTomo's two tags for sweeps."""
+    """Plain YAML, HTTomo's two tags for sweeps, and the tuples that its templates have."""
 
 
 def _values(loader: yaml.SafeLoader, node: Any) -> Sweep:
@@ -38,6 +40,11 @@ def _range(loader: yaml.SafeLoader, node: Any) -> Sweep:
     return Sweep(tuple(stepped(*cast("list[float]", ends))))
 
 
+def _tuple(loader: yaml.SafeLoader, node: Any) -> list[Any]:
+    return loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else []
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _tuple)
 _Loader.add_constructor("!Sweep", _values)
 _Loader.add_constructor("!SweepRange", _range)
 
@@ -52,8 +59,22 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def methods(path: Path) -> Iterator[tuple[str, str, dict[str, Any], str]]:
-    """Module, method, parameters and id of each entry.
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One entry of a pipeline."""
+
+    module: str
+    name: str
+    given: dict[str, Any]
+    id: str = ""
+    saved: bool = False
+    """What it gives is written to a file of its own."""
+    first: bool = False
+    """It has the first form, in which what a method found goes by a plain name."""
+
+
+def methods(path: Path) -> Iterator[Method]:
+    """The entries of a pipeline.
 
     Raises:
         SourceError: The file is no pipeline.
@@ -79,16 +100,20 @@ def _none(path: Path) -> SourceError:
     )
 
 
-def _method(entry: Mapping[str, Any], path: Path) -> tuple[str, str, dict[str, Any], str]:
+def _method(entry: Mapping[str, Any], path: Path) -> Method:
     if "method" in entry:
         module, method, given = entry.get("module_path", ""), entry["method"], entry.get("parameters")
-        return str(module), str(method), _mapping(given), str(entry.get("id", ""))
+        saved = entry.get("save_result") is True
+        return Method(str(module), str(method), _mapping(given), str(entry.get("id", "")), saved)
     if len(entry) == 1:  # the first form: {module: {method: parameters}}
         module, inner = next(iter(entry.items()))
         methods_ = _mapping(inner)
         if len(methods_) == 1:
             method, given = next(iter(methods_.items()))
-            return str(module), method, _mapping(given), ""
+            parameters = _mapping(given)
+            return Method(
+                str(module), method, parameters, saved=parameters.pop("save_result", False) is True, first=True
+            )
     raise _none(path)
 
 
@@ -106,37 +131,46 @@ def read(path: Path) -> Imported:
     """
     builder = JobBuilder("HTTomo", "httomo")
     found: dict[str, str] = {}  # id of a method that finds something, to our step
-    for module, method, given, name in methods(path):
-        if method == "standard_tomo":
-            _load(builder, given)
-        elif method in _SAVES:
-            _save(builder, method, given, path.stem)
-        elif method not in _SILENT:
-            if method == "rescale_to_int":
-                _limits(builder, given)
-            elif method == "data_resampler" and isinstance(given.get("newshape"), list) and len(given["newshape"]) == 2:
-                given["height"], given["width"] = given.pop("newshape")
-            _step(builder, module, method, given, found)
-            if name and builder.steps:
-                found[name] = str(builder.steps[-1].get("name", builder.steps[-1]["use"]))
+    for each in methods(path):
+        if each.name == "standard_tomo":
+            _load(builder, each.given)
+        elif each.name in _SAVES:
+            _save(builder, each.name, each.given, path.stem)
+        elif each.name not in _SILENT:
+            before = len(builder.steps)
+            _step(builder, each, found)
+            if each.id and builder.steps:
+                found[each.id] = str(builder.steps[-1].get("name", builder.steps[-1]["use"]))
+            if each.saved and len(builder.steps) > before:
+                builder.save("hdf5", f"{path.stem}_{len(builder.steps)}.nxs")
     return builder.finish(path.stem)
 
 
-def _step(builder: JobBuilder, module: str, method: str, given: dict[str, Any], found: Mapping[str, str]) -> None:
-    full = f"{module}.{method}"
-    program = "tomopy" if module.startswith("tomopy") else "httomo"
-    name = f"recon:{given.get('algorithm')}" if full == "tomopy.recon.algorithm.recon" else full
-    known = row(program, name)
+def _step(builder: JobBuilder, method: Method, found: Mapping[str, str]) -> None:
+    full = f"{method.module}.{method.name}"
+    given = {key: value for key, value in method.given.items() if value != "auto" and key not in _NAMES_OF_DATA}
+    name = _row_name(full, given)
+    known = row("tomopy" if method.module.startswith("tomopy") else "httomo", name)
     if known is None:
-        builder.add(full, {})
+        builder.add(name, {})
         return
-    held = {
-        key: match for key, value in given.items() if isinstance(value, str) and (match := _REFERENCE.search(value))
-    }
+    if known.ours == "rescale":
+        _limits(builder, given)
+    elif known.ours == "resample" and isinstance(given.get("newshape"), list) and len(given["newshape"]) == 2:
+        given["height"], given["width"] = given.pop("newshape")
+    held = {key: match for key, value in given.items() if (match := _reference(value, known, key, method.first))}
     log = given.pop("minus_log", None) if known.ours == "flat_field" else None
     if "center" in known.parameters and given.pop("neglog", False) is True:
         builder.append({"use": "minus_log"})
+    if "center" in known.parameters and builder.joined and "center" not in held and given.get("center") is not None:
+        del given["center"]
+        builder.remarks.append(
+            f"{full}: center is not carried over: where halves are joined, the axis is in the middle. What is given or swept "
+            "is stitch_half_acquisition.center."
+        )
     builder.add_row(known, {key: value for key, value in given.items() if key not in held})
+    if known.ours == "stitch_half_acquisition" and isinstance(given.get("overlap"), int | float):
+        _about(builder, given)
     for key, match in held.items():
         ours, step = known.parameters.get(key), found.get(match["id"])
         if ours == "center" and builder.joined:
@@ -144,9 +178,38 @@ def _step(builder: JobBuilder, module: str, method: str, given: dict[str, Any], 
         elif ours == "center" and (step or builder.center):
             builder.steps[-1]["center"] = {"from": step or builder.center}
         elif ours is not None:
-            builder.remarks.append(f"{full}: {key} = {match[0]} is not carried over.")
+            builder.remarks.append(f"{full}: {key} = {given[key]} is not carried over.")
     if log is True:
         builder.append({"use": "minus_log"})
+
+
+def _row_name(full: str, given: Mapping[str, Any]) -> str:
+    """The name of the row that means a method with these parameters."""
+    if full == "tomopy.recon.algorithm.recon":
+        return f"recon:{given.get('algorithm')}"
+    if full == "httomolib.prep.phase.paganin_filter" and not given.keys().isdisjoint({"alpha", "dist"}):
+        return f"{full}:alpha"
+    return full
+
+
+def _reference(value: Any, known: Row, key: str, first: bool) -> re.Match[str] | None:
+    """Where a value comes from, if another method found it."""
+    if not isinstance(value, str):
+        return None
+    plain = first and known.parameters.get(key) == "center"
+    return _REFERENCE.search(f"${{{{{value}.side_outputs.{value}}}}}" if plain else value)
+
+
+def _about(builder: JobBuilder, given: Mapping[str, Any]) -> None:
+    """The axis is in the middle of what both halves have seen: columns at the left or the right side."""
+    overlap, side = float(given["overlap"]), given.get("side", given.get("rotation", "left"))
+    if side == "left":
+        builder.steps[-1]["center"] = (overlap - 1) / 2
+    else:
+        builder.remarks.append(
+            f"sino_360_to_180: overlap = {overlap:g}, side = {side}: set stitch_half_acquisition.center to the number of "
+            f"columns - {(overlap + 1) / 2:g}."
+        )
 
 
 def _limits(builder: JobBuilder, given: dict[str, Any]) -> None:
@@ -168,7 +231,7 @@ def _limits(builder: JobBuilder, given: dict[str, Any]) -> None:
     given |= {"low": {"from": f"{name}.low"}, "high": {"from": f"{name}.high"}}
 
 
-def _save(builder: JobBuilder, method: str, given: Mapping[str, Any], stem: str) -> None:
+def _save(builder: JobBuilder, method: str, given: dict[str, Any], stem: str) -> None:
     """A folder of TIFF files for images, HDF5 for anything else."""
     if method == "save_intermediate_data":
         builder.save("hdf5", f"{stem}_{len(builder.steps)}.nxs")
@@ -177,11 +240,21 @@ def _save(builder: JobBuilder, method: str, given: Mapping[str, Any], stem: str)
     if kind not in _IMAGES:
         builder.remarks.append(f"{method}: file_format = {kind!r} is not carried over; the images are written as TIFF.")
     number = len([sink for sink in builder.sinks if sink["use"] == "tiff"])
-    builder.save("tiff", f"{stem}_{given.get('subfolder_name') or 'images'}{number or ''}")
+    folder = given.get("subfolder_name") or given.get("out_folder_name") or "images"
+    before = builder.place
+    if given.get("bits") in (8, 16):  # before version 2.5 the images were rescaled on their way
+        _limits(builder, given)
+        known = row("httomo", "httomolib.misc.rescale.rescale_to_int")
+        if known is not None:
+            builder.add_row(known, {key: given[key] for key in ("bits", "low", "high")})
+    builder.save("tiff", f"{stem}_{folder}{number or ''}")
+    builder.go_on_from(before)
 
 
 def _load(builder: JobBuilder, given: Mapping[str, Any]) -> None:
     data, key = given.get("data_path"), given.get("image_key_path")
+    if isinstance(given.get("in_file"), str):
+        builder.source["path"] = given["in_file"]
     if key in (None, "None") and str(data).strip("/").startswith("exchange/"):
         builder.source = {"use": "dxfile", "path": builder.source["path"]}
     else:
@@ -193,7 +266,7 @@ def _load(builder: JobBuilder, given: Mapping[str, Any]) -> None:
     builder.remarks += [
         f"standard_tomo: {key} = {given[key]!r} is not carried over; 'only' and 'ignore' choose frames."
         for key in given
-        if key not in _LOADED and given[key] is not None
+        if key not in _LOADED and given[key] is not None and given[key] != _PLAIN.get(key)
     ]
     _preview(builder, given.get("preview"))
 
@@ -211,7 +284,9 @@ def _angles(builder: JobBuilder, given: Any) -> None:
         builder.remarks.append(f"standard_tomo: rotation_angles = {given!r} is not carried over.")
 
 
-_LOADED = ("name", "data_path", "image_key_path", "rotation_angles", "darks", "flats", "preview")
+_LOADED = ("name", "in_file", "data_path", "image_key_path", "rotation_angles", "darks", "flats", "preview")
+_PLAIN = {"dimension": 1, "pad": 0}
+"""What the first versions wrote where nothing is meant: the angles come first, and no rows are added."""
 
 
 def _elsewhere(builder: JobBuilder, stream: str, given: Any) -> None:
@@ -229,6 +304,8 @@ def _elsewhere(builder: JobBuilder, stream: str, given: Any) -> None:
 
 
 def _preview(builder: JobBuilder, given: Any) -> None:
+    if isinstance(given, list) and len(cast("list[Any]", given)) == len(_AXES):
+        given = dict(zip(_AXES, cast("list[Any]", given), strict=True))
     for theirs, ours in _AXES.items():
         part = _mapping(given).get(theirs)
         if part == "mid":
