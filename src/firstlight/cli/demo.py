@@ -147,6 +147,8 @@ class _Demo:
             service = _service(rest, self.port, self.supervisor)
             address = f"http://127.0.0.1:{service.port}/runs/{run.id}"
             remark(f"Open {address} to watch. Ctrl-C ends the demo.")
+            if not compiled():
+                remark("The first run on a machine compiles its steps: slices come after half a minute or so.")
             if self.browser:
                 webbrowser.open(address)
             try:
@@ -175,6 +177,15 @@ class _Demo:
             return lambda: simulator.runs
         end = float("inf") if self.seconds is None else time.monotonic() + self.seconds
         return lambda: time.monotonic() < end
+
+
+def compiled() -> bool:
+    """True if steps of an earlier run lie compiled where numba keeps them, unless it is told another place."""
+    from importlib.util import find_spec
+
+    kernels = find_spec("firstlight.kernels")
+    folders = (kernels.submodule_search_locations or ()) if kernels else ()
+    return any(found for folder in folders for found in Path(folder).glob("__pycache__/*.nbi"))
 
 
 def tell_end_of(run: RemoteRun, tell: Any) -> int:

@@ -218,10 +218,32 @@ def counts_line(status: Status) -> str:
 
 
 def status_line(status: Status) -> str:
-    """One line on how a run gets on."""
-    late = f", {status.latency_ms['p95']:.0f} ms late (p95)" if status.latency_ms and "p95" in status.latency_ms else ""
-    left = f", {100 * status.progress:.0f} %" if status.progress is not None else ""
-    return f"{status.state}: {counts_line(status)}{left}, {rate(status)}{late}{left_line(status)}"
+    """One line on how a run gets on: with which frames, and once all have come, with which stages."""
+    if status.state not in ("running", "draining"):
+        return f"{status.state}: {counts_line(status)}" if status.counts.expected else f"{status.state} …"
+    share = f", {100 * status.progress:.0f} %" if status.progress is not None else ""
+    if working := working_line(status):
+        return f"{status.state}: {working}{share}{left_line(status)}"
+    return f"{status.state}: {counts_line(status)}{share}, {rate(status)}{late(status)}{left_line(status)}"
+
+
+def late(status: Status) -> str:
+    """How long after its frames came a picture is ready, for 95 of 100; empty where nothing is shown."""
+    found = (status.latency_ms or {}).get("p95")
+    if found is None:
+        return ""
+    return f", {found:.0f} ms late (p95)" if found < 10_000 else f", {found / 1000:.0f} s late (p95)"
+
+
+def working_line(status: Status) -> str:
+    """How far the stages are that still have something to do, after the last frame; empty before."""
+    if status.state != "draining" or status.counts.waiting:
+        return ""
+    return ", ".join(
+        f"{name} {found['done']} of {found['expected']}"
+        for name, found in status.stages.items()
+        if found["done"] < found["expected"]
+    )
 
 
 def wait_until(run: RemoteRun, reached: Callable[[RunEntry], bool], timeout: float) -> bool:

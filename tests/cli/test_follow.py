@@ -1,0 +1,40 @@
+"""The lines on how a run gets on."""
+
+import pytest
+
+from firstlight.cli.follow import status_line
+from firstlight.core.counts import Counts
+from firstlight.core.run import Status
+
+
+def status(state, counts, **more):
+    given = {
+        "consumers": {}, "frames_per_second": 20.0, "bytes_per_second": 8e6, "latency_ms": None, "queue_bytes": 0,
+        "queue_capacity": 0, "queue_frames": 0, "skipped": {}, "views": (), "steps": (), "values": {}, "changes": (),
+    }  # fmt: skip
+    return Status(state=state, counts=counts, **given | more)
+
+
+STAGES = {
+    "minus_log": {"done": 9, "expected": 9, "rate": 0.0, "left": 0.0},
+    "fbp": {"done": 3, "expected": 12, "rate": 0.5, "left": 18.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("seen", "line"),
+    [
+        (status("starting", Counts()), "starting …"),
+        (
+            status("running", Counts(expected=9, done=4, waiting=5), latency_ms={"p95": 41.2}, progress=0.4),
+            "running: 4 of 9 frames, 5 waiting, 40 %, 20 frames/s, 8 MB/s, 41 ms late (p95)",
+        ),
+        (
+            status("draining", Counts(expected=9, done=9), stages=STAGES, progress=0.6, bound="computing fbp"),
+            "draining: fbp 3 of 12, 60 %, bound by computing fbp, about 18 s left",
+        ),
+        (status("done", Counts(expected=9, done=9), latency_ms={"p95": 30_000.0}), "done: 9 of 9 frames"),
+    ],
+)
+def test_a_line_says_what_goes_on_now(seen, line):
+    assert status_line(seen) == line
