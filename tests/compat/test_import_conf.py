@@ -160,3 +160,39 @@ def test_a_trial_of_tomocupy_is_a_sweep_of_the_centre(tmp_path):
     assert found.job["steps"][-1]["center"] == {"sweep": [29.5, 30, 30.5, 31, 31.5, 32, 32.5, 33]}
     assert found.job["only"] == {"row": "mid:mid+1"}
     assert not found.remarks
+
+
+def test_a_double_field_of_view_is_joined_about_the_axis_that_is_told(tmp_path):
+    path = tmp_path / "tomocupyon.conf"
+    wavelet = (
+        "[file-reading]\nfile-type = double_fov\n[remove-stripe]\nremove-stripe-method = fw\n[fw]\nfw-filter = sym16\n"
+    )
+    path.write_text(wavelet + "[reconstruction]\nrotation-axis = 65\n")
+    found = tomocupy.read(path)
+    assert found.job["steps"][2:] == [
+        {"use": "remove_stripes_wavelet", "moments": 16},
+        {"use": "stitch_half_acquisition", "center": 65.0},
+        {"use": "fbp"},
+    ]
+    assert any("symlets" in each for each in found.remarks)
+    path.write_text(wavelet + "[reconstruction]\nrotation-axis = -1.0\n")
+    assert [step["use"] for step in tomocupy.read(path).job["steps"][3:]] == [
+        "find_center_360",
+        "stitch_half_acquisition",
+        "fbp",
+    ]
+
+
+def test_iterations_of_tofu_are_those_that_it_has_of_itself(tmp_path):
+    path = tmp_path / "tomo.conf"
+    plain = "[tomographic-reconstruction]\naxis = 31.5\n[ir]\nnum-iterations = 10\n[sart]\nrelaxation-factor = 0.25\n[sbtv]\nmu = 0.5\n"
+    for method, step in (
+        ("fbp", {"use": "fbp"}),
+        ("sart", {"use": "sart", "iterations": 10, "relaxation": 0.25}),
+        ("sbtv", {"use": "admm_tv", "iterations": 10}),
+    ):
+        path.write_text(f"{plain}[tomographic-reconstruction]\naxis = 31.5\nmethod = {method}\n")
+        found = tofu.read(path)
+        assert found.job["steps"] == [{**step, "center": 31.5}]
+        assert any("mu has another scale" in each for each in found.remarks) == (method == "sbtv")
+        assert not any("relaxation" in each or "num-iterations" in each for each in found.remarks)

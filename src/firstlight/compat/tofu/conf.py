@@ -37,6 +37,11 @@ _DEFAULTS = {
     "thresholding-rate": "0.01",
     "frequency-cutoff": "1e+30",
     "pixel-size": "1e-06",
+    "tie-approximate-point": "0.75",
+    "num-iterations": "10",
+    "relaxation-factor": "0.25",
+    "lambda": "0.1",
+    "mu": "0.5",
 }
 _GEOMETRY = (
     "axis-angle-x",
@@ -153,14 +158,23 @@ def _reconstruct(builder: JobBuilder, given: Settings) -> None:
         builder.remarks.append(f"projection-filter = {kind} has no counterpart.")
     method = given.text("method") or "fbp"
     if method in ("sirt", "sart", "sbtv"):
-        known = row("tofu", method)
-        rounds = given.number("num-iterations")
-        step = {"use": known.ours if known else "sirt", "center": step["center"]}
-        if rounds:
-            step["iterations"] = int(rounds)
+        step = {**_iterative(builder, given, method), "center": step["center"]}
     elif method not in ("fbp", "dfi"):
         builder.remarks.append(f"method = {method} has no counterpart; fbp stands there instead.")
     builder.append(step)
+
+
+def _iterative(builder: JobBuilder, given: Settings, method: str) -> dict[str, Any]:
+    """Our step for one of their iterative methods, with what it is told or has of itself."""
+    known = row("tofu", method)
+    if known is None:
+        return {"use": "sirt"}
+    usual = {theirs: float(_DEFAULTS[theirs]) for theirs in known.parameters}
+    told = {theirs: number for theirs in usual if (number := given.number(theirs)) is not None}
+    values = {theirs: int(number) if number.is_integer() else number for theirs, number in (usual | told).items()}
+    step, remarks = known.step(values)
+    builder.remarks += remarks
+    return step
 
 
 def _save(builder: JobBuilder, given: Settings) -> None:
@@ -168,7 +182,7 @@ def _save(builder: JobBuilder, given: Settings) -> None:
     path = given.text("output")
     if path is not None:
         folder, _, name = path.rpartition("/")
-        builder.save("tiff", path if "%" not in name and "." in name else folder or "slices")
+        builder.save("tiff", path if "%" not in name else folder or "slices")
 
 
 def _tried(given: Settings) -> list[float]:

@@ -18,7 +18,7 @@ _HARMLESS = frozenset(
     "retrieve-phase-pad ffratio ffdim fflog ffpad rotate-proj-order lamino-search-width lamino-search-step lamino-start-row "
     "lamino-end-row pre-processing rotation-axis-pairs read-pixel-size read-scintillator e-storage-ring b-storage-ring min-e "
     "max-e step-e maximum-psi-urad fw-sigma fw-filter fw-level vo-all-snr vo-all-la-size vo-all-sm-size dezinger-threshold "
-    "energy propagation-distance retrieve-phase-delta-beta retrieve-phase-alpha end-row end-column end-proj".split()
+    "energy propagation-distance retrieve-phase-delta-beta retrieve-phase-alpha end-row end-column end-proj ngpus".split()
 )
 _DEFAULTS = {
     "bright-ratio": "1",
@@ -66,8 +66,11 @@ def read(path: Path) -> Imported:
     if stripes:
         _option(builder, given, stripes)
     if given.text("file-type") == "double_fov":
-        builder.append({"use": "find_center_360"})
-        builder.append({"use": "stitch_half_acquisition"})
+        axis = given.number("rotation-axis")
+        told = {} if axis is None or axis < 0 or given.text("rotation-axis-auto") == "auto" else {"center": axis}
+        if not told:
+            builder.append({"use": "find_center_360"})
+        builder.append({"use": "stitch_half_acquisition", **told})
         builder.remarks.append("double_fov: after the halves are joined the axis is in the middle.")
     _reconstruct(builder, given)
     _save(builder, given, path.stem)
