@@ -1,6 +1,7 @@
 import { type ReactElement, Suspense, lazy, useEffect, useMemo, useRef, useState } from "react";
 import { api } from "../api/client";
 import { usePolled } from "../api/hooks";
+import { fieldsOf } from "../api/json";
 import type { Job, Plugin } from "../api/types";
 import { Brand } from "../pages/HomePage";
 import { Banner, ErrorBoundary, Mistakes, Tabs } from "../ui";
@@ -15,7 +16,7 @@ import { RunPanel } from "./RunPanel";
 import { ScanCard } from "./ScanCard";
 import { SlicePanel } from "./SlicePanel";
 import { StepList } from "./StepList";
-import { binOf, centerOf, hasStep, nameOf, stepsOf, without } from "./edit";
+import { binOf, centerOf, hasStep, nameOf, sinkStep, stepsOf, without } from "./edit";
 import { type Desk, type Slice, resultOf, useDesk, useOperators, useSlice } from "./useDesk";
 import { hasProjections, isResult, pageWords, sizeAlong } from "./words";
 import "./desk.css";
@@ -59,7 +60,7 @@ function useFound(job: Job | null, slice: Slice): number | null {
 
 function Work({ desk, onEnded }: { desk: Desk; onEnded: (run: string) => void }): ReactElement {
   const { job, setJob, about, file } = desk;
-  const operators = useOperators();
+  const { operators, mistake: noOperators } = useOperators();
   const [row, setRow] = useState<number | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
   const [tab, setTab] = useState("slice");
@@ -97,7 +98,7 @@ function Work({ desk, onEnded }: { desk: Desk; onEnded: (run: string) => void })
         {job && (
           <>
             {hasProjections(about) && <QuickPanel job={job} onJob={setJob} rows={sizeAlong(about, "row")} angles={sizeAlong(about, "angle")} />}
-            <StepList job={job} onJob={setJob} suggested={desk.suggested} operators={operators} values={slice.told?.values ?? {}} shown={name?.split(".")[0] ?? null} onShow={setChosen} />
+            <StepList job={job} onJob={setJob} suggested={desk.suggested} operators={operators} mistake={noOperators} values={slice.told?.values ?? {}} shown={name?.split(".")[0] ?? null} onShow={setChosen} />
           </>
         )}
         {job && tab === "slice" && !slice.line && <ContrastPanel key={name} name={humanName(name ?? "slice")} stream={slice.still} display={display} linked={false} onLink={null} />}
@@ -111,20 +112,20 @@ function Work({ desk, onEnded }: { desk: Desk; onEnded: (run: string) => void })
 /** Why there is nothing to see yet, where people look for it. */
 function Empty({ desk }: { desk: Desk }): ReactElement {
   const { file, mistake, about } = desk;
-  if (file === null) return <p className="empty" data-testid="no-file">Choose a scan on the left: an HDF5 or TIFF file, or a folder of images.</p>;
+  if (file === null) return <p className="empty" data-testid="no-file">Choose a scan under Files: an HDF5 or TIFF file, or a folder of images.</p>;
   const said = mistake ?? (about?.problem ? { message: about.problem, problems: [] } : null);
   if (!said) return <p className="empty">Reading the file…</p>;
   return (
     <div className="empty" data-testid="scan-mistake">
       <h2>{file.slice(file.lastIndexOf("/") + 1)} can not be {mistake ? "opened" : "reconstructed as it is"}</h2>
       <Mistakes message={pageWords(said.message)} problems={said.problems.map(pageWords)} />
-      {about?.problem && <p>If you know what is missing, say it on the left under <em>Correct or complete this</em>.</p>}
+      {about?.problem && <p>If you know what is missing, say it beside it, under <em>Correct or complete this</em>.</p>}
     </div>
   );
 }
 
 function StructureOf({ desk }: { desk: Desk }): ReactElement {
-  if (desk.file === null) return <p className="empty">Choose a file on the left.</p>;
+  if (desk.file === null) return <p className="empty">Choose a scan under Files.</p>;
   if (!/\.(h5|hdf5|hdf|nxs|nx|cxi|emd|he5)$/i.test(desk.file)) return <p className="empty">Only HDF5 files have a structure to show.</p>;
   return <Suspense fallback={<p className="empty">Loading the viewer…</p>}><Structure key={desk.file} file={desk.file} /></Suspense>;
 }
@@ -142,9 +143,7 @@ function useDisplays(): (name: string) => Display {
 /** A slice does not depend on where the result goes, nor on which other rows are wanted. */
 function withoutOutputs(job: Job): Job {
   const rest = without(job, "sinks", "name", "only");
-  const only = job["only"];
-  if (typeof only !== "object" || only === null || Array.isArray(only)) return rest;
-  const others = without(only, "row");
+  const others = without(fieldsOf(job["only"]), "row");
   return Object.keys(others).length > 0 ? { ...rest, only: others } : rest;
 }
 
@@ -153,12 +152,4 @@ function firstShown(job: Job, operators: Map<string, Plugin>): string | null {
   const name = sinkStep(job);
   const signature = operators.get(stepsOf(job).find((s) => nameOf(s) === name)?.use ?? "")?.signature ?? "";
   return name !== null && /[ ,]phase: y x/.test(signature) ? `${name}.phase` : name;
-}
-
-function sinkStep(job: Job): string | null {
-  const sinks = job["sinks"];
-  const first = Array.isArray(sinks) ? sinks[0] : null;
-  const of = typeof first === "object" && first !== null && !Array.isArray(first) ? first["of"] : null;
-  const step = typeof of === "string" ? (of.split(".")[0] ?? null) : null;
-  return step !== null && hasStep(job, step) ? step : null;
 }

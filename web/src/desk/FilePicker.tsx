@@ -1,9 +1,9 @@
 import { type ReactElement, useEffect, useState } from "react";
-import { type Mistake, api, isAway, mistakeOf } from "../api/client";
+import { untilAnswered } from "../api/answered";
+import { type Mistake, api } from "../api/client";
 import type { Entry, Folder, Root } from "../api/types";
 import { Button, Icon } from "../ui";
 import { formatBytes, formatDay } from "../units/format";
-import { AGAIN } from "./useDesk";
 
 interface Props {
   chosen: string | null;
@@ -24,31 +24,20 @@ function useListing(start: string | null, turn: unknown): Listing {
   const [at, setAt] = useState<string | null>(start);
   const [folder, setFolder] = useState<Folder | null>(null);
   const [mistake, setMistake] = useState<Mistake | null>(null);
-  useEffect(() => {
-    let gone = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const load = async (): Promise<void> => {
-      try {
-        const found = await api.roots();
-        // a folder that was chosen as a scan may be a root itself: what lies above is not ours to see
-        const place = at !== null && found.some((root) => isBelow(at, root.path)) ? at : (found[0]?.path ?? null);
-        const listed = place === null ? null : await api.folder(place);
-        if (gone) return;
-        setRoots(found);
-        setFolder(listed);
-        setMistake(null);
-      } catch (error) {
-        if (gone) return;
-        setMistake(mistakeOf(error));
-        if (isAway(error)) timer = setTimeout(() => void load(), AGAIN);
-      }
-    };
-    void load();
-    return () => {
-      gone = true;
-      clearTimeout(timer);
-    };
-  }, [at, turn]);
+  useEffect(() => untilAnswered(
+    async () => {
+      const found = await api.roots();
+      // a folder that was chosen as a scan may be a root itself: what lies above is not ours to see
+      const place = at !== null && found.some((root) => isBelow(at, root.path)) ? at : (found[0]?.path ?? null);
+      return { found, listed: place === null ? null : await api.folder(place) };
+    },
+    ({ found, listed }) => {
+      setRoots(found);
+      setFolder(listed);
+      setMistake(null);
+    },
+    setMistake,
+  ), [at, turn]);
   return { roots, folder, mistake, open: setAt };
 }
 

@@ -1,4 +1,5 @@
 import type { ReactElement, ReactNode } from "react";
+import { fieldsOf } from "../api/json";
 import type { Job, Json } from "../api/types";
 import { Panel } from "../ui";
 import { FINITE, binOf, hasStep, insertAfter, lastCorrection, nameOf, rangeMistake, remove, setAverage, setBin, stepsOf, without } from "./edit";
@@ -7,10 +8,7 @@ interface Props { job: Job; onJob: (job: Job) => void }
 
 const BINS = [1, 2, 3, 4, 8];
 const PARTS = ["from", "to", "step"];
-const only = (job: Job): Record<string, Json> => {
-  const found = job["only"];
-  return typeof found === "object" && found !== null && !Array.isArray(found) ? found : {};
-};
+const only = (job: Job): Record<string, Json> => fieldsOf(job["only"]);
 
 function setOnly(job: Job, axis: string, text: string): Job {
   const rest = without(only(job), axis);

@@ -8,6 +8,7 @@ import { errorText, wordsOf } from "../pages/states";
 import { follow, runPath } from "../pages/route";
 import { writeJob } from "../pages/job";
 import { Button, Chip, Mistakes, Panel } from "../ui";
+import { firstSink } from "./edit";
 import { pageWords } from "./words";
 
 interface Props {
@@ -18,12 +19,6 @@ interface Props {
   onResult: (path: string) => void;
   onEnded: (run: string) => void;
 }
-
-const firstSink = (job: Job): Record<string, Json> => {
-  const sinks = job["sinks"];
-  const first = Array.isArray(sinks) ? sinks[0] : null;
-  return typeof first === "object" && first !== null && !Array.isArray(first) ? first : {};
-};
 
 /** Where the result goes, the whole run, and how far each part of it is. Always in sight: it is what all the rest is for. */
 export function RunPanel({ job, onJob, run, onRun, onResult, onEnded }: Props): ReactElement {

@@ -1,6 +1,7 @@
 import { type ReactElement, useMemo, useState } from "react";
 import { StepField } from "../forms/StepField";
 import { humanName, readFields, withoutTicks } from "../forms/schema";
+import type { Mistake } from "../api/client";
 import type { Job, Json, Plugin } from "../api/types";
 import { Button, IconButton, Panel } from "../ui";
 import { type StepValues, addReconstruction, insertAfter, isReconstruction, lastCorrection, move, nameOf, remove, setValue, sourceOfValue, stepsOf } from "./edit";
@@ -12,6 +13,8 @@ interface Props {
   /** What the file suggests by itself. */
   suggested: Job | null;
   operators: Map<string, Plugin>;
+  /** Why no steps are known. */
+  mistake: Mistake | null;
   /** What steps found in the slice that is shown. */
   values: Record<string, Json>;
   shown: string | null;
@@ -33,6 +36,7 @@ export function StepList(props: Props): ReactElement {
         ))}
       </ol>
       <AddStep {...props} after={open ?? lastCorrection(props.job)} />
+      {props.mistake && <p className="mistake" role="alert">{props.mistake.message}</p>}
     </Panel>
   );
 }

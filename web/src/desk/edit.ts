@@ -1,4 +1,5 @@
 /** Changes to the steps of a job. Each gives a new job; what other steps take from a step follows it. */
+import { fieldsOf } from "../api/json";
 import type { Job, Json } from "../api/types";
 
 export type StepValues = { use: string; name?: string; inputs?: Json; [parameter: string]: Json | undefined };
@@ -55,9 +56,16 @@ function uniqueName(steps: StepValues[], wanted: string, use: string): { name?: 
   return name === use ? {} : { name };
 }
 
-type SinkValues = { [parameter: string]: Json };
-const sinksOf = (job: Job): SinkValues[] => (Array.isArray(job["sinks"]) ? (job["sinks"] as SinkValues[]) : []);
+const sinksOf = (job: Job): Record<string, Json>[] => (Array.isArray(job["sinks"]) ? job["sinks"].map(fieldsOf) : []);
+/** Where the result goes; this page writes one. */
+export const firstSink = (job: Job): Record<string, Json> => sinksOf(job)[0] ?? {};
 const stepOf = (of: Json | undefined): string => (typeof of === "string" ? (of.split(".")[0] ?? "") : "");
+
+/** The step whose result is written, if the job has it. */
+export function sinkStep(job: Job): string | null {
+  const step = stepOf(firstSink(job)["of"]);
+  return hasStep(job, step) ? step : null;
+}
 
 /** Where a result was written of a step that is gone, that of another reconstruction is written. */
 function withSinks(job: Job): Job {
@@ -116,8 +124,7 @@ export function move(job: Job, name: string, by: 1 | -1): Job {
 
 /** `step.output` that a value comes from. */
 export function sourceOfValue(value: Json): string | null {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-  const from = value["from"];
+  const { from } = fieldsOf(value);
   return typeof from === "string" ? from : null;
 }
 

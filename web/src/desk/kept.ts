@@ -1,4 +1,5 @@
 /** What a tab keeps of each scan: a reload, or a look at the page of a run, loses no settings. */
+import { fieldsOf } from "../api/json";
 import type { Job } from "../api/types";
 
 /** What the user says about a scan, as it was typed. */
@@ -39,7 +40,6 @@ export function askedFor(search: string): { file: string | null; run: string | n
 
 /** The file that a job reads. */
 export function fileOf(job: Job | null | undefined): string | null {
-  const source = job?.["source"];
-  const path = typeof source === "object" && source !== null && !Array.isArray(source) ? source["path"] : null;
+  const { path } = fieldsOf(job?.["source"]);
   return typeof path === "string" && path.startsWith("/") ? path : null;
 }

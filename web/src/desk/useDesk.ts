@@ -1,12 +1,10 @@
 /** What the page of recorded scans knows: the file, its description, the job as it is being set, and one slice of it. */
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { AGAIN, untilAnswered } from "../api/answered";
 import { type Mistake, api, isAway, mistakeOf } from "../api/client";
 import type { Description, Job, Json, Plugin, TrialHeader } from "../api/types";
 import { Still } from "../views/still";
 import { type Known, NOTHING_KNOWN, askedFor, deskPath, fileOf, keep, recall } from "./kept";
-
-/** After how many milliseconds a service that was away is asked again. */
-export const AGAIN = 3000;
 
 export interface Desk {
   file: string | null;
@@ -45,31 +43,23 @@ export function useDesk(): Desk {
   const [known, setKnown] = useState<Known>(() => recall(file)?.known ?? NOTHING_KNOWN);
   const first = useRef(run);
   useEffect(() => {
-    let gone = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
     setAbout(null);
     setMistake(null);
     show(null);
     if (file === null) return;
-    const load = async (): Promise<void> => {
-      try {
+    return untilAnswered(
+      async () => {
         const found = await api.describe({ path: file, ...given(known) });
         const own = found.problem === null ? (recall(file)?.job ?? (await jobOf(first.current, file)) ?? found.job) : null;
-        if (gone) return;
+        return { found, own };
+      },
+      ({ found, own }) => {
         setMistake(null);
         setAbout(found);
         show(own);
-      } catch (error) {
-        if (gone) return;
-        setMistake(mistakeOf(error));
-        if (isAway(error)) timer = setTimeout(() => void load(), AGAIN);
-      }
-    };
-    void load();
-    return () => {
-      gone = true;
-      clearTimeout(timer);
-    };
+      },
+      setMistake,
+    );
   }, [file, known]);
   const move = useCallback((next: { file: string | null; run: string | null }) => {
     window.history.replaceState(null, "", deskPath(next.file, next.run));
@@ -151,17 +141,18 @@ export function useSlice(asked: Asked | null, size: { width: number; height: num
 }
 
 /** Steps by name, with the schema of their parameters. */
-export function useOperators(): Map<string, Plugin> {
-  const [known, setKnown] = useState(new Map<string, Plugin>());
-  useEffect(() => {
-    let gone = false;
-    const load = (): void => {
-      api.catalogue().then((found) => { if (!gone) setKnown(new Map(found.operators.map((o) => [o.name, o]))); }, () => { if (!gone) setTimeout(load, 3000); });
-    };
-    load();
-    return () => { gone = true; };
-  }, []);
-  return known;
+export function useOperators(): { operators: Map<string, Plugin>; mistake: Mistake | null } {
+  const [operators, setOperators] = useState(new Map<string, Plugin>());
+  const [mistake, setMistake] = useState<Mistake | null>(null);
+  useEffect(() => untilAnswered(
+    api.catalogue,
+    (found) => {
+      setOperators(new Map(found.operators.map((o) => [o.name, o])));
+      setMistake(null);
+    },
+    setMistake,
+  ), []);
+  return { operators, mistake };
 }
 
 /** A result by `step.output` or `step`, as numbers of a slice tell it. */

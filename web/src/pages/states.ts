@@ -1,4 +1,5 @@
 /** What each state of a run is called, and how it looks. */
+import { fieldsOf } from "../api/json";
 import type { Problem, RunDetail, RunState } from "../api/types";
 import type { Tone } from "../ui";
 
@@ -19,8 +20,7 @@ export const wordsOf = (state: string): Words =>
 
 /** True while a run has all its frames and stays open for somebody who looks. */
 export const isLingering = (run: Pick<RunDetail, "state" | "counts" | "job">): boolean => {
-  const runner = run.job?.["runner"];
-  const linger = typeof runner === "object" && runner !== null && !Array.isArray(runner) ? runner["linger"] : 0;
+  const { linger } = fieldsOf(run.job?.["runner"]);
   return run.state === "draining" && run.counts.waiting === 0 && Boolean(linger);
 };
 
