@@ -102,9 +102,9 @@ def test_live_templates_check():
 
 
 def test_names_are_listed_and_wrong_ones_refused(tmp_path):
-    listed = call("init").output.split()
-    assert listed == names()
-    assert "aps_2bm" in listed
+    listed = dict(line.split(maxsplit=1) for line in call("init").output.splitlines())
+    assert list(listed) == names()
+    assert {*TEMPLATES, "aps_2bm"} <= set(listed)
     wrong = call("init", "tmo")
     assert wrong.exit_code == 2
     assert "one of tomo, tomo_live" in wrong.output

@@ -21,11 +21,11 @@ def init(
 ) -> None:
     """Write a commented job with every option of each step at its default, for a technique or a beamline."""
     from firstlight.core.errors import FirstlightError
-    from firstlight.jobs.templates import names
+    from firstlight.jobs.templates import described
     from firstlight.jobs.templates import template as text_of
 
     if template is None:
-        say("\n".join(names()))
+        say("\n".join(f"{name:10} {what}" for name, what in described().items()))
         return
     text = text_of(template, *((None, None) if file is None else _suited(template, file)))
     if out is None:

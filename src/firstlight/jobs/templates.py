@@ -70,9 +70,25 @@ TEMPLATES: Mapping[str, dict[str, Any]] = {
 }
 
 
+_SAYS = {
+    "tomo": "tomography, recorded",
+    "tomo_live": "tomography while it is scanned",
+    "stem": "4D-STEM",
+}
+
+
 def names() -> list[str]:
     """Techniques, and the profiles that come with firstlight."""
-    return [*TEMPLATES, *sorted(path.stem for path in _profiles().glob("*.yaml"))]
+    return list(described())
+
+
+def described() -> dict[str, str]:
+    """What each template is for, by name; a profile says it in its first line."""
+    profiles = {
+        path.stem: path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        for path in sorted(_profiles().glob("*.yaml"))
+    }
+    return {**_SAYS, **profiles}
 
 
 def _profiles() -> Path:
