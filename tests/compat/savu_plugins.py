@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.ndimage
 
-from firstlight.compat.savu.stand_in import BaseFilter, BaseRecon, Driver, register_plugin
+from firstlight.compat.savu.stand_in import BaseFilter, BaseRecon, Driver, Plugin, register_plugin
 
 calls = []
 
@@ -98,6 +98,35 @@ class Columns(BaseFilter):
     def process_frames(self, data):
         assert data[0].ndim == 3
         return data[0] - data[0].mean(axis=0, keepdims=True)
+
+
+class ByHand(Plugin, Driver):
+    """Subtract the mean over the angles from sinograms: a plugin that derives from no filter, and asks about its frames.
+
+    :param part: Part of the mean. Default: 1.0
+    """
+
+    def setup(self):
+        (inside,), (outside,) = self.get_datasets()
+        outside.create_dataset(inside)
+        for each in self.get_plugin_datasets():
+            each[0].plugin_data_setup("SINOGRAM", "single")
+
+    def pre_process(self):
+        frame, whole = self.get_plugin_in_datasets()[0], self.get_in_datasets()[0]
+        self.angles, self.columns = frame.get_shape()
+        assert whole.get_shape()[2] == self.columns
+        assert frame.get_data_dimension_by_axis_label("detector_x") == 1
+        assert whole.get_data_dimension_by_axis_label("detector_x") == 2
+
+    def process_frames(self, data):
+        assert data[0].shape == (self.angles, self.columns)
+        return data[0] - self.parameters["part"] * data[0].mean(axis=0)
+
+
+class AsksForRows(ByHand):
+    def pre_process(self):
+        self.get_plugin_in_datasets()[0].get_data_dimension_by_axis_label("detector_y")
 
 
 class Sums(BaseRecon):

@@ -70,6 +70,13 @@ def test_sinograms_come_with_the_angle_first():
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
+def test_a_plugin_that_sets_itself_up_names_its_pattern_there_and_knows_the_shape_of_a_frame():
+    found = results(fl.from_savu(plugins.ByHand, part=0.5), FRAMES)
+    np.testing.assert_allclose(found, np.moveaxis(FRAMES - 0.5 * FRAMES.mean(axis=0, keepdims=True), 1, 0), atol=1e-6)
+    with pytest.raises(FirstlightError, match=r"detector_y.*rotation_angle, detector_x"):
+        results(fl.from_savu(plugins.AsksForRows), FRAMES)
+
+
 def test_a_reconstruction_gets_angles_and_center():
     found = results(fl.from_savu(plugins.Sums, center=6.25), FRAMES)
     assert found.shape == (5, 16, 16)
@@ -106,6 +113,26 @@ def test_in_a_job_a_plugin_is_named_by_module_and_class():
         load_job({"source": "phantom", "steps": [{**steps[0], "plugin": "no_such_module:Plugin"}]}).pipeline.nodes[
             0
         ].step.halo()
+
+
+def test_parameters_are_described_in_a_file_beside_the_plugin(tmp_path, monkeypatch):
+    (tmp_path / "own_scale.py").write_text(
+        "from savu.data.plugin_list import CitationInformation\n"
+        "from savu.plugins.filters.base_filter import BaseFilter\n"
+        "class OwnScale(BaseFilter):\n"
+        "    def process_frames(self, data):\n        return data[0] * self.parameters['factor']\n"
+    )
+    (tmp_path / "own_scale_tools.py").write_text(
+        "from savu.plugins.plugin_tools import PluginTools\n"
+        "class OwnScaleTools(PluginTools):\n    def define_parameters(self):\n"
+        "        '''\n        factor:\n            dtype: int\n            default: 3\n        '''\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with stand_ins():
+        kind = importlib.import_module("own_scale").OwnScale
+    np.testing.assert_allclose(results(fl.from_savu(kind), FRAMES), 3 * FRAMES)
+    with pytest.raises(FirstlightError, match=r"no parameter 'times'.*factor"):
+        fl.from_savu(kind, times=2)
 
 
 def test_files_of_plugins_import_where_savu_is_missing(tmp_path):

@@ -21,6 +21,8 @@ from .stand_in import Asked, defaults
 _given: dict[str, type] = {}
 """Classes that were given as such, by the name under which a step knows them."""
 _PATTERNS = {"PROJECTION": "angle~0 row col -> angle row col", "SINOGRAM": "row~0 angle col -> row angle col"}
+_FRAMES = {"PROJECTION": (1, 2), "SINOGRAM": (0, 2)}
+"""Which of the axes angle, row and col a frame of a pattern has."""
 _PADDINGS = ("pad_multi_frames", "pad_frame_edges")
 
 
@@ -164,10 +166,9 @@ class _Running:
         except TypeError:
             self.plugin = kind(kind.__name__)
         self.plugin.parameters = {**defaults(kind), **parameters}
-        asked = Asked((0, 0, 0))
-        self._offer(asked)
+        self._offer((0, 0, 0))
         self.reconstructs = hasattr(self.plugin, "get_frame_params")
-        pattern = self.plugin.get_plugin_pattern() if hasattr(self.plugin, "get_plugin_pattern") else "PROJECTION"
+        pattern, self.most = self._setup()
         if pattern not in _PATTERNS or (self.reconstructs and pattern != "SINOGRAM"):
             raise FirstlightError(
                 f"The plugin '{kind.__name__}' asks for a pattern that is not offered.",
@@ -178,7 +179,6 @@ class _Running:
         for count in ("nInput_datasets", "nOutput_datasets"):
             if getattr(self.plugin, count, lambda: 1)() != 1:
                 raise FirstlightError(f"The plugin '{kind.__name__}' has several data sets.", field=count, expected="1")
-        self.most: str | int = self.plugin.get_max_frames() if hasattr(self.plugin, "get_max_frames") else "multiple"
         self.sinograms = pattern == "SINOGRAM"
         self.along = "row" if self.sinograms else "angle"
         self.neighbours, self.edges = self._padding(kind.__name__)
@@ -191,10 +191,29 @@ class _Running:
             return _PATTERNS[pattern].replace("~0", f"~{self.neighbours}")
         return "angle col -> angle col" if self.sinograms else "row col -> row col"
 
-    def _offer(self, asked: Asked) -> None:
-        for name in ("get_in_datasets", "get_out_datasets", "get_plugin_in_datasets", "get_plugin_out_datasets"):
-            setattr(self.plugin, name, lambda: [asked])
-        self.plugin.get_datasets = self.plugin.get_plugin_datasets = lambda: ([asked], [asked])
+    def _offer(self, shape: tuple[int, ...], pattern: str | None = None) -> Asked:
+        """Let the plugin ask about the whole data, and about what one call gets: a frame alone has two axes."""
+        whole, frames = Asked(shape), Asked(shape, _FRAMES.get(pattern or "") if self._alone else None)
+        plugin = self.plugin
+        plugin.get_in_datasets = plugin.get_out_datasets = lambda: [whole]
+        plugin.get_plugin_in_datasets = plugin.get_plugin_out_datasets = lambda: [frames]
+        plugin.get_datasets, plugin.get_plugin_datasets = lambda: ([whole], [whole]), lambda: ([frames], [frames])
+        return frames
+
+    @property
+    def _alone(self) -> bool:
+        return getattr(self, "most", None) == "single"
+
+    def _setup(self) -> tuple[str, str | int]:
+        """The pattern of the frames, and how many of them come at once: as filters and reconstructions say it, or by `setup`."""
+        plugin = self.plugin
+        if hasattr(plugin, "get_plugin_pattern"):
+            return plugin.get_plugin_pattern(), plugin.get_max_frames() if hasattr(
+                plugin, "get_max_frames"
+            ) else "multiple"
+        asked = self._offer((0, 0, 0))
+        plugin.setup()
+        return asked.pattern or "PROJECTION", asked.frames or "multiple"
 
     def _padding(self, name: str) -> tuple[int, int]:
         """Neighbouring frames, and pixels around each frame."""
@@ -219,7 +238,7 @@ class _Running:
         with self.lock:
             if not self._begun:
                 self._begun = True
-                self._offer(Asked(shape))
+                self._offer(shape, "SINOGRAM" if self.sinograms else "PROJECTION")
                 getattr(self.plugin, "pre_process", lambda: None)()
 
     def end(self) -> None:

@@ -94,6 +94,14 @@ def register_plugin(plugin: type) -> type:
     return plugin
 
 
+class PluginTools:
+    """Base of the classes that describe a plugin's parameters."""
+
+
+class CitationInformation:
+    """Takes what a plugin says about its origin."""
+
+
 _MODULES: Mapping[str, Mapping[str, Any]] = {
     "savu.plugins.plugin": {"Plugin": Plugin},
     "savu.plugins.filters.base_filter": {"BaseFilter": BaseFilter},
@@ -103,6 +111,8 @@ _MODULES: Mapping[str, Mapping[str, Any]] = {
     "savu.plugins.driver.cpu_plugin": {"CpuPlugin": Driver},
     "savu.plugins.driver.multi_threaded_plugin": {"MultiThreadedPlugin": Driver},
     "savu.plugins.utils": {"register_plugin": register_plugin},
+    "savu.plugins.plugin_tools": {"PluginTools": PluginTools},
+    "savu.data.plugin_list": {"CitationInformation": CitationInformation},
 }
 
 
@@ -138,15 +148,20 @@ def stand_ins() -> Iterator[None]:
             sys.modules.pop(path, None)
 
 
+_LABELS = ("rotation_angle", "detector_y", "detector_x")
+
+
 class Asked:
     """Notes what a plugin's `set_filter_padding` and `setup` ask for."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        """Know the shape of the whole data."""
+    def __init__(self, shape: tuple[int, ...], frame: tuple[int, ...] | None = None) -> None:
+        """Know the shape of the whole data, and which of its axes a frame has."""
         self.padding: Any = None
         self.pattern: str | None = None
         self.frames: str | int | None = None
-        self._shape = shape
+        chosen = frame or range(len(shape))
+        self._shape = tuple(shape[place] for place in chosen)
+        self._labels = tuple(_LABELS[place] for place in chosen)
 
     def plugin_data_setup(self, pattern: str, frames: str | int, **more: Any) -> None:
         """Note pattern and frames."""
@@ -156,8 +171,24 @@ class Asked:
         """The output is like the input here."""
 
     def get_shape(self) -> tuple[int, ...]:
-        """Shape of the whole data: angle, row, col."""
+        """Shape of the data: angle, row, col, or those of them that a frame has."""
         return self._shape
+
+    def get_data_dimension_by_axis_label(self, label: str, contains: bool = False) -> int:
+        """The place of an axis in this shape.
+
+        Raises:
+            FirstlightError: There is no such axis.
+        """
+        for place, known in enumerate(self._labels):
+            if label == known or (contains and label in known):
+                return place
+        raise FirstlightError(
+            "The plugin asks for an axis that its data do not have.",
+            field="axis",
+            value=label,
+            expected=", ".join(self._labels),
+        )
 
     def __getattr__(self, name: str) -> Any:
         """Say what is not there.
@@ -190,10 +221,18 @@ def defaults(kind: type) -> dict[str, Any]:
     return found
 
 
+def _module(name: str) -> ModuleType | None:
+    """A module that is there, or can be imported: the tools of a plugin lie in a file beside it."""
+    if name not in sys.modules and name.endswith("_tools"):
+        with contextlib.suppress(ImportError), stand_ins():
+            return importlib.import_module(name)
+    return sys.modules.get(name)
+
+
 def _of_tools(kind: type) -> dict[str, Any]:
     """Defaults of the class ``NameTools``, whose method `define_parameters` has YAML for a docstring."""
     for module in (kind.__module__, kind.__module__ + "_tools"):
-        tools = getattr(sys.modules.get(module), kind.__name__ + "Tools", None)
+        tools = getattr(_module(module), kind.__name__ + "Tools", None)
         text = getattr(getattr(tools, "define_parameters", None), "__doc__", None)
         if text:
             described = yaml.safe_load(text)
