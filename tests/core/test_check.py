@@ -154,6 +154,18 @@ def test_values_of_every_frame_can_not_be_a_parameter() -> None:
     assert "gives something for every frame" in text
 
 
+def test_a_value_for_each_row_fits_the_rows_at_hand() -> None:
+    steps = [
+        {"use": "minus_log"},
+        {"use": "find_center_rows"},
+        {"use": "crop", "inputs": ["minus_log"], "rows": [10, 30]},
+        {"use": "fbp", "center": {"from": "find_center_rows"}},
+    ]
+    (text,) = problems(steps)
+    assert "64 values along row, and the data have 20 here" in text
+    plan([steps[0], steps[2] | {"inputs": ["minus_log"]}, steps[1], {**steps[3], "inputs": ["crop"]}])
+
+
 def test_folds_that_can_not_adapt_take_no_value_from_others() -> None:
     (text,) = problems(
         [{"use": "find_center"}, {"use": "median", "inputs": ["source.data"], "frames": {"from": "find_center"}}]

@@ -4,6 +4,7 @@ import threading
 import numpy as np
 import pytest
 
+from firstlight.core import registry
 from firstlight.core.errors import FirstlightError
 from firstlight.kernels.ellipsoids import SHEPP_LOGAN, ellipsoid_table, plane_coordinates, voxels
 from firstlight.kernels.radon import direct_fbp
@@ -120,6 +121,14 @@ def test_the_step_tells_its_output():
     assert fbp().after(scan)["data"].size("x") == 64
     assert fbp.step.coordinates == ("angle", "row")
     assert pickle.loads(pickle.dumps(fbp(center=(1.0, 2.0)))) == fbp(center=(1.0, 2.0))
+
+
+@pytest.mark.parametrize("use", ["fbp", "backproject", "sirt", "astra"])
+def test_centers_of_rows_that_are_not_there_are_refused_before_the_first_frame(use):
+    part = scan_of(np.zeros((60, 5, 48), np.float32))  # rows of a part count from the first one kept
+    step = registry.get("operators", use)(center=tuple(range(20, 28)))
+    with pytest.raises(FirstlightError, match=r"one center for each row.*'8 numbers'.*Expected 5"):
+        step.calibrated(part)
 
 
 def test_tooth_is_sharp_at_its_center(tooth):

@@ -179,6 +179,12 @@ class _Planner(Known):
                     f"{where}: '{name}' comes from '{port_name(port)}', which gives something for every frame"
                     f" ({' '.join(self.known[port].main.axes)}). Put a step that folds, such as mean, in between."
                 )
+            self.problems += [
+                f"{where}: '{name}' comes from '{port_name(port)}' with {there} values along {label}, and the data have"
+                f" {here} here. Put both steps behind what changes the {label}s."
+                for label, there in self.known[port].main.sizes.items()
+                if there and (here := planned.scan.main.sizes.get(label)) and here != there
+            ]
         adapt: object = getattr(type(planned.step), "adapt", None)
         if planned.kind == "fold" and planned.held_parameters and adapt is Fold[object].adapt:
             self.problems.append(

@@ -8,14 +8,14 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import variation
 
+from ..tomography.centers import Center
+from ..tomography.per_length import Pixel
 from .known_images import Initial, Mask
 from .slices import (
     OUTPUTS,
-    Center,
     Circle,
     Iterations,
     Nonnegative,
-    Pixel,
     Size,
     Start,
     Stop,

@@ -10,22 +10,12 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.core.errors import MissingExtra
 from firstlight.core.operator import Coordinate, Operator, operator
+from firstlight.kernels.pause import pause
 
 from ..tomography.angles import projection_angles
-from .slices import (
-    MICROMETRE_IN_CM,
-    Center,
-    Circle,
-    Iterations,
-    Nonnegative,
-    Pixel,
-    Size,
-    chosen_centers,
-    circle_mask,
-    finite,
-    unit_of,
-    with_pixel,
-)
+from ..tomography.centers import Center, chosen_centers
+from ..tomography.per_length import Pixel, per_length, unit_of
+from .slices import Circle, Iterations, Nonnegative, Size, calibrated, circle_mask, finite
 
 Algorithm = Literal["SIRT", "SART", "CGLS", "SIRT_CUDA", "SART_CUDA", "CGLS_CUDA", "EM_CUDA"]
 
@@ -76,10 +66,11 @@ def astra(
     mask = circle_mask(side)[..., 0] if circle else None
     values = finite(sinograms).astype(np.float32, copy=False)
     for place, axis in enumerate(chosen_centers(center, row, count, columns)):
+        pause(place, count)
         vectors = _vectors(theta, (columns - 1) / 2 - float(axis))
         slices[place] = _run(library, algorithm, rounds, values[place], vectors, side, nonnegative, mask)
     if pixel is not None:
-        slices *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))
+        slices *= np.float32(per_length(pixel))
     return slices
 
 
@@ -133,7 +124,7 @@ def _run(
             library.projector.delete(projector)
 
 
-astra.hook("calibrate")(with_pixel)
+astra.hook("calibrate")(calibrated)
 astra.hook("unit")(unit_of)
 
 

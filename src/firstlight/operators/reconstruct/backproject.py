@@ -17,20 +17,10 @@ from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.ramp import Padding, RampFilter, Window
 
 from ..tomography.angles import projection_angles
+from ..tomography.centers import Center, chosen_centers, same_center
+from ..tomography.per_length import Pixel, per_length, unit_of
 from .on_cuda import backprojected, workspace_of_filter
-from .slices import (
-    MICROMETRE_IN_CM,
-    Center,
-    Circle,
-    Pixel,
-    Size,
-    chosen_centers,
-    circle_mask,
-    finite,
-    same_center,
-    unit_of,
-    with_pixel,
-)
+from .slices import Circle, Size, calibrated, circle_mask, finite
 
 
 @operator(
@@ -88,11 +78,11 @@ def backproject(
                 image *= circle_mask(side)
             one_by_one(image, slices[place])
     if pixel is not None:
-        slices *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))
+        slices *= np.float32(per_length(pixel))
     return slices
 
 
-backproject.hook("calibrate")(with_pixel)
+backproject.hook("calibrate")(calibrated)
 backproject.hook("unit")(unit_of)
 
 

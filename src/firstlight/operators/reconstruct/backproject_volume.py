@@ -10,12 +10,13 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels.ramp import Padding
-from firstlight.kernels.volume import backproject_voxels
+from firstlight.kernels.voxel_driven import backproject_voxels
 
 from ..tomography.angles import projection_angles
+from ..tomography.per_length import per_length
 from . import arrangement as at
 from .arrangement import Filter, given_to, motion_of, parts_of, ramp_of, rays_for, region_of, share_of
-from .slices import MICROMETRE_IN_CM, finite
+from .slices import finite
 from .volumes import register_hooks
 
 _TOGETHER = 16
@@ -91,7 +92,7 @@ def backproject_volume(
                 values *= parts[0][part, None]
             backproject_voxels(values if ramp is None else ramp(values), few, region, weights[part], volume)
     if pixel is not None:
-        volumes *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))
+        volumes *= np.float32(per_length(pixel))
     return volumes
 
 

@@ -16,9 +16,10 @@ from firstlight.core.held import Held
 from firstlight.core.units import Micrometre
 from firstlight.kernels.geometry import Motion, Region
 from firstlight.kernels.ramp import Padding, RampFilter
-from firstlight.kernels.volume import backproject_voxels
+from firstlight.kernels.voxel_driven import backproject_voxels
 
 from ..tomography.angles import projection_angles
+from ..tomography.per_length import per_length
 from .arrangement import (
     AxisColumn,
     AxisRow,
@@ -41,7 +42,7 @@ from .arrangement import (
     region_of,
     share_of,
 )
-from .slices import MICROMETRE_IN_CM, finite
+from .slices import finite
 
 
 @dataclass(slots=True)
@@ -186,7 +187,7 @@ class GeneralBackproject(Fold[Slab]):
         """
         scale = 1.0 if state.share is not None else np.pi / max(state.count, 1)
         if self.pixel is not None:
-            scale /= self.pixel * MICROMETRE_IN_CM
+            scale *= per_length(self.pixel)
         return {"data": state.volume * np.float32(scale)}
 
     def merge(self, state: Slab, other: Slab) -> Slab:

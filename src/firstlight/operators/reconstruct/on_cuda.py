@@ -12,7 +12,9 @@ from firstlight.core.operator import Operator
 from firstlight.kernels.angles import angular_weights
 
 from ..tomography.angles import projection_angles
-from .slices import MICROMETRE_IN_CM, chosen_centers, circle_mask, first_slices, mask_of
+from ..tomography.centers import chosen_centers
+from ..tomography.per_length import per_length
+from .slices import circle_mask, first_slices, mask_of
 
 
 def iterated(step: str, sinograms: Any, given: dict[str, Any]) -> tuple[Any, Array]:
@@ -98,4 +100,4 @@ def workspace_of_iterations(step: Operator, scan: Scan, frames: int) -> int:
 def _per_length(slices: Any, pixel: float | None) -> Any:
     from firstlight.kernels.cuda.iterate import scaled
 
-    return slices if pixel is None else scaled(slices, 1.0 / (pixel * MICROMETRE_IN_CM))
+    return slices if pixel is None else scaled(slices, per_length(pixel))

@@ -8,14 +8,14 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from ..tomography.centers import Center
+from ..tomography.per_length import Pixel
 from .known_images import Initial, Mask
 from .slices import (
     OUTPUTS,
-    Center,
     Circle,
     Iterations,
     Nonnegative,
-    Pixel,
     Relaxation,
     Size,
     Start,

@@ -8,8 +8,10 @@ from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels import iterate
 
+from ..tomography.centers import Center
+from ..tomography.per_length import Pixel
 from .known_images import Initial, Mask
-from .slices import OUTPUTS, Center, Circle, Iterations, Pixel, Size, Stop, Subsets, Task, register_hooks, solve_slices
+from .slices import OUTPUTS, Circle, Iterations, Size, Stop, Subsets, Task, register_hooks, solve_slices
 
 
 @operator(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,9 +12,7 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
-from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Operator, OperatorFunction
-from firstlight.core.units import Micrometre
 from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.iterate import Found, Limits, Projector
 from firstlight.kernels.lanes import WIDTHS, groups, one_by_one, side_by_side
@@ -22,15 +20,11 @@ from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.ramp import ramp_filter
 
 from ..tomography.angles import projection_angles
+from ..tomography.centers import Center, chosen_centers, demand_center_each, same_center
+from ..tomography.per_length import per_length, unit_of, with_pixel
 from .known_images import mask_in, slices_in
 
 # Parameters that several steps take, each with what it means: a docstring says it only where it means more there.
-Center = Annotated[
-    float | tuple[float, ...] | None,
-    Field(
-        description="Column of the rotation axis, from 0: one number, or one for each detector row. Default: the middle.",
-    ),
-]
 Start = Annotated[Literal["zero", "fbp"], Field(description="Begin with zeros, or with filtered back-projection.")]
 Iterations = Annotated[int, Field(ge=1, le=100_000, description="How many times the estimate is improved at most.")]
 Relaxation = Annotated[float, Field(gt=0, lt=2, description="Length of each step, between 0 and 2.")]
@@ -59,17 +53,10 @@ Size = Annotated[
         description="Width and height of the slices in pixel. Default: the number of columns.",
     ),
 ]
-Pixel = Annotated[
-    Annotated[Micrometre, Field(gt=0)] | None,
-    Field(
-        description="Pixel size at the sample. Default: that of the scan, where it is known.",
-    ),
-]
 Damping = Annotated[float, Field(ge=0, le=1e6)]
 
 Method = Callable[[Projector, Array, Limits], Found]
 
-MICROMETRE_IN_CM = 1e-4
 OUTPUTS = "angle col -> volume: z=row y x, residual: z=row iteration"
 
 
@@ -131,7 +118,7 @@ def solve_slices(sinograms: Array, task: Task, method: Method) -> tuple[Array, A
             one_by_one(found.images, slices[place])
             curves[place] = found.residual.T[: place.stop - place.start]
     if task.pixel is not None:
-        slices *= np.float32(1.0 / (task.pixel * MICROMETRE_IN_CM))
+        slices *= np.float32(per_length(task.pixel))
     return slices, curves
 
 
@@ -150,7 +137,7 @@ def first_slices(
     if path is None:
         return None
     found = slices_in(path, row, shape)
-    return found if pixel is None else found * np.float32(pixel * MICROMETRE_IN_CM)
+    return found if pixel is None else found / np.float32(per_length(pixel))
 
 
 def mask_of(size: int, path: Path | None, *, circle: bool) -> Array | None:
@@ -178,40 +165,10 @@ def filtered(projector: ParallelProjector, data: Array) -> Array:
     return back.backproject(np.ascontiguousarray(lines))
 
 
-def chosen_centers(center: Center, row: Array | None, count: int, columns: int) -> Array:
-    """The column of the rotation axis for each slice in hand, float64 (slice,).
-
-    Raises:
-        FirstlightError: there is not one for each row.
-    """
-    given = np.asarray(np.nan if center is None else center, np.float64)
-    if given.ndim == 0:
-        value = (columns - 1) / 2 if np.isnan(given) else float(given)
-        return np.full(count, value)
-    rows = None if row is None else np.asarray(row, np.int64)
-    if rows is not None and given.size > rows.max():
-        given = given[rows]
-    if given.size != count or not np.all(np.isfinite(given)):
-        raise FirstlightError(
-            "There is not one center for each row.",
-            field="center",
-            value=f"{np.isfinite(given).sum()} finite numbers",
-            expected=f"{count}, one for each row, or a single one",
-        )
-    return given
-
-
-def same_center(centers: Array) -> Iterator[tuple[slice, float]]:
-    """Runs of neighbouring slices with one center."""
-    starts = np.flatnonzero(np.diff(centers, prepend=np.nan) != 0)
-    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(centers)], strict=True):
-        yield slice(start, stop), float(centers[start])
-
-
 def register_hooks(step: OperatorFunction) -> None:
     """Give an iterative step its sizes, unit, pixel size, workspace and block."""
     step.hook("sizes")(_sizes)
-    step.hook("calibrate")(with_pixel)
+    step.hook("calibrate")(calibrated)
     step.hook("unit")(unit_of)
     step.hook("units")(units_of)
     step.hook("workspace")(_workspace)
@@ -223,18 +180,14 @@ def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | N
     return {"y": size, "x": size, "iteration": step.parameters()["iterations"]}
 
 
-def with_pixel(step: Operator, scan: Scan) -> Operator:
-    """The step with the pixel size of the scan, where the user gave none."""
-    found = scan.pixel("um")
-    if step.parameters()["pixel"] is not None or found is None:
-        return step
-    return step.model_copy(update={"pixel": found})
+def calibrated(step: Operator, scan: Scan) -> Operator:
+    """A step that reconstructs slices with the pixel size of the scan, where the user gave none.
 
-
-def unit_of(step: Operator, scan: Scan) -> str:
-    """Attenuation per length."""
-    known = step.parameters()["pixel"] is not None or scan.pixel("um") is not None
-    return "1/cm" if known else "1/px"
+    Raises:
+        FirstlightError: there is not one center for each row.
+    """
+    demand_center_each(step, scan)
+    return with_pixel(step, scan)
 
 
 def units_of(step: Operator, scan: Scan) -> dict[str, str | None]:

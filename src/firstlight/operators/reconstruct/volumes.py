@@ -16,9 +16,10 @@ from firstlight.kernels.iterate import Found, Limits
 from firstlight.kernels.volume import VolumeProjector
 
 from ..tomography.angles import projection_angles
+from ..tomography.per_length import per_length, unit_of, with_pixel
 from .arrangement import motion_of, rays_for, region_of
 from .known_images import mask_in
-from .slices import MICROMETRE_IN_CM, finite, first_slices, unit_of, units_of, with_pixel
+from .slices import finite, first_slices, units_of
 
 OUTPUTS = "angle row col -> volume: z y x, residual: iteration"
 
@@ -72,7 +73,7 @@ def solve_volume(
         found = method(projector, np.ascontiguousarray(values, np.float32)[..., None], limits)
         volumes[block], curves[block] = found.images[..., 0], found.residual[:, 0]
     if given["pixel"] is not None:
-        volumes *= np.float32(1.0 / (given["pixel"] * MICROMETRE_IN_CM))
+        volumes *= np.float32(per_length(given["pixel"]))
     return volumes, curves
 
 

@@ -13,16 +13,14 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
-from firstlight.core.errors import FirstlightError
 from firstlight.core.operator import Coordinate, Operator, operator
-from firstlight.core.units import Micrometre
 from firstlight.kernels.fourier import FourierFBP
 from firstlight.kernels.ramp import Padding, Window
 
 from .angles import projection_angles
+from .centers import Center, chosen_centers, demand_center_each
+from .per_length import Pixel, per_length, unit_of, with_pixel
 
-Center = float | tuple[float, ...] | None
-MICROMETRE_IN_CM = 1e-4
 SLICES = 8
 """Slices that the kernel works on side by side."""
 
@@ -41,7 +39,7 @@ def fbp(
     padding: Padding = "zero",
     size: Annotated[int, Field(ge=1)] | None = None,
     circle: bool = True,
-    pixel: Annotated[Micrometre, Field(gt=0)] | None = None,
+    pixel: Pixel = None,
     angle: Coordinate = None,
     row: Coordinate = None,
 ) -> Array:
@@ -74,10 +72,11 @@ def fbp(
     values = sinograms if sinograms.dtype.kind == "f" else sinograms.astype(np.float32)
     if not np.isfinite(values.sum(dtype=np.float64)):
         values = np.nan_to_num(values, posinf=0.0, neginf=0.0)  # one NaN would spread over its whole slice
+    centers = chosen_centers(center, row, count, columns)
     plan = _plans.get(theta, columns, _ends(center), size, filter, cutoff, padding, circle)
-    slices = plan.reconstruct(values, center=_chosen(center, row, count))
+    slices = plan.reconstruct(values, center=centers)
     if pixel is not None:
-        slices *= np.float32(1.0 / (pixel * MICROMETRE_IN_CM))
+        slices *= np.float32(per_length(pixel))
     return slices
 
 
@@ -88,24 +87,6 @@ def _ends(center: Center) -> float | tuple[float, float] | None:
         return None if value is None or np.isnan(value) else value
     values = np.asarray(center, np.float64)
     return (float(values.min()), float(values.max()))
-
-
-def _chosen(center: Center, row: Array | None, count: int) -> Array | None:
-    """The centers of the slices in hand; None where the plan has the only one."""
-    if center is None or np.ndim(center) == 0:
-        return None
-    values = np.asarray(center, np.float64)
-    rows = None if row is None else np.asarray(row, np.int64)
-    if rows is not None and values.size > rows.max():
-        values = values[rows]
-    if values.size != count:
-        raise FirstlightError(
-            "There is not one center for each row.",
-            field="center",
-            value=f"{values.size} numbers",
-            expected=f"{count}, one for each row, or a single one",
-        )
-    return values
 
 
 class _Plans:
@@ -159,16 +140,11 @@ def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | N
 
 @fbp.hook("calibrate")
 def _calibrate(step: Operator, scan: Scan) -> Operator:
-    found = scan.pixel("um")
-    if step.parameters()["pixel"] is not None or found is None:
-        return step
-    return step.model_copy(update={"pixel": found})
+    demand_center_each(step, scan)
+    return with_pixel(step, scan)
 
 
-@fbp.hook("unit")
-def _unit(step: Operator, scan: Scan) -> str:
-    known = step.parameters()["pixel"] is not None or scan.pixel("um") is not None
-    return "1/cm" if known else "1/px"
+fbp.hook("unit")(unit_of)
 
 
 @fbp.hook("workspace")
@@ -207,8 +183,7 @@ def _on_cuda(sinograms: Any, **given: Any) -> Any:
 
     count, angles, columns = sinograms.shape
     theta = projection_angles(given.get("angle"), "fbp", angles)
-    center, pixel = given["center"], given["pixel"]
+    centers = chosen_centers(given["center"], given.get("row"), count, columns)
     rest = (given[name] for name in ("size", "filter", "cutoff", "padding", "circle"))
-    plan = _plans.get(theta, columns, _ends(center), *rest)
-    factor = 1.0 if pixel is None else 1.0 / (pixel * MICROMETRE_IN_CM)
-    return reconstruct(plan, sinograms, center=_chosen(center, given.get("row"), count), factor=factor)
+    plan = _plans.get(theta, columns, _ends(given["center"]), *rest)
+    return reconstruct(plan, sinograms, center=centers, factor=per_length(given["pixel"]))

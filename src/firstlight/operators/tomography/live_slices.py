@@ -19,6 +19,7 @@ from firstlight.core.units import Bytes, Micrometre
 from firstlight.kernels.ramp import Window
 
 from .angles import projection_angles
+from .per_length import per_length
 from .planes import Geometry, Plane, PlaneName
 from .ring import DIGESTED, FILTER, NONE, SPARE, UNFILTERED, FilterKey, Ring, digested, filter_name, is_digested
 
@@ -32,7 +33,6 @@ _NEIGHBOURS = 20.0
 """Step in degree above which frames that follow each other are no neighbours: golden angle and the like."""
 REFRESH = 64
 """Windows of projections after which a plane is summed anew, long before float32 rounding reaches 1e-4."""
-MICROMETRE_IN_CM = 1e-4
 
 
 @dataclass(slots=True)
@@ -283,7 +283,7 @@ class LiveSlices(Fold[Live]):
         pictures: dict[str, Array] = {name: state.planes[name].picture() for name in NAMES}
         if self.pixel is not None:
             for picture in pictures.values():
-                picture *= np.float32(1.0 / (self.pixel * MICROMETRE_IN_CM))
+                picture *= np.float32(per_length(self.pixel))
         return pictures
 
     def adapt(self, state: Live, old: Self) -> Live:
