@@ -58,6 +58,14 @@ def test_successive_projections_are_averaged_at_the_mean_of_their_angles():
     np.testing.assert_allclose(volume, again, atol=1e-5 * np.abs(again).max())
 
 
+def test_angles_that_start_over_within_a_group_are_averaged_across_the_seam():
+    coords = {"angle": np.array([[350.0, 355.0, 0.0, 5.0, 10.0, 15.0]])}
+    found = combine_projections.step.hooks["coordinates"](combine_projections.step(count=3), coords)["angle"]
+    np.testing.assert_allclose(np.mod(found, 360.0), [[355.0, 10.0]])
+    found = combine_projections.step.hooks["coordinates"](combine_projections.step(count=2), coords)["angle"]
+    np.testing.assert_allclose(np.mod(found, 360.0), [[352.5, 2.5, 12.5]])
+
+
 def test_too_few_projections_are_refused():
     with pytest.raises(AxesError, match="fewer projections"):
         combine_projections(np.zeros((2, 3, 8), np.float32), count=4)

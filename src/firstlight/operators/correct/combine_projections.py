@@ -59,7 +59,8 @@ def _coordinates(step: Operator, coords: Mapping[str, Array]) -> dict[str, Array
     if angle is None or angle.ndim != 2:
         return {}
     groups = _groups(angle.shape[1], count)
-    mean = angle[:, : groups * count].reshape(len(angle), groups, count).mean(axis=2)
+    each = angle[:, : groups * count].reshape(len(angle), groups, count)
+    mean = np.unwrap(each, period=360.0, axis=2).mean(axis=2)  # 359 and 1 degree are neighbours
     return {"angle": mean, "angle.position": np.broadcast_to(np.arange(groups), mean.shape)}
 
 
