@@ -45,7 +45,7 @@ def test_hot_dead_and_stuck_pixels_are_found_and_replaced(dtype):
         replace_bad_pixels(values, dark, flat[:5])
 
 
-@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("dtype", ["uint16", "float32", ">u2"])
 @pytest.mark.parametrize("kind", ["bright", "dark", "both"])
 def test_the_median_of_a_cube_is_scipys(dtype, kind):
     volume = np.random.default_rng(2).integers(0, 1000, (1, 9, 11, 13)).astype(dtype)

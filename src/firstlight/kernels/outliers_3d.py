@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from firstlight.kernels.mask_products import readable
 from firstlight.kernels.median import NEVER, Outliers, count_neighbours, mark_outliers
 
 __all__ = ["remove_outliers_3d"]
@@ -30,7 +31,7 @@ def remove_outliers_3d(volume: ArrayLike, *, threshold: float, size: int = 3, ki
     Raises:
         ValueError: an argument makes no sense.
     """
-    values = np.asarray(volume)
+    values = readable(volume)
     if values.ndim != 3 or values.dtype.kind not in "uif":
         raise ValueError(f"volume is {values.dtype}{values.shape}: expected numbers (angle, row, col)")
     if kind not in get_args(Outliers):
@@ -39,7 +40,7 @@ def remove_outliers_3d(volume: ArrayLike, *, threshold: float, size: int = 3, ki
         raise ValueError(f"size is {size} and threshold {threshold}: expected an odd size from 3 on and 0 or more")
     half = size // 2
     padded = np.pad(values.astype(np.float32), half, mode="edge")
-    out = np.array(values, copy=True)
+    out = values.copy()
     majority = np.int32(size**3 // 2 + 1)
     limits = (majority if kind != "dark" else NEVER, majority if kind != "bright" else NEVER)
     _remove(padded, out, np.float32(threshold), half, *limits, values.dtype.kind != "f")
