@@ -71,6 +71,8 @@ def test_parameters_are_renamed_with_units_and_what_is_lost_is_told():
     step, remarks = row("tomopy", "recon:gridrec").step({"filter_name": "butterworthy"})
     assert "filter" not in step
     assert "shepp" in remarks[-1]
+    step, remarks = row("tomopy", "recon:gridrec").step({"center": 5.0})
+    assert step == {"use": "fbp", "filter": "shepp-logan", "center": 5.0}, "tomopy's own filter, where none is given"
 
 
 def test_modules_in_front_may_differ():
