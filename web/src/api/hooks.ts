@@ -47,7 +47,6 @@ export interface RunWatch {
   error: unknown;
   link: Link;
   lines: LogLine[];
-  replace: (run: RunDetail) => void;
 }
 
 /** Follow one run by its events; the first answer and the log so far come by REST. */
@@ -92,7 +91,7 @@ export function useRun(id: string): RunWatch {
       socket.close();
     };
   }, [id]);
-  return { run, error, link, lines, replace: setRun };
+  return { run, error, link, lines };
 }
 
 type Changes = Record<string, Record<string, Json>>;

@@ -4,7 +4,8 @@ import { useRun } from "../api/hooks";
 import type { Job, Json } from "../api/types";
 import { ENDED } from "../api/types";
 import { StageList, boundText } from "../pages/StageList";
-import { errorText, wordsOf } from "../pages/states";
+import { STOPPING, errorText, wordsOf } from "../pages/states";
+import { useStop } from "../pages/stop";
 import { follow, runPath } from "../pages/route";
 import { writeJob } from "../pages/job";
 import { Button, Chip, Mistakes, Panel } from "../ui";
@@ -44,9 +45,9 @@ export function RunPanel({ job, onJob, run, onRun, onResult, onEnded }: Props): 
     <div className="desk-run">
       <Panel title="Result" testid="result-panel" aside={<a className="button small" href={save} download={`${String(job["name"] ?? "job")}.yaml`} title="A file for firstlight run, on this machine or another">Save the job</a>}>
         <label className="out">Goes to<textarea className="input path" rows={path.length > 34 ? 2 : 1} spellCheck={false} value={path} title={path} onChange={(e) => setSink({ path: e.target.value.replace(/\n/g, "") })} data-testid="out" /></label>
-        <label className="out-check"><input type="checkbox" role="switch" className="check" checked={sink["overwrite"] === true} onChange={(e) => setSink({ overwrite: e.target.checked })} data-testid="overwrite" />Overwrite what is there</label>
         <div className="start-buttons">
           <Button tone="main" icon="play" disabled={busy} onClick={() => void start()} data-testid="run-all">{busy ? "Starting…" : "Reconstruct all"}</Button>
+          <label className="out-check"><input type="checkbox" role="switch" className="check" checked={sink["overwrite"] === true} onChange={(e) => setSink({ overwrite: e.target.checked })} data-testid="overwrite" />Overwrite what is there</label>
         </div>
         {mistake && <Mistakes message={pageWords(mistake.message)} problems={mistake.problems.map(pageWords)} testid="run-mistakes" />}
         {run && <Progress key={run} id={run} onResult={onResult} onEnded={onEnded} />}
@@ -57,31 +58,27 @@ export function RunPanel({ job, onJob, run, onRun, onResult, onEnded }: Props): 
 
 function Progress({ id, onResult, onEnded }: { id: string } & Pick<Props, "onResult" | "onEnded">): ReactElement | null {
   const { run, error, link } = useRun(id);
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const [stopping, setStopping] = useState(false);
+  const { stopping, trouble, stop } = useStop(id);
   const over = run !== null && ENDED.has(run.state);
   useEffect(() => { if (over) onEnded(id); }, [over, id, onEnded]);
   if (!run) return <p className={error === null ? "quiet" : "mistake"}>{error === null ? "The run is starting…" : sayError(error)}</p>;
-  const words = wordsOf(run.state);
+  const words = stopping && !over ? STOPPING : wordsOf(run.state);
   const { result } = run;
-  const stop = async (): Promise<void> => {
-    setStopping(true);
-    setTrouble(null);
-    await api.stop(id).catch((problem: unknown) => {
-      setTrouble(sayError(problem));
-      setStopping(false);
-    });
-  };
   return (
-    <div className="along" data-testid="progress">
-      <p><Chip tone={words.tone} title={words.meaning} testid="run-state">{words.label}</Chip> <a href={runPath(id)} onClick={follow(runPath(id))} title="Log, values and details of this run">{run.name || id}</a>{!over && run.bound && <small> bound by {boundText(run.bound)}</small>}</p>
+    <div className="run-progress" data-testid="progress">
+      <header>
+        <Chip tone={words.tone} title={words.meaning} testid="run-state">{words.label}</Chip>
+        <a href={runPath(id)} onClick={follow(runPath(id))} title="Log, values and details of this run">{run.name || id}</a>
+        <span className="spacer" />
+        {over
+          ? result && <Button icon="eye" className="small" onClick={() => onResult(result)} data-testid="open-result">Open the result</Button>
+          : <Button tone="danger" icon="stop" className="small" disabled={stopping} onClick={() => void stop()} data-testid="stop-run">{stopping ? "Stopping…" : "Stop"}</Button>}
+      </header>
       {!over && link === "lost" && <p className="mistake">No connection to the service; the run goes on without it.</p>}
       {run.state !== "done" && <StageList stages={run.stages} />}
+      {!over && run.bound && <small>Bound by {boundText(run.bound)}</small>}
       {run.error && <p className="mistake" role="alert">{errorText(run.error)}</p>}
       {trouble && <p className="mistake" role="alert">{trouble}</p>}
-      {over
-        ? result && <Button icon="eye" onClick={() => onResult(result)} data-testid="open-result">Open the result</Button>
-        : <Button tone="danger" icon="stop" className="small" disabled={stopping} onClick={() => void stop()} data-testid="stop-run">{stopping ? "Stopping after the block in work…" : "Stop"}</Button>}
     </div>
   );
 }

@@ -20,7 +20,6 @@ export function CountsBar({ run }: { run: RunDetail }): ReactElement {
   const { counts, rates, latency_ms: latency } = run;
   const { done, expected } = counts;
   return (
-    <>
     <section className="counts number" aria-label="Frames" data-testid="counts">
       <ul>{(Object.keys(MEANING) as (keyof Counts)[]).map((name) => <Count key={name} name={name} n={counts[name]} />)}</ul>
       <ul className="rates">
@@ -30,9 +29,8 @@ export function CountsBar({ run }: { run: RunDetail }): ReactElement {
         </Figure>
         <Queue run={run} />
       </ul>
+      {expected !== null && expected > 0 && <progress value={done} max={expected} aria-label="Progress of the scan" />}
     </section>
-    {expected !== null && expected > 0 && <progress className="along" value={done} max={expected} aria-label="Progress of the scan" />}
-    </>
   );
 }
 

@@ -6,30 +6,29 @@ import { Banner, Button, Chip, IconButton } from "../ui";
 import { formatDuration } from "../units/format";
 import { Brand } from "./HomePage";
 import { go, runPath } from "./route";
-import { errorText, isLingering, isWorking, wordsOfRun } from "./states";
+import { STOPPING, errorText, isLingering, isWorking, wordsOfRun } from "./states";
+import { useStop } from "./stop";
 
 interface Props {
   run: RunDetail;
   crosshair: boolean;
   onCrosshair: () => void;
   onHelp: () => void;
-  onRun: (run: RunDetail) => void;
 }
 
-export function RunHeader({ run, crosshair, onCrosshair, onHelp, onRun }: Props): ReactElement {
-  const words = wordsOfRun(run);
-  const lingering = isLingering(run);
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+export function RunHeader({ run, crosshair, onCrosshair, onHelp }: Props): ReactElement {
   const ended = ENDED.has(run.state);
-  const act = async (what: () => Promise<void>): Promise<void> => {
-    setBusy(true);
-    setTrouble(null);
-    await what().catch((error: unknown) => setTrouble(sayError(error)));
-    setBusy(false);
+  const { stopping, ...stop } = useStop(run.id);
+  const words = stopping && !ended ? STOPPING : wordsOfRun(run);
+  const [refused, setRefused] = useState<string | null>(null);
+  const [starting, setStarting] = useState(false);
+  const again = async (): Promise<void> => {
+    setStarting(true);
+    setRefused(null);
+    await api.start(run.job).then((started) => go(runPath(started.id)), (error: unknown) => setRefused(sayError(error)));
+    setStarting(false);
   };
-  const stop = (): Promise<void> => act(async () => onRun(await api.stop(run.id)));
-  const again = (): Promise<void> => act(async () => go(runPath((await api.start(run.job)).id)));
+  const trouble = ended ? refused : stop.trouble;
   return (
     <>
       <header className="top">
@@ -41,15 +40,19 @@ export function RunHeader({ run, crosshair, onCrosshair, onHelp, onRun }: Props)
         <IconButton icon="cross" label="Crosshair (c)" pressed={crosshair} onClick={onCrosshair} />
         <IconButton icon="help" label="Keys and gestures (?)" onClick={onHelp} data-testid="help" />
         {ended
-          ? <Button icon="again" disabled={busy} onClick={() => void again()} data-testid="start-again">Start again</Button>
-          : <Button tone="danger" icon="stop" disabled={busy || (run.state === "draining" && !lingering && !isWorking(run))} onClick={() => void stop()} data-testid="stop">
-            {lingering ? "End" : run.state === "draining" && !isWorking(run) ? "Finishing…" : "Stop"}
-          </Button>}
+          ? <Button icon="again" disabled={starting} onClick={() => void again()} data-testid="start-again">Start again</Button>
+          : <StopButton run={run} stopping={stopping} onStop={() => void stop.stop()} />}
       </header>
-      {trouble && <Banner tone="bad" title="That did not work." action={<IconButton icon="close" label="Close" onClick={() => setTrouble(null)} />}>{trouble}</Banner>}
+      {trouble && <Banner tone="bad" title="That did not work.">{trouble}</Banner>}
       <StateBanner run={run} />
     </>
   );
+}
+
+function StopButton({ run, stopping, onStop }: { run: RunDetail; stopping: boolean; onStop: () => void }): ReactElement {
+  const finishing = run.state === "draining" && !isLingering(run) && !isWorking(run);
+  const label = stopping ? "Stopping…" : finishing ? "Finishing…" : isLingering(run) ? "End" : "Stop";
+  return <Button tone="danger" icon="stop" disabled={stopping || finishing} onClick={onStop} data-testid="stop">{label}</Button>;
 }
 
 function Clock({ run }: { run: RunDetail }): ReactElement {

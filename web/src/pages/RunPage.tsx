@@ -95,7 +95,7 @@ function Loaded({ run, watch }: { run: RunDetail; watch: RunWatch }): ReactEleme
   useShortcuts(useKeys(look, displays, planes, ENDED.has(run.state)));
   return (
     <div className="run-page">
-      <RunHeader run={run} crosshair={look.crosshair} onCrosshair={() => look.setCrosshair((on) => !on)} onHelp={() => look.setHelp(true)} onRun={watch.replace} />
+      <RunHeader run={run} crosshair={look.crosshair} onCrosshair={() => look.setCrosshair((on) => !on)} onHelp={() => look.setHelp(true)} />
       {watch.link === "lost" && <Banner tone="warn" title="No connection to the service." testid="no-service">The run goes on without it. Trying again…</Banner>}
       <CountsBar run={run} />
       {(look.all.length > look.shown.length || look.all.length > MOST_SHOWN) && <ViewChooser look={look} />}

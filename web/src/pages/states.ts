@@ -15,6 +15,9 @@ export const STATES: Record<RunState, Words> = {
   crashed: { label: "Crashed", tone: "bad", meaning: "The process of the run ended without a word." },
 };
 
+/** Somebody asked it to end, and it has not ended yet. */
+export const STOPPING: Words = { label: "Stopping", tone: "busy", meaning: "It ends as soon as the step in work can; what had come is written." };
+
 export const wordsOf = (state: string): Words =>
   STATES[state as RunState] ?? { label: state, tone: "calm", meaning: "" };
 

@@ -31,7 +31,7 @@ export function Tabs({ tabs, chosen, onChoose, label }: { tabs: Tab[]; chosen: s
             tabIndex={i === at ? 0 : -1} aria-controls="tab-content" onClick={() => onChoose(tab.id)}>{tab.label}</button>
         ))}
       </div>
-      <div role="tabpanel" id="tab-content" aria-labelledby={`tab-${tabs[at]?.id}`} tabIndex={-1}>{tabs[at]?.content}</div>
+      <div role="tabpanel" id="tab-content" aria-labelledby={`tab-${tabs[at]?.id}`} tabIndex={0}>{tabs[at]?.content}</div>
     </div>
   );
 }
