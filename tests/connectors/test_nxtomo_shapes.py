@@ -7,6 +7,7 @@ import pytest
 from firstlight.connectors.dxfile.source import DXfileSource
 from firstlight.connectors.hdf5.source import Hdf5Source
 from firstlight.connectors.nxtomo.source import NXtomoSource
+from firstlight.core.chunk import MAIN
 from firstlight.core.errors import SourceError
 
 KEY = np.array([2, 2, 1, 1, 1, *[0] * 36, 1])
@@ -181,15 +182,28 @@ def test_frames_behind_a_broken_link_are_named(tmp_path):
         NXtomoSource(path=tmp_path / "scan.nxs").open()
 
 
-def test_sinograms_in_a_dxfile_are_told(tmp_path):
-    with h5py.File(tmp_path / "scan.h5", "w") as file:
-        file["exchange/data"] = np.zeros((3, 36, 4), np.float32)
-        file["exchange/theta"] = 5.0 * np.arange(36)
-    with pytest.raises(SourceError, match="row angle col"):
-        DXfileSource(path=tmp_path / "scan.h5").open()
-    given = {"dataset": "exchange/data", "axes": "row angle col", "angles": "exchange/theta"}
-    scan, _ = seen(Hdf5Source(path=tmp_path / "scan.h5", **given))
+def test_sinograms_in_a_dxfile_are_turned_with_their_darks_and_flats(tmp_path):
+    path = tmp_path / "scan.h5"
+    plain = np.random.default_rng(3).integers(0, 900, (36, 3, 4)).astype(np.uint16)
+    with h5py.File(path, "w") as file:
+        file["exchange/data"], file["exchange/theta"] = plain.swapaxes(0, 1), 5.0 * np.arange(36)
+        file["exchange/data_dark"] = plain[:2].swapaxes(0, 1)  # as the data: (row, frame, col)
+        file["exchange/data_white"] = plain[5:10]  # a stack as always
+    assert DXfileSource.infer(path, {})[0] == {"order": "sinogram"}
+    assert DXfileSource.infer(path, {"order": "projection"}) == ({}, [])
+    scan, read = seen(DXfileSource(path=path))
     assert scan.main.sizes == {"angle": 36, "row": 3, "col": 4}
+    for stream, wanted in ((MAIN, plain), ("dark", plain[:2]), ("flat", plain[5:10])):
+        np.testing.assert_array_equal(read[stream], wanted)
+    scan, read = seen(DXfileSource(path=path, order="sinogram", angles="0:180"))
+    np.testing.assert_array_equal(read[MAIN], plain)
+    with pytest.raises(SourceError, match="36"):
+        DXfileSource(path=path, order="projection").open()
+    with h5py.File(path, "a") as file:
+        del file["exchange/data_dark"]
+        file["exchange/data_dark"] = plain[:2, :2].swapaxes(0, 1)
+    with pytest.raises(SourceError, match=r"dark frames .* do not fit"):
+        DXfileSource(path=path).open()
 
 
 def test_a_rotation_names_the_axes_of_the_detector(tmp_path):

@@ -17,9 +17,11 @@ from ..hdf5.angles import chosen
 from ..hdf5.files import attribute, dataset, is_dataset, lookup, neighbour, open_file, quantity, words
 from ..hdf5.frames import covered, frame_reader, image_dataset, recorded
 from ..hdf5.handles import Dataset, File
-from ..recorded.frames import Frames, Recording, image_stream
+from ..recorded.frames import Frames, Recording, image_frames, image_stream
 from ..recorded.place import runs
 from ..recorded.source import RecordedSource
+from ..recorded.stack import Order
+from ..recorded.turned import turned
 
 _INSTRUMENT = "measurement/instrument"
 _PIXEL_AT_SAMPLE = (f"{_INSTRUMENT}/detection_system/objective/resolution",)
@@ -44,7 +46,10 @@ class DXfileSource(RecordedSource):
     sentence: ClassVar[str] = "Data were read from a DXfile (Data Exchange)."
 
     data: str = "exchange/data"
-    """Path of the projections (angle row col)."""
+    """Path of the projections (angle row col), or of the sinograms (row angle col)."""
+    order: Order | None = None
+    """What an image of the data is: a projection (row col), or the sinogram of one row (angle col). Default: sinograms where
+    there are as many angles as the second axis is long, and not as many as the first."""
     darks: str | None = "exchange/data_dark"
     """Path of the dark frames; null: there are none."""
     flats: str | None = "exchange/data_white"
@@ -60,6 +65,27 @@ class DXfileSource(RecordedSource):
         except (SourceError, OSError):
             return False
 
+    @classmethod
+    def infer(cls, path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Whether the data are projections or sinograms.
+
+        Args:
+            path: The file.
+            given: Parameters that the user gave.
+
+        Returns:
+            Parameters, and what was assumed, in words.
+        """
+        if "order" in given:
+            return {}, []
+        with open_file(path) as file:
+            found = lookup(file, given.get("data", "exchange/data"))
+            if not is_dataset(found) or not _holds_sinograms(file, found):
+                return {}, []
+            rows, angles = found.shape[:2]
+        told = f"the data are {rows} sinograms: there are {angles} angles (--set source.order=projection where they are not)"
+        return {"order": "sinogram"}, [told]
+
     def load(self) -> Recording:
         """Open the file and find projections, darks, whites and angles.
 
@@ -70,8 +96,8 @@ class DXfileSource(RecordedSource):
 
     def _record(self, file: File) -> Recording:
         found = dataset(file, self.data, "data")
-        self._demand_projections(file, found)
-        reader = frame_reader(found, "data")
+        sinograms = self.order == "sinogram" or (self.order is None and _holds_sinograms(file, found))
+        reader = turned(frame_reader(found, "data")) if sinograms else frame_reader(found, "data")
         frames, rows, columns = reader.shape
         main = Stream(
             ("angle", "row", "col"),
@@ -79,9 +105,9 @@ class DXfileSource(RecordedSource):
             found.dtype.newbyteorder("=").name,
             unit=attribute(found, "units"),
         )
-        keep = covered(found, 1)
+        keep = None if sinograms else covered(found, 1)
         coords = {"angle": self._angles(file, frames, keep)}
-        images = [image_dataset(file, path, name, main) for name, path in self._images(file)]
+        images = [_image(file, path, name, main, sinograms) for name, path in self._images(file)]
         streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in images}
         parts = [each for part in images for each in _by_set(part)]
         ids = np.arange(frames, dtype=np.int64)
@@ -90,23 +116,6 @@ class DXfileSource(RecordedSource):
         return Recording(
             Scan(streams, self.path.stem, self._calibration(file), coords, order, words(file, _WORDS)), tuple(parts)
         )
-
-    def _demand_projections(self, file: File, found: Dataset) -> None:
-        """Refuse sinograms: the angles tell, which are as many as the second axis is long, and not the first.
-
-        Raises:
-            SourceError: They are sinograms.
-        """
-        theta: Any = lookup(file, _ANGLES)
-        if self.angles is None and is_dataset(theta) and found.ndim == 3 and theta.size == found.shape[1] != len(found):
-            raise SourceError(
-                f"The dataset '{found.name}' in {file.filename} holds sinograms: there are {theta.size} angles.",
-                field="data",
-                value=found.shape,
-                expected="projections (angle row col)",
-                next_move=f"Use --set source.use=hdf5 --set source.dataset={self.data} --set 'source.axes=row angle col'"
-                f" --set source.angles={_ANGLES}, after darks and flats were applied.",
-            )
 
     def _images(self, file: File) -> list[tuple[str, str]]:
         """Streams of darks and flats that the file has; one that the user named by another path must be there."""
@@ -149,6 +158,20 @@ class DXfileSource(RecordedSource):
             return at_sample
         factor = float(np.asarray(times[()]).flat[0])
         return Quantity(at_detector.value / factor, at_detector.unit) if factor > 0 else None
+
+
+def _holds_sinograms(file: File, found: Dataset) -> bool:
+    """The angles tell: they are as many as the second axis is long, and not the first."""
+    theta: Any = lookup(file, _ANGLES)
+    return is_dataset(theta) and found.ndim == 3 and theta.size == found.shape[1] != len(found)
+
+
+def _image(file: File, path: str, name: str, main: Stream, sinograms: bool) -> Frames:
+    """Dark or flat frames, which lie in sinograms like the data (row frame col), or in a stack of their own."""
+    found = lookup(file, path)
+    if sinograms and is_dataset(found) and found.ndim == 3 and (len(found), found.shape[2]) == main.frame_shape:
+        return image_frames(turned(frame_reader(found, f"{name}s")), name, main)
+    return image_dataset(file, path, name, main)
 
 
 def _by_set(part: Frames) -> list[Frames]:
