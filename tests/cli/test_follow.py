@@ -17,7 +17,7 @@ def status(state, counts, **more):
 
 STAGES = {
     "minus_log": {"done": 9, "expected": 9, "rate": 0.0, "left": 0.0},
-    "fbp": {"done": 3, "expected": 12, "rate": 0.5, "left": 18.0},
+    "sink fbp.data": {"done": 3, "expected": 12, "rate": 0.5, "left": 1800.0},
 }
 
 
@@ -27,11 +27,11 @@ STAGES = {
         (status("starting", Counts()), "starting …"),
         (
             status("running", Counts(expected=9, done=4, waiting=5), latency_ms={"p95": 41.2}, progress=0.4),
-            "running: 4 of 9 frames, 5 waiting, 40 %, 20 frames/s, 8 MB/s, 41 ms late (p95)",
+            "running: 4 of 9 frames, 40 %, 20 frames/s, 8 MB/s, 41 ms late (p95)",
         ),
         (
             status("draining", Counts(expected=9, done=9), stages=STAGES, progress=0.6, bound="computing fbp"),
-            "draining: fbp 3 of 12, 60 %, bound by computing fbp, about 18 s left",
+            "working: fbp.data written 3 of 12, 60 %, bound by computing fbp, about 30 min left",
         ),
         (status("done", Counts(expected=9, done=9), latency_ms={"p95": 30_000.0}), "done: 9 of 9 frames"),
     ],

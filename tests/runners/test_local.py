@@ -142,7 +142,7 @@ def test_views_never_slow_the_run() -> None:
     status = run.status()
     assert status.skipped["view-screen-adding.image"] >= 0
     assert {info.name for info in run.views} == {"adding.image", "source.data", "scale"}
-    assert status.latency_ms is not None
+    assert status.latency_ms is None  # a recorded scan's frames do not arrive
     assert SCREENS.count("closed") == 2
     assert run.counts.done == 24
     naive = NaiveRunner().start(

@@ -13,8 +13,10 @@ from firstlight.core.pipeline import Reference, pipeline
 from firstlight.core.run import Counts
 from firstlight.jobs.snapshots import write_snapshots
 from firstlight.jobs.start import start
+from firstlight.kernels.pause import pause
 from firstlight.runners.context import StageTimes
 from firstlight.runners.progress import Progress
+from firstlight.runners.under_way import UnderWay
 
 RNG = np.random.default_rng(8)
 
@@ -146,8 +148,9 @@ def test_pace_and_what_bounds_it(monkeypatch):
     monkeypatch.setattr("firstlight.runners.progress.time.monotonic", lambda: clock[0])
     pace = Progress(threads=4)
     times = {"reading": StageTimes(), "fbp": StageTimes(), "writing fbp.data": StageTimes()}
-    assert pace.bound(times) is None
-    assert pace.stages({"fbp": Counts(expected=100, waiting=100)}, times)["fbp"] == {
+    assert pace.bound(times, []) is None
+    assert pace.stages({"fbp": Counts(expected=100, waiting=100)}, {}, {"fbp": "gathered for fbp"})["fbp"] == {
+        "title": "gathered for fbp",
         "done": 0,
         "expected": 100,
         "rate": 0.0,
@@ -155,11 +158,36 @@ def test_pace_and_what_bounds_it(monkeypatch):
     }
     clock[0] = 2.0
     times = {"reading": StageTimes(0.5), "fbp": StageTimes(6.0), "writing fbp.data": StageTimes(1.0)}
-    found = pace.stages({"fbp": Counts(expected=100, done=20, waiting=80)}, times)["fbp"]
+    found = pace.stages({"fbp": Counts(expected=100, done=20, waiting=80)}, {}, {})["fbp"]
     assert (found["rate"], found["left"]) == (10.0, 8.0)
-    assert pace.bound(times) == "computing fbp"
-    assert pace.bound({**times, "writing fbp.data": StageTimes(1.9)}) == "writing fbp.data"
-    assert pace.stages({"fbp": Counts(expected=100, done=100)}, times)["fbp"]["left"] == 0.0
+    assert pace.bound(times, []) == "computing fbp"
+    assert pace.bound({**times, "writing fbp.data": StageTimes(1.9)}, []) == "writing fbp.data"
+    assert pace.stages({"fbp": Counts(expected=100, done=100)}, {}, {})["fbp"]["left"] == 0.0
+
+
+def test_pace_of_blocks_that_take_long(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("firstlight.runners.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("firstlight.runners.under_way.time.monotonic", lambda: clock[0])
+    pace, under_way = Progress(threads=2), UnderWay(lambda: False)
+
+    def told(done, begun=0.0):
+        counts = {"sink sirt.volume": Counts(expected=64, done=done, waiting=64 - done)}
+        return pace.stages(counts, {"sink sirt.volume": begun}, {})["sink sirt.volume"]
+
+    assert told(0)["left"] is None
+    with under_way.on("sirt", 16):
+        clock[0] = 30.0
+        pause(25, 100)
+        assert pace.bound({"reading": StageTimes(3.0)}, under_way.now()) == "computing sirt (25 of 100 rounds)"
+        found = told(0, begun=4.0)
+        assert found["done"] == 0  # a slice counts once it is written
+        assert found["rate"] == pytest.approx(4 / 30)
+        assert found["left"] == pytest.approx(450.0)
+    clock[0] = 119.9
+    told(0, begun=15.9)
+    clock[0] = 120.0
+    assert told(16)["left"] == pytest.approx(360.0)  # not what its last moment alone would say
 
 
 def test_a_status_names_stages_while_it_runs():
@@ -179,7 +207,7 @@ def test_a_status_names_stages_while_it_runs():
     slow = Slow.of(RNG.uniform(1, 2, (20, 4, 8)).astype(np.float32), angles=np.arange(20.0), frames=2)
     made = start(Job(slow, pipeline([{"use": "minus_log"}]), collect=True))
     status = made.status()
-    assert set(status.stages["result minus_log.data"]) == {"done", "expected", "rate", "left"}
+    assert set(status.stages["result minus_log.data"]) == {"title", "done", "expected", "rate", "left"}
     assert status_of(status_fields(status)).stages == json.loads(json.dumps(status.stages))
     gate.set()
     made.finished(60)

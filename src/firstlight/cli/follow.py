@@ -61,7 +61,7 @@ def follow(run: RemoteRun, *, quiet: bool = False) -> int:
                 remark("The run was ended at once; its files say what is missing.")
                 return FAILED
             stopping = True
-            remark("Stopping in order: what is in hand is finished and written. Ctrl-C again ends it at once.")
+            remark("Stopping in order: what is done is written. Ctrl-C again ends it at once.")
             run.stop()
     return tell_end(run, quiet=quiet)
 
@@ -90,7 +90,7 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
     status = run.status()
     halted = entry.state == "stopped" and status.result is not None and can_go_on(status.result)
     if not quiet:
-        remark(f"{entry.state}: {counts_line(status)}")
+        remark(f"{entry.state}: {(unfinished_line(status) if halted else '') or counts_line(status)}")
         for name, value in status.values.items():
             if isinstance(value, (int, float)):
                 remark(f"  {name} = {value:.6g}")
@@ -153,7 +153,7 @@ def _with_bars(run: RemoteRun) -> None:
             for name, counts in (dict(status.consumers) or {"frames": status.counts}).items():
                 total = counts.expected or None
                 if name not in bars:
-                    bars[name] = progress.add_task(name, total=total, rate="")
+                    bars[name] = progress.add_task(title(status, name), total=total, rate="")
                 gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
                 progress.update(bars[name], completed=counts.done + gone, total=total, rate=pace(status, name))
             time.sleep(_LOOK)
@@ -195,12 +195,26 @@ def pace(status: Status, name: str) -> str:
     return f"{found['rate']:.3g}/s" + (f", bound by {status.bound}" if status.bound else "")
 
 
+def title(status: Status, name: str) -> str:
+    """What one stage counts."""
+    found = str(status.stages.get(name, {}).get("title", name))
+    return f"{found.removeprefix('sink ')} written" if found.startswith("sink ") else found
+
+
 def left_line(status: Status) -> str:
     """What the run waits for, and about how long it takes."""
     times = [found["left"] for found in status.stages.values() if found.get("left") is not None]
     parts = [f"bound by {status.bound}"] if status.bound else []
-    parts += [f"about {max(times):.0f} s left"] if times and max(times) >= 1 else []
+    parts += [f"about {duration(max(times))} left"] if times and max(times) >= 1 else []
     return "".join(f", {part}" for part in parts)
+
+
+def duration(seconds: float) -> str:
+    """A time for people, not more exact than a guess is."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def rate(status: Status) -> str:
@@ -208,13 +222,12 @@ def rate(status: Status) -> str:
     return f"{status.frames_per_second:.3g} frames/s, {status.bytes_per_second / 1e6:.3g} MB/s"
 
 
-def counts_line(status: Status) -> str:
-    """The counts of a run that are not zero, for people."""
+def counts_line(status: Status, *, apart: tuple[str, ...] = ()) -> str:
+    """The counts of a run that are not zero, for people; without those that are told `apart`."""
     counts = status.counts.as_dict()
     parts = [f"{counts['done']} of {counts['expected']} frames"]
-    return ", ".join(
-        parts + [f"{number} {name}" for name, number in counts.items() if number and name not in ("done", "expected")]
-    )
+    left_out = ("done", "expected", *apart)
+    return ", ".join(parts + [f"{number} {name}" for name, number in counts.items() if number and name not in left_out])
 
 
 def status_line(status: Status) -> str:
@@ -223,8 +236,8 @@ def status_line(status: Status) -> str:
         return f"{status.state}: {counts_line(status)}" if status.counts.expected else f"{status.state} …"
     share = f", {100 * status.progress:.0f} %" if status.progress is not None else ""
     if working := working_line(status):
-        return f"{status.state}: {working}{share}{left_line(status)}"
-    return f"{status.state}: {counts_line(status)}{share}, {rate(status)}{late(status)}{left_line(status)}"
+        return f"working: {working}{share}{left_line(status)}"
+    return f"{status.state}: {counts_line(status, apart=('waiting',))}{share}, {rate(status)}{late(status)}{left_line(status)}"
 
 
 def late(status: Status) -> str:
@@ -240,9 +253,18 @@ def working_line(status: Status) -> str:
     if status.state != "draining" or status.counts.waiting:
         return ""
     return ", ".join(
-        f"{name} {found['done']} of {found['expected']}"
+        f"{title(status, name)} {found['done']} of {found['expected']}"
         for name, found in status.stages.items()
         if found["done"] < found["expected"]
+    )
+
+
+def unfinished_line(status: Status) -> str:
+    """What was not done of a run that was stopped."""
+    return ", ".join(
+        f"{title(status, name)} {counts.expected - counts.waiting} of {counts.expected}"
+        for name, counts in status.consumers.items()
+        if counts.waiting
     )
 
 

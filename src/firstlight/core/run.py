@@ -119,7 +119,7 @@ class Status:
     frames_per_second: float
     bytes_per_second: float
     latency_ms: Mapping[str, float] | None
-    """From frame arrival to finished view: ``p50``, ``p95``, ``p99``."""
+    """From frame arrival to finished view: ``p50``, ``p95``, ``p99``; None for a recorded scan, whose frames do not arrive."""
     queue_bytes: int
     queue_capacity: int
     queue_frames: int
@@ -135,9 +135,9 @@ class Status:
     progress: float | None = None
     """Share of the expected frames that are done, 0…1, or None for a scan without known end."""
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
-    """By consumer, while it runs: frames ``done`` and ``expected``, ``rate`` in frames per second, seconds ``left``."""
+    """By consumer, while it runs: a ``title``, frames ``done`` and ``expected``, ``rate`` in frames per second, seconds ``left``."""
     bound: str | None = None
-    """What takes longest now: ``reading``, ``computing STEP`` or ``writing OUTPUT``."""
+    """What takes longest now: ``reading``, ``computing STEP (43 of 100 rounds)`` or ``writing OUTPUT``."""
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
     """By step, if asked for: min, max, mean, std, values, nan, infinite."""
     faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .increments import add_scaled, add_weighted, inverse, multiply_weighted, scale_and_add, weigh
+from .pause import pause
 
 F32 = NDArray[Any]  # float32 throughout; the stubs lose that in arithmetic with scalars
 F64 = NDArray[np.float64]
@@ -86,6 +87,7 @@ class Progress:
     def __iter__(self) -> Iterator[int]:
         """Count iterations until the last one, or until no problem goes on."""
         while self._done < self.limits.iterations and self.active.any():
+            pause(self._done, self.limits.iterations)
             yield self._done
             self._done += 1
 

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from .iterate import F32, Limits
+from .pause import pause
 
 __all__ = ["least_variation"]
 
@@ -46,6 +47,7 @@ def least_variation(image: F32, weight: F32, dual: F32, limits: Limits) -> F32:
     rise = _rise if flat else _rise_in_volume
     planes = np.empty((2, *lines[1:]), np.float32)
     for _ in range(_INNER):
+        pause()
         later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         rise(given, ahead, field, spread, step, low, allowed, np.float32((momentum - 1) / later), lanes, planes)
         momentum = later

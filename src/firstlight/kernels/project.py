@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .lanes import add_two, transposed
+from .pause import pieces
 
 F32 = NDArray[np.float32]
 
@@ -94,8 +95,10 @@ class ParallelProjector:
         out = np.zeros((self.angles.size, self.columns, lanes), np.float32)
         upright = np.abs(self.turn[0]) >= np.abs(self.turn[1])  # rays that never look at the image turned
         turned = images if upright.all() else transposed(images)
-        flat = (images.reshape(-1), turned.reshape(-1), out.reshape(-1))
-        _project(lanes)(*flat, self.size, self.columns, self.turn, self.height, self.center)
+        pair = (images.reshape(-1), turned.reshape(-1))
+        for part in pieces(self.angles.size, float(self.size) * self.columns * lanes, _TURNS):
+            turn, height = np.ascontiguousarray(self.turn[:, part]), self.height[part]
+            _project(lanes)(*pair, out[part].reshape(-1), self.size, self.columns, turn, height, self.center)
         return out
 
     def backproject(self, sinograms: F32, out: F32 | None = None) -> F32:
@@ -117,7 +120,8 @@ class ParallelProjector:
         self._check(image, (self.size, self.size), "out")
         flat = (sinograms.reshape(-1), image.reshape(-1))
         geometry = (self.turn, self.slope, self.height, self.center)
-        _backproject(lanes)(*flat, self.size, self.columns, *geometry)
+        for part in pieces(self.size, float(self.size) * self.angles.size * lanes, _LINES):
+            _backproject(lanes)(*flat, self.size, part.start, part.stop, self.columns, *geometry)
         return image
 
     def _check(self, data: F32, shape: tuple[int, int], name: str) -> None:
@@ -147,16 +151,25 @@ def _backproject(lanes: int) -> Any:
 
     @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
     def kernel(
-        lines: Any, image: Any, size: Any, columns: Any, turn: Any, slope: Any, height: Any, center: Any
+        lines: Any,
+        image: Any,
+        size: Any,
+        upper: Any,
+        lower: Any,
+        columns: Any,
+        turn: Any,
+        slope: Any,
+        height: Any,
+        center: Any,
     ) -> None:
         at = np.empty(_TILE, np.int32)
         first, second = np.empty(_TILE, np.float32), np.empty(_TILE, np.float32)
         middle = (size - 1) / 2
-        for top in range(0, size, _LINES):
+        for top in range(upper, lower, _LINES):
             for left in range(0, size, _TILE):
                 count = min(_TILE, size - left)
                 for a in range(turn.shape[1]):
-                    for i in range(top, min(top + _LINES, size)):
+                    for i in range(top, min(top + _LINES, lower)):
                         begin = (left - middle) * turn[0, a] + (middle - i) * turn[1, a] + center
                         _weigh(begin, turn[0, a], slope[a], height[a], columns, at, first, second)
                         to, line = (i * size + left) * lanes, a * columns

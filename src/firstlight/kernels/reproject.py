@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from firstlight.kernels.fourier import FourierFBP
 from firstlight.kernels.lanes import groups
+from firstlight.kernels.pause import pause
 from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.shift import measure_shift, spectrum
 
@@ -127,6 +128,7 @@ def _reprojected(frames: F32, reconstruct: FourierFBP, projector: ParallelProjec
     expected = np.empty(frames.shape, np.float32)
     sinograms = np.ascontiguousarray(frames.transpose(1, 0, 2))
     for part, lanes in groups(len(sinograms)):
+        pause()
         slices = np.maximum(reconstruct.reconstruct(sinograms[part]), 0)
         images = np.zeros((*slices.shape[1:], lanes), np.float32)
         images[..., : len(slices)] = slices.transpose(1, 2, 0)

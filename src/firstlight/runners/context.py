@@ -17,7 +17,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.buffer import MIB, BufferSettings
 from firstlight.core.chunk import MAIN, Chunk, Gap, Item
 from firstlight.core.counts import Intake, Ledger
-from firstlight.core.errors import StepFailed
+from firstlight.core.errors import FirstlightError
 from firstlight.core.held import START, Held, HeldStore, Place
 from firstlight.core.plan import Plan, Planned, Port
 from firstlight.core.run import Change, Event, Result, Results
@@ -29,6 +29,7 @@ from .describe import small_values
 from .failing import step_failed
 from .held_inputs import as_parameter, first_versions, part_of, valid_parameters
 from .on_device import DeviceWork
+from .under_way import UnderWay
 from .watch import Watch
 
 STATION_MEMORY = 64 * MIB
@@ -99,6 +100,7 @@ class Context:
         self._closed = False
         self.watch = Watch(self.plan, self.tell)
         self.devices = DeviceWork(self.plan)
+        self.under_way = UnderWay(self.failed.is_set)
         self.settings: dict[str, tuple[Setting, ...]] = {
             planned.name: (Setting((0, -(2**62)), planned.step),) for planned in self.plan.steps
         }
@@ -328,7 +330,7 @@ class Context:
 
     def guarded(
         self, name: str, error: Exception, parameters: Mapping[str, Any], chunk: Item | None = None
-    ) -> StepFailed:
+    ) -> FirstlightError:
         """An error of a fold or an arrangement, with the step, its parameters and the frames named."""
         return step_failed(name, error, parameters, chunk)
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from firstlight.core.chunk import Chunk, Gap, Item
-from firstlight.core.errors import FirstlightError, StepFailed
+from firstlight.core.errors import FirstlightError, StepFailed, Stopped
 
 
-def step_failed(name: str, error: Exception, parameters: Mapping[str, Any], item: Item | None = None) -> StepFailed:
-    """What a step raised, as an error that names the step, its parameters and the frames it had in hand."""
-    if isinstance(error, StepFailed):
+def step_failed(
+    name: str, error: Exception, parameters: Mapping[str, Any], item: Item | None = None
+) -> FirstlightError:
+    """What a step raised, as an error that names the step, its parameters and the frames it had in hand; `Stopped` stays."""
+    if isinstance(error, StepFailed | Stopped):
         return error
     told = str(error) if isinstance(error, FirstlightError) else f"{type(error).__name__}: {error}"
     on = "" if item is None else f" on {frames_of(item)}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import Chunk, End, Gap
-from firstlight.core.errors import ChangeRefused, FirstlightError, StepFailed, Stopped
+from firstlight.core.errors import ChangeRefused, FirstlightError
 from firstlight.core.fold import Fold
 from firstlight.core.held import START, Version
 from firstlight.core.one_pass import Sums
@@ -144,7 +144,7 @@ class FoldStation(Station):
             self._ended.set()
             refuse_all(self._requests, self._planned.name)
 
-    def _named(self, error: Exception) -> StepFailed:
+    def _named(self, error: Exception) -> FirstlightError:
         return self.context.guarded(self._planned.name, error, self._fold.model_dump())
 
     def work(self) -> None:
@@ -155,8 +155,6 @@ class FoldStation(Station):
         try:
             self._work()
         except Exception as error:
-            if isinstance(error, Stopped):
-                raise
             raise self._named(error) from error
 
     def _work(self) -> None:
@@ -185,7 +183,7 @@ class FoldStation(Station):
         started = time.perf_counter()
         frames = self._redigested(chunk)
         try:
-            with ranged(self._planned.name):
+            with self.context.under_way.on(self._planned.name, len(chunk)), ranged(self._planned.name):
                 self._fold.add(
                     self._state, frames, *(known.bind(chunk.epoch, chunk.ids) for known in (held or {}).values())
                 )
@@ -355,14 +353,15 @@ class FoldStation(Station):
             self._fold.conclude(self._state)
 
     def _advance(self, solver: Solver[Any]) -> None:
-        with ranged(f"{self._planned.name} (round)"):
+        with self.context.under_way.on(self._planned.name), ranged(f"{self._planned.name} (round)"):
             solver.advance(self._state, 1)
 
     def _final(self) -> dict[str, Array]:
         """The result; of a run that goes on the one that it had found before, to the last bit."""
         if self._saved is not None:
             return self._saved
-        outputs = self._fold.result(self._state) if self._fold.ready(self._state) else {}
+        with self.context.under_way.on(self._planned.name):
+            outputs = self._fold.result(self._state) if self._fold.ready(self._state) else {}
         if outputs and self.context.checkpoint is not None:
             self.context.checkpoint.keep(self._planned.name, outputs)
         return outputs

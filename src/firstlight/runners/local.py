@@ -24,7 +24,7 @@ from firstlight.core.view import Shown
 from .calibrated import calibrated
 from .changes import apply_changes
 from .checkpoint import Checkpoint, begin, open_checkpoint
-from .consumers import counts_by_consumer, share_done
+from .consumers import counts_by_consumer
 from .context import READING, Context
 from .describe import devices_of, job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
 from .failing import part_failed
@@ -310,7 +310,7 @@ class LocalRun(Following):
             consumers=consumers,
             frames_per_second=intake.frames / seconds if intake.frames else 0.0,
             bytes_per_second=intake.bytes / seconds if intake.frames else 0.0,
-            latency_ms=percentiles(list(context.board.latency_ms)),
+            latency_ms=None if self.job.source.pausable else percentiles(list(context.board.latency_ms)),
             queue_bytes=main.bytes if main else 0,
             queue_capacity=int(main.settings.memory) if main else 0,
             queue_frames=main.frames if main else 0,
@@ -321,9 +321,7 @@ class LocalRun(Following):
             changes=tuple(context.changes),
             error=None if context.error is None else str(context.error),
             result=next((place for sink in self._wiring.sinks if (place := sink.location())), None),
-            progress=1.0 if self._over.is_set() else share_done(self.plan, consumers),
-            stages={} if self._over.is_set() else self._pace.stages(consumers, dict(context.times)),
-            bound=None if self._over.is_set() else self._pace.bound(dict(context.times)),
+            **({"progress": 1.0} if self._over.is_set() else self._pace.told(consumers, context)),
             **self._watched(),
         )
 
@@ -358,15 +356,17 @@ class LocalRun(Following):
     def stop(self) -> None:
         """Ask the run to end; sinks are closed.
 
-        A recorded scan can be worked on again: what is finished is kept, and the rest left for ``--resume``. Otherwise,
-        and where a solver improves on what it has (its state is a result), what has arrived is drained. A run that has
-        all its frames and only stays open for somebody who looks is done.
+        A recorded scan can be worked on again: what is finished is kept, and the rest left for ``--resume``. Where nothing
+        could go on with it, what has arrived is drained, until the run is asked once more. What a detector sent is always
+        drained, and so is what a solver improves (its state is a result). A run that has all its frames and only stays
+        open for somebody who looks is done.
         """
         if self._context.lingering and not self.counts.waiting:
             self._context.seen_enough.set()
             return
-        self._context.stopping = True
-        if self._checkpoint is not None and not any(isinstance(each.step, Solver) for each in self.plan.steps):
+        again, self._context.stopping = self._context.stopping, True
+        solves = any(isinstance(each.step, Solver) for each in self.plan.steps)
+        if self.job.source.pausable and not solves and (again or self._checkpoint is not None):
             self._context.halt()
         self.job.played.stop()
 

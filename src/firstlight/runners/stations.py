@@ -187,8 +187,6 @@ class ArrangeStation(Station):
         try:
             self._work()
         except Exception as error:
-            if isinstance(error, Stopped):
-                raise
             parameters = self._step.model_dump()
             raise self.context.guarded(self._planned.name, error, parameters, self._hand) from error
 

@@ -75,7 +75,7 @@ def _stage(status: Status, name: str) -> Stage:
     counts, told = status.consumers[name], status.stages.get(name, {})
     gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
     rate, left = (plain(told.get(key), nan=False) for key in ("rate", "left"))
-    return Stage(name=name, done=counts.done + gone, expected=counts.expected, rate=rate, left=left)
+    return Stage(name=told.get("title", name), done=counts.done + gone, expected=counts.expected, rate=rate, left=left)
 
 
 def _latency(status: Status) -> Latency | None:

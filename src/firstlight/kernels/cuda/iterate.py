@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda as _cuda
 from numpy.typing import NDArray
 
+from ..pause import pause
 from .arrays import Device, Host, empty, launch, on_device, to_host, zeros
 from .grids import over
 from .project import CudaProjector
@@ -227,6 +228,7 @@ def sirt(
     for iteration in range(limits.iterations):
         if not curve.active.any():
             break
+        pause(iteration, limits.iterations)
         _call(_multiply, residual, _flat(rays))
         update = projector.backproject(residual)
         _call(_multiply, update, _flat(pixels))
@@ -277,6 +279,7 @@ def cgls(
     for iteration in range(limits.iterations):
         if not curve.active.any():
             break
+        pause(iteration, limits.iterations)
         along = projector.project(direction)
         curvature = dots(along, along) + square * dots(direction, direction)
         length = np.where(curve.active & (curvature > 0), steep / np.where(curvature > 0, curvature, 1), 0)

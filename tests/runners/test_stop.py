@@ -1,0 +1,54 @@
+"""A run that was asked to end does not wait for the block in work: long steps look up between their rounds."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstlight.jobs.load import load_job
+from firstlight.jobs.start import start
+from firstlight.runners.checkpoint import can_go_on
+from firstlight.testing.runner import wait_until
+
+
+def endless(**more: Any) -> Any:
+    return start(
+        load_job(
+            {
+                "source": {"use": "phantom", "columns": 64, "rows": 4, "angles": 40},
+                "steps": [{"use": "flat_field"}, {"use": "minus_log"}, {"use": "sirt", "iterations": 100_000}],
+                **more,
+            }
+        )
+    )
+
+
+def iterates(run: Any) -> bool:
+    return str(run.status().bound).startswith("computing sirt (")
+
+
+@pytest.mark.timeout(120)
+def test_an_iterative_step_ends_between_two_iterations(tmp_path: Path) -> None:
+    out = tmp_path / "rec.h5"
+    run = endless(sinks=[{"use": "hdf5", "of": "sirt", "path": str(out)}])
+    wait_until(lambda: iterates(run), 60)
+    status = run.status()
+    assert status.state == "draining"
+    assert status.stages["sirt"]["title"] == "gathered for sirt"
+    assert status.stages["sink sirt.volume"]["done"] == 0
+    assert 0.5 <= status.progress < 0.6  # gathered, and hardly begun
+    run.stop()
+    run.finished(30)
+    assert run.status().state == "stopped"
+    assert can_go_on(str(out))
+
+
+@pytest.mark.timeout(120)
+def test_what_no_run_could_go_on_with_ends_when_it_is_asked_again() -> None:
+    run = endless(views=[{"of": "sirt"}])
+    wait_until(lambda: iterates(run), 60)
+    run.stop()
+    assert run.status().state == "draining"
+    run.stop()
+    run.finished(30)
+    assert run.status().state == "stopped"
