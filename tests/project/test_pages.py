@@ -1,5 +1,6 @@
 """What the README and the pages say to type and to follow: commands that there are, with options that they have, and files that there are."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -55,3 +56,23 @@ def links(page: Path) -> list[str]:
 @pytest.mark.parametrize(("page", "link"), of_pages(links))
 def test_every_link_leads_to_a_file(page, link):
     assert (page.parent / link).exists()
+
+
+def recorded(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def test_how_fast_the_readme_says_it_is_was_recorded():
+    offline, stem, engines = recorded("offline"), recorded("stem"), recorded("ptycho")
+    frames = {
+        name: [each["ratio"] for each in recorded(name)["rounds"] if "ratio" in each] for name in ("dectris", "merlin")
+    }
+    ratios = [ratio for case in engines.values() if "ratios" in case for ratio in case["ratios"].values()]
+    times = [line.rsplit("|", 2)[1].strip() for line in (ROOT / "README.md").read_text().splitlines() if "|" in line]
+    assert times[times.index("times as fast") + 2 :] == [
+        f"{offline['ratios']['gridrec_over_firstlight']:.1f}",
+        f"{stem['cases']['all']['times_faster']:.1f}",
+        ", ".join(f"{ratio:.2f}" for ratio in frames["dectris"]),
+        ", ".join(f"{ratio:.1f}" for ratio in frames["merlin"]),
+        f"{min(ratios):.1f} to {max(ratios):.0f}",
+    ]
