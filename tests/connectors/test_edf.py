@@ -1,5 +1,8 @@
 """EDF files: what fabio writes reads back, angles from motors, and damage is named."""
 
+import bz2
+import gzip
+
 import fabio
 import numpy as np
 import pytest
@@ -69,7 +72,62 @@ def test_mistakes_are_named(tmp_path):
         EdfSource(path=tmp_path).open()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PACKED = {".gz": gzip.compress, ".bz2": bz2.compress}
+
+
+@pytest.mark.parametrize("ending", PACKED)
+def test_packed_files_in_a_folder_and_many_frames_in_one(tmp_path, ending):
+    pack = PACKED[ending]
+    many = fabio.edfimage.EdfImage(FRAMES[0].astype(np.uint16))
+    for number, frame in enumerate(FRAMES.astype(np.uint16)):
+        for name, pixels in (("scan", frame), *([("dark", frame)] if number < 2 else [])):
+            fabio.edfimage.EdfImage(pixels).write(str(tmp_path / "a.edf"))
+            (tmp_path / f"{name}_{number}.edf{ending}").write_bytes(pack((tmp_path / "a.edf").read_bytes()))
+        if number:
+            many.append_frame(data=frame)
+    (tmp_path / "a.edf").unlink()
+    np.testing.assert_array_equal(fabio.open(str(tmp_path / f"scan_3.edf{ending}")).data, FRAMES[3])
+    assert EdfSource.recognises(tmp_path)
+    found, _ = EdfSource.infer(tmp_path, {})
+    source = EdfSource(path=tmp_path, angles="0:180", **found)
+    assert source.open().main.frames == 7
+    np.testing.assert_array_equal(source.read({"angle": slice(2, 5), "row": slice(1, 3)}), FRAMES[2:5, 1:3])
+    np.testing.assert_array_equal(source.read({}, "dark"), FRAMES[:2])
+    source.close()
+    many.write(str(tmp_path / "many.edf"))
+    one = tmp_path / f"many.edf{ending}"
+    one.write_bytes(pack((tmp_path / "many.edf").read_bytes()))
+    source = EdfSource(path=one, angles="0:180")
+    source.open()
+    np.testing.assert_array_equal(source.read({"angle": slice(1, 6, 2)}), FRAMES[1:6:2])
+    source.close()
+
+
+@pytest.mark.parametrize("ending", PACKED)
+def test_damage_of_packed_files_is_named(tmp_path, ending):
+    path = tmp_path / f"a.edf{ending}"
+    fabio.edfimage.EdfImage(FRAMES[0].astype(np.uint16)).write(str(tmp_path / "a.edf"))
+    plain = (tmp_path / "a.edf").read_bytes()
+    whole = PACKED[ending](plain)
+    for bad in (b"", whole[:7], whole[:-9], plain, PACKED[ending](plain[:-1]), PACKED[ending](b"no EDF" * 99)):
+        path.write_bytes(bad)
+        source = EdfSource(path=path)
+        with pytest.raises(SourceError, match=r"a\.edf\."):
+            source.open()
+            list(source.items())
+    for place in range(0, len(whole), 3):
+        path.write_bytes(bytes([*whole[:place], whole[place] ^ 0x5A, *whole[place + 1 :]]))
+        source = EdfSource(path=path)
+        try:
+            source.open()
+            list(source.items())
+        except SourceError:
+            pass
+        finally:
+            source.close()
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 560), st.integers(0, 255)), max_size=8), cut=st.integers(0, 560))
 def test_damaged_bytes_end_in_a_clear_error_or_in_frames(tmp_path, changes, cut):
     path = tmp_path / "a.edf"

@@ -6,11 +6,14 @@ import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
+
+from .packed import length, opened
 
 _TYPES = {
     "signedbyte": "i1",
@@ -56,6 +59,18 @@ class Block:
         """One past the last byte."""
         return self.offset + prod(self.shape) * self.dtype.itemsize
 
+    def unpacked(self, file: BinaryIO) -> Array:
+        """The pixels, from the unpacked bytes of a file.
+
+        Raises:
+            SourceError: There are too few.
+        """
+        file.seek(self.offset)
+        raw = file.read(self.end - self.offset)
+        if len(raw) < self.end - self.offset:
+            raise no_edf(self.path, "it ends before its pixels do")
+        return np.frombuffer(raw, self.dtype).reshape(self.shape)
+
 
 def read_blocks(path: Path, most: int = _MOST_FRAMES) -> list[Block]:
     """The frames of a file, without their pixels.
@@ -65,8 +80,8 @@ def read_blocks(path: Path, most: int = _MOST_FRAMES) -> list[Block]:
     """
     found: list[Block] = []
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with opened(path) as file:
+            size = length(path, file)
             place = 0
             while place < size and len(found) < most:
                 file.seek(place)
@@ -84,7 +99,7 @@ def read_blocks(path: Path, most: int = _MOST_FRAMES) -> list[Block]:
     return found
 
 
-def _header(file: Any, path: Path) -> bytes | None:
+def _header(file: BinaryIO, path: Path) -> bytes | None:
     """The bytes of a header, closing brace and line end included; None where none begins."""
     raw = file.read(_STEP)
     if not raw.lstrip().startswith(b"{"):

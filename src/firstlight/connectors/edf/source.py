@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,12 +20,13 @@ from ..recorded.source import RecordedSource
 from ..recorded.stack import IMAGES, Order, Stack, beside, stack_recording
 from .blocks import Block, motor, no_edf, read_blocks
 from .header import pixel_of, turning
+from .packed import is_packed, opened
 
-ENDINGS = (".edf",)
+ENDINGS = (".edf", ".edf.gz", ".edf.bz2")
 
 
 class EdfSource(RecordedSource):
-    """Plays EDF files: a folder of frames, or one file with many; projections or sinograms. Pixels are mapped from the disk."""
+    """Plays EDF files: a folder of frames, or one file with many; projections or sinograms. Pixels are mapped from the disk, or unpacked (``.edf.gz``, ``.edf.bz2``)."""
 
     use: ClassVar[str] = "edf"
 
@@ -157,7 +159,13 @@ class _Blocks:
 
     def read_into(self, where: tuple[slice, ...], out: Array) -> None:
         """Read some frames."""
-        for place, block in enumerate(self.blocks[where[0]]):
-            if block.path.stat().st_size < block.end:
-                raise no_edf(block.path, "it became shorter")
-            out[place] = np.memmap(block.path, block.dtype, "r", block.offset, block.shape)[where[1:]]
+        for path, blocks in groupby(enumerate(self.blocks[where[0]]), lambda numbered: numbered[1].path):
+            if is_packed(path):
+                with opened(path) as file:
+                    for place, block in blocks:
+                        out[place] = block.unpacked(file)[where[1:]]
+                continue
+            for place, block in blocks:
+                if path.stat().st_size < block.end:
+                    raise no_edf(path, "it became shorter")
+                out[place] = np.memmap(path, block.dtype, "r", block.offset, block.shape)[where[1:]]

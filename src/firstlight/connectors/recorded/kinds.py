@@ -92,7 +92,7 @@ def _of_folders(folder: Path, endings: tuple[str, ...]) -> Kinds:
     found: dict[str, str] = {}
     rest: list[Path] = []
     for inner in sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else ():
-        if not any(each.suffix.lower() in endings for each in inner.iterdir()):
+        if not any(each.name.lower().endswith(endings) for each in inner.iterdir()):
             continue
         kind = kind_of(inner.name)
         if kind is None:

@@ -39,7 +39,7 @@ def listed(path: Path, endings: tuple[str, ...], pattern: str | None, field: str
     found: list[Path] = []
     for entry in path.iterdir():
         named = pattern is not None and bool(Path(pattern).suffix)
-        usual = named or (entry.suffix.lower() in endings and not entry.name.startswith("."))
+        usual = named or (entry.name.lower().endswith(endings) and not entry.name.startswith("."))
         wanted = usual and (pattern is None or entry.match(pattern))
         if wanted and entry.is_file():
             found.append(entry)
