@@ -142,6 +142,12 @@ def test_folds_that_leave_axes_over_are_refused() -> None:
     scan = Scan({MAIN: Stream(tuple(sizes), sizes, "float32")})
     (text,) = problems([{"use": "find_center"}], scan)
     assert "the axes time would be left over" in text
+    assert "Fold those axes before" in text
+
+
+def test_a_fold_behind_a_sweep_is_refused_with_the_way_out() -> None:
+    (text,) = problems([FBP[0], {"use": "minus_log", "floor": {"sweep": [1e-6, 1e-3]}}, {"use": "find_center"}])
+    assert "minus_log takes several values: let 'find_center' work on a step before it" in text
 
 
 def test_values_of_every_frame_can_not_be_a_parameter() -> None:

@@ -214,11 +214,15 @@ class _Planner(Known):
             return
         free = step.free_axes(scan.main)
         if free:
+            swept = sorted({label.rpartition(".")[0] for label in free if "." in label})
             raise FirstlightError(
                 f"'{step.use}' folds {' '.join(first.pieces)}, and the axes {' '.join(free)} would be left over.",
                 field="axes",
                 value=" ".join(scan.main.axes),
-                next_move="Fold those axes before, or pick one position of them.",
+                next_move=f"{', '.join(swept)} takes several values: let '{step.use}' work on a step before it (inputs), or give"
+                " yourself what it would find, such as --set fbp.center=296."
+                if swept
+                else "Fold those axes before, or pick one position of them.",
             )
 
     def _main(self, node: Node, where: str) -> Port | None:
