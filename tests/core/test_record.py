@@ -21,6 +21,7 @@ def test_a_record_is_plain_and_complete() -> None:
         counts=Counts(expected=3, done=2, lost=1),
         gaps=[Gap(0, 2, 2, "never came")],
         changes=[Change("fbp", "center", 1.0, 2.0, 0, 5)],
+        chosen={},
         values={"find_center.center": 3.0},
         ended=9.0,
         complete=True,

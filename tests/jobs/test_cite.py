@@ -109,6 +109,7 @@ def test_the_paragraph_of_a_result_has_the_values_that_were_found(tmp_path):
     center = read_record(out)["values"]["find_center.center"]
     assert np.isfinite(center)
     assert f"{center:.6g}" in found.paragraph
+    assert "The rotation axis was found with the method 'correlation" in found.paragraph  # which it was, not 'auto'
     assert "All 120 frames were used." in found.paragraph
     assert "numpy" in found.paragraph
 
@@ -220,6 +221,7 @@ plain = st.recursive(
         optional={
             "scan": plain,
             "values": st.dictionaries(st.sampled_from(["find_center", "find_center.center"]), plain),
+            "chosen": st.one_of(plain, st.dictionaries(st.just("find_center"), plain)),
             "versions": st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
         },
     )

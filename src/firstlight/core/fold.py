@@ -83,6 +83,10 @@ class Fold(Step, Generic[State]):
         """What the final result means, in plain values for the run's report."""
         return {}
 
+    def chosen(self, state: State) -> dict[str, Any]:
+        """What this step took for parameters that leave the choice to it (``method: auto``), for the record."""
+        return {}
+
     def remarks(self, state: State) -> tuple[str, ...]:
         """What a user must know of the final result (that it is doubtful), or why there is none; each is told as a warning."""
         return ()

@@ -82,16 +82,18 @@ def end_record(
     gaps: Sequence[Gap],
     changes: Sequence[Change],
     values: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     ended: float,
     complete: bool,
 ) -> dict[str, Any]:
-    """The record at the end of a run."""
+    """The record at the end of a run; `chosen`: by step, what it took for parameters that leave the choice to it."""
     return {
         **begun,
         "counts": counts.as_dict(),
         "gaps": [asdict(gap) for gap in gaps],
         "changes": [asdict(change) for change in changes],
         "values": dict(values),
+        "chosen": dict(chosen),
         "ended": ended,
         "complete": complete,
     }

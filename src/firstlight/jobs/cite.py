@@ -124,7 +124,8 @@ def _found(node: Node, record: Mapping[str, Any]) -> tuple[dict[str, str], dict[
         for change in record.get("changes") or ()
         if change.get("step") == node.name and "parameter" in change
     }
-    told: dict[str, str] = {name: _text(value, unit_of(type(node.step), name)) for name, value in changed.items()}
+    known = {**_chosen(node, record), **changed}
+    told: dict[str, str] = {name: _text(value, unit_of(type(node.step), name)) for name, value in known.items()}
     if isinstance(node.step, Sweeping):
         told |= {name: _swept(values, unit_of(node.step.swept_kind, name)) for name, values in node.step.sweeps.items()}
     by: dict[str, str] = {}
@@ -137,6 +138,13 @@ def _found(node: Node, record: Mapping[str, Any]) -> tuple[dict[str, str], dict[
             told.pop(name, None)
             by[name] = reference.step
     return told, by
+
+
+def _chosen(node: Node, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a step took for parameters that leave the choice to it."""
+    found: Any = record.get("chosen")
+    own: Any = found.get(node.name) if isinstance(found, Mapping) else None
+    return own if isinstance(own, Mapping) else {}
 
 
 def _of_plugin(

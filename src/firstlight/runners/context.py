@@ -170,6 +170,11 @@ class Context:
         self.tell(Event("log", str(error), "error"))
         self._wake()
 
+    def note_chosen(self, step: str, chosen: Mapping[str, Any]) -> None:
+        """Note what a step took for parameters that leave the choice to it."""
+        if chosen:
+            self.findings.setdefault("chosen", {})[step] = dict(chosen)
+
     def remark(self, step: str, texts: Iterable[str]) -> None:
         """Tell what users must know of what a step found."""
         for text in texts:

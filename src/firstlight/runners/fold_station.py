@@ -311,6 +311,7 @@ class FoldStation(Station):
             self._show(outputs)
             self._hand_on(outputs, last=True)
             self.context.findings |= self._fold.findings(self._state)
+            self.context.note_chosen(self._planned.name, self._fold.chosen(self._state))
         remarks = self._fold.remarks(self._state) if self._saved is None else ()
         self.context.remark(self._planned.name, remarks)
         for name in self._planned.outputs:

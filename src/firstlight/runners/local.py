@@ -251,6 +251,7 @@ class LocalRun(Following):
             gaps=list(self._context.gaps),
             changes=self._context.changes,
             values=self._context.values,
+            chosen=self._context.findings.get("chosen", {}),
             ended=self._ended or time.time(),
             complete=complete,
         )

@@ -213,6 +213,8 @@ class NaiveRun:
             pass
         ready = fold.ready(state)
         self._findings |= fold.findings(state) if ready else {}
+        if ready and (chosen := fold.chosen(state)):
+            self._findings.setdefault("chosen", {})[planned.name] = chosen
         for name, value in (fold.result(state) if ready else {}).items():
             self._keep_result(planned, name, value)
         remarks = fold.remarks(state)
@@ -289,6 +291,7 @@ class NaiveRun:
             gaps=self._gaps,
             changes=(),
             values=self._values,
+            chosen=self._findings.get("chosen", {}),
             ended=time.time(),
             complete=complete,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -32,7 +32,16 @@ _PART = 0.9
 """Share of the angles of a scan over less than half a turn that must have come."""
 _SMALL_PART = 60.0
 """Degrees from which on centres of mass tell the axis, where nobody says how far the sample will turn."""
-_NONE = Center(float("nan"), 0.0)
+
+
+class _Answer(NamedTuple):
+    """The axis, and what found it."""
+
+    axis: Center
+    method: str = ""
+
+
+_NONE = _Answer(Center(float("nan"), 0.0))
 
 
 class FindCenter(KeptRows):
@@ -75,16 +84,16 @@ class FindCenter(KeptRows):
 
     def ready(self, state: Sinograms) -> bool:
         """True once there is an answer."""
-        return super().ready(state) and bool(np.isfinite(self._answer(state).value))
+        return super().ready(state) and bool(np.isfinite(self._answer(state).axis.value))
 
     def result(self, state: Sinograms) -> dict[str, Array]:
         """Column of the axis and confidence, two scalars; NaN and 0 before enough of a turn has come."""
-        found = self._answer(state)
+        found = self._answer(state).axis
         return {"center": np.array(found.value), "confidence": np.array(found.confidence)}
 
     def remarks(self, state: Sinograms) -> tuple[str, ...]:
         """Why there is no axis, or why it should be looked at."""
-        found = self._answer(state)
+        found = self._answer(state).axis
         if np.isfinite(found.value):
             return doubts(found.confidence)
         if seen(state) >= HALF_TURN:
@@ -98,12 +107,17 @@ class FindCenter(KeptRows):
             more = f"method '{self.method}' can not do with less: 'center_of_mass' can, where all of the sample is inside the frame"
         return (f"{short}, and {more}",)
 
-    def _answer(self, state: Sinograms) -> Center:
+    def chosen(self, state: Sinograms) -> dict[str, Any]:
+        """The method that `auto` took."""
+        method = self._answer(state).method
+        return {"method": method} if self.method == "auto" and method else {}
+
+    def _answer(self, state: Sinograms) -> _Answer:
         if state.found is None:
             state.found = self._find(state)
         return state.found
 
-    def _find(self, state: Sinograms) -> Center:
+    def _find(self, state: Sinograms) -> _Answer:
         turn = self.turn(state)
         if turn is None:
             return _NONE
@@ -111,13 +125,13 @@ class FindCenter(KeptRows):
         frames = without_dead_columns(state.rows[slots])
         if self.method == "center_of_mass" or seen(state) < HALF_TURN:
             found = self._by_sinograms(frames, angles, center_by_mass)
-            return found if found.confidence > _NO_ANSWER else _NONE
+            return _Answer(found, "center_of_mass") if found.confidence > _NO_ANSWER else _NONE
         try:
             if self.method not in ("auto", "correlation", "phase_correlation"):
-                return self._by_sinograms(frames, angles, self._of_row)
+                return _Answer(self._by_sinograms(frames, angles, self._of_row), self.method)
             correlation = center_by_correlation(frames, angles, whiten=self.method == "phase_correlation")
             if self.method != "auto" or correlation.confidence >= _CERTAIN:
-                return correlation
+                return _Answer(correlation, "correlation")
             return _better(correlation, self._by_sinograms(frames, angles, self._of_row))
         except ValueError:  # a hole in the angles where the method needs a projection: later ones may fill it
             return _NONE
@@ -156,15 +170,16 @@ def doubts(confidence: float) -> tuple[str, ...]:
     )
 
 
-def _better(correlation: Center, sinogram: Center) -> Center:
-    """The sinogram's answer, unless it is no answer; trusted more where the correlation confirms it.
+def _better(correlation: Center, sinogram: Center) -> _Answer:
+    """The sinogram's answer (Vo's), unless it is no answer; trusted more where the correlation confirms it.
 
     A pair of projections of a sample wider than the detector looks alike in the wrong place too.
     """
     if abs(correlation.value - sinogram.value) <= _AGREE:
-        return Center(_mean(correlation, sinogram).value, max(correlation.confidence, sinogram.confidence))
-    chosen = sinogram if sinogram.confidence > _NO_ANSWER else correlation
-    return Center(chosen.value, chosen.confidence / 2)
+        both = Center(_mean(correlation, sinogram).value, max(correlation.confidence, sinogram.confidence))
+        return _Answer(both, "correlation and vo")
+    chosen, method = (sinogram, "vo") if sinogram.confidence > _NO_ANSWER else (correlation, "correlation")
+    return _Answer(Center(chosen.value, chosen.confidence / 2), method)
 
 
 def _mean(one: Center, other: Center) -> Center:

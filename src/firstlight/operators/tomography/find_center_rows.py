@@ -105,6 +105,11 @@ class FindCenterRows(KeptRows):
             " axis the true one is larger",
         )
 
+    def chosen(self, state: Sinograms) -> dict[str, Any]:
+        """The method that `auto` took."""
+        method = "correlation of whole opposite projections" if isinstance(state, OppositeFrames) else "correlation"
+        return {"method": method} if self.method == "auto" else {}
+
     def _line(self, state: Sinograms) -> _Line:
         if state.found is None:
             state.found = _of_frames(state) if isinstance(state, OppositeFrames) else self._of_rows(state)
