@@ -102,6 +102,11 @@ def test_grey_values_are_rounded_and_clipped(bits, kind):
     ]
 
 
+def test_whole_numbers_beyond_what_single_precision_tells_apart():
+    values = np.arange(5) + 2**40
+    assert rescale(values, low=2.0**40, high=2.0**40 + 4).tolist() == [0, 64, 128, 191, 255]
+
+
 def test_from_slices_to_integers_in_one_job():
     data = RNG.normal(10, 2, (12, 20, 24)).astype(np.float32)
     steps = [
@@ -162,6 +167,19 @@ def test_denoised_slices_are_nearer_to_the_truth_in_any_unit(step):
     assert relative_rms(found, truth) < 0.5 * relative_rms(noisy, truth)
     np.testing.assert_allclose(step(noisy * np.float32(1e-4)) * 1e4, found, atol=0.01)
     np.testing.assert_array_equal(step(np.zeros((1, 20, 20), np.float32)), 0)
+
+
+@pytest.mark.parametrize("step", [denoise_nlm, denoise_tv])
+def test_what_is_no_number_stays_alone_when_noise_is_removed(step):
+    pytest.importorskip("skimage")
+    _, noisy = picture(noise=0.08)
+    holes = noisy.copy()
+    holes[0, 20, 30], holes[0, 5, 40] = np.nan, np.inf
+    found = step(holes)
+    assert np.argwhere(np.isnan(found[0])).tolist() == [[5, 40], [20, 30]]
+    far = np.ones(found.shape, bool)
+    far[0, :35, 15:55] = False
+    assert np.abs(found - step(noisy))[far].max() < 0.02
 
 
 def test_total_variation_of_a_step_is_the_closed_form():
@@ -253,6 +271,9 @@ def test_comparison_with_the_truth():
     assert off["psnr"][0] == pytest.approx(20 * np.log10(np.ptp(truth) / 0.1), abs=0.01)
     with pytest.raises(FirstlightError, match="shape"):
         compare_with_truth(truth[None], truth[:5])
+    broken = truth[None].copy()
+    broken[0, 6, 6, 6] = np.inf
+    assert not np.isfinite(list(compare_with_truth(broken, truth).values())).any()
 
 
 def test_mistakes_are_named():

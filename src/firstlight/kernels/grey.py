@@ -25,7 +25,8 @@ def to_integers(values: NDArray[Any], *, low: float, high: float, bits: int) -> 
     if bits not in (8, 16) or not high > low:
         raise ValueError(f"bits is {bits} and the limits are {low} to {high}; expected 8 or 16, and a rising range.")
     top = (1 << bits) - 1
-    given = values if values.dtype == np.float64 else np.asarray(values, np.float32)
+    wide = values.dtype.itemsize > (4 if values.dtype.kind == "f" else 2)  # what float32 would not tell apart
+    given = np.asarray(values, np.float64 if wide else np.float32)
     flat = np.ascontiguousarray(given).reshape(-1)
     out = np.empty(flat.size, np.uint8 if bits == 8 else np.uint16)
     kind = flat.dtype.type

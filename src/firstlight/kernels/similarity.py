@@ -82,13 +82,15 @@ def _add_across(lines: Any, taps: Any, out: Any) -> None:
 
 
 def peak_signal_to_noise(a: ArrayLike, b: ArrayLike, *, data_range: float) -> float:
-    """Peak signal to noise ratio in dB: ``20 log10(range / rms)``; infinite for equal images.
+    """Peak signal to noise ratio in dB: ``20 log10(range / rms)``; infinite for equal images, NaN where a value is not finite.
 
     Raises:
         ValueError: the shapes differ, or the range is not positive.
     """
     _positive(data_range)
     rms = root_mean_square(a, b)
+    if not math.isfinite(rms):
+        return math.nan
     return math.inf if rms == 0 else 20 * math.log10(data_range / rms)
 
 

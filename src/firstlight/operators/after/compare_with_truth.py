@@ -27,7 +27,7 @@ def compare_with_truth(
 
     Returns:
         Difference over the root mean square of the truth, difference itself, peak signal to noise in dB (range of the truth), mean
-        structural similarity (NaN where a side is shorter than 11).
+        structural similarity (NaN where a side is shorter than 11). A value that is not finite leaves no number.
 
     Raises:
         FirstlightError: the shapes differ.
@@ -46,7 +46,8 @@ def compare_with_truth(
     for volume in volumes:
         found = np.where(kept, volume, 0.0)
         rms = root_mean_square(found, real)
-        alike = structural_similarity(found, real, data_range=span) if min(real.shape) > 10 else float("nan")
+        comparable = min(real.shape) > 10 and np.isfinite(rms)
+        alike = structural_similarity(found, real, data_range=span) if comparable else float("nan")
         rows.append(
             (rms / size if size else float("nan"), rms, peak_signal_to_noise(found, real, data_range=span), alike)
         )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
-from firstlight.kernels.noise import noise_level
 
-from .images_extra import restoration
+from .images_extra import restoration, without_noise
 
 
 @operator(
@@ -31,7 +29,7 @@ def denoise_nlm(
     """Average each pixel with those whose surroundings look alike (Buades et al. 2005), by scikit-image (extra `images`).
 
     Args:
-        slices: shape (slice, y, x), finite.
+        slices: shape (slice, y, x). What is not finite counts as the median of its slice, and comes out as NaN.
         strength: How unlike surroundings may be to count, in standard deviations of the noise.
         patch: Side of the surroundings in pixel.
         distance: How far away surroundings are looked for, in pixel.
@@ -44,15 +42,12 @@ def denoise_nlm(
         MissingExtra: scikit-image is not installed.
     """
     library = restoration("denoise_nlm")
-    out = np.empty(slices.shape, np.float32)
-    for picture, result in zip(slices, out, strict=True):
-        sigma = noise_level(picture) if noise is None else noise
-        if sigma <= 0:
-            result[:] = picture
-            continue
+
+    def method(picture: Array, sigma: float) -> Array:
         options = {"patch_size": patch, "patch_distance": distance, "h": strength * sigma, "sigma": sigma}
-        result[:] = library.denoise_nl_means(picture.astype(np.float32), fast_mode=True, **options)
-    return out
+        return library.denoise_nl_means(picture, fast_mode=True, **options)
+
+    return without_noise(slices, noise, method)
 
 
 @denoise_nlm.hook("unit")

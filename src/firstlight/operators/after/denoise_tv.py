@@ -10,9 +10,8 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.operator import Operator, operator
-from firstlight.kernels.noise import noise_level
 
-from .images_extra import restoration
+from .images_extra import restoration, without_noise
 
 
 @operator(
@@ -31,7 +30,7 @@ def denoise_tv(
     Areas become even and edges stay; fine texture goes with the noise.
 
     Args:
-        slices: shape (slice, y, x), finite.
+        slices: shape (slice, y, x). What is not finite counts as the median of its slice, and comes out as NaN.
         weight: How much is smoothed, in the unit of the values. Default: the standard deviation of the noise, estimated in each
             slice.
         iterations: At most so many (Chambolle 2004).
@@ -43,16 +42,12 @@ def denoise_tv(
         MissingExtra: scikit-image is not installed.
     """
     library = restoration("denoise_tv")
-    out = np.empty(slices.shape, np.float32)
-    for picture, result in zip(slices, out, strict=True):
-        used = noise_level(picture) if weight is None else weight
-        if used <= 0:
-            result[:] = picture
-            continue
-        scaled = picture.astype(np.float32) / np.float32(used)  # its limits on the precision are for values about 1
-        result[:] = library.denoise_tv_chambolle(scaled, weight=1.0, eps=1e-6, max_num_iter=iterations)
-        result *= np.float32(used)
-    return out
+
+    def method(picture: Array, used: float) -> Array:
+        scaled = picture / np.float32(used)  # its limits on the precision are for values about 1
+        return library.denoise_tv_chambolle(scaled, weight=1.0, eps=1e-6, max_num_iter=iterations) * np.float32(used)
+
+    return without_noise(slices, weight, method)
 
 
 @denoise_tv.hook("unit")
