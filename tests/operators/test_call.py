@@ -83,6 +83,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     made.wrong_shape = lambda image: image[None]  # type: ignore[attr-defined]
     made.text = lambda image: "text"  # type: ignore[attr-defined]
     made.one_off = lambda values: values[:-1]  # type: ignore[attr-defined]
+    made.turned = lambda image: image.T  # type: ignore[attr-defined]
     made.any_argument = lambda image, **more: image * more["by"]  # type: ignore[attr-defined]
     made.number = 3  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "their_tomo", made)
@@ -185,6 +186,7 @@ def test_axes_that_a_function_can_not_have(axes: str) -> None:
         ("wrong_shape", "row col -> row col", r"float32 of shape \(1, 6, 8\)"),
         ("text", "row col -> row col", "did not give what its axes announce"),
         ("one_off", "->", "did not give what its axes announce"),
+        ("turned", "row col -> row col", r"along \(6 row, 8 col\) for 'data', not float32 of shape \(8, 6\).*lengths"),
     ],
 )
 def test_a_result_of_another_shape_fails_by_name(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, ClassVar, cast
 
@@ -147,47 +148,53 @@ class Call(Operator):
         """Call the function once for each block (once for all values where it needs no axis)."""
         frames = np.asarray(arrays[0])
         if not self.signature.first.whole:
-            return self._once(frames, coordinates)
-        results: list[tuple[Any, ...]] = [self._several(self._once(block, coordinates)) for block in frames]
+            return self._outputs(self._once(frames, coordinates), frames.shape)[0]
+        blocks = [self._outputs(self._once(block, coordinates), block.shape) for block in frames]
         return {
-            name: np.stack([self._one(result, place, name) for result in results])
-            for place, name in enumerate(self.signature.outputs)
+            name: np.stack(each) for name, each in zip(self.signature.outputs, zip(*blocks, strict=True), strict=True)
         }
-
-    def _several(self, found: Any) -> tuple[Any, ...]:
-        """What one call gave, by output."""
-        many = isinstance(found, tuple) and len(self.signature.outputs) > 1
-        return tuple(cast("tuple[Any, ...]", found)) if many else (found,)
 
     def _once(self, block: Array, coordinates: Mapping[str, Array]) -> Any:
         own = np.array(block, order="C")
         angles = np.deg2rad(coordinates["angle"]) if self.angles and "angle" in coordinates else None
-        if self.alone:
-            with _ALONE:
-                found = self.loaded(own, angles, self.center)
-        else:
-            found = self.loaded(own, angles, self.center)
-        if self.signature.first.whole:
-            return found
-        return self._one((found,), 0, next(iter(self.signature.outputs)), block.shape)
+        with _ALONE if self.alone else nullcontext():
+            return self.loaded(own, angles, self.center)
 
-    def _one(self, result: tuple[Any, ...], place: int, output: str, shape: tuple[int, ...] | None = None) -> Array:
-        """One output of one call, of the type and number of dimensions that were announced.
+    def _outputs(self, found: Any, shape: tuple[int, ...]) -> list[Array]:
+        """What one call gave of a block of a shape, by output, of the type that was announced.
 
         Raises:
             FirstlightError: The function gave something else.
         """
-        pattern = self.signature.outputs[output]
-        given = np.asarray(result[place] if place < len(result) else None)
-        fits = given.shape == shape if shape is not None else given.ndim == len(pattern.whole)
-        if given.dtype.kind not in "biufc" or not fits:
-            raise FirstlightError(
-                f"'{self.function}' did not give what its axes announce.",
-                field="axes",
-                value=self.axes,
-                expected=f"numbers along ({' '.join(pattern.whole)}) for '{output}', not {given.dtype} of shape {given.shape}",
-            )
-        return given.astype(self.type, copy=False)
+        outputs = self.signature.outputs
+        several = cast("tuple[Any, ...]", found) if isinstance(found, tuple) and len(outputs) > 1 else (found,)
+        results: list[Array] = []
+        for place, name in enumerate(outputs):
+            given, wanted = np.asarray(several[place] if place < len(several) else None), self._shape(name, shape)
+            fits = given.ndim == len(wanted) and all(n in (m, None) for n, m in zip(wanted, given.shape, strict=True))
+            if given.dtype.kind not in "biufc" or not fits:
+                labels = outputs[name].whole or ("value",) * len(wanted)
+                along = ", ".join(
+                    label if n is None else f"{n} {label}" for label, n in zip(labels, wanted, strict=True)
+                )
+                raise FirstlightError(
+                    f"'{self.function}' did not give what its axes announce.",
+                    field="axes",
+                    value=self.axes,
+                    expected=f"numbers along ({along}) for '{name}', not {given.dtype} of shape {given.shape}",
+                    next_move="Tell the lengths that it makes by 'lengths'." if given.ndim == len(wanted) else None,
+                )
+            results.append(given.astype(self.type, copy=False))
+        return results
+
+    def _shape(self, output: str, block: tuple[int, ...]) -> tuple[int | None, ...]:
+        """The shape of an output of a block; None for a length that the block does not tell."""
+        whole = self.signature.first.whole
+        if not whole:
+            return block
+        known: Mapping[str | int, int] = dict(zip(whole, block, strict=True))
+        told = (self.lengths.get(label, label) for label in self.signature.outputs[output].whole)
+        return tuple(length if isinstance(length, int) else known.get(length) for length in told)
 
 
 def _make(values: dict[str, Any]) -> Call:
