@@ -26,7 +26,7 @@ def test_a_mask_and_an_earlier_result_are_kept_to(name, tmp_path):
     half = np.ones((48, 48), np.uint8)
     half[:, 24:] = 0
     tifffile.imwrite(tmp_path / "half.tif", half)
-    masked, _ = step_of(name)(data, angle=angle, mask=tmp_path / "half.tif", **options(name))
+    masked, _ = step_of(name)(data, angle=angle, mask=str(tmp_path / "half.tif"), **options(name))
     assert not masked[:, :, 24:].any()
     assert masked[:, :, :24].any()
 

@@ -73,7 +73,7 @@ def _demand(holds: bool, path: Path, field: str, value: object, expected: str) -
 @contextmanager
 def _opened(path: Path, field: str) -> Iterator[Any]:
     """Something with a shape that can be sliced; nothing is read before."""
-    name, _, inside = str(path.expanduser()).partition(":/")
+    name, _, inside = str(Path(path).expanduser()).partition(":/")
     try:
         if name.endswith(".npy"):
             yield np.load(name, mmap_mode="r", allow_pickle=False)
