@@ -57,6 +57,11 @@ def test_faults_of_floats():
     assert faults(np.array([[[1.0, -1.0]]], np.float32), raw=False) == {}
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_frame_of_one_number_may_be_zero(dtype):
+    assert faults(np.zeros((3, 1), dtype), raw=True) == {}
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
 def test_faults_of_counts(dtype):
     data = frames(dtype)

@@ -97,7 +97,7 @@ def _sums(values: Any) -> Any:
 def faults(frames: NDArray[Any], *, raw: bool, saturated: float = 1e-3) -> dict[str, list[int]]:
     """Frames that can not be right, by what is wrong with them: ``nan``, ``infinite``, ``zero``, ``saturated``.
 
-    Made so that good frames cost one quick pass.
+    Made so that good frames cost one quick pass. Where a frame is one number, such as a shift, 0 is as good as any.
 
     Args:
         frames: First dimension: frames.
@@ -113,7 +113,7 @@ def faults(frames: NDArray[Any], *, raw: bool, saturated: float = 1e-3) -> dict[
         return {}
     high = flat.max(axis=1)
     zero = np.flatnonzero(high == 0) if flat.dtype.kind == "u" else np.flatnonzero(~flat.any(axis=1))
-    found = {"zero": zero.tolist()} if len(zero) else {}
+    found = {"zero": zero.tolist()} if len(zero) and flat.shape[1] > 1 else {}
     full = np.flatnonzero(high == np.iinfo(flat.dtype).max) if raw else ()
     over = [int(n) for n in full if np.count_nonzero(flat[n] == high[n]) > saturated * flat.shape[1]]
     return found | ({"saturated": over} if over else {})
@@ -128,5 +128,5 @@ def _faults_of_floats(flat: NDArray[Any]) -> dict[str, list[int]]:
             found.setdefault("nan", []).append(n)
         if np.isinf(flat[n]).any():
             found.setdefault("infinite", []).append(n)
-    zero = [n for n in np.flatnonzero(sums == 0).tolist() if not flat[n].any()]
+    zero = [n for n in np.flatnonzero(sums == 0).tolist() if not flat[n].any() and flat.shape[1] > 1]
     return found | ({"zero": zero} if zero else {})
