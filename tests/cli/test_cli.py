@@ -134,6 +134,23 @@ def test_check(firstlight, good, bad):
     assert len(answer["problems"]) == 3
 
 
+def test_check_of_a_file_that_is_still_to_come_plans_what_it_can(firstlight, good, tmp_path):
+    job = yaml.safe_load(good.read_text()) | {"source": {"use": "hdf5_live", "path": "later.h5", "frames": 90}}
+    job["source"] |= {"darks": "entry/dark", "flats": "entry/flat"}
+    (tmp_path / "live.yaml").write_text(yaml.safe_dump(job))
+    done = firstlight("check", "live.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "waits for: There is no such file. (path = 'later.h5')" in done.stdout
+    assert "data [angle=90 × row=? × col=?]" in done.stdout
+    assert "-- stage: gather minus_log.data" in done.stdout
+    told = json.loads(firstlight("check", "live.yaml", "--json").stdout)
+    assert told["ok"]
+    assert "later.h5" in told["waits_for"]
+    wrong = firstlight("check", "live.yaml", "--set", "volume.inputs=[source.nobody]")
+    assert wrong.returncode == 2
+    assert "the source has no stream 'nobody'" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

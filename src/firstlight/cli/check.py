@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from .say import (
     verb,
 )
 
+if TYPE_CHECKING:
+    from firstlight.core.plan import Plan
+
 
 @verb
 def check(
@@ -38,11 +41,13 @@ def check(
 
     from firstlight.core.errors import FirstlightError, JobError
     from firstlight.jobs.load import load_job
-    from firstlight.jobs.start import plan
+    from firstlight.jobs.start import plan, plan_ahead
     from firstlight.runners.describe import sizes_of
 
     try:
-        found = plan(load_job(job, parse_sets(set_, runner, only) | parse_scale(memory, device)))
+        loaded = load_job(job, parse_sets(set_, runner, only) | parse_scale(memory, device))
+        ahead = plan_ahead(loaded)
+        found = plan(loaded) if ahead is None else ahead[1]
     except FirstlightError as error:
         problems = error.problems if isinstance(error, JobError) else [str(error)]
         if json_:
@@ -50,17 +55,29 @@ def check(
         else:
             complain(str(error))
         raise typer.Exit(WRONG) from None
-    steps = [{"name": planned.name, "use": planned.step.use, "outputs": _outputs(planned)} for planned in found.steps]
+    lines = [] if found is None else found.describe()
     if json_:
-        say(
-            json.dumps(
-                {"ok": True, "problems": [], "steps": steps, "plan": found.describe(), **sizes_of(found)}, indent=1
-            )
-        )
+        told: dict[str, object] = {"ok": True, "problems": [], "steps": _steps(found), "plan": lines}
+        told |= {"waits_for": ahead[0]} if ahead is not None else {} if found is None else sizes_of(found)
+        say(json.dumps(told, indent=1))
         return
-    say("The job is good.")
-    for line in found.describe():
+    if ahead is None:
+        say("The job is good.")
+    else:
+        say("The job is good as far as can be told: its source is still to come.")
+        say(f"waits for: {ahead[0]}")
+    for line in lines:
         say(line)
+    if ahead is not None:
+        say(
+            "Blocks and memory are planned once it is there: run this check again, or start the run, which waits for it."
+        )
+
+
+def _steps(plan: Plan | None) -> list[dict[str, object]]:
+    """Every step with what it gives."""
+    steps = () if plan is None else plan.steps
+    return [{"name": planned.name, "use": planned.step.use, "outputs": _outputs(planned)} for planned in steps]
 
 
 def _outputs(planned: object) -> dict[str, str]:

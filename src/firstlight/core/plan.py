@@ -234,18 +234,21 @@ class Plan:
 
     def describe(self) -> list[str]:
         """The plan in lines, for ``firstlight check``."""
+        sized = all(self.scan.main.sizes.get(label) is not None for label in self.scan.main.frame_axes)
         lines = [
             f"source {self.job.source.use}: " + "; ".join(_describe_stream(n, s) for n, s in self.scan.streams.items())
         ]
         for planned in self.steps:
             if planned.cut is not None:
+                size = f"{planned.cut.bytes / 2**20:.1f} MiB" if sized else "?"
                 lines.append(
-                    f"  -- stage: gather {port_name(planned.cut.port)} ({planned.cut.bytes / 2**20:.1f} MiB),"
+                    f"  -- stage: gather {port_name(planned.cut.port)} ({size}),"
                     f" blocks along {planned.cut.along or '(one block)'}"
                     + (f" with a halo of {planned.cut.halo}" if planned.cut.halo else "")
                 )
             out = "; ".join(_describe_stream(name, scan.main) for name, scan in planned.outputs.items())
-            room = planned.step.workspace(planned.scan, 1 if planned.cut is None else block_length(planned.cut))
+            length = 1 if planned.cut is None or not sized else block_length(planned.cut)
+            room = planned.step.workspace(planned.scan, length) if sized else 0
             needs = f", workspace {room / 2**20:.1f} MiB" if room else ""
             lines.append(f"  {planned.name} ({planned.kind}) from {port_name(planned.main)} -> {out}{needs}")
         lines += [f"sink {o.spec.sink.use}: {port_name(o.port)}" for o in self.sinks if isinstance(o.spec, SinkSpec)]

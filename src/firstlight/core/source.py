@@ -41,6 +41,13 @@ class Source(Configured):
         if self._on_listening is not None:
             self._on_listening()
 
+    def awaited(self) -> tuple[str, Scan] | None:
+        """What `open` would have to wait for now, in a sentence, and what will come as far as the settings say.
+
+        Lengths that they do not say are None. None where it need not wait, or where that is known by trying alone.
+        """
+        return None
+
     def holds(self) -> bool:
         """True if a detector that can not be paused keeps what is not read in a buffer of its own, and sends it later.
 

@@ -13,7 +13,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.calibration import parse_calibration
 from firstlight.core.check import check as check_job
 from firstlight.core.chunk import MAIN
-from firstlight.core.errors import JobError
+from firstlight.core.errors import AxesError, JobError
 from firstlight.core.job import Job, SinkSpec, ViewSpec
 from firstlight.core.operator import OperatorFunction
 from firstlight.core.pipeline import SOURCE, Node, Pipeline, Reference, pipeline
@@ -25,6 +25,9 @@ from firstlight.core.step import Step
 from firstlight.runners.room import budget_of, with_sizes
 
 from .points import at_points
+
+_NO_LENGTH = "The length of axis"
+"""What a step says that needs one that is not known yet."""
 
 
 def start(job: Job) -> Run:
@@ -48,6 +51,27 @@ def plan(job: Job) -> Plan:
         return with_sizes(check_job(job, job.played.open()), *budget_of(job))
     finally:
         job.played.close()
+
+
+def plan_ahead(job: Job) -> tuple[str, Plan | None] | None:
+    """Of a job whose source is still to come: what it waits for, and the plan as far as it can be told without any lengths.
+
+    Raises:
+        JobError: It has mistakes that no length could mend.
+    """
+    waits = job.source.awaited()
+    if waits is None:
+        return None
+    why, scan = waits
+    try:
+        return why, check_job(job, scan)
+    except JobError as error:
+        problems = [text for text in error.problems if _NO_LENGTH not in text]
+        if problems:
+            raise JobError(problems) from None
+    except (AxesError, TypeError):  # a step computes with a length
+        pass
+    return why, None
 
 
 def run(

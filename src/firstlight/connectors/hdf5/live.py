@@ -120,8 +120,22 @@ class Hdf5LiveSource(Source):
             seen.file.close()
         return self._scan
 
+    def awaited(self) -> tuple[str, Scan] | None:
+        """A file, or a dataset in it, that is not there yet."""
+        try:
+            self._look().file.close()
+            return None
+        except SourceError as error:
+            axes = tuple(self.axes.split()) if self.axes else ("angle", "row", "col")
+            lengths: dict[str, int | None] = {**dict.fromkeys(axes), axes[0]: self._total()}
+            streams = {MAIN: Stream(axes, lengths, "uint16")}
+            for name in [name for name, path in (("dark", self.darks), ("flat", self.flats)) if path]:
+                streams[name] = Stream(("frame", *axes[1:]), {**dict.fromkeys(axes[1:]), "frame": None}, "uint16")
+            order = (*[name for name in streams if name != MAIN], MAIN)
+            return str(error), Scan(streams, self.path.stem, order=order)
+
     def _described(self, seen: Seen) -> Scan:
-        total = self._total(seen)
+        total = self._total()
         shape = (total, *seen.frames.shape[1:])
         dtype = seen.frames.dtype.newbyteorder("=").name
         main = Stream(seen.axes, dict(zip(seen.axes, shape, strict=True)), dtype, unit=attribute(seen.frames, "units"))
@@ -137,7 +151,7 @@ class Hdf5LiveSource(Source):
         scan = Scan(streams, self.path.stem, self._calibration(seen.file), coords, (*named, MAIN))
         return with_dark_level(scan, self.dark_level)
 
-    def _total(self, seen: Seen) -> int | None:
+    def _total(self) -> int | None:
         if self.frames is not None:
             return self.frames
         return len(self.angles) if isinstance(self.angles, tuple) else None
