@@ -55,6 +55,11 @@ def mrc(tmp_path: Path) -> Source:
     return registry.get("sources", "mrc")(path=tmp_path / "scan.mrc", angles=ANGLES, chunk=200)
 
 
+def npz(tmp_path: Path) -> Source:
+    np.savez(tmp_path / "scan.npz", proj=FRAMES, dark=FRAMES[:2], flat=FRAMES[2:4])
+    return registry.get("sources", "npz")(path=tmp_path / "scan.npz", angles=ANGLES, chunk=200)
+
+
 def edf(tmp_path: Path) -> Source:
     header = "{\nDataType = UnsignedShort ;\nDim_1 = 6 ;\nDim_2 = 4 ;\n".ljust(510).encode() + b"}\n"
     (tmp_path / "scan.edf").write_bytes(b"".join(header + frame.tobytes() for frame in FRAMES))
@@ -174,6 +179,7 @@ class Raw:
 SINKS: dict[str, Callable[[], Any]] = {"nxtomo": NXtomo, "tiff": Tiff, "raw": Raw, "zarr": Zarr}
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "edf": edf,
+    "npz": npz,
     "hdf5_live": hdf5_live,
     "mrc": mrc,
     "nxstxm": nxstxm,

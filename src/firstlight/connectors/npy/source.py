@@ -15,8 +15,7 @@ from ..recorded.mapped import read_mask
 from ..recorded.scanned import ScannedSource, whole_frames
 from ..recorded.sidecar import calibration_of, read_json
 from ..recorded.stack import Order, Stack, angles_of, beside, stack_recording
-
-_LONGEST_HEADER = 65536
+from .header import Header, read_header
 
 
 class NpySource(ScannedSource):
@@ -55,7 +54,7 @@ class NpySource(ScannedSource):
             Parameters, and what was assumed, in words.
         """
         said = given.keys() & {"order", "scan_y", "scan_x"} or _description(path).is_file()
-        if said or len(_header(path)[0]) != 3:
+        if said or len(_header(path).shape) != 3:
             return {}, []
         return {"order": "projection"}, [
             "the axes are angle row col (--set source.order=sinogram where they are row angle col)"
@@ -85,8 +84,9 @@ class NpySource(ScannedSource):
         return stack_recording(stack)
 
     def _scan(self, path: Path) -> Recording:
-        shape, dtype, offset, fortran = _header(path)
-        if fortran:
+        header = _header(path)
+        shape, dtype, offset = header.shape, header.dtype, header.offset
+        if header.fortran:
             raise SourceError(
                 "The array is in Fortran order: its frames do not lie one after the other.",
                 field="path",
@@ -127,35 +127,29 @@ def _mapped(path: Path) -> ArrayReader:
     Raises:
         SourceError: It is none, or shorter than its header says.
     """
-    shape, dtype, offset, fortran = _header(path)
-    needed = offset + prod(shape) * dtype.itemsize
-    if len(shape) not in (2, 3) or dtype.kind not in "biuf" or not all(shape) or needed > path.stat().st_size:
+    header = _header(path)
+    if not header.images or header.bytes > path.stat().st_size:
         raise SourceError(
             "These are no images of a tomography.",
             field="path",
-            value=f"{path}: {dtype} {shape}, {path.stat().st_size} byte",
-            expected=f"numbers with 3 axes, in {needed} byte",
+            value=f"{path}: {header.dtype} {header.shape}, {path.stat().st_size} byte",
+            expected=f"numbers with 3 axes, in {header.bytes} byte",
         )
-    found = np.memmap(path, dtype, "r", offset, shape, order="F" if fortran else "C")
-    return ArrayReader(found if len(shape) == 3 else found[np.newaxis], str(path))
+    order = "F" if header.fortran else "C"
+    found = np.memmap(path, header.dtype, "r", header.offset, header.shape, order=order)
+    return ArrayReader(found if found.ndim == 3 else found[np.newaxis], str(path))
 
 
-def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
-    """Shape, type and offset of the array, and whether it is in Fortran order.
+def _header(path: Path) -> Header:
+    """What the array is.
 
     Raises:
         SourceError: It can not be read as such a file.
     """
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file, max_header_size=_LONGEST_HEADER)
-            offset = file.tell()
-        if dtype.hasobject or any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
-            raise ValueError("the array holds objects, or tells an impossible shape")
-    except (OSError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
-        raise SourceError(
-            f"The file can not be read ({error}).", field="path", value=str(path), expected="an array of numpy (.npy)"
-        ) from error
-    return tuple(shape), dtype, offset, bool(fortran)
+            return read_header(file, str(path))
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"The file can not be read ({error}).", field="path", value=str(path)) from error
