@@ -13,7 +13,7 @@ export function Curve({ title, still, aside, children }: { title: ReactNode; sti
   const Plot = hasWebgl() ? LinePlot : SvgPlot;
   return (
     <article className="tile still">
-      <header><h3>{title}</h3><div className="tile-tags">{aside}</div></header>
+      <header><h2>{title}</h2><div className="tile-tags">{aside}</div></header>
       <div className="tile-body line" data-testid="curve" data-length={line?.values.length ?? 0}>
         {line && <Suspense fallback={null}><Plot {...line} log={log} /></Suspense>}
         {children}

@@ -119,7 +119,7 @@ function Empty({ desk }: { desk: Desk }): ReactElement {
     <div className="empty" data-testid="scan-mistake">
       <h2>{file.slice(file.lastIndexOf("/") + 1)} can not be {mistake ? "opened" : "reconstructed as it is"}</h2>
       <Mistakes message={pageWords(said.message)} problems={said.problems.map(pageWords)} />
-      {about?.problem && <p>If you know what is missing, say it beside it, under <em>Correct or complete this</em>.</p>}
+      {about?.problem && <p>If you know what is missing, say it under the list of files, in <em>Correct or complete this</em>.</p>}
     </div>
   );
 }

@@ -64,7 +64,7 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
     <div className={`slice ${old ? "old" : ""}`}>
       <Shown name="slice" title={title} still={slice.still} display={display} aside={aside}>
         {mistake && <div className="slice-mistake"><Mistakes {...mistake} testid="slice-mistake" /></div>}
-        {!told && !mistake && <div className="stream-note middle" role="status">The first slice takes a few seconds…</div>}
+        {!told && !mistake && <div className="stream-note middle" role="status">The first picture takes a few seconds…</div>}
       </Shown>
       <footer className="slice-controls number">
         {rows > 1 && (

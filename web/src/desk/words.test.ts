@@ -15,8 +15,10 @@ describe("words of the page", () => {
     ["in the near field: --set ptychography.regime=near, and --set ptychography.source_distance='3 mm' for", "in the near field: “regime” of ptychography: near, and “source_distance” of ptychography: '3 mm' for"],
     ["Choose another path, or set overwrite to true (on the command line: --set sink.overwrite=true).", "Choose another path, or tick “Overwrite what is there”."],
     ["Convert it, or name the source with --set source.use=NAME if one of them reads it.", "Convert it."],
+    ["Expected a scan in a layout that 'firstlight list sources' shows, such as NXtomo or TIFF.", "Expected a scan such as NXtomo or TIFF."],
+    ["The disk has 32768 byte free. (path = '/data/a.h5') Free some space: what was written stays, and --resume goes on behind it.", "The disk has 32.0 KiB free. Free some space: what was written stays."],
     ["nothing to change", "nothing to change"],
-  ])("%s", (said, shown) => expect(pageWords(said)).toBe(shown));
+  ])("%s", (said, shown) => expect(plain(pageWords(said))).toBe(shown));
   it("counts in words", () => {
     const [stream] = about(["angle", "row", "col"], [181, 1, 640]).streams;
     expect(stream && sizesText(stream)).toBe("181 projections × 1 row × 640 columns");

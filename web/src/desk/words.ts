@@ -1,8 +1,12 @@
 /** What the service says about a scan, in the words of this page: it knows fields, not options of a command. */
 import type { Description } from "../api/types";
-import { formatLength, formatValue } from "../units/format";
+import { formatBytes, formatLength, formatValue } from "../units/format";
 
-const FIELDS: [RegExp, string][] = [
+const FIELDS: [RegExp, string | ((said: string, number: string) => string)][] = [
+  [/a scan in a layout that 'firstlight list sources' shows, such as/g, "a scan such as"],
+  [/, and --resume goes on behind it/g, ""],
+  [/ \(path = '[^']*'\)/g, ""],
+  [/(\d{4,}) bytes?\b/g, (_, bytes) => formatBytes(Number(bytes))],
   [/, or name the source with --set source\.use=\w+( if one of them reads it)?/g, ""],
   [/set overwrite to true( \([^)]*\))?/g, "tick “Overwrite what is there”"],
   [/--angles (\S+?)(?=[);,]|\s|$)/g, "“Angles”: $1"],
@@ -15,7 +19,7 @@ const FIELDS: [RegExp, string][] = [
 ];
 
 /** "--angles 0:180" is a field on this page. */
-export const pageWords = (text: string): string => FIELDS.reduce((said, [pattern, word]) => said.replace(pattern, word), text);
+export const pageWords = (text: string): string => FIELDS.reduce((said, [pattern, word]) => said.replace(pattern, word as string), text);
 
 const MANY: Record<string, [string, string]> = {
   angle: ["projection", "projections"], row: ["row", "rows"], col: ["column", "columns"], frame: ["frame", "frames"], position: ["position", "positions"],

@@ -133,10 +133,10 @@ function ViewChooser({ look }: { look: Look }): ReactElement {
   );
   const more = look.all.filter((view) => !usual.has(view));
   return (
-    <fieldset className="chooser"><legend>Views</legend>
+    <section className="chooser" aria-labelledby="chooser-title"><h2 id="chooser-title">Views</h2>
       {look.all.filter((view) => usual.has(view)).map(box)}
       {more.length > 0 && <details><summary>more ({more.length})</summary><div>{more.map(box)}</div></details>}
-    </fieldset>
+    </section>
   );
 }
 

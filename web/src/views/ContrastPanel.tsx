@@ -76,12 +76,10 @@ function LevelsEditor({ display, histogram }: { display: Display; histogram: His
   };
   return (
     <>
-      {shown && (
-        <div className="histogram">
-          <Suspense fallback={null}><LevelHistogram histogram={shown} value={levels} /></Suspense>
-          <Handles histogram={shown} levels={levels} set={set} />
-        </div>
-      )}
+      <div className="histogram">
+        {shown && <Suspense fallback={null}><LevelHistogram histogram={shown} value={levels} /></Suspense>}
+        {shown && <Handles histogram={shown} levels={levels} set={set} />}
+      </div>
       <div className="level-inputs number">
         <LevelInput label="Low" value={levels[0]} onSet={(v) => set(0, v)} />
         <LevelInput label="High" value={levels[1]} onSet={(v) => set(1, v)} />

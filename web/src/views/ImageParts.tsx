@@ -12,8 +12,9 @@ import type { FrameSource } from "./stream";
 import type { Viewport } from "./viewport";
 
 /** Drawn from the same table as the image (the bar of @h5web/lib knows d3's ramps only, not our linear gray). */
-export function ColorBar({ display, unit, complex = false }: { display: Display; unit: string | null; complex?: boolean }): ReactElement {
+export function ColorBar({ display, unit, complex, empty }: { display: Display; unit: string | null; complex: boolean; /** No image has come: its place is kept, and no values are made up. */ empty: boolean }): ReactElement {
   const { colorMap, inverted, levels, part } = useDisplay(display);
+  if (empty) return <div className="color-bar" />;
   if (complex && part === "both") return <PhaseWheel high={levels[1]} unit={unit} />;
   if (complex && part === "phase") return <PhaseBar />;
   const middle = (levels[0] + levels[1]) / 2;

@@ -1,6 +1,7 @@
 import { type ReactElement, useMemo, useRef, useState } from "react";
 import { viewAddress } from "../api/client";
 import type { RunDetail, RunState, ViewInfo } from "../api/types";
+import { ENDED } from "../api/types";
 import { Icon, IconButton, Slider } from "../ui";
 import { formatLength } from "../units/format";
 import { Crosshair } from "./Crosshair";
@@ -59,7 +60,7 @@ export function ImageView(props: ViewProps): ReactElement {
   const { ratio, exact } = rowOverColumn(full, pixel);
   const control = useViewport(full, size, ratio);
   const [at, setAt] = useState<{ row: number; column: number } | null>(null);
-  const locked = ["done", "failed", "stopped", "crashed"].includes(state);
+  const locked = ENDED.has(state);
   const pick = (row: number, column: number): void => {
     const moves: Record<string, number> = {};
     [row, column].forEach((value, i) => {
@@ -93,7 +94,7 @@ export function ImageView(props: ViewProps): ReactElement {
           <PatternNote info={info} planes={planes} detail={props.detail} frame={frame} />
           <StreamNote stream={stream} state={state} />
         </ImageCanvas>
-        <ColorBar display={display} unit={header?.unit ?? info.unit} complex={frame?.phase !== undefined} />
+        <ColorBar display={display} unit={header?.unit ?? info.unit} complex={frame?.phase !== undefined} empty={frame === null} />
       </div>
       <IndexSliders info={info} index={beside ? index.slice(0, -1) : index} onIndex={setIndex} />
     </article>
@@ -120,7 +121,7 @@ function Title({ info, name, planes, detail, frameId }: ViewProps & { frameId: n
   const across = Object.entries(info.follows).find(([axis]) => !info.axes.includes(axis));
   const plane = planes.find(across?.[1]);
   return (
-    <h3 title={`${info.step}.${info.output}`}>
+    <h2 title={`${info.step}.${info.output}`}>
       {name}
       <PatternPlace info={info} planes={planes} detail={detail} frameId={frameId} />
       {!plane && frameId !== null && !pointOf(info, planes) && <span className="number"><em>frame {frameId}</em></span>}
@@ -130,7 +131,7 @@ function Title({ info, name, planes, detail, frameId }: ViewProps & { frameId: n
           {plane.pixel !== null && plane.pixelUnit && <em> {formatLength(plane.value * plane.pixel, plane.pixelUnit)}</em>}
         </span>
       )}
-    </h3>
+    </h2>
   );
 }
 

@@ -88,7 +88,7 @@ export function LineView({ name, info, stream, state, active, large, onActivate,
   return (
     <article className={`tile ${active ? "active" : ""} ${large ? "large" : ""}`} onPointerDownCapture={onActivate}>
       <header>
-        <h3 title={`${info.step}.${info.output}`}>{name}{line && <Last values={line.values} />}</h3>
+        <h2 title={`${info.step}.${info.output}`}>{name}{line && <Last values={line.values} />}</h2>
         <div className="tools">
           {can && <button type="button" className={`button small ${log ? "on" : ""}`} aria-pressed={log} onClick={() => setLog(!log)} data-testid={`log-${name}`}>log</button>}
           <IconButton icon={large ? "small" : "full"} label={large ? "Back to all views (Esc)" : "Full screen (f)"} onClick={onLarge} /></div>

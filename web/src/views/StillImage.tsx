@@ -26,7 +26,7 @@ export function StillImage({ name, title, still, display, aside, children }: {
   return (
     <article className="tile still">
       <header>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <div className="tile-tags">{aside}</div>
         <div className="tools" role="toolbar" aria-label={`Tools of ${name}`}>
           <IconButton icon="minus" label="Zoom out (−)" disabled={control.whole} onClick={() => control.zoom(1 / 1.5)} />
@@ -41,7 +41,7 @@ export function StillImage({ name, title, still, display, aside, children }: {
           <Readout stream={still} at={at} />
           {children}
         </ImageCanvas>
-        <ColorBar display={display} unit={header?.unit ?? null} complex={frame?.phase !== undefined} />
+        <ColorBar display={display} unit={header?.unit ?? null} complex={frame?.phase !== undefined} empty={frame === null} />
       </div>
     </article>
   );

@@ -70,7 +70,7 @@ export function PlacesView({ name, info, stream, state, active, large, onActivat
   return (
     <article className={`tile ${active ? "active" : ""} ${large ? "large" : ""}`} onPointerDownCapture={onActivate}>
       <header>
-        <h3 title={`${info.step}.${info.output}`}>{name}<span className="number"><em>{count} places {words && `· ${words}`}</em></span></h3>
+        <h2 title={`${info.step}.${info.output}`}>{name}<span className="number"><em>{count} places {words && `· ${words}`}</em></span></h2>
         <div className="tools"><IconButton icon={large ? "small" : "full"} label={large ? "Back to all views (Esc)" : "Full screen (f)"} onClick={onLarge} /></div>
       </header>
       <div ref={box} className="places" data-testid={`view-${name}`} role="img" aria-label={`${count} places ${words}`}>
