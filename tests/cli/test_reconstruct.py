@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import yaml
 from typer.testing import CliRunner
 
 from firstlight.cli.main import app
@@ -63,6 +64,19 @@ def test_a_short_scan_whose_axis_can_not_be_found_ends_with_2_before_anything_is
     assert "--set fbp.center" in done.output
     assert f"firstlight sweep {tmp_path}/sino.tif fbp.center=7:21:1 --only row=mid" in done.output
     assert "--set source.angles=0:152:4 --values attenuation" in done.output
+    assert not (tmp_path / "out.h5").exists()
+    job = {
+        "source": {"use": "tiff", "path": str(tmp_path / "sino.tif"), "order": "sinogram", "angles": "0:152:4"},
+        "steps": [
+            {"use": "find_center", "name": "axis"},
+            {"use": "fbp", "inputs": ["source.data"], "center": {"from": "axis"}},
+        ],
+        "sinks": [{"use": "hdf5", "of": "fbp", "path": str(tmp_path / "out.h5")}],
+    }
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    told = CliRunner().invoke(app, ["run", str(tmp_path / "job.yaml")])
+    assert told.exit_code == 2  # the same cause, in the same words
+    assert f"firstlight sweep {tmp_path}/job.yaml fbp.center=7:21:1 --only row=mid" in told.output
     assert not (tmp_path / "out.h5").exists()
     given = CliRunner().invoke(app, [*wanted, *own, "--set", "fbp.center=12"])
     assert given.exit_code == 0, given.output

@@ -57,15 +57,18 @@ def run(
     Ctrl-C ends it in order: a recorded scan stops where it is, and --resume goes on there; what a detector sent is worked
     on and written. With --json the report is printed.
     """
+    from firstlight.jobs.load import job_values
+    from firstlight.jobs.look_around import Asked, advice
+    from firstlight.jobs.short_turn import demand_axis
+
     overrides = parse_sets(set_, runner, only) | parse_scale(memory, device, resume=resume, save_all=save_all)
     overrides |= parse_watch(snapshot, Path(), statistics=statistics)
     chosen = _chosen(job, again, out, overrides)
     left = overrides if isinstance(chosen, Path) else {}
+    if job is not None and not resume:
+        demand_axis(job_values(job), Asked(job, overrides))
 
     def tell(told: dict[str, Any]) -> None:
-        from firstlight.jobs.load import job_values
-        from firstlight.jobs.look_around import Asked, advice
-
         for line in advice(job_values(job), Asked(job, overrides), told) if job is not None else ():
             remark(line)
 

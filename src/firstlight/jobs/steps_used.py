@@ -56,8 +56,8 @@ def without_unasked(values: dict[str, Any], asked_before: set[str], kept: set[st
         asked_before: Steps from which a parameter took its value, before that was given by hand.
         kept: Steps of which the user set something: they are wanted.
     """
-    steps = _mappings(values.get("steps"))
-    shown = [_mappings(values.get(part)) for part in ("sinks", "views", "snapshots")]
+    steps = mappings(values.get("steps"))
+    shown = [mappings(values.get(part)) for part in ("sinks", "views", "snapshots")]
     if not shown[0] or len(steps) < len(
         cast("list[Any]", values.get("steps") or [])
     ):  # what is no step is told elsewhere
@@ -70,6 +70,7 @@ def without_unasked(values: dict[str, Any], asked_before: set[str], kept: set[st
         values["steps"] = [step for step in steps if name_of(step) not in left_out]
 
 
-def _mappings(found: Any) -> list[dict[str, Any]]:
+def mappings(found: Any) -> list[dict[str, Any]]:
+    """The parts of a job that are as they should be, such as its steps."""
     each: list[Any] = cast("list[Any]", found) if isinstance(found, list) else []
     return [cast("dict[str, Any]", one) for one in each if isinstance(one, dict)]
