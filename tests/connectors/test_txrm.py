@@ -120,3 +120,41 @@ def test_the_camera_s_offset_is_taken_to_be_subtracted(tmp_path):
     bare = streams()
     del bare["ReferenceData/Image"]
     assert TxrmSource.infer(write_compound(tmp_path / "b.txrm", bare), {}) == ({}, [])
+
+
+def test_flats_and_darks_of_other_files(tmp_path):
+    path = write_compound(tmp_path / "a.txrm", streams())
+    write_compound(tmp_path / "ref.xrm", streams(FRAMES[:5].astype("<f4"), 10))
+    write_compound(tmp_path / "dark.xrm", streams(FRAMES[5:7]))
+    _, data = played(TxrmSource(path=path, flats="ref.xrm", darks=tmp_path / "dark.xrm"))
+    np.testing.assert_array_equal(data["flat"], FRAMES[:5])
+    np.testing.assert_array_equal(data["dark"], FRAMES[5:7])
+    assert TxrmSource.infer(path, {"flats": "ref.xrm", "darks": "dark.xrm"}) == ({}, [])
+    with pytest.raises(SourceError, match=r"gone\.xrm"):
+        TxrmSource(path=path, flats="gone.xrm").open()
+    write_compound(tmp_path / "small.xrm", streams(FRAMES[:2, :2]))
+    with pytest.raises(SourceError, match=r"flat frames.*do not fit"):
+        TxrmSource(path=path, flats="small.xrm").open()
+
+
+def test_a_cone_beam_and_shifts_are_told_and_slices_refused(tmp_path):
+    more = {
+        "ImageInfo/XrayGeometry": words(1),
+        "ImageInfo/StoRADistance": np.full(105, -25, "<f4").tobytes(),
+        "ImageInfo/DtoRADistance": np.full(105, 75, "<f4").tobytes(),
+        "Alignment/X-Shifts": np.full(105, -2.25, "<f4").tobytes(),
+    }
+    _, told = TxrmSource.infer(write_compound(tmp_path / "a.txrm", streams(**more)), {})
+    assert "cone (source 25 mm before the axis, detector 75 mm behind it)" in told[1]
+    assert "up to 2.25 pixels" in told[2]
+    with pytest.raises(SourceError, match="slices that were reconstructed"):
+        TxrmSource(path=write_compound(tmp_path / "a.txm", streams())).open()
+
+
+def test_angles_that_look_like_radians_are_not_taken_for_degrees(tmp_path):
+    radians = {"ImageInfo/Angles": np.deg2rad(ANGLES).astype("<f4").tobytes()}
+    path = write_compound(tmp_path / "a.txrm", streams(**radians))
+    with pytest.raises(SourceError, match="angle_unit"):
+        TxrmSource(path=path).open()
+    scan, _ = played(TxrmSource(path=path, angle_unit="rad"))
+    np.testing.assert_allclose(scan.coords["angle"], ANGLES, atol=1e-4)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,27 +11,29 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import MissingExtra, SourceError
 from firstlight.core.units import Quantity
 
-from ..recorded.angles import given_angles
+from ..recorded.angles import checked, given_angles
 from ..recorded.frames import ArrayReader, Reader, Recording
 from ..recorded.source import RecordedSource
-from ..recorded.stack import Stack, stack_recording
+from ..recorded.stack import Stack, beside, stack_recording
+from .compound import Compound
+from .geometry import geometry_told
 
-_TYPES = {3: "<u1", 5: "<u2", 10: "<f4"}
-"""Code in ``DataType``."""
-_PER_STORAGE = 100
-"""``ImageData1`` holds ``Image1`` to ``Image100``, and so on."""
 _MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_MOST = 2**33
 
 
 class TxrmSource(RecordedSource):
-    """Plays a tomography from a txrm file of a Zeiss (Xradia) microscope, with the reference image as flat field.
+    """Plays a tomography from a txrm file of a Zeiss (Xradia) microscope, with its reference image, or those of another file, as flat field.
 
     Angles and pixel size come from the file. There are no dark frames in it (the camera's offset is subtracted already):
     set `dark_level` to 0 for `flat_field`, as `firstlight reconstruct` does. Only images that were taken are played. Shifts of the stage are not applied.
     """
 
     use: ClassVar[str] = "txrm"
+
+    flats: Path | None = None
+    """Another file (xrm) whose images are the flat frames; default: the reference image in the file."""
+    darks: Path | None = None
+    """Another file whose images are the dark frames."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -42,7 +42,7 @@ class TxrmSource(RecordedSource):
             with path.open("rb") as file:
                 if file.read(8) != _MAGIC:
                     return False
-            opened = _Compound(path)
+            opened = Compound(path)
         except (OSError, MissingExtra):
             return False
         opened.close()
@@ -50,7 +50,7 @@ class TxrmSource(RecordedSource):
 
     @classmethod
     def infer(cls, path: Path, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """What the camera counts without light.
+        """What the camera counts without light; and what of the geometry is not taken into account.
 
         Args:
             path: The file.
@@ -59,17 +59,18 @@ class TxrmSource(RecordedSource):
         Returns:
             Parameters, and what was assumed, in words.
         """
-        opened = _Compound(path)
+        opened = Compound(path)
         try:
-            flat = opened.reference() is not None
+            flat = "flats" in given or opened.reference() is not None
+            told = geometry_told(opened)
         finally:
             opened.close()
-        if not flat or "dark_level" in given:
-            return {}, []
-        told = (
+        if not flat or given.keys() & {"dark_level", "darks"}:
+            return {}, told
+        level = (
             "the microscope has subtracted the camera's offset: no light is 0 counts (--set source.dark_level=COUNTS)"
         )
-        return {"dark_level": 0}, [told]
+        return {"dark_level": 0}, [level, *told]
 
     def load(self) -> Recording:
         """Open the file and read its head.
@@ -78,12 +79,29 @@ class TxrmSource(RecordedSource):
             SourceError: It is no such file, or damaged.
             MissingExtra: The library for compound files is not installed.
         """
-        opened = _Compound(self.path.expanduser())
+        if self.path.suffix.lower() == ".txm":
+            raise SourceError(
+                "A txm file holds slices that were reconstructed, no projections.",
+                field="path",
+                value=str(self.path),
+                expected="the txrm file that they were made of",
+            )
+        opened = Compound(self.path.expanduser())
+        others: list[Compound] = []
+
+        def close() -> None:
+            for each in (opened, *others):
+                each.close()
+
         try:
             images: dict[str, Reader] = {}
             reference = opened.reference()
             if reference is not None:
                 images["flat"] = ArrayReader(reference[np.newaxis], f"ReferenceData in {self.path}")
+            for name, where in (("dark", self.darks), ("flat", self.flats)):
+                if where is not None:
+                    others.append(Compound(beside(self.path.expanduser(), where)))
+                    images[name] = others[-1]
             size = opened.number("ImageInfo/PixelSize", "<f4")
             pixel = Quantity(size, "um") if size is not None and np.isfinite(size) and size > 0 else None
             known = self.known({"pixel": pixel})
@@ -94,124 +112,17 @@ class TxrmSource(RecordedSource):
                 images,
                 self.path.stem,
                 known,
-                close=opened.close,
+                close=close,
             )
             return stack_recording(stack)
         except BaseException:
-            opened.close()
+            close()
             raise
 
-    def _angles(self, opened: _Compound, count: int) -> Array | None:
+    def _angles(self, opened: Compound, count: int) -> Array | None:
         if self.angles is not None:
             return given_angles(self.angles, count, beside=self.path, unit=self.angle_unit)
         found = opened.array("ImageInfo/Angles", "<f4")
         if found is None or len(found) < count or not np.isfinite(found[:count]).all():
             return None
-        return found[:count].astype(np.float64)
-
-
-class _Compound:
-    """The images of an open compound file; read by one thread at a time."""
-
-    stored = 1
-
-    @property
-    def storage(self) -> tuple[int, ...]:
-        """An image is read whole, whatever part of it is asked for."""
-        return self.shape[1:]
-
-    def __init__(self, path: Path) -> None:
-        """Open the file and check its head.
-
-        Raises:
-            SourceError: It is no such file, or damaged.
-            MissingExtra: The library is not installed.
-        """
-        try:
-            import olefile
-        except ModuleNotFoundError as missing:
-            raise MissingExtra("olefile", "formats", "A txrm file") from missing
-        self.path, self.name, self._lock = path, str(path), threading.Lock()
-        if not path.is_file():
-            raise SourceError("There is no such file.", field="path", value=str(path), next_move="Check the path.")
-        try:
-            self._file: Any = olefile.OleFileIO(str(path))
-        except Exception as error:  # damage shows in many ways
-            raise _damaged(path, f"{type(error).__name__}: {error}") from error
-        try:
-            self._check()
-        except BaseException:
-            self.close()
-            raise
-
-    def _check(self) -> None:
-        width, height = (self.number(f"ImageInfo/Image{each}", "<u4") for each in ("Width", "Height"))
-        count = self.number("ImageInfo/ImagesTaken", "<u4") or self.number("ImageInfo/NoOfImages", "<u4")
-        kind = _TYPES.get(int(self.number("ImageInfo/DataType", "<u4") or 0))
-        if not width or not height or not count or kind is None:
-            raise _damaged(self.path, f"{count} images of {height} × {width} pixels, type {kind}")
-        self.shape = (int(count), int(height), int(width))
-        self.dtype = np.dtype(kind)
-        frame = prod(self.shape[1:]) * self.dtype.itemsize
-        if frame > _MOST or frame > self.path.stat().st_size or count > self.path.stat().st_size:
-            raise _damaged(
-                self.path, f"it has {self.path.stat().st_size} byte, and one of {int(count)} images needs {frame}"
-            )
-
-    def number(self, place: str, kind: str) -> float | None:
-        """The first number of a stream; None where there is none."""
-        found = self.array(place, kind)
-        return None if found is None or not len(found) else float(found[0])
-
-    def array(self, place: str, kind: str) -> Array | None:
-        """The numbers of a stream; None where there is no such stream."""
-        raw = self._read(place)
-        if raw is None:
-            return None
-        item = np.dtype(kind).itemsize
-        return np.frombuffer(raw, kind, len(raw) // item)
-
-    def _read(self, place: str) -> bytes | None:
-        with self._lock:
-            try:
-                if not self._file.exists(place) or self._file.get_size(place) > self.path.stat().st_size:
-                    return None
-                with self._file.openstream(place) as stream:
-                    return stream.read()
-            except Exception as error:
-                raise _damaged(self.path, f"{place}: {type(error).__name__}: {error}") from error
-
-    def reference(self) -> Array | None:
-        """(row, col) the image without sample; None where there is none of the right size."""
-        raw = self._read("ReferenceData/Image")
-        if raw is None:
-            return None
-        kind = np.dtype(_TYPES.get(int(self.number("ReferenceData/DataType", "<u4") or 10), "<f4"))
-        if len(raw) < prod(self.shape[1:]) * kind.itemsize:
-            return None
-        image = np.frombuffer(raw, kind, prod(self.shape[1:])).reshape(self.shape[1:])
-        return image if (image > 0).any() else None
-
-    def read_into(self, where: tuple[slice, ...], out: Array) -> None:
-        """Read some images."""
-        needed = prod(self.shape[1:])
-        for place, number in enumerate(range(*where[0].indices(self.shape[0]))):
-            stream = f"ImageData{number // _PER_STORAGE + 1}/Image{number + 1}"
-            raw = self._read(stream)
-            if raw is None or len(raw) < needed * self.dtype.itemsize:
-                raise _damaged(self.path, f"{stream} is missing or cut short")
-            out[place] = np.frombuffer(raw, self.dtype, needed).reshape(self.shape[1:])[where[1:]]
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _damaged(path: Path, why: str) -> SourceError:
-    return SourceError(
-        f"The file can not be read as txrm ({why}).",
-        field="path",
-        value=str(path),
-        expected="a txrm or xrm file, complete and readable",
-        next_move="Copy it again from where it was written.",
-    )
+        return checked(found[:count], count, f"ImageInfo/Angles in {self.path}", unit=self.angle_unit, field="angles")
