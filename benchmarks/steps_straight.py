@@ -22,7 +22,8 @@ from firstlight.kernels.eigen_flats import principal_images
 from firstlight.kernels.ellipsoids import SHEPP_LOGAN, ellipsoid_table, line_integrals, plane_coordinates, voxels
 from firstlight.kernels.geometry import Motion, Rays, Region, rays_of
 from firstlight.kernels.reproject import align_by_reprojection
-from firstlight.kernels.volume import VolumeProjector, backproject_voxels
+from firstlight.kernels.volume import VolumeProjector
+from firstlight.kernels.voxel_driven import backproject_voxels
 from firstlight.operators.correct.dynamic_flat_field import dynamic_flat_field
 
 HERE = Path(__file__).resolve().parent

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
 from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.ellipsoids import (
@@ -18,7 +19,8 @@ from firstlight.kernels.ellipsoids import (
 from firstlight.kernels.geometry import Motion, Region, rays_of
 from firstlight.kernels.iterate import Limits, cgls, sirt
 from firstlight.kernels.ramp import RampFilter
-from firstlight.kernels.volume import VolumeProjector, backproject_voxels
+from firstlight.kernels.volume import VolumeProjector
+from firstlight.kernels.voxel_driven import backproject_voxels
 
 ROWS, COLUMNS = 36, 48
 MIDDLE = {"center": (COLUMNS - 1) / 2, "center_row": (ROWS - 1) / 2}
@@ -242,3 +244,37 @@ def test_numbers_that_make_no_geometry_are_refused():
         )
     with pytest.raises(ValueError, match="volume"):
         VolumeProjector(geometry("cone"), 4, 4, Region.whole(4, 4)).project(np.zeros((4, 4, 4), np.float32))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    tilt=st.floats(-80, 80),
+    roll=st.floats(-80, 80),
+    yaw=st.floats(-40, 40),
+    distance=st.one_of(st.just(np.inf), st.floats(10, 1000)),
+    center=st.floats(-30, 60),
+    width=st.sampled_from([5, 16, 77]),
+    seed=st.integers(0, 100),
+)
+def test_each_voxel_gets_what_lies_where_it_is_seen(tilt, roll, yaw, distance, center, width, seed):
+    """Against scipy's interpolation in double precision, off the detector, behind the source and at the ends of tiles too."""
+    rng = np.random.default_rng(seed)
+    motion = Motion(center, 9.3, tilt=tilt, roll=roll, detector_yaw=yaw, source_distance=distance + rng.random(18))
+    rays, region = (
+        rays_of(rng.random(18) * 360, motion),
+        Region((0.5, -1.0, 0.0), (2.0, 1.0, 0.7), (3, 18, width), 40, 20),
+    )
+    images, weights = rng.random((18, 20, 31)).astype(np.float32), rng.random(18)
+    out = rng.random(region.shape).astype(np.float32)
+    expected, doubtful = out.astype(float), np.zeros(out.shape, bool)
+    iz, iy, ix = np.indices(out.shape)
+    for image, m, weight in zip(images, rays.matrices() @ region.frame(), weights, strict=True):
+        w_col, w_row, w = np.tensordot(m, np.stack([ix, iy, iz, np.ones_like(ix)]), 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            col, row = np.where(w > 1e-6, w_col / w, -9), np.where(w > 1e-6, w_row / w, -9)
+            expected += np.where(w > 1e-6, weight / w**2, 0) * map_coordinates(image.astype(float), (row, col), order=1)
+        for place, last in ((col, 30), (row, 19)):  # rounding decides at the very rim
+            doubtful |= (np.abs(place) < 1e-3) | (np.abs(place - last) < 1e-3)
+        doubtful |= np.abs(w) < 0.05  # beside the source a voxel is wider than the detector
+    backproject_voxels(images, rays, region, weights, out)
+    np.testing.assert_allclose(out[~doubtful], expected[~doubtful], rtol=1e-4, atol=1e-4)
