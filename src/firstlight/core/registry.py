@@ -64,8 +64,6 @@ def get(kind: str, name: str) -> Any:
 
 EXTRAS = {
     "p4p": "epics",
-    "softioc": "epics",
-    "tango": "tango",
     "zmq": "zmq",
     "numcodecs": "epics",
     "bitshuffle": "epics",
@@ -79,7 +77,6 @@ EXTRAS = {
     "rsciio": "microscopy",
     "skimage": "images",
     "tiled": "tiled",
-    "distributed": "cluster",
     "matplotlib": "notebook",
     "napari": "napari",
     "xarray": "notebook",
