@@ -101,6 +101,8 @@ export type Trial = Omit<Required<Told["Trial"]>, "job"> & { job: Job };
 
 /** What the header of one slice says beside that of a view. */
 export interface TrialHeader {
+  /** The step, or its output, that the picture shows. */
+  view: string;
   values: Record<string, Json>;
   row: number;
   rows: number;

@@ -3,8 +3,8 @@ import { type Mistake, api, mistakeOf, sayError } from "../api/client";
 import { useRun } from "../api/hooks";
 import type { Job, Json } from "../api/types";
 import { ENDED } from "../api/types";
-import { StageList, boundText } from "../pages/StageList";
-import { STOPPING, errorText, wordsOf } from "../pages/states";
+import { StageList } from "../pages/StageList";
+import { STOPPING, errorText, wordsOfRun } from "../pages/states";
 import { useStop } from "../pages/stop";
 import { follow, runPath } from "../pages/route";
 import { writeJob } from "../pages/job";
@@ -62,7 +62,7 @@ function Progress({ id, onResult, onEnded }: { id: string } & Pick<Props, "onRes
   const over = run !== null && ENDED.has(run.state);
   useEffect(() => { if (over) onEnded(id); }, [over, id, onEnded]);
   if (!run) return <p className={error === null ? "quiet" : "mistake"}>{error === null ? "The run is starting…" : sayError(error)}</p>;
-  const words = stopping && !over ? STOPPING : wordsOf(run.state);
+  const words = stopping && !over ? STOPPING : wordsOfRun(run);
   const { result } = run;
   return (
     <div className="run-progress" data-testid="progress">
@@ -75,8 +75,7 @@ function Progress({ id, onResult, onEnded }: { id: string } & Pick<Props, "onRes
           : <Button tone="danger" icon="stop" className="small" disabled={stopping} onClick={() => void stop()} data-testid="stop-run">{stopping ? "Stopping…" : "Stop"}</Button>}
       </header>
       {!over && link === "lost" && <p className="mistake">No connection to the service; the run goes on without it.</p>}
-      {run.state !== "done" && <StageList stages={run.stages} />}
-      {!over && run.bound && <small>Bound by {boundText(run.bound)}</small>}
+      {run.state !== "done" && <StageList run={run} />}
       {run.error && <p className="mistake" role="alert">{errorText(run.error)}</p>}
       {trouble && <p className="mistake" role="alert">{trouble}</p>}
     </div>

@@ -40,10 +40,11 @@ export function SlicePanel({ job, onJob, slice, shown, onShow, row, onRow, colum
     onJob(setCenter(job, Number((Math.round(center / NUDGE) * NUDGE + by).toFixed(3))));
   };
   const rows = told?.rows ?? 1;
-  // the picture is that of the settings before
-  const old = mistake !== null && told !== null && !busy;
-  const busyText = old ? "not of these settings" : busy ? "Reconstructing…" : told ? `made in ${told.seconds < 1 ? `${(told.seconds * 1000).toFixed(0)} ms` : formatDuration(told.seconds)}` : "";
-  const state = useMemo(() => <span className={`tag ${busy ? "busy" : ""} ${old ? "old" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, old, busyText]);
+  // the picture is that of the settings before, or of another step
+  const outdated = mistake !== null && told !== null && !busy;
+  const old = outdated || (told !== null && told.view.split(".")[0] !== name.split(".")[0]);
+  const busyText = outdated ? "not of these settings" : busy ? "Reconstructing…" : told ? `made in ${told.seconds < 1 ? `${(told.seconds * 1000).toFixed(0)} ms` : formatDuration(told.seconds)}` : "";
+  const state = useMemo(() => <span className={`tag ${busy ? "busy" : ""} ${outdated ? "old" : ""}`} role="status" data-testid="slice-state" data-busy={busy}>{busyText}</span>, [busy, outdated, busyText]);
   const { ends: [least, most], settle } = useEnds(center, columns);
   const [sweeping, setSweeping] = useState(false);
   const outputs = told?.outputs ?? [];

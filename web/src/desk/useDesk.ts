@@ -3,6 +3,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { AGAIN, untilAnswered } from "../api/answered";
 import { type Mistake, api, isAway, mistakeOf } from "../api/client";
 import type { Description, Job, Json, Plugin, TrialHeader } from "../api/types";
+import { findResult } from "../forms/StepForm";
 import { Still } from "../views/still";
 import { type Known, NOTHING_KNOWN, askedFor, deskPath, fileOf, keep, recall } from "./kept";
 
@@ -155,10 +156,8 @@ export function useOperators(): { operators: Map<string, Plugin>; mistake: Mista
   return { operators, mistake };
 }
 
-/** A result by `step.output` or `step`, as numbers of a slice tell it. */
+/** The number that a step gave, if it is one. */
 export function resultOf(values: Record<string, Json>, from: string | null): number | null {
-  if (from === null) return null;
-  const key = from in values ? from : Object.keys(values).find((k) => k.startsWith(`${from}.`));
-  const value = key === undefined ? null : values[key];
+  const value = from === null ? null : findResult(values, from);
   return typeof value === "number" ? value : null;
 }

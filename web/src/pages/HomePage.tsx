@@ -7,7 +7,7 @@ import { Banner, Chip, Icon } from "../ui";
 import { formatCount, formatDay, formatDuration } from "../units/format";
 import { StartPanel } from "./StartPanel";
 import { OFFLINE, follow, runPath } from "./route";
-import { errorText, wordsOf } from "./states";
+import { errorText, wordsOf, wordsOfRun } from "./states";
 
 const DETAILED = 25;
 /** Milliseconds without an answer that people begin to feel. */
@@ -85,7 +85,7 @@ function RunTable({ runs, details }: { runs: RunSummary[]; details: Map<string, 
 }
 
 function Row({ run, detail }: { run: RunSummary; detail: RunDetail | undefined }): ReactElement {
-  const words = wordsOf(run.state);
+  const words = detail?.state === run.state ? wordsOfRun(detail) : wordsOf(run.state);
   const missing = detail ? detail.counts.lost + detail.counts.dropped + detail.counts.rejected : 0;
   const took = (run.ended ?? Date.now() / 1000) - run.started;
   return (

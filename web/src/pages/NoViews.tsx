@@ -11,7 +11,7 @@ export function NoViews({ run }: { run: RunDetail }): ReactElement {
   const desk = deskPath(file, run.id);
   return (
     <div className="no-views" data-testid="no-views">
-      {run.stages.length > 0 ? <StageList stages={run.stages} /> : <p>This run shows no pictures: its job names none under “views”.</p>}
+      {run.stages.length > 0 ? <StageList run={run} /> : <p>This run shows no pictures: its job names none under “views”.</p>}
       {file !== null && <div className="start-buttons"><a className="button" href={desk} onClick={follow(desk)} data-testid="to-desk"><Icon name="file" />Scan, settings and result</a></div>}
     </div>
   );

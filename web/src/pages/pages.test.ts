@@ -9,6 +9,7 @@ import { polylines } from "../views/LineView";
 import { findPlanes } from "../views/planes";
 import { arrangeViews, shortNames } from "../views/table";
 import { EXAMPLE, readJob, writeJob } from "./job";
+import { wordsOfRun } from "./states";
 import { readRoute } from "./route";
 
 const view = (name: string, axes: string[], more: Partial<ViewInfo> = {}): ViewInfo => ({
@@ -101,4 +102,16 @@ describe("groups of views", () => {
     expect(groupOf(view("s.amplitude", null, {}))).not.toBe(groupOf(view("s.probe", null, {})));
     expect(groupOf(view("s.xy", "1/cm", { z: "s.z" }))).not.toBe(groupOf(view("s.xy", "rad", { z: "s.z" })));
   });
+});
+
+describe("what a run is called that has all its frames", () => {
+  const run = (more: object): Parameters<typeof wordsOfRun>[0] => ({ state: "draining", stages: [], job: {}, counts: { waiting: 0 }, ...more }) as never;
+  const stage = (done: number): object => ({ name: "sirt", done, expected: 2, rate: null, left: null });
+  it.each([
+    ["Finishing", run({})],
+    ["Finishing", run({ stages: [stage(2)] })],
+    ["Computing", run({ stages: [stage(0)] })],
+    ["Complete", run({ job: { runner: { linger: "1 h" } } })],
+    ["Stopped", run({ state: "stopped", stages: [stage(0)] })],
+  ])("%s", (label, given) => expect(wordsOfRun(given).label).toBe(label));
 });

@@ -33,7 +33,11 @@ export const isWorking = (run: Pick<RunDetail, "state" | "stages">): boolean =>
 
 const LINGERING: Words = { label: "Complete", tone: "good", meaning: "All frames are done. The run stays open, so that points and detectors can be looked at; End closes it." };
 
-export const wordsOfRun = (run: Pick<RunDetail, "state" | "counts" | "job">): Words => (isLingering(run) ? LINGERING : wordsOf(run.state));
+const WORKING: Words = { label: "Computing", tone: "busy", meaning: "All frames have come; the rest is being computed and written." };
+
+/** What a run is called that "draining" says too little of: it may stay open for an hour, or compute for one. */
+export const wordsOfRun = (run: Pick<RunDetail, "state" | "counts" | "stages" | "job">): Words =>
+  isLingering(run) ? LINGERING : isWorking(run) ? WORKING : wordsOf(run.state);
 
 export function errorText(error: string | Problem | null): string {
   if (error === null) return "";
