@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -63,8 +64,19 @@ def of_astra() -> OperatorExample:
     return slices("astra", 1e-4, iterations=3)
 
 
+def of_tigre() -> OperatorExample:
+    """Skips where TIGRE is not installed, or has nothing to compute on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it imports numpy.matlib
+        gpu = pytest.importorskip("tigre.utilities.gpu", reason="TIGRE is not installed")
+    if not gpu.getGpuNames():
+        pytest.skip("TIGRE finds no CUDA device")
+    return volumes("tigre", algorithm="cgls", iterations=2)
+
+
 OPERATORS |= {
     "astra": of_astra,
+    "tigre": of_tigre,
     "backproject_volume": lambda: volumes("backproject_volume", roll=3.0, region_y=(2, 14, 2)),
     "sirt_volume": lambda: volumes("sirt_volume", iterations=2, nonnegative=True, region_z=(1, 5, 1)),
     "fista_tv_volume": lambda: volumes("fista_tv_volume", iterations=2, region_z=(1, 5, 1)),
