@@ -79,32 +79,36 @@ def join_half_turns(ahead: NDArray[np.floating], behind: NDArray[np.floating], c
 
 
 @numba.njit(nogil=True, cache=True)
+def _seen(start: float, width: int, columns: int) -> tuple[int, int]:
+    """The first column that a tile has seen, and the one behind the last."""
+    first = min(max(int(np.ceil(start)), 0), columns)
+    return first, max(min(int(np.floor(start + width - 1)) + 1, columns), first)
+
+
+@numba.njit(nogil=True, cache=True)
 def _shares(starts: Any, width: int, columns: int) -> Any:
     """How much each tile has to say at each column, (tile, column); and the nearest tile where none has, else -1."""
-    shares = np.zeros((starts.size, columns), np.float32)
+    shares, totals = np.zeros((starts.size, columns), np.float32), np.zeros(columns, np.float32)
+    for k in range(starts.size):
+        first, behind = _seen(starts[k], width, columns)
+        for j in range(first, behind):
+            shares[k, j] = _room(j - starts[k], width) + 1e-3  # at its very rim a tile has hardly a say
+            totals[j] += shares[k, j]
     nearest = np.full(columns, -1)
-    for j in range(columns):
-        total, best, at = 0.0, -1e300, 0
+    for j in np.flatnonzero(totals == 0):
+        totals[j], best = 1, -np.inf
         for k in range(starts.size):
-            room = _room(j - starts[k], width)
-            if room > best:
-                best, at = room, k
-            if room >= 0.0:
-                shares[k, j] = room + 1e-3  # at its very rim a tile has hardly a say
-                total += room + 1e-3
-        if total > 0.0:
-            shares[:, j] /= np.float32(total)
-        else:
-            nearest[j] = at
+            if _room(j - starts[k], width) > best:
+                best, nearest[j] = _room(j - starts[k], width), k
+    shares /= totals
     return shares, nearest
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract"})
 def _add_tile(line: Any, start: float, share: Any, out: Any) -> None:
     """Add a line of a tile where it has a say; all its places lie between pixels by the same part."""
-    first = max(int(np.ceil(start)), 0)
-    behind = min(int(np.floor(start + line.size - 1)) + 1, out.size)
-    if first >= behind:
+    first, behind = _seen(start, line.size, out.size)
+    if first == behind:
         return
     left = int(first - start)
     t = np.float32(first - start - left)
@@ -138,13 +142,13 @@ def _add_tile(line: Any, start: float, share: Any, out: Any) -> None:
 def _join_tiles(tiles: Any, starts: Any, out: Any) -> None:
     count, lines, width = tiles.shape
     shares, nearest = _shares(starts, width, out.shape[1])
+    unseen = np.flatnonzero(nearest >= 0)
     for n in range(lines):
         out[n] = 0
         for k in range(count):
             _add_tile(tiles[k, n], starts[k], shares[k], out[n])
-        for j in range(out.shape[1]):
-            if nearest[j] >= 0:
-                out[n, j] = _between(tiles[nearest[j], n], j - starts[nearest[j]])
+        for j in unseen:
+            out[n, j] = _between(tiles[nearest[j], n], j - starts[nearest[j]])
 
 
 def join_tiles(tiles: NDArray[np.floating], offset: float, columns: int, out: F32 | None = None) -> F32:
