@@ -262,7 +262,7 @@ def test_list_loads_nothing_heavy():
     assert "flat_field" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["operators", "sources", "sinks", "views", "runners", "simulators"])
+@pytest.mark.parametrize("kind", ["steps", "operators", "sources", "sinks", "views", "runners", "simulators"])
 def test_every_plugin_is_listed_with_a_summary(firstlight, kind):
     found = json.loads(firstlight("list", kind, "--json").stdout)
     assert found
@@ -272,6 +272,8 @@ def test_every_plugin_is_listed_with_a_summary(firstlight, kind):
 def test_show(firstlight):
     text = firstlight("show", "flat_field").stdout
     assert "row col" in text
+    assert "gets what lies between" in " ".join(text.split())
+    assert "Args:" not in text
     found = json.loads(firstlight("show", "find_center", "--json").stdout)
     assert found["kind"] == "operator"
     assert found["schema"]["properties"]

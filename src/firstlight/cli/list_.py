@@ -14,14 +14,17 @@ from .say import JsonOption, say, verb
 @verb
 def list_plugins(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="operators, sources, sinks, views, runners, simulators or runs.")
+        str,
+        typer.Argument(
+            metavar="KIND", help="operators (all steps), sources, sinks, views, runners, simulators or runs."
+        ),
     ],
     json_: JsonOption = False,
 ) -> None:
     """List everything of a kind that a job may name; or the runs that were and are."""
     import json
 
-    found = _runs() if kind == "runs" else _plugins(kind)
+    found = _runs() if kind == "runs" else _plugins("operators" if kind == "steps" else kind)
     if json_:
         say(json.dumps(found, indent=1))
         return

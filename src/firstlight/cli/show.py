@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -62,8 +63,13 @@ def _print(console: Any, entry: dict[str, Any]) -> None:
     from rich.markup import escape
 
     console.print(f"[bold]{entry['name']}[/bold] ({entry['kind']})  {escape(entry['summary'])}")
+    for paragraph in str(entry["schema"].get("description", "")).split("\n\n")[1:]:
+        if paragraph.startswith(("Args:", "Returns:", "Raises:")):
+            break  # the parameters follow in a table
+        console.print(escape(" ".join(paragraph.split())))
     if entry["signature"]:
-        console.print(f"  axes: {escape(entry['signature'])}")
+        axes = re.sub(r": *(?=,|$)", "", entry["signature"])  # single numbers have none
+        console.print(f"  axes: {escape(axes)}")
     if entry["missing"]:
         console.print(f"  {escape(entry['missing'])}")
     print_parameters(console, entry["schema"])
