@@ -90,8 +90,9 @@ def exact(inner):
     )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.recursive(exact_leaf, exact, max_leaves=12))
+# few and large: each is compiled
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.recursive(exact_leaf, exact, max_leaves=20))
 def test_made_up_expressions_agree_exactly(text):
     values = np.concatenate([np.arange(-20, 21) / 4, [np.nan, np.inf, -np.inf]])
     np.testing.assert_array_equal(ours(text, values), numpys(text, values))
@@ -111,7 +112,7 @@ def smooth(inner):
     )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.recursive(smooth_leaf, smooth, max_leaves=8))
 def test_made_up_functions_agree_to_float32(text):
     values = np.linspace(0.01, 5, 40)  # everything stays positive: no cancellation

@@ -48,9 +48,7 @@ def check_sums_under_masks(shape, masks, dtype, seed):
     np.testing.assert_allclose(weighted, result * 0.5, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["u2", "u8", pytest.param("i2", marks=pytest.mark.slow), pytest.param("u4", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("dtype", ["u2", *(pytest.param(each, marks=pytest.mark.slow) for each in ("i2", "u4", "u8"))])
 def test_full_scale_pixels_do_not_overflow(dtype):
     largest = np.iinfo(dtype).max
     width = 70_000 if dtype in ("u2", "i2") else 64

@@ -31,7 +31,7 @@ def events(draw):
 
 def dense_of(frames):
     """By another way."""
-    out = np.zeros((len(frames), 63), np.int64)
+    out = np.zeros((len(frames), 63), np.int32)
     for n in range(len(frames)):
         part = slice(frames.indptr[n], frames.indptr[n + 1])
         np.add.at(out[n], frames.indices[part].astype(int), frames.values[part].astype(int))

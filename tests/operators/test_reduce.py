@@ -64,7 +64,7 @@ def test_integers_are_summed_in_64_bit():
 
 
 def test_every_scanned_axis_is_folded():
-    frames = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+    frames = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
     scan = scan_of(frames, axes=("time", "angle", "row", "col"))
     state = fold_all(Mean(), scan, chunks_of(frames, axes=("angle", "row", "col")))
     np.testing.assert_allclose(Mean().result(state)["data"], frames.mean((0, 1)))

@@ -17,12 +17,12 @@ def test_without_chromium(tmp_path, required, outcome):
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
     (tmp_path / "test_page.py").write_text(TEST)
     environment = {**os.environ, "PATH": str(tmp_path), "FIRSTLIGHT_REQUIRE_BROWSER": required}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # to import them all takes seconds
     command = [
         sys.executable,
         "-m",
         "pytest",
-        "-p",
-        "no:cacheprovider",
+        *("-p", "no:cacheprovider", "-p", "pytest_timeout"),
         "-c",
         str(ROOT / "pyproject.toml"),
         str(tmp_path),

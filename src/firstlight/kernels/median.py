@@ -74,7 +74,7 @@ def remove_outliers(
             "out shares memory with frames: give another array, since neighbours are read after a pixel is set"
         )
     stack, target = (values[None], result[None]) if values.ndim == 2 else (values, result)
-    _remove_outliers(stack, target, threshold, size // 2, kind != "dark", kind != "bright")
+    _remove_outliers(stack, target, float(threshold), size // 2, kind != "dark", kind != "bright")
     return result
 
 

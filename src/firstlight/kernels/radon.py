@@ -187,7 +187,8 @@ def _geometry(
         raise ValueError(f"plane {plane!r} is not nine finite numbers (origin, across, down, each x y z).")
     turn = np.stack([np.cos(np.deg2rad(angles)), np.sin(np.deg2rad(angles))])
     middle = ((full[2] if size is None else size) - 1) / 2
-    return turn, share, np.ascontiguousarray(np.broadcast_to(axis, (full[1],))), nine.reshape(3, 3), middle
+    # copied: of one row it would stay a view that is read only, for which all is compiled a second time
+    return turn, share, np.array(np.broadcast_to(axis, (full[1],))), nine.reshape(3, 3), middle
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
