@@ -73,6 +73,15 @@ def service(tmp_path):
     made.close()
 
 
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    """A service that many tests ask, and a run that goes on meanwhile."""
+    made = Service(tmp_path_factory.mktemp("endless"))
+    made.run = made.start(frames=None)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def guarded(tmp_path):
     made = Service(tmp_path, token=TOKEN)

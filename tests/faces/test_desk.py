@@ -316,6 +316,16 @@ def test_a_process_that_gives_no_answer_is_ended(tmp_path, behaviour):
     clerk.close()
 
 
+def test_the_pipes_of_a_process_that_died_between_two_questions_are_closed(tmp_path):
+    clerk = Clerk([tmp_path], (sys.executable, "-c", "pass"), patience=1.5)
+    first = clerk._ready()
+    first.wait(20)
+    assert clerk._ready() is not first
+    assert first.stdin.closed
+    assert first.stdout.closed
+    clerk.close()
+
+
 def test_the_service_ends_while_a_question_is_open(tmp_path):
     clerk = Clerk([tmp_path], (sys.executable, "-c", "import time; time.sleep(60)"), patience=50)
     with ThreadPoolExecutor(1) as pool:

@@ -73,16 +73,16 @@ def test_every_mistake_of_a_job_is_listed(service):
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"job": 3}', b'{"job": {}, "more": 1}', b"\xff", b"{}"])
-def test_bodies_that_make_no_sense(service, body):
-    answer = service.http.post("/runs", content=body, headers={"Content-Type": "application/json"})
+def test_bodies_that_make_no_sense(endless, body):
+    answer = endless.http.post("/runs", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]["message"]
 
 
-def test_unknown_places(service):
-    run = service.start(frames=None)
-    for path in ("/runs/nothing", "/runs/..%2f..", f"/runs/{run}/views/none.png", "/nothing", "/runs/nothing/log"):
-        answer = service.http.get(path)
+def test_unknown_places(endless):
+    none = f"/runs/{endless.run}/views/none.png"
+    for path in ("/runs/nothing", "/runs/..%2f..", none, "/nothing", "/runs/nothing/log"):
+        answer = endless.http.get(path)
         assert answer.status_code == 404, path
         assert answer.json()["error"]["message"], path
 

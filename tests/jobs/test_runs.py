@@ -45,6 +45,19 @@ def test_a_run_is_watched_to_its_end(supervisor, tmp_path):
     assert run.steps()["slices"]["schema"]["properties"]["z"]["minimum"] == 0
 
 
+def test_a_connection_in_use_while_all_are_closed_is_closed_after_it(supervisor):
+    run = begin(supervisor, frames=None, rate=1)
+    seen = run.view("slices.xy", timeout=5).version
+    asked = threading.Thread(target=run.view, args=("slices.xy",), kwargs={"after": seen, "timeout": 5})
+    asked.start()
+    while run._free:  # until the question has taken the connection
+        time.sleep(0.005)
+    run.close()
+    asked.join(20)
+    assert not run._free
+    run.stop()
+
+
 def test_views_arrive_while_the_run_goes_on(supervisor):
     run = begin(supervisor, frames=None, rate=50)
     first = run.view("slices.xy", timeout=5)

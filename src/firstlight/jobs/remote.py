@@ -52,6 +52,8 @@ class RemoteRun:
         self.folder = folder
         self._lock = threading.Lock()
         self._free: list[Channel] = []
+        self._closed = 0
+        """How often the connections were closed: one that was in use meanwhile is not kept."""
         self._last: dict[str, Shown] = {}
 
     @property
@@ -237,6 +239,7 @@ class RemoteRun:
         """Close the connections; the run goes on. Later calls connect anew."""
         with self._lock:
             free, self._free = self._free, []
+            self._closed += 1
         for channel in free:
             channel.close()
 
@@ -253,6 +256,7 @@ class RemoteRun:
                 return None
 
     def _ask(self, question: dict[str, Any]) -> Message:
+        closed = self._closed
         channel, fresh = self._take()
         try:
             reply = _exchange(channel, question)
@@ -263,7 +267,11 @@ class RemoteRun:
             self.close()  # a kept connection may be older than the end of the process: the others then are, too
             return self._ask(question)
         with self._lock:
-            self._free.append(channel)
+            kept = closed == self._closed
+            if kept:
+                self._free.append(channel)
+        if not kept:
+            channel.close()
         if "error" in reply.head:
             raise error_of(reply.head["error"])
         return reply

@@ -91,7 +91,9 @@ class Clerk:
     def _ready(self) -> subprocess.Popen[bytes]:
         if self._closed:
             raise FirstlightError("The service is ending.", next_move="Ask again when it has been started again.")
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self._end()  # it died between two questions
+        if self._process is None:
             # a session of its own: Ctrl-C in the terminal ends the service, which then ends this
             self._process = subprocess.Popen(  # noqa: S603
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
