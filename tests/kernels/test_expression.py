@@ -92,7 +92,7 @@ def exact(inner):
 
 # few and large: each is compiled
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.recursive(exact_leaf, exact, max_leaves=20))
+@given(st.recursive(exact_leaf, exact, max_leaves=12))
 def test_made_up_expressions_agree_exactly(text):
     values = np.concatenate([np.arange(-20, 21) / 4, [np.nan, np.inf, -np.inf]])
     np.testing.assert_array_equal(ours(text, values), numpys(text, values))
