@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from firstlight.cli.sweep import tell_best
+from firstlight.core.chunk import Chunk, Scan, Stream
 from firstlight.core.errors import JobError
 from firstlight.core.job import parse_job
 from firstlight.jobs.defaults import suggest
 from firstlight.jobs.start import start
 from firstlight.jobs.sweep import sheet_beside, sweep_job
+from firstlight.operators.reduce.contact_sheet import ContactSheet
 
 JOB = {
     "source": {"use": "phantom", "columns": 32, "rows": 4, "angles": 24},
@@ -59,9 +61,32 @@ def test_a_best_value_at_the_end_of_its_range_is_told(capsys):
         tell_best({"best": {"fbp.center": best}, "sweep": {"metric": "entropy", "parameters": {"fbp.center": values}}})
         return capsys.readouterr().err
 
+    tell_best({"sweep": {"metric": "entropy", "parameters": {}}})
+    assert "none that could be told" in capsys.readouterr().err
     assert "a better one may lie beyond it" in told(47.0, [45.0, 46.0, 47.0])
     assert "may lie beyond" not in told(46.0, [45.0, 46.0, 47.0])
     assert "may lie beyond" not in told("hann", ["hann", "ram-lak", "parzen"])
+
+
+@pytest.mark.parametrize(("value", "why"), [(np.nan, "no number"), (0.25, "no number"), (None, "the same for all")])
+def test_pictures_that_do_not_differ_have_no_best_value(value, why):
+    stream = Stream(
+        ("center", "row", "col"), {"center": 3, "row": 16, "col": 16}, "float32", marks={"center": (1, 2, 3)}
+    )
+    picture = np.random.default_rng(0).random((16, 16)) if value is None else np.full((16, 16), value)
+    fold = ContactSheet(tile=16)
+    state = fold.empty(Scan({"data": stream}))
+    fold.add(state, Chunk(np.stack([picture] * 3).astype(np.float32), ("row", "col"), np.arange(3)))
+    assert why in fold.remarks(state)[0]
+    assert "best" not in fold.findings(state)
+    if value is not None:
+        assert fold.result(state)["sheet"].max() < 255  # no frame, no white number
+
+
+def test_without_a_place_for_the_pictures_the_sheet_alone_is_drawn(tmp_path):
+    swept = sweep_job(JOB, {"fbp.center": "30:32:1"}, None, sheet=tmp_path / "sheet.png")
+    assert swept["sinks"] == []
+    assert swept["snapshots"] == [{"of": "contact_sheet.sheet", "path": str(tmp_path / "sheet.png")}]
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,10 @@ def test_pace_of_blocks_that_take_long(monkeypatch):
         assert found["done"] == 0  # a slice counts once it is written
         assert found["rate"] == pytest.approx(4 / 30)
         assert found["left"] == pytest.approx(450.0)
+    with under_way.on("swept", 1, series=3):
+        for done in (0, 5, 9, 0, 5):
+            pause(done, 10)
+        assert [(work.done, work.of) for work in under_way.now()] == [(15, 30)]  # of three values the second
     clock[0] = 119.9
     told(0, begun=15.9)
     clock[0] = 120.0

@@ -13,6 +13,7 @@ from .say import (
     MemoryOption,
     OnlyOption,
     ReportOption,
+    ResumeOption,
     RunnerOption,
     SetOption,
     SnapshotOption,
@@ -36,7 +37,10 @@ def sweep(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="OUT", help="The pictures; the ending chooses the format.")
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="OUT", help="The pictures; the ending chooses the format. Of .png: the sheet alone."
+        ),
     ],
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="PNG", help="The contact sheet; default: beside OUT.")
@@ -52,6 +56,7 @@ def sweep(
     only: OnlyOption = None,
     memory: MemoryOption = None,
     device: DeviceOption = None,
+    resume: ResumeOption = False,
     statistics: StatisticsOption = False,
     snapshot: SnapshotOption = None,
     runner: RunnerOption = None,
@@ -63,16 +68,23 @@ def sweep(
 
     from .run import carry_out
 
-    overrides = parse_sets(set_, runner, only) | parse_scale(memory, device, resume=False, save_all=False)
+    overrides = parse_sets(set_, runner, only) | parse_scale(memory, device, resume=resume)
     watch = parse_watch(snapshot, out.absolute().parent, statistics=statistics)
     swept = parse_sets(sweeps)
-    place = sheet or sheet_beside(out)
-    job = _job(what, out, overrides, values)
-    whole = sweep_job(job, swept, out.absolute(), overrides=overrides, sheet=place.absolute(), metric=metric)
-    raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=tell_best))
+    drawn = out.suffix.lower() == ".png" and sheet is None
+    place = (out if drawn else sheet or sheet_beside(out)).absolute()
+    pictures = None if drawn else out.absolute()
+    job = _job(what, pictures, overrides, values)
+    whole = sweep_job(job, swept, pictures, overrides=overrides, sheet=place, metric=metric)
+
+    def tell(told: dict[str, Any]) -> None:
+        tell_best(told)
+        remark(f"sheet: {place}")
+
+    raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=tell))
 
 
-def _job(what: Path, out: Path, overrides: dict[str, str], values: str | None) -> Path | dict[str, Any]:
+def _job(what: Path, out: Path | None, overrides: dict[str, str], values: str | None) -> Path | dict[str, Any]:
     """The job itself, or the one that suits a recorded scan."""
     from firstlight.core.errors import JobError
     from firstlight.jobs.defaults import source_values, suggest
@@ -81,8 +93,9 @@ def _job(what: Path, out: Path, overrides: dict[str, str], values: str | None) -
         raise JobError([f"There is no '{what}'. Give the path of a job file (YAML) or of a recorded scan."])
     if what.suffix.lower() in (".yaml", ".yml"):
         return what
+    written = out or Path("sweep.h5")  # the sink is replaced, or left out
     found = suggest(
-        what.absolute(), out.absolute(), source=source_values(overrides), values=values, overrides=overrides
+        what.absolute(), written.absolute(), source=source_values(overrides), values=values, overrides=overrides
     )
     for assumption in found.assumptions:
         remark(f"assumed: {assumption}")
@@ -92,7 +105,10 @@ def _job(what: Path, out: Path, overrides: dict[str, str], values: str | None) -
 def tell_best(report: dict[str, Any]) -> None:
     """Say which values are the best, and where a better one may lie beyond those that were tried."""
     best, sweep = report.get("best"), report.get("sweep")
-    if not isinstance(best, dict) or not isinstance(sweep, dict):
+    if not isinstance(sweep, dict):
+        return
+    if not isinstance(best, dict):
+        remark(f"best by {sweep['metric']}: none that could be told. Look at the sheet.")
         return
     named = ", ".join(f"{name} = {value}" for name, value in best.items())
     remark(f"best by {sweep['metric']}: {named}")

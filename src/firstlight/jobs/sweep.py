@@ -21,7 +21,7 @@ RESIDUAL = "residual"
 def sweep_job(
     job: Path | Mapping[str, Any],
     sweeps: Mapping[str, str],
-    out: Path,
+    out: Path | None,
     *,
     overrides: Mapping[str, Any] | None = None,
     sheet: Path | None = None,
@@ -34,9 +34,9 @@ def sweep_job(
     Args:
         job: The job that is swept, as a path or as plain values.
         sweeps: ``step.parameter`` to ``start:stop:step`` (both ends included) or ``a,b,c``.
-        out: Where the pictures go, with one axis for each swept parameter.
+        out: Where the pictures go, with one axis for each swept parameter; None: nowhere but into the sheet.
         overrides: Further ``step.parameter`` values, as for `load_job`.
-        sheet: Where the contact sheet goes; default: beside `out`.
+        sheet: Where the contact sheet goes; default: beside `out`, or `contact_sheet.png` without one.
         metric: What tells the best: one of `contact_sheet`, or `residual` where what is shown is made by an iterative step.
 
     Raises:
@@ -52,14 +52,15 @@ def sweep_job(
     swept = [target.partition(".")[0] for target in sweeps]
     of = _shown(values, steps, swept)
     kept = leading_to([of, *swept], steps)
+    beside = Path(f"{SHEET}.png") if out is None else sheet_beside(out)
     drawn = "none" if metric == RESIDUAL else metric
     values["steps"] = [*kept, {"use": "contact_sheet", "name": SHEET, "inputs": [of], "metric": drawn}]
     if metric == RESIDUAL:
         step = of.partition(".")[0]
         values["steps"].append({"use": "least_residual", "inputs": [f"{step}.{RESIDUAL}"]})
-    values["sinks"] = [_sink(values, of, out)]
+    values["sinks"] = [] if out is None else [_sink(values, of, out)]
     values["views"] = [{"of": f"{SHEET}.sheet"}]
-    values["snapshots"] = [{"of": f"{SHEET}.sheet", "path": str(sheet or sheet_beside(out))}]
+    values["snapshots"] = [{"of": f"{SHEET}.sheet", "path": str(sheet or beside)}]
     values["name"] = f"sweep of {', '.join(sweeps)}"
     return values
 

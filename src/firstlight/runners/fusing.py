@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,12 @@ class Fusion:
     def name(self) -> str:
         """The steps, joined by plus signs."""
         return " + ".join(planned.name for planned in self.steps)
+
+    @property
+    def series(self) -> int:
+        """How many times the rounds of a step are done for one chunk: for each value of a sweep."""
+        sweeps: Mapping[str, Sequence[Any]] = getattr(self.last.step, "sweeps", {})
+        return prod(map(len, sweeps.values()))
 
     def apply(self, chunk: Chunk, context: Context) -> dict[str, Chunk] | None:
         """The chunk after the whole chain; None if its steps must be done one by one."""

@@ -183,7 +183,7 @@ class Stage:
             if sums is not None:
                 outputs = self._finished(item.first, source.within(0), sums)
             else:
-                with self._context.under_way.on(item.name, len(source)):
+                with self._context.under_way.on(item.name, len(source), item.series):
                     outputs = self._of_events(item, source) or self._outputs(item, source.dense())
                 self._context.worked(item.name, time.perf_counter() - started, source.within(0))
             found.update({(item.last.name, name): result for name, result in outputs.items()})

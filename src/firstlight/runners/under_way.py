@@ -17,9 +17,12 @@ class UnderWay:
         self.over = over
         self.works: dict[int, Work] = {}
 
-    def on(self, step: str, frames: int = 0) -> Work:
-        """A context in which a thread works on so many frames for a step (of fused ones: their names, joined)."""
-        return Work(step, frames, self)
+    def on(self, step: str, frames: int = 0, series: int = 1) -> Work:
+        """A context in which a thread works on so many frames for a step (of fused ones: their names, joined).
+
+        Its rounds are done `series` times, one series after the other.
+        """
+        return Work(step, frames, series, self)
 
     def now(self) -> list[Work]:
         """What is being worked on, the longest first."""
@@ -29,9 +32,10 @@ class UnderWay:
 class Work(Onlooker):
     """One block, or one result, that a thread is busy with."""
 
-    def __init__(self, step: str, frames: int, under_way: UnderWay) -> None:
+    def __init__(self, step: str, frames: int, series: int, under_way: UnderWay) -> None:
         """Not begun yet."""
-        self.step, self.frames = step, frames
+        self.step, self.frames, self._series = step, frames, series
+        self._finished = self._last = 0
         self.since = time.monotonic()
         self.done = self.of = 0
         self._under_way = under_way
@@ -50,7 +54,9 @@ class Work(Onlooker):
         if self._under_way.over():
             raise Stopped(f"The run was stopped while '{self.step}' worked.")
         if of:
-            self.done, self.of = done, of
+            self._finished += done < self._last  # it began anew
+            self._last = done
+            self.done, self.of = min(self._finished, self._series - 1) * of + done, self._series * of
 
     def __enter__(self) -> None:
         """Begin."""

@@ -120,8 +120,9 @@ class ContactSheet(Fold[Sheet]):
         every = list(combinations(stream))
         tiles = [state.seen[each].tile if each in state.seen else None for each in every]
         texts = [_text(stream, each) for each in every]
-        best = None if not state.seen or self.metric == "none" else every.index(self._best(state, self.metric, metrics))
-        drawn = sheet(tiles, texts, self._tile(stream), _columns(stream), best)
+        best = None if self.metric == "none" else self._best(self.metric, metrics)
+        place = None if best is None else every.index(best)
+        drawn = sheet(tiles, texts, self._tile(stream), _columns(stream), place)
         return {"sheet": drawn, **metrics}
 
     def _metrics(self, state: Sheet) -> dict[str, Array]:
@@ -134,20 +135,38 @@ class ContactSheet(Fold[Sheet]):
                 found[name][each] = np.mean([numbers[other][name] for other in sorted(numbers)])
         return found
 
-    def _best(self, state: Sheet, metric: str, metrics: Mapping[str, Array]) -> Combination:
-        least = metric in LEAST_IS_BEST
-        values = np.where(np.isfinite(metrics[metric]), metrics[metric], np.inf if least else -np.inf)
-        place = int(values.argmin() if least else values.argmax())
-        return tuple(int(at) for at in np.unravel_index(place, values.shape))
+    def _best(self, metric: str, metrics: Mapping[str, Array]) -> Combination | None:
+        """The best by a metric; None where it does not tell one: it is no number, or the same for all."""
+        found = metrics[metric]
+        known = found[np.isfinite(found)]
+        if not known.size or (known.size > 1 and known.min() == known.max()):
+            return None
+        place = int(np.nanargmin(found) if metric in LEAST_IS_BEST else np.nanargmax(found))
+        return tuple(int(at) for at in np.unravel_index(place, found.shape))
+
+    def remarks(self, state: Sheet) -> tuple[str, ...]:
+        """Where the metric tells no best value."""
+        if not state.seen or self.metric == "none":
+            return ()
+        found = self._metrics(state)
+        if self._best(self.metric, found) is not None:
+            return ()
+        why = (
+            "the same for all"
+            if np.isfinite(found[self.metric]).any()
+            else "no number: the pictures hold none, or are even"
+        )
+        return (f"no value can be told the best, because the {self.metric} is {why}",)
 
     def findings(self, state: Sheet) -> dict[str, Any]:
-        """The best value of each swept parameter, by this metric and by every other, and the metrics of all."""
+        """The best value of each swept parameter, by this metric and by every other that tells one, and the metrics of all."""
         if not state.seen or self.metric == "none":
             return {}
         marks, metrics = state.stream.marks, self._metrics(state)
-        by = {name: named(state.stream, self._best(state, name, metrics)) for name in metrics}
+        found = {name: self._best(name, metrics) for name in metrics}
+        by = {name: named(state.stream, best) for name, best in found.items() if best is not None}
         return {
-            "best": by[self.metric],
+            **({"best": by[self.metric]} if self.metric in by else {}),
             "sweep": {
                 "metric": self.metric,
                 "parameters": {label: list(values) for label, values in marks.items()},

@@ -18,6 +18,8 @@ from .swept import Combination, named, parts
 
 _ALIKE = 0.01
 """Share of what is left by which values must differ to tell the best."""
+_JUMP = 3.0
+"""How many times more than between its neighbours and the next ones the least lies below them, where that is no slope."""
 
 
 @dataclass(slots=True)
@@ -81,28 +83,52 @@ class LeastResidual(Fold[Curves]):
         return {"residual": found}
 
     def remarks(self, state: Curves) -> tuple[str, ...]:
-        """Where the best value says nothing: all leave the same."""
+        """Why no value can be told the best."""
         left = self.result(state)["residual"]
         if not np.isfinite(left).any():
-            return ()
+            return ("no value can be told the best: what is left of the data is no number with any",)
         least, most = float(np.nanmin(left)), float(np.nanmax(left))
-        if left.size < 2 or most - least >= _ALIKE * most:
-            return ()
-        return (f"all values leave nearly the same of the data ({least:.4g} to {most:.4g}): they do not tell the best",)
+        if left.size > 1 and most - least < _ALIKE * most:
+            return (
+                f"all values leave nearly the same of the data ({least:.4g} to {most:.4g}): they do not tell the best",
+            )
+        if _won_by_exactness(left, list(state.stream.marks.values())):
+            return (
+                f"exactly 0 leaves least ({least:.4g}), and the values beside it no less than others: it needs no interpolation"
+                " between detector rows, and wins by that. No value can be told the best; smooth the projections a little,"
+                " sweep around 0 without it, or take find_center_rows for a roll",
+            )
+        return ()
 
     def findings(self, state: Curves) -> dict[str, Any]:
-        """The values that leave least, and what all leave."""
+        """What all values leave, and those that leave least, if that says anything."""
         left = self.result(state)["residual"]
-        if not np.isfinite(left).any():
-            return {}
-        best = tuple(int(at) for at in np.unravel_index(int(np.nanargmin(left)), left.shape))
+        best: dict[str, Any] = {}
+        if not self.remarks(state):
+            place = tuple(int(at) for at in np.unravel_index(int(np.nanargmin(left)), left.shape))
+            best = {"best": named(state.stream, place)}
         marks: Mapping[str, Any] = state.stream.marks
         return {
-            "best": named(state.stream, best),
+            **best,
             "sweep": {
                 "metric": "residual",
                 "parameters": {label: list(values) for label, values in marks.items()},
                 "metrics": {"residual": left.tolist()},
-                "best_by": {"residual": named(state.stream, best)},
+                "best_by": {"residual": best["best"]} if best else {},
             },
         }
+
+
+def _won_by_exactness(left: Array, values: list[tuple[Any, ...]]) -> bool:
+    """True if exactly 0 of one swept parameter leaves far less than the values beside it, while these are like the next ones.
+
+    A true least has slopes on both sides.
+    """
+    if left.ndim != 1 or left.size < 5 or not np.isfinite(left).all():
+        return False
+    order = np.argsort(values[0])
+    rising, place = left[order], int(np.argmin(left[order]))
+    if values[0][order[place]] != 0 or not 2 <= place < left.size - 2:
+        return False
+    beside, beyond = rising[[place - 1, place + 1]], rising[[place - 2, place + 2]]
+    return bool((beside - rising[place]).min() > _JUMP * np.abs(beyond - beside).max())
