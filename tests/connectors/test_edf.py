@@ -103,6 +103,11 @@ def test_packed_files_in_a_folder_and_many_frames_in_one(tmp_path, ending):
     source.close()
 
 
+def seen_all(source):
+    source.open()
+    return list(source.items())
+
+
 @pytest.mark.parametrize("ending", PACKED)
 def test_damage_of_packed_files_is_named(tmp_path, ending):
     path = tmp_path / f"a.edf{ending}"
@@ -111,10 +116,8 @@ def test_damage_of_packed_files_is_named(tmp_path, ending):
     whole = PACKED[ending](plain)
     for bad in (b"", whole[:7], whole[:-9], plain, PACKED[ending](plain[:-1]), PACKED[ending](b"no EDF" * 99)):
         path.write_bytes(bad)
-        source = EdfSource(path=path)
         with pytest.raises(SourceError, match=r"a\.edf\."):
-            source.open()
-            list(source.items())
+            seen_all(EdfSource(path=path))
     for place in range(0, len(whole), 3):
         path.write_bytes(bytes([*whole[:place], whole[place] ^ 0x5A, *whole[place + 1 :]]))
         source = EdfSource(path=path)

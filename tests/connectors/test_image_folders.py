@@ -54,6 +54,7 @@ NAMES = {
     "capitals": ("PROJ_{:04d}.TIF", "DARK_{:04d}.TIF", "FLAT_{:04d}.TIFF"),
     "folders": ("projections/p{}.tif", "darks/d{}.tif", "flats/f{}.tif"),
     "folders of Octopus": ("tomo/t_{}.tif", "di/x_{}.tif", "io/x_{}.tif"),
+    "Australian Synchrotron": ("SAMPLE_T0_Y0_{:04d}.tif", "DF__BEFORE_{:04d}.tif", "BG__BEFORE_{:04d}.tif"),
     "ESRF": ("scan{:04d}.edf", "dark{:04d}.edf", "ref{:04d}.edf"),
     "ESRF, folders": ("radios/scan{:04d}.edf", "dark/d{:04d}.edf", "ref/r{:04d}.edf"),
 }
@@ -73,6 +74,28 @@ def test_darks_and_flats_are_told_by_their_names(tmp_path, names):
     if "/" in NAMES[names][0]:  # there is no other way to read it, so a job need not say it
         source = kind(path=tmp_path)
         assert set(source.open().streams) == {"data", "dark", "flat"}
+
+
+@pytest.mark.parametrize("packing", [{}, {"compression": "deflate", "predictor": True}], ids=["plain", "packed"])
+def test_a_folder_of_files_with_several_pages_each(tmp_path, packing):
+    """As UFO and concert write them: frame_000000.tif holds the first pages, frame_000005.tif those from the sixth on."""
+    for folder, frames in (("radios", FRAMES), ("darks", DARKS), ("flats", FLATS)):
+        (tmp_path / folder).mkdir()
+        for first in range(0, len(frames), 5):
+            pages = frames[first : first + 5]
+            tifffile.imwrite(tmp_path / folder / f"frame_{first:06d}.tif", pages, photometric="minisblack", **packing)
+    _, read, told = seen(TiffSource, tmp_path)
+    for name, frames in (("data", FRAMES), ("dark", DARKS), ("flat", FLATS)):
+        np.testing.assert_array_equal(read[name], frames, err_msg=name)
+    assert not any("never came" in each for each in told)
+    source = TiffSource(path=tmp_path / "radios")
+    source.open()
+    for cut in (slice(3, 11), slice(1, 12, 4), slice(5, 10), slice(11, 12)):
+        np.testing.assert_array_equal(source.read({"angle": cut, "row": slice(1, 3)}), FRAMES[cut, 1:3])
+    source.close()
+    tifffile.imwrite(tmp_path / "radios" / "frame_000015.tif", FRAMES[:2, :3], photometric="minisblack")
+    with pytest.raises(SourceError, match=r"frame_000015\.tif does not look like the first"):
+        TiffSource(path=tmp_path / "radios").open()
 
 
 def test_what_is_called_otherwise_is_left_out_and_told(tmp_path):

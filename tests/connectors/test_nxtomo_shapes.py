@@ -7,7 +7,7 @@ import pytest
 from firstlight.connectors.dxfile.source import DXfileSource
 from firstlight.connectors.hdf5.source import Hdf5Source
 from firstlight.connectors.nxtomo.source import NXtomoSource
-from firstlight.core.chunk import MAIN
+from firstlight.core.chunk import MAIN, Chunk
 from firstlight.core.errors import SourceError
 
 KEY = np.array([2, 2, 1, 1, 1, *[0] * 36, 1])
@@ -204,6 +204,27 @@ def test_sinograms_in_a_dxfile_are_turned_with_their_darks_and_flats(tmp_path):
         file["exchange/data_dark"] = plain[:2, :2].swapaxes(0, 1)
     with pytest.raises(SourceError, match=r"dark frames .* do not fit"):
         DXfileSource(path=path).open()
+
+
+def test_sinograms_in_a_dxfile_by_their_axes_and_flats_of_before_and_after(tmp_path):
+    path = tmp_path / "scan.h5"
+    plain = np.random.default_rng(3).integers(0, 900, (36, 3, 4)).astype(np.uint16)
+    with h5py.File(path, "w") as file:  # no angles, as in Elettra's files
+        file["exchange/data"], file["exchange/data_dark"] = plain.swapaxes(0, 1), plain[:2].swapaxes(0, 1)
+        file["exchange/data"].attrs["axes"] = "y:theta:x"
+        file["exchange/data_white_pre"], file["exchange/data_white_post"] = plain[5:9], plain[20:22]  # as at the SLS
+    _, read = seen(DXfileSource(path=path, angles="0:180"))
+    for stream, wanted in ((MAIN, plain), ("dark", plain[:2]), ("flat", plain[[5, 6, 7, 8, 20, 21]])):
+        np.testing.assert_array_equal(read[stream], wanted)
+    source = DXfileSource(path=path, angles="0:180")
+    source.open()
+    flats = [chunk for chunk in source.items() if isinstance(chunk, Chunk) and chunk.stream == "flat"]
+    source.close()
+    assert [(chunk.set, chunk.ids.tolist()) for chunk in flats] == [(0, [-4, -3, -2, -1]), (1, [36, 37])]
+    with h5py.File(path, "a") as file:
+        file["exchange/data"].attrs["axes"] = "theta:y:x"
+    with pytest.raises(SourceError, match="do not fit"):
+        DXfileSource(path=path, angles="0:180").open()
 
 
 def test_a_rotation_names_the_axes_of_the_detector(tmp_path):

@@ -17,10 +17,10 @@ from ..hdf5.angles import chosen
 from ..hdf5.files import attribute, dataset, is_dataset, lookup, neighbour, open_file, quantity, words
 from ..hdf5.frames import covered, frame_reader, image_dataset, recorded
 from ..hdf5.handles import Dataset, File
-from ..recorded.frames import Frames, Recording, image_frames, image_stream
+from ..recorded.frames import Frames, Recording, image_frames
 from ..recorded.place import runs
 from ..recorded.source import RecordedSource
-from ..recorded.stack import Order
+from ..recorded.stack import Order, in_turn, sets_stream
 from ..recorded.turned import turned
 
 _INSTRUMENT = "measurement/instrument"
@@ -48,8 +48,8 @@ class DXfileSource(RecordedSource):
     data: str = "exchange/data"
     """Path of the projections (angle row col), or of the sinograms (row angle col)."""
     order: Order | None = None
-    """What an image of the data is: a projection (row col), or the sinogram of one row (angle col). Default: sinograms where
-    there are as many angles as the second axis is long, and not as many as the first."""
+    """What an image of the data is: a projection (row col), or the sinogram of one row (angle col). Default: what the
+    attribute ``axes`` says, or sinograms where there are as many angles as the second axis is long, and not as many as the first."""
     darks: str | None = "exchange/data_dark"
     """Path of the dark frames; null: there are none."""
     flats: str | None = "exchange/data_white"
@@ -83,7 +83,7 @@ class DXfileSource(RecordedSource):
             if not is_dataset(found) or not _holds_sinograms(file, found):
                 return {}, []
             rows, angles = found.shape[:2]
-        told = f"the data are {rows} sinograms: there are {angles} angles (--set source.order=projection where they are not)"
+        told = f"the data are {rows} sinograms over {angles} angles (--set source.order=projection where they are not)"
         return {"order": "sinogram"}, [told]
 
     def load(self) -> Recording:
@@ -107,26 +107,35 @@ class DXfileSource(RecordedSource):
         )
         keep = None if sinograms else covered(found, 1)
         coords = {"angle": self._angles(file, frames, keep)}
-        images = [_image(file, path, name, main, sinograms) for name, path in self._images(file)]
-        streams = {MAIN: main} | {part.stream: image_stream(part, main) for part in images}
-        parts = [each for part in images for each in _by_set(part)]
+        images: dict[str, list[Frames]] = {}
+        for name, paths in self._images(file):
+            early, late = (None if path is None else _image(file, path, name, main, sinograms) for path in paths)
+            images[name] = in_turn(early, late, main)
+        streams = {MAIN: main} | {name: sets_stream(sets, main) for name, sets in images.items()}
+        parts = [each for sets in images.values() for part in sets for each in _by_set(part, alone=len(sets) == 1)]
         ids = np.arange(frames, dtype=np.int64)
         parts.append(Frames(reader, ids, ids, keep, coords, reason="missing in the file", kind="lost"))
-        order = (*(part.stream for part in images), MAIN)
+        order = (*images, MAIN)
         return Recording(
             Scan(streams, self.path.stem, self._calibration(file), coords, order, words(file, _WORDS)), tuple(parts)
         )
 
-    def _images(self, file: File) -> list[tuple[str, str]]:
-        """Streams of darks and flats that the file has; one that the user named by another path must be there."""
-        found: list[tuple[str, str]] = []
+    def _images(self, file: File) -> list[tuple[str, tuple[str | None, str | None]]]:
+        """Streams of darks and flats that the file has, from before and after the scan; one that the user named by another path must be there."""
+        found: list[tuple[str, tuple[str | None, str | None]]] = []
         for name, field in (("dark", "darks"), ("flat", "flats")):
             path: str | None = getattr(self, field)
             if path is None:
                 continue
             here = lookup(file, path)
             if (is_dataset(here) and here.size) or field in self.model_fields_set:
-                found.append((name, path))
+                found.append((name, (path, None)))
+                continue
+            before, after = (
+                each if is_dataset(lookup(file, each)) else None for each in (path + "_pre", path + "_post")
+            )
+            if before or after:  # as at the Swiss Light Source
+                found.append((name, (before, after)))
         return found
 
     def _angles(self, file: File, frames: int, keep: Array | None) -> Array:
@@ -161,7 +170,10 @@ class DXfileSource(RecordedSource):
 
 
 def _holds_sinograms(file: File, found: Dataset) -> bool:
-    """The angles tell: they are as many as the second axis is long, and not the first."""
+    """The axes tell, where they are stated (``y:theta:x``), else the angles: as many as the second axis is long, and not the first."""
+    axes = (attribute(found, "axes") or "").replace(" ", "").lower().split(":")
+    if found.ndim == 3 and len(axes) == 3 and "theta" in axes:
+        return axes[1] == "theta"
     theta: Any = lookup(file, _ANGLES)
     return is_dataset(theta) and found.ndim == 3 and theta.size == found.shape[1] != len(found)
 
@@ -174,8 +186,10 @@ def _image(file: File, path: str, name: str, main: Stream, sinograms: bool) -> F
     return image_dataset(file, path, name, main)
 
 
-def _by_set(part: Frames) -> list[Frames]:
+def _by_set(part: Frames, alone: bool) -> list[Frames]:
     """The sets that frames were taken in, where our own sink noted their place in the acquisition."""
+    if not alone:
+        return [part]
     found = getattr(part.reader, "dataset", None)
     noted: Any = None if found is None else neighbour(found, found.name.rpartition("/")[2] + "_id")
     if found is None or not is_dataset(noted) or len(noted) != len(part.rows):

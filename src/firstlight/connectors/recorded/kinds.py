@@ -17,9 +17,9 @@ _STARTS = {"darks": ("dark",), "flats": ("flat", "white", "bright", "open", "ref
 """Words that begin so, anywhere in a name."""
 _FIRST = {
     "darks": ("drk", "di", "df"),
-    "flats": ("ref", "refs", "io", "ob", "ff", "bak"),
+    "flats": ("ref", "refs", "io", "ob", "ff", "bak", "bg"),
 }
-"""First words, whole: those of Octopus and of the ESRF among them."""
+"""First words, whole: those of Octopus, the ESRF and the Australian Synchrotron among them."""
 _AFTER = re.compile(r"(after|post|end)")
 _PROJECTIONS = ("proj", "tomo", "radio", "scan", "sample", "raw", "image", "img", "data")
 _MOST = 0.8

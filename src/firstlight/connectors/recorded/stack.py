@@ -70,7 +70,7 @@ def stack_recording(stack: Stack) -> Recording:
     angles = stack.angles(reader.shape[0])
     coords = {} if angles is None else {"angle": angles}
     ids = np.arange(reader.shape[0], dtype=np.int64)
-    streams = {MAIN: main} | {name: _stream(parts, main) for name, parts in sets.items()}
+    streams = {MAIN: main} | {name: sets_stream(parts, main) for name, parts in sets.items()}
     projections = Frames(reader, ids, ids, there, coords, reason="no file has its number", kind="lost")
     scan = Scan(streams, stack.name, stack.calibration, coords, (*sets, MAIN), stack.metadata)
     return Recording(scan, (*(part for parts in sets.values() for part in parts), projections), stack.close)
@@ -78,14 +78,20 @@ def stack_recording(stack: Stack) -> Recording:
 
 def _sets(images: Mapping[str, Reader], name: str, main: Stream) -> list[Frames]:
     """Darks or flats from before the scan, and from after it."""
-    found = [image_frames(images[name], name, main)] if name in images else []
-    if f"{name}_after" in images:
-        late = image_frames(images[f"{name}_after"], name, main)
+    early, late = (image_frames(images[key], name, main) if key in images else None for key in (name, f"{name}_after"))
+    return in_turn(early, late, main)
+
+
+def in_turn(early: Frames | None, late: Frames | None, main: Stream) -> list[Frames]:
+    """Sets of darks or flats: one from before the scan; one from after it, whose ids come behind the scan's."""
+    found = [early] if early is not None else []
+    if late is not None:
         found.append(replace(late, ids=late.rows + main.size("angle"), set=len(found)))
     return found
 
 
-def _stream(parts: list[Frames], main: Stream) -> Stream:
+def sets_stream(parts: Sequence[Frames], main: Stream) -> Stream:
+    """How the frames of several sets look as one stream."""
     first = image_stream(parts[0], main)
     sizes = {**first.sizes, "frame": sum(len(part.rows) for part in parts)}
     return replace(first, sizes=sizes, first=int(parts[0].ids[0]))

@@ -15,6 +15,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
 
 from ..recorded.frames import ArrayReader, Reader
+from ..recorded.joined import OneAfterTheOther
 from ..recorded.listing import listed
 
 ENDINGS = (".tif", ".tiff", ".btf", ".tf8")
@@ -49,7 +50,7 @@ def read_pages(path: Path, pattern: str | None, field: str) -> Reader:
 
 
 def pages_of(files: Sequence[Path], field: str) -> Reader:
-    """All pages of one file, or of files with one page each, as (page, row, col).
+    """All pages of one file, of files with one page each, or of files with several (one after the other), as (page, row, col).
 
     Raises:
         SourceError: They are no grey images of one shape and type.
@@ -110,17 +111,15 @@ def _demand_one_order(file: Any, path: Path, field: str) -> None:
 
 
 def _folder(files: Sequence[Path], field: str) -> Reader:
-    """Many files with one page each; all are taken to look like the first, and checked when they are read."""
+    """Many files; those with one page are taken to look like the first, and checked when they are read."""
     first = _stack(files[0], field)
-    if first.shape[0] != 1:
-        raise SourceError(
-            f"There are {len(files)} files, and the first holds {first.shape[0]} pages.",
-            field=field,
-            value=str(files[0]),
-            expected="one file with all pages, or a folder of files with one page each",
-            next_move="Name one of the files, or a pattern such as 'folder/scan_*.tif'.",
-        )
     page = Page((first.shape[1], first.shape[2]), first.dtype)
+    if first.shape[0] != 1:
+        parts = (first, *(_stack(path, field) for path in files[1:]))
+        for path, part in zip(files, parts, strict=True):
+            if (part.shape[1:], part.dtype) != (page.shape, page.dtype):
+                raise _other(path, page, Page((part.shape[1], part.shape[2]), part.dtype), field)
+        return OneAfterTheOther(parts)
     mapped = isinstance(first, ArrayReader)
     if mapped:  # looking at all heads takes long: without compression, one that differs has another size
         size = files[0].stat().st_size

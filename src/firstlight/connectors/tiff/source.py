@@ -19,7 +19,7 @@ from .pixel import own_pixel
 
 
 class TiffSource(RecordedSource):
-    """Plays TIFF files: a folder of pages, or one file with many (BigTIFF too); projections or sinograms.
+    """Plays TIFF files: a folder of pages, one file with many, or a folder of such files (BigTIFF too); projections or sinograms.
 
     Pages that lie in one piece and without compression are mapped from the disk, not decoded. Files of a folder are
     counted as people do: ``img_9`` comes before ``img_10``.
@@ -70,7 +70,7 @@ class TiffSource(RecordedSource):
             why = _sinograms(files)
             if why is not None:
                 return {**found, "order": "sinogram"}, [*told, f"{why} (order: sinogram)"]
-        if (there := present(files)) is not None:
+        if (there := present(files)) is not None and pages_of(files[:1], "path").shape[0] == 1:
             told.append(
                 f"of {len(there)} projections {len(there) - len(files)} never came: their numbers have no files"
             )
@@ -86,10 +86,11 @@ class TiffSource(RecordedSource):
         path = folders.pop("path", self.path)
         given = {**folders, **{name: told for name in IMAGES if (told := getattr(self, name)) is not None}}
         files = listed(path, ENDINGS, self.pattern, "path")
-        there = present(files)
+        reader = pages_of(files, "path")
+        there = present(files) if reader.shape[0] == len(files) else None
         read = {IMAGES[name]: read_pages(beside(path, where), None, name) for name, where in given.items()}
         stack = Stack(
-            pages_of(files, "path"),
+            reader,
             self.order,
             lambda count: angles_of(self.angles, count, beside=self.path, unit=self.angle_unit, there=there),
             images=read,
