@@ -82,7 +82,9 @@ def center_by_correlation(
 
 def _few_rows(frame: NDArray[np.floating]) -> NDArray[np.float64]:
     """Average neighbouring rows down to `_ROWS` or fewer: keeps the time down and the noise too."""
-    edges = np.linspace(0, frame.shape[0], min(frame.shape[0], _ROWS) + 1).astype(np.intp)
+    if len(frame) <= _ROWS:
+        return frame.astype(np.float64)
+    edges = np.linspace(0, len(frame), _ROWS + 1).astype(np.intp)
     sums = np.add.reduceat(frame, edges[:-1], axis=0, dtype=np.float64)
     return sums / np.diff(edges)[:, None]
 
@@ -105,34 +107,29 @@ def pair_center(
 ) -> tuple[float, float]:
     """Center from one pair, and the correlation coefficient of the pair aligned."""
     columns = first.shape[-1]
-    one, other = _level(first.astype(np.float64)), _level(second.astype(np.float64))
+    one, other = _level(np.asarray(first, np.float64)), _level(np.asarray(second, np.float64))
     length = scipy.fft.next_fast_len(2 * columns)
     frequency = np.fft.rfftfreq(length)
     blur = np.exp(-2 * (np.pi * frequency * smoothing) ** 2)
+    mirror = np.exp(2j * np.pi * frequency * (columns - 1))  # conj(FT of x(columns - 1 - n)) = mirror * FT of x(n)
     center = np.inf
     window = np.ones(columns)
     agreement = 0.0
     for left in reversed(range(4)):
-        spectra = np.fft.rfft(one * window, length) * blur, np.fft.rfft((other * window)[..., ::-1], length) * blur
-        cross = (spectra[0] * np.conj(spectra[1])).sum(axis=0)
+        spectra = np.fft.rfft(one * window, length), np.fft.rfft(other * window, length)
+        cross = blur**2 * mirror * (spectra[0] * spectra[1]).sum(axis=0)
+        voting = cross
         if whiten:
-            cross *= blur**2 / np.maximum(np.abs(cross), np.abs(cross).max() * 1e-9 + 1e-300)
-        shift = _refine(cross, frequency, _peak(np.fft.irfft(cross, length)))
+            voting = cross * blur**2 / np.maximum(np.abs(cross), np.abs(cross).max() * 1e-9 + 1e-300)
+        shift = _refine(voting, frequency, _peak(np.fft.irfft(voting, length)))
         before, center = center, (columns - 1 + shift) / 2
         if left == 0 or abs(center - before) < _SETTLED:
-            agreement = _agreement(spectra, frequency, shift)
+            powers = [float(blur**2 @ (each.real**2 + each.imag**2).sum(axis=0)) for each in spectra]
+            aligned = float((cross * np.exp(2j * np.pi * frequency * shift)).real.sum())
+            agreement = aligned / np.sqrt(powers[0] * powers[1]) if min(powers) > 0 else 0.0
             break
         window = _window(columns, center)  # the part that both see
     return center, agreement
-
-
-def _agreement(
-    spectra: tuple[NDArray[np.complex128], NDArray[np.complex128]], frequency: NDArray[np.floating], shift: float
-) -> float:
-    """Correlation coefficient of a pair after moving the second by `shift`."""
-    still, moved = spectra[0], spectra[1] * np.exp(-2j * np.pi * frequency * shift)
-    norm = float(np.sqrt(np.vdot(still, still).real * np.vdot(moved, moved).real))
-    return float(np.vdot(moved, still).real) / norm if norm > 0 else 0.0
 
 
 def _level(rows: NDArray[np.float64]) -> NDArray[np.float64]:
