@@ -10,6 +10,7 @@ from firstlight.core.units import Quantity
 from firstlight.kernels.ellipsoids import SHEPP_LOGAN, ellipsoid_table, plane_coordinates, voxels
 from firstlight.kernels.radon import direct_fbp
 from firstlight.operators.reconstruct.backproject import backproject
+from firstlight.operators.tomography.fbp import fbp
 
 from .scenes import circle, projections, relative_rms, scan_of
 
@@ -142,6 +143,22 @@ def test_back_projection_is_that_of_the_reference_in_double_precision(window):
     for row in range(3):
         slow = direct_fbp(data[row], theta, center=21.4, window=window)
         assert relative_rms(slices[row], slow, circle(48, 0.4)) < 2e-5
+
+
+@pytest.mark.parametrize("center", [9.0, 38.0, (9.0, 38.0)])
+def test_back_projection_about_an_axis_beside_the_middle_leaves_the_air_empty(center):
+    theta, size = np.arange(0, 360, 2.0), 48
+    far = np.broadcast_to(center, 2)
+    column = np.arange(size) - far[:, None]
+    ball = 0.1 * np.sqrt(np.maximum(25 - column**2, 0))[:, None].repeat(theta.size, 1).astype(np.float32)
+    slices = backproject(ball, angle=theta, center=center)
+    away = ~circle(size, 0.2) & circle(size, 0.45)
+    assert np.abs(slices[:, away].mean(1)).max() < 0.003 * slices.max(), "2 % where the filter ended with the detector"
+
+
+def test_an_axis_that_no_ray_can_show_is_refused():
+    with pytest.raises(FirstlightError, match=r"so far beside the detector.*10000000.*from 0 to 47"):
+        fbp(np.zeros((1, 90, 48), np.float32), angle=np.arange(0, 180, 2.0), center=1e7)
 
 
 def test_back_projection_without_a_filter_adds_up():

@@ -65,7 +65,7 @@ def astra(
     rounds = iterations * (angles if algorithm.startswith("SART") else 1)
     mask = circle_mask(side)[..., 0] if circle else None
     values = finite(sinograms).astype(np.float32, copy=False)
-    for place, axis in enumerate(chosen_centers(center, row, count, columns)):
+    for place, axis in enumerate(chosen_centers(center, row, count, columns, side)):
         pause(place, count)
         vectors = _vectors(theta, (columns - 1) / 2 - float(axis))
         slices[place] = _run(library, algorithm, rounds, values[place], vectors, side, nonnegative, mask)

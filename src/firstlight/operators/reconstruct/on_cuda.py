@@ -12,7 +12,7 @@ from firstlight.core.operator import Operator
 from firstlight.kernels.angles import angular_weights
 
 from ..tomography.angles import projection_angles
-from ..tomography.centers import chosen_centers
+from ..tomography.centers import beside_detector, chosen_centers, ends_of
 from ..tomography.per_length import per_length
 from .slices import circle_mask, first_slices, mask_of
 
@@ -39,7 +39,7 @@ def iterated(step: str, sinograms: Any, given: dict[str, Any]) -> tuple[Any, Arr
     count, angles, columns = sinograms.shape
     theta = projection_angles(given["angle"], step, angles)
     size = given["size"] or columns
-    centers = chosen_centers(given["center"], given["row"], count, columns)
+    centers = chosen_centers(given["center"], given["row"], count, columns, size)
     values = iterate.finite(sinograms)
     initial = first_slices(given["initial"], given["row"], (count, size, size), given["pixel"])
     if initial is not None:
@@ -69,14 +69,20 @@ def backprojected(sinograms: Any, given: dict[str, Any]) -> Any:
     """
     from firstlight.kernels.cuda import iterate
     from firstlight.kernels.cuda.convolve import CudaRamp
+    from firstlight.kernels.cuda.frames import pad_frames
     from firstlight.kernels.cuda.project import CudaProjector
 
     count, angles, columns = sinograms.shape
     theta = projection_angles(given["angle"], "backproject", angles)
     size = given["size"] or columns
-    centers = chosen_centers(given["center"], given["row"], count, columns)
+    centers = chosen_centers(given["center"], given["row"], count, columns, size)
     values = iterate.finite(sinograms)
     if given["filter"] != "none":
+        beside = beside_detector(ends_of(given["center"], columns), columns, size)
+        if any(beside):
+            constant = 0.0 if given["padding"] == "zero" else None
+            values = pad_frames(values, (0, 0), beside, mirror=False, value=constant)
+            centers, columns = centers + beside[0], values.shape[2]
         values = CudaRamp(columns, given["filter"], cutoff=given["cutoff"], padding=given["padding"])(values)
     projector = CudaProjector(theta, columns, size, centers, weights=angular_weights(theta), hat=True)
     slices = projector.backproject(values)
@@ -86,8 +92,10 @@ def backprojected(sinograms: Any, given: dict[str, Any]) -> Any:
 
 
 def workspace_of_filter(step: Operator, scan: Scan, frames: int) -> int:
-    """Sinograms without what is no number, and those filtered."""
-    return 2 * 4 * frames * scan.main.size("angle") * scan.main.size("col")
+    """Sinograms without what is no number, those as far as the slices reach, and those filtered."""
+    angles, columns, given = scan.main.size("angle"), scan.main.size("col"), step.parameters()
+    wide = columns + sum(beside_detector(ends_of(given["center"], columns), columns, given["size"] or columns))
+    return 4 * frames * angles * (columns + (2 if wide > columns else 1) * wide)
 
 
 def workspace_of_iterations(step: Operator, scan: Scan, frames: int) -> int:

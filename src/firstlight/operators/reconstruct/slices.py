@@ -20,7 +20,7 @@ from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.ramp import ramp_filter
 
 from ..tomography.angles import projection_angles
-from ..tomography.centers import Center, chosen_centers, demand_center_each, same_center
+from ..tomography.centers import Center, chosen_centers, demand_centers, same_center
 from ..tomography.per_length import per_length, unit_of, with_pixel
 from .known_images import mask_in, slices_in
 
@@ -106,7 +106,7 @@ def solve_slices(sinograms: Array, task: Task, method: Method) -> tuple[Array, A
     slices = np.empty((count, size, size), np.float32)
     curves = np.empty((count, task.iterations), np.float32)
     mask = mask_of(size, task.mask, circle=task.circle)
-    for chosen, center in same_center(chosen_centers(task.center, task.row, count, columns)):
+    for chosen, center in same_center(chosen_centers(task.center, task.row, count, columns, size)):
         projector = ParallelProjector(theta, columns, size, center=center)
         for part, lanes in groups(chosen.stop - chosen.start):
             place = slice(chosen.start + part.start, chosen.start + part.stop)
@@ -184,9 +184,9 @@ def calibrated(step: Operator, scan: Scan) -> Operator:
     """A step that reconstructs slices with the pixel size of the scan, where the user gave none.
 
     Raises:
-        FirstlightError: there is not one center for each row.
+        FirstlightError: centers do not fit the scan.
     """
-    demand_center_each(step, scan)
+    demand_centers(step, scan)
     return with_pixel(step, scan)
 
 

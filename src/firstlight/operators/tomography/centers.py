@@ -21,16 +21,29 @@ Center = Annotated[
 ]
 
 
-def chosen_centers(center: Center, row: Array | None, count: int, columns: int) -> Array:
+def chosen_centers(center: Center, row: Array | None, count: int, columns: int, size: int) -> Array:
     """The column of the rotation axis for each slice in hand, float64 (slice,).
 
+    Args:
+        center: what the user gave, or another step found.
+        row: detector row of each slice.
+        count: slices in hand.
+        columns: of the detector.
+        size: width of the slices.
+
     Raises:
-        FirstlightError: there is not one for each row.
+        FirstlightError: there is not one for each row, or one is so far beside the detector that no ray meets the slice.
     """
     given = np.asarray(np.nan if center is None else center, np.float64)
     if given.ndim == 0:
-        value = (columns - 1) / 2 if np.isnan(given) else float(given)
-        return np.full(count, value)
+        given = np.full(count, (columns - 1) / 2 if np.isnan(given) else given)
+    else:
+        given = _of_rows(given, row, count)
+    _demand_near(given, columns, size)
+    return given
+
+
+def _of_rows(given: Array, row: Array | None, count: int) -> Array:
     rows = None if row is None else np.asarray(row, np.int64)
     if rows is not None and given.size > rows.max():
         given = given[rows]
@@ -39,15 +52,45 @@ def chosen_centers(center: Center, row: Array | None, count: int, columns: int) 
     return given
 
 
-def demand_center_each(step: Operator, scan: Scan) -> None:
-    """Refuse a step's list of centers that is not as long as the scan is high: the rows of a part count from 0.
+def ends_of(center: Center, columns: int) -> tuple[float, float]:
+    """The lowest and the highest column of all centers, whichever slices are in hand; the middle where none is known."""
+    given = np.asarray(np.nan if center is None else center, np.float64)
+    known = given[np.isfinite(given)]
+    return (float(known.min()), float(known.max())) if known.size else ((columns - 1) / 2, (columns - 1) / 2)
+
+
+def beside_detector(ends: tuple[float, float], columns: int, size: int) -> tuple[int, int]:
+    """Columns before the first and behind the last one of the detector that slices about these axes reach.
+
+    A filter spreads what the detector saw into them.
+    """
+    before, after = size / 2 - 0.5 - ends[0], size / 2 + 0.5 + ends[1] - columns
+    return max(0, int(np.ceil(before))), max(0, int(np.ceil(after)))
+
+
+def demand_centers(step: Operator, scan: Scan) -> None:
+    """Refuse centers that do not fit a scan, before its first frame. The rows of a part count from 0.
 
     Raises:
-        FirstlightError: there are more or fewer numbers than rows.
+        FirstlightError: there is not one for each row, or one is so far beside the detector that no ray meets the slice.
     """
-    center, rows = step.parameters()["center"], scan.main.sizes.get("row")
+    given, sizes = step.parameters(), scan.main.sizes
+    center, rows, columns = given["center"], sizes.get("row"), sizes.get("col")
     if isinstance(center, tuple) and rows is not None and len(center) != rows:
         raise _not_one_each(f"{len(center)} numbers", rows)
+    if center is not None and columns is not None:
+        _demand_near(np.atleast_1d(np.asarray(center, np.float64)), columns, given["size"] or columns)
+
+
+def _demand_near(centers: Array, columns: int, size: int) -> None:
+    outside = np.abs(centers - (columns - 1) / 2) > columns / 2 + size
+    if outside.any():
+        raise FirstlightError(
+            "No ray meets a slice about an axis so far beside the detector.",
+            field="center",
+            value=float(centers[outside][0]),
+            expected=f"a column, from 0 to {columns - 1} on the detector",
+        )
 
 
 def _not_one_each(value: str, rows: int) -> FirstlightError:

@@ -18,7 +18,7 @@ from firstlight.kernels.fourier import FourierFBP
 from firstlight.kernels.ramp import Padding, Window
 
 from .angles import projection_angles
-from .centers import Center, chosen_centers, demand_center_each
+from .centers import Center, chosen_centers, demand_centers, ends_of
 from .per_length import Pixel, per_length, unit_of, with_pixel
 
 SLICES = 8
@@ -65,28 +65,19 @@ def fbp(
         float32 of shape (slice, y, x).
 
     Raises:
-        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center for each row does not fit.
+        FirstlightError: angles are missing, in radian, or do not fit the sinograms; a center does not fit.
     """
     count, angles, columns = sinograms.shape
     theta = projection_angles(angle, "fbp", angles)
     values = sinograms if sinograms.dtype.kind == "f" else sinograms.astype(np.float32)
     if not np.isfinite(values.sum(dtype=np.float64)):
         values = np.nan_to_num(values, posinf=0.0, neginf=0.0)  # one NaN would spread over its whole slice
-    centers = chosen_centers(center, row, count, columns)
-    plan = _plans.get(theta, columns, _ends(center), size, filter, cutoff, padding, circle)
+    centers = chosen_centers(center, row, count, columns, size or columns)
+    plan = _plans.get(theta, columns, ends_of(center, columns), size, filter, cutoff, padding, circle)
     slices = plan.reconstruct(values, center=centers)
     if pixel is not None:
         slices *= np.float32(per_length(pixel))
     return slices
-
-
-def _ends(center: Center) -> float | tuple[float, float] | None:
-    """What a plan depends on: one center, or the range that it must cover."""
-    if center is None or np.ndim(center) == 0:
-        value = None if center is None else float(np.asarray(center))
-        return None if value is None or np.isnan(value) else value
-    values = np.asarray(center, np.float64)
-    return (float(values.min()), float(values.max()))
 
 
 class _Plans:
@@ -98,7 +89,7 @@ class _Plans:
         self._plans: OrderedDict[Hashable, FourierFBP] = OrderedDict()
         self._making: dict[Hashable, threading.Lock] = {}
 
-    def get(self, theta: Array, columns: int, center: float | tuple[float, float] | None, *rest: Any) -> FourierFBP:
+    def get(self, theta: Array, columns: int, center: tuple[float, float], *rest: Any) -> FourierFBP:
         key = (hashlib.blake2b(theta.tobytes()).digest(), theta.size, columns, center, *rest)
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())
@@ -140,7 +131,7 @@ def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | N
 
 @fbp.hook("calibrate")
 def _calibrate(step: Operator, scan: Scan) -> Operator:
-    demand_center_each(step, scan)
+    demand_centers(step, scan)
     return with_pixel(step, scan)
 
 
@@ -183,7 +174,7 @@ def _on_cuda(sinograms: Any, **given: Any) -> Any:
 
     count, angles, columns = sinograms.shape
     theta = projection_angles(given.get("angle"), "fbp", angles)
-    centers = chosen_centers(given["center"], given.get("row"), count, columns)
+    centers = chosen_centers(given["center"], given.get("row"), count, columns, given["size"] or columns)
     rest = (given[name] for name in ("size", "filter", "cutoff", "padding", "circle"))
-    plan = _plans.get(theta, columns, _ends(given["center"]), *rest)
+    plan = _plans.get(theta, columns, ends_of(given["center"], columns), *rest)
     return reconstruct(plan, sinograms, center=centers, factor=per_length(given["pixel"]))
