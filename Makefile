@@ -72,15 +72,15 @@ dev: $(STAMPS)/dev
 demo: install
 	@$(BIN)/firstlight demo $(ARGS)
 
-# Tests marked `alone` measure time or serve names that others hear of: they run one after the other, when nothing else runs.
+# Tests marked `alone` measure time or drive a browser: they run one after the other, when nothing else runs.
 test: dev
 	$(PY) -m pytest -n $(JOBS) -m "$(NORMAL) and not alone" $(ARGS)
-	$(PY) -m pytest -m "$(NORMAL) and alone" $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest --saying alone,browser -m "$(NORMAL) and alone" $(ARGS) || [ $$? -eq 5 ]
 
 # Heavy tests may need much memory: one at a time, too.
 test-all: test
-	$(PY) -m pytest -n $(JOBS) -m "$(SLOW)" --timeout 900 $(ARGS) || [ $$? -eq 5 ]
-	$(PY) -m pytest -m "$(HEAVY)" --timeout 900 $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest --saying slow -n $(JOBS) -m "$(SLOW)" --timeout 900 $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest --saying heavy,alone,browser -m "$(HEAVY)" --timeout 900 $(ARGS) || [ $$? -eq 5 ]
 
 soak: dev
 	$(PY) -m pytest -m soak --timeout 0 $(ARGS)

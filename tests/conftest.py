@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,8 +38,55 @@ settings.register_profile("ci", settings.get_profile("firstlight"), derandomize=
 settings.load_profile(os.environ.get("FIRSTLIGHT_EXAMPLES", "firstlight"))
 
 
+# What runs in a part of its own (Makefile). A file says so itself: see --saying.
+APART = ("alone", "browser", "heavy", "slow")
+# Servers of PVA hear each other's names on one machine: these files run one after the other, beside other tests.
+SERVE_NAMES = (
+    "tests/connectors/pva/",
+    "tests/system/test_demo.py",
+    "tests/system/test_faults.py",
+    "tests/system/test_pva_view.py",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --saying: to import all files takes half a minute of each part of the tests."""
+    parser.addoption(
+        "--saying", metavar="MARK,...", default="", help="import files alone whose text has one of these marks"
+    )
+
+
+def says(path: Path, marks: Iterable[str]) -> bool:
+    """Tell whether a file gives one of the marks to a test."""
+    text = path.read_text()
+    return any(f"mark.{mark}" in text for mark in marks)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files out that do not say what is asked for."""
+    wanted = config.option.saying
+    if wanted and collection_path.name.startswith("test_") and not says(collection_path, wanted.split(",")):
+        return True
+    return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one worker: what it prepares and compiles is then made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "serve names" if nodeid.startswith(SERVE_NAMES) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what must run alone, and skip, with the reason, what this machine lacks."""
+    for path, part in {(item.path, mark.name) for item in items for mark in item.iter_markers() if mark.name in APART}:
+        if not says(path, [part]):
+            raise pytest.UsageError(f"{path} has tests of the part {part!r}: write mark.{part} in it (see --saying)")
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.alone)

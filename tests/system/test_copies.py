@@ -20,7 +20,6 @@ from firstlight.core.job import Job, RunnerSettings
 from firstlight.core.pipeline import pipeline
 from firstlight.runners.local import LocalRunner
 
-pytestmark = pytest.mark.alone
 MOST = 2
 
 

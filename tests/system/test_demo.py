@@ -16,7 +16,7 @@ from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 
 pytest.importorskip("p4p", reason="the demo needs the extra 'epics'")
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from firstlight.jobs.supervise import Supervisor, started
 
 from .conftest import live_steps, live_views
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 PHANTOM = {"columns": 96, "rows": 32, "angles": 180, "center": 45.0, "noise": False}
 
@@ -61,7 +61,7 @@ def test_a_simulator_that_is_killed_and_restarted_is_a_new_epoch_and_the_run_goe
 ) -> None:
     first = beamline(parameters=PHANTOM, rate=60, loop=True, center=45.0)
     port = int(first.told["server"].rpartition(":")[2])
-    run = live({**first.source, "idle": "6 s"})
+    run = live({**first.source, "idle": "12 s"})
     while run.counts.done < 40:
         time.sleep(0.05)
     first.process.kill()

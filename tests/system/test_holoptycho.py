@@ -27,7 +27,6 @@ from firstlight.operators.learn import ptychography_network
 
 from ..compat.test_holoptycho_config import GOOD
 
-pytestmark = pytest.mark.alone
 LEARNED = {"window": 64, "scan_y": 7, "scan_x": 7, "step": 6.0}
 SMALL = {"window": 32, "scan_y": 9, "scan_x": 9, "step": 4.0}
 ENDED = ("stopped", "finished", "error")

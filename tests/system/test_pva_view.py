@@ -14,7 +14,7 @@ from firstlight.jobs.start import start
 
 from .conftest import live_steps
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 
 
 def test_the_live_planes_are_served_in_tomostreams_layout(beamline: Callable[..., Any]) -> None:

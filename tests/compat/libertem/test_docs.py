@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from played import dectris
 
-pytestmark = pytest.mark.alone
-
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "run-libertem-scripts.md").read_text()
 
 

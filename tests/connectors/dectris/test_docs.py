@@ -3,13 +3,10 @@
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 from detectors import simulated
 
 import firstlight as fl
-
-pytestmark = pytest.mark.alone
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "connect-an-electron-detector.md").read_text()
 

@@ -4,13 +4,10 @@ import re
 from pathlib import Path
 
 import h5py
-import pytest
 import yaml
 from detectors import simulated
 
 import firstlight as fl
-
-pytestmark = pytest.mark.alone
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "record-a-scan.md").read_text()
 

@@ -13,8 +13,6 @@ from firstlight.connectors.pva.view import PvaView
 from firstlight.testing import SourceContract
 from firstlight.testing.fields import demand_documented, demand_round_trips
 
-pytestmark = pytest.mark.alone
-
 UNLIMITED = frozenset({"angle_start", "angle_step", "center", "seed"})
 
 

@@ -15,7 +15,6 @@ from beamlines import Reader
 from firstlight.connectors.pva.source import PvaSource
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.heavy,
     pytest.mark.skipif(importlib.util.find_spec("pvapy") is None, reason="pvapy is not installed"),
 ]

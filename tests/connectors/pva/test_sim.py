@@ -19,8 +19,6 @@ from firstlight.connectors.pva.sim import PvaSimulator
 from firstlight.connectors.pva.source import PvaSource
 from firstlight.core.errors import SourceError
 
-pytestmark = pytest.mark.alone
-
 SMALL = {"columns": 32, "rows": 4, "angles": 40, "darks": 3, "flats": 3}
 
 

@@ -12,8 +12,6 @@ from firstlight.connectors.pva import codecs, wire
 from firstlight.connectors.pva.source import PvaSource
 from firstlight.core.errors import SourceError, Stopped
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def server():

@@ -12,8 +12,6 @@ from firstlight.core.chunk import Stream
 from firstlight.core.errors import SinkError, SourceError
 from firstlight.core.view import Shown
 
-pytestmark = pytest.mark.alone
-
 N, NZ = 6, 4
 XY = Stream(("y", "x"), {"y": N, "x": N}, "float32", arrival=0)
 XZ = Stream(("z", "x"), {"z": NZ, "x": N}, "float32", arrival=0)
