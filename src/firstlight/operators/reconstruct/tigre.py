@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from firstlight.core.arrays import Array
+from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
-from firstlight.core.operator import Coordinate, operator
+from firstlight.core.operator import Coordinate, Operator, operator
 from firstlight.kernels.pause import pause
 
 from ..tomography.angles import projection_angles
-from ..tomography.per_length import per_length
+from ..tomography.per_length import per_length, with_pixel
 from . import arrangement as at
 from .arrangement import motion_of, rays_for, region_of
 from .slices import Iterations, Nonnegative, Relaxation, finite
@@ -31,7 +34,7 @@ _BLOCKS = ("ossart", "ossart_tv")
 @operator(
     "angle row col -> z y x",
     cites=["10.1088/2057-1976/2/5/055010"],
-    sentence="Volumes were reconstructed with {iterations} iterations of {algorithm} of the TIGRE toolbox.",
+    sentence="Volumes were reconstructed with {algorithm} of the TIGRE toolbox (iterative algorithms: {iterations} iterations).",
 )
 def tigre(
     projections: Array,
@@ -91,8 +94,7 @@ def tigre(
     rays = rays_for(theta, motion_of(given, rows, columns, "tigre"), np.arange(angles), "tigre")
     region = region_of((region_z, region_y, region_x), height, size, rows, columns)
     fields = fields_of(rays, region, rows, columns)
-    if algorithm in _SINGLE_PASS:
-        _check_single_pass(algorithm, parallel=rays.parallel, tilted=bool(np.any(np.asarray(tilt))))
+    _check_single_pass(given)
     library = _library()
     volumes = np.empty((count, *region.shape), np.float32)
     for place, values in enumerate(finite(projections)):
@@ -130,9 +132,11 @@ def _library() -> Any:
     return library
 
 
-def _check_single_pass(algorithm: str, *, parallel: bool, tilted: bool) -> None:
+def _check_single_pass(given: Mapping[str, Any]) -> None:
     """Which geometries TIGRE's filtered back-projections are meant for."""
-    if tilted or parallel != (algorithm == "fbp"):
+    algorithm = given["algorithm"]
+    parallel, tilted = given["source_distance"] is None, bool(np.any(np.asarray(given["tilt"])))
+    if algorithm in _SINGLE_PASS and (tilted or parallel != (algorithm == "fbp")):
         raise FirstlightError(
             f"'{algorithm}' of TIGRE is for {'parallel' if algorithm == 'fbp' else 'cone'} beam on an upright axis.",
             field="algorithm",
@@ -181,3 +185,12 @@ def _lipschitz(library: Any, geometry: Any, angles: Array) -> float:
 
 
 register_hooks(tigre)
+
+
+@tigre.hook("calibrate")
+def _calibrated(step: Operator, scan: Scan) -> Operator:
+    """With the pixel size of the scan; what can not run is said in the plan, not when the last projection has come."""
+    _check_single_pass(step.parameters())
+    if find_spec("tigre") is None:
+        _library()
+    return with_pixel(step, scan)
