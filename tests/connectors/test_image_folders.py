@@ -76,6 +76,55 @@ def test_darks_and_flats_are_told_by_their_names(tmp_path, names):
         assert set(source.open().streams) == {"data", "dark", "flat"}
 
 
+LOG = """Beam energy  [keV]        : 20.000
+Actual pixel size [um]    : 0.65
+Number of projections     : 12
+Number of darks           : {darks}
+Number of flats           : 3
+Rot Y min position  [deg] : -15.000
+Angular step [deg]        : 15.000
+"""
+
+
+@pytest.mark.parametrize("after", [FLATS + 1, FLATS[:0]], ids=["flats after", "no flats after"])
+def test_a_series_of_tomcat_is_divided_by_its_log(tmp_path, after):
+    """They were all taken for projections."""
+    write(tmp_path, "s[1]_{:04d}.tif", np.concatenate([DARKS, FLATS, FRAMES, after]), first=1)
+    (tmp_path / "s[1].log").write_text(LOG.format(darks=2))
+    scan, read, told = seen(TiffSource, tmp_path)
+    for name, frames in (("data", FRAMES), ("dark", DARKS), ("flat", np.concatenate([FLATS, after]))):
+        np.testing.assert_array_equal(read[name], frames, err_msg=name)
+    assert scan.coords["angle"].tolist() == (ANGLES - 15).tolist()
+    assert scan.pixel("um") == pytest.approx(0.65)
+    assert told[0].startswith("the files are 2 darks, 3 flats, 12 projections")
+    assert seen(TiffSource, tmp_path, angles="0:180")[0].coords["angle"][0] == 0
+    (tmp_path / "s[1].log").write_text(LOG.format(darks=4))
+    assert "darks" not in TiffSource.infer(tmp_path, {})[0], "the log does not fit"
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(st.tuples(st.sampled_from(LOG.splitlines()), st.text("0123456789.: -ex", max_size=9))))
+def test_any_log_is_read_or_passed_over(tmp_path, text):
+    if not (tmp_path / "s_0001.tif").exists():
+        write(tmp_path, "s_{:04d}.tif", FRAMES, first=1)
+    (tmp_path / "s.log").write_text("\n".join(line[: len(line) // 2 + 9] + more for line, more in text))
+    found, _ = TiffSource.infer(tmp_path, {})
+    source = TiffSource(path=tmp_path, **{**found, "angles": "0:180"})
+    source.open()
+    source.close()
+
+
+def test_a_part_of_the_files_of_a_folder(tmp_path):
+    write(tmp_path, "p_{}.tif", FRAMES)
+    source = TiffSource(path=tmp_path, pattern="p_*.tif[3:]", flats="p_*.tif[:3]", angles="0:180")
+    source.open()
+    np.testing.assert_array_equal(source.read({}), FRAMES[3:])
+    np.testing.assert_array_equal(source.read({}, "flat"), FRAMES[:3])
+    source.close()
+    with pytest.raises(SourceError, match=r"a part of 12 files"):
+        TiffSource(path=tmp_path, pattern="p_*.tif[12:14]").open()
+
+
 @pytest.mark.parametrize("packing", [{}, {"compression": "deflate", "predictor": True}], ids=["plain", "packed"])
 def test_a_folder_of_files_with_several_pages_each(tmp_path, packing):
     """As UFO and concert write them: frame_000000.tif holds the first pages, frame_000005.tif those from the sixth on."""

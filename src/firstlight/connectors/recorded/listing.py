@@ -11,6 +11,10 @@ MOST = 10**6
 """More files than this in one folder are not looked at."""
 
 
+_PART = re.compile(r"\[(\d{0,9}):(\d{0,9})\]$")
+"""Some of the files that a pattern matches, in their order: the first, and that behind the last."""
+
+
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """Key by which ``img_9`` comes before ``img_10``."""
     parts = re.split(r"(\d+)", name.lower())
@@ -21,7 +25,7 @@ def listed(path: Path, endings: tuple[str, ...], pattern: str | None, field: str
     """The files that a path means: itself, those of a folder, or those that a name with ``*`` matches.
 
     Args:
-        path: A file, a folder, or a folder and a pattern, such as ``scan/dark_*.tif``.
+        path: A file, a folder, or a folder and a pattern, such as ``scan/dark_*.tif``; ``scan/img_*.tif[0:20]`` are the first 20 of these.
         endings: Endings that count in a folder, in lower case.
         pattern: Names that count in a folder, instead of the endings.
         field: The parameter that named it, for the error.
@@ -34,6 +38,18 @@ def listed(path: Path, endings: tuple[str, ...], pattern: str | None, field: str
         return [path]
     if "*" in path.name:
         path, pattern = path.parent, path.name
+    part = None if pattern is None else _PART.search(pattern)
+    if part is not None:
+        whole = listed(path, endings, part.string[: part.start()], field)
+        chosen = whole[slice(*(int(end) if end else None for end in part.groups()))]
+        if chosen:
+            return chosen
+        raise SourceError(
+            "There are not so many files.",
+            field=field,
+            value=pattern,
+            expected=f"a part of {len(whole)} files, such as [0:{len(whole)}]",
+        )
     if not path.is_dir():
         raise SourceError("There is no such file or folder.", field=field, value=str(path), next_move="Check the path.")
     found: list[Path] = []

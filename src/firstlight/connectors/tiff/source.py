@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,12 +10,13 @@ from firstlight.core.errors import SourceError
 
 from ..recorded.frames import Recording
 from ..recorded.holes import present
-from ..recorded.kinds import in_folders, kinds_of
+from ..recorded.kinds import Kinds, in_folders, kinds_of
 from ..recorded.listing import listed
 from ..recorded.source import RecordedSource
 from ..recorded.stack import IMAGES, Order, Stack, angles_of, beside, stack_recording
 from .pages import ENDINGS, is_tiff, pages_of, read_pages
 from .pixel import own_pixel
+from .tomcat import series
 
 
 class TiffSource(RecordedSource):
@@ -29,7 +30,7 @@ class TiffSource(RecordedSource):
     cites: ClassVar[tuple[str, ...]] = ()
 
     pattern: str | None = None
-    """Names of the files in a folder that count, such as ``scan_*.tif``; default: all TIFF files."""
+    """Names of the files in a folder that count, such as ``scan_*.tif``, or ``scan_*.tif[20:1520]``, a part of these; default: all TIFF files."""
     order: Order = "projection"
     """What a page is: a projection (row col), or the sinogram of one row (angle col)."""
     darks: Path | None = None
@@ -63,8 +64,9 @@ class TiffSource(RecordedSource):
         found: dict[str, Any] = {}
         told: list[str] = []
         if path.is_dir() and not given.keys() & {"pattern", *IMAGES}:
-            kinds = kinds_of(path, ENDINGS)
-            found, told = {**kinds.parameters}, [*kinds.told]
+            found, told = _of_the_log(path, given)
+            kinds = Kinds() if found else kinds_of(path, ENDINGS)
+            found, told = {**found, **kinds.parameters}, [*told, *kinds.told]
         files = listed(Path(found.get("path", path)), ENDINGS, found.get("pattern", given.get("pattern")), "path")
         if "order" not in given and not found.keys() & {*IMAGES}:
             why = _sinograms(files)
@@ -99,6 +101,15 @@ class TiffSource(RecordedSource):
             calibration=self.known({"pixel": own_pixel(files[0])}),
         )
         return stack_recording(stack)
+
+
+def _of_the_log(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What a log beside the images says, but for what the user said."""
+    try:
+        found, told = series(folder, listed(folder, ENDINGS, None, "path"))
+    except SourceError:  # folders alone
+        return {}, []
+    return {name: value for name, value in found.items() if name not in given}, told
 
 
 def _sinograms(files: Sequence[Path]) -> str | None:
