@@ -44,6 +44,7 @@ def test_a_detector_a_recording_and_the_recording_again(tmp_path):
         sets = [f"source.data={told['data']}", "source.scan_y=4"]
         done = record(tmp_path, "dectris", tmp_path / "scan.h5", *(word for each in sets for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
+    assert f"result: {tmp_path / 'scan.h5'}" in done.stderr
     with h5py.File(tmp_path / "scan.h5") as file:
         np.testing.assert_array_equal(file["entry/data/data"][()], FRAMES)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .run import carry_out
-from .say import JsonOption, ReportOption, SetOption, parse_sets, verb
+from .say import JsonOption, ReportOption, SetOption, parse_sets, remark, verb
 
 
 @verb
@@ -27,4 +27,9 @@ def record(
     """
     from firstlight.jobs.recording import recording_job
 
-    raise typer.Exit(carry_out(recording_job(kind, file), parse_sets(set_), report, json_=json_))
+    def tell_where(found: dict[str, Any]) -> None:
+        if not found.get("result"):  # a sink's is told already
+            remark(f"result: {file}")
+
+    job = recording_job(kind, file)
+    raise typer.Exit(carry_out(job, parse_sets(set_), report, json_=json_, tell=tell_where))
