@@ -25,9 +25,8 @@ def number(folder):
 
 
 def test_it_is_kept_until_something_is_installed(made, tmp_path, monkeypatch):
-    libraries, folder = tmp_path / "site-packages", tmp_path / "state"
+    libraries, folder = tmp_path / "site-packages", tmp_path / "cache"
     libraries.mkdir()
-    folder.mkdir()
     monkeypatch.syspath_prepend(libraries)
     assert [number(folder), number(folder)] == [1, 1]
     (libraries / "another_library").mkdir()
@@ -36,4 +35,5 @@ def test_it_is_kept_until_something_is_installed(made, tmp_path, monkeypatch):
 
 
 def test_it_is_made_where_nothing_can_be_kept(made, tmp_path):
-    assert [number(tmp_path / "missing"), number(tmp_path / "missing")] == [1, 2]
+    (tmp_path / "file").touch()
+    assert [number(tmp_path / "file"), number(tmp_path / "file")] == [1, 2]

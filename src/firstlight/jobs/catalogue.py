@@ -99,12 +99,13 @@ def catalogue_text(folder: Path, timeout: float = 120.0) -> bytes:
     except OSError:
         text = _made_by_another_process(timeout)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("catalogue-*.json"):
             old.unlink()
         aside = kept.with_suffix(f".{os.getpid()}")
         aside.write_bytes(text)
         aside.replace(kept)
-    except OSError:  # a full disk: it is made again the next time
+    except OSError:  # a full disk, say: it is made again the next time
         pass
     return text
 

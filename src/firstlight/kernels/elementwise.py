@@ -34,9 +34,10 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
 
+from .cache_folder import cache_folder
 from .mask_products import readable
 
-__all__ = ["SCALAR_BODY", "ScalarBody", "cache_folder", "fuse", "import_generated", "vector_exp", "vector_log"]
+__all__ = ["SCALAR_BODY", "ScalarBody", "fuse", "import_generated", "vector_exp", "vector_log"]
 
 # NaN and infinity keep their meaning (no nnan, no ninf); a * b + c may become one instruction
 SCALAR_BODY: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
@@ -164,13 +165,6 @@ def vector_exp(x: np.float32) -> np.float32:
     y = _INFINITY if x > _EXP_HIGHEST else y
     # only NaN differs from itself
     return y if x == x else x
-
-
-def cache_folder() -> Path:
-    """Folder of the generated loops: ``$FIRSTLIGHT_CACHE``, else ``firstlight`` in the user's cache folder."""
-    chosen = os.environ.get("FIRSTLIGHT_CACHE")
-    root = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "firstlight"
-    return root / "elementwise"
 
 
 def fuse(bodies: Sequence[ScalarBody]) -> Callable[..., NDArray[np.float32]]:
@@ -349,7 +343,7 @@ def import_generated(name: str, source: str, names: Mapping[str, Any], *, kept: 
 
 def _usable_folder() -> Path:
     """The cache folder, if it can be written and nobody else can plant code there; else a folder for this process."""
-    folder = cache_folder()
+    folder = cache_folder() / "elementwise"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = folder.stat()

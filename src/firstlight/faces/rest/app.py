@@ -19,6 +19,7 @@ from firstlight.core.errors import FirstlightError, UnknownName
 from firstlight.jobs.catalogue import catalogue_text
 from firstlight.jobs.remote import RunGone
 from firstlight.jobs.supervise import Supervisor
+from firstlight.kernels.cache_folder import cache_folder
 
 from .describe import refusal_of
 from .desk.routes import Desk, desk_routes
@@ -129,7 +130,7 @@ def _service_routes(settings: Settings, supervisor: Supervisor, stalls: StallMon
     def get_catalogue() -> Response:
         with one_at_a_time:
             if not kept:
-                kept.append(catalogue_text(supervisor.store.root.parent))
+                kept.append(catalogue_text(cache_folder()))
         return PiecewiseResponse(kept[0], media_type="application/json")
 
     @router.post(
