@@ -76,7 +76,7 @@ function Progress({ id, onResult, onEnded }: { id: string } & Pick<Props, "onRes
       </header>
       {!over && link === "lost" && <p className="mistake">No connection to the service; the run goes on without it.</p>}
       {run.state !== "done" && <StageList run={run} />}
-      {run.error && <p className="mistake" role="alert">{errorText(run.error)}</p>}
+      {run.error && <p className="mistake" role="alert">{pageWords(errorText(run.error))}</p>}
       {trouble && <p className="mistake" role="alert">{trouble}</p>}
     </div>
   );
