@@ -1,7 +1,9 @@
 """The step over TIGRE: its geometry anywhere, its algorithms where it runs (on the CPU too: tools/tigre_on_the_cpu)."""
 
 import importlib.util
+import sys
 import warnings
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -126,6 +128,21 @@ runs = pytest.mark.skipif(ON is None, reason="TIGRE is not installed, or finds n
 @pytest.mark.skipif(importlib.util.find_spec("tigre") is not None, reason="TIGRE is installed")
 def test_without_tigre_the_error_says_how_to_get_it():
     with pytest.raises(FirstlightError, match="conda install -c ccpi tigre"):
+        tigre(np.zeros((1, TURN.size, ROWS, COLUMNS), np.float32), angle=TURN)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [(("algorithms",), "older than version 2"), (("algorithms", "utilities", "utilities.gpu"), "finds no CUDA device")],
+)
+def test_a_tigre_that_can_not_run_is_said_before_it_ends_the_process(monkeypatch, parts, words):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tigre"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("tigre", *(f"tigre.{part}" for part in parts)):
+        module = ModuleType(name)
+        module.__path__, module.getGpuNames = [], list  # no module beside these, and no device
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(FirstlightError, match=words):
         tigre(np.zeros((1, TURN.size, ROWS, COLUMNS), np.float32), angle=TURN)
 
 
