@@ -115,6 +115,11 @@ def test_what_is_left_of_the_data_finds_how_the_axis_leans(parameter, true, valu
     assert run.report()["sweep"]["metric"] == "residual"
 
 
+def test_a_step_without_a_residual_is_told_so(tmp_path):
+    with pytest.raises(JobError, match="'fbp' does not tell what it leaves of the data"):
+        sweep_job(JOB, {"fbp.center": "1:2:1"}, tmp_path / "out.h5", metric="residual")
+
+
 SCANS = [
     ("tomography/tooth.h5", "293:299:0.5", "mid", 296.0, 0.5),
     ("tomography/neutompy_sinogram.tiff", "458:462:0.5", "mid", 459.75, 0.75),

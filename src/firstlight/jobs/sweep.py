@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from firstlight.core import registry
 from firstlight.core.errors import JobError
+from firstlight.core.operator import OperatorFunction
 
 from .defaults import sink_of
 from .load import job_values, override
@@ -56,13 +58,28 @@ def sweep_job(
     drawn = "none" if metric == RESIDUAL else metric
     values["steps"] = [*kept, {"use": "contact_sheet", "name": SHEET, "inputs": [of], "metric": drawn}]
     if metric == RESIDUAL:
-        step = of.partition(".")[0]
-        values["steps"].append({"use": "least_residual", "inputs": [f"{step}.{RESIDUAL}"]})
+        values["steps"].append({"use": "least_residual", "inputs": [_residual(of.partition(".")[0], kept)]})
     values["sinks"] = [] if out is None else [_sink(values, of, out)]
     values["views"] = [{"of": f"{SHEET}.sheet"}]
     values["snapshots"] = [{"of": f"{SHEET}.sheet", "path": str(sheet or beside)}]
     values["name"] = f"sweep of {', '.join(sweeps)}"
     return values
+
+
+def _residual(name: str, steps: list[dict[str, Any]]) -> str:
+    """The output of a step that tells what it leaves of the data.
+
+    Raises:
+        JobError: It is known to have none.
+    """
+    use = next((str(step.get("use")) for step in steps if name_of(step) == name), name)
+    kind = registry.get("operators", use) if use in registry.names("operators") else None
+    model = kind.step if isinstance(kind, OperatorFunction) else kind
+    outputs = getattr(getattr(model, "signature", None), "outputs", (RESIDUAL,))
+    if RESIDUAL not in outputs:
+        text = f"--metric residual: '{name}' does not tell what it leaves of the data."
+        raise JobError([f"{text} Sweep an iterative step (cgls, sirt, cgls_volume …), or take another metric."])
+    return f"{name}.{RESIDUAL}"
 
 
 def sheet_beside(out: Path) -> Path:
