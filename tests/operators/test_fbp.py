@@ -141,6 +141,14 @@ def test_tooth_is_sharp_at_its_center(tooth):
     assert sharpness[1] == min(sharpness)  # doubled edges have more variation
 
 
+@pytest.mark.parametrize("kind", [">f4", ">f8", "f2", ">u2"])
+def test_any_type_of_number_that_a_file_holds(kind):
+    data, theta = projections(16, 2, np.arange(0, 180, 12.0), scale=100.0)
+    sinograms = np.round(data.transpose(1, 0, 2) / 8) * 8
+    slices = fbp(sinograms.astype(np.float32), angle=theta)
+    np.testing.assert_allclose(fbp(sinograms.astype(kind), angle=theta), slices, atol=1e-3 * slices.max())
+
+
 def test_a_masked_pixel_counts_as_nothing_and_does_not_spread():
     data, theta = sinograms()
     zeroed, masked = data.copy(), data.copy()

@@ -14,8 +14,9 @@ from firstlight.kernels.pause import pause
 
 from ..tomography.angles import projection_angles
 from ..tomography.centers import Center, chosen_centers
+from ..tomography.finite import finite
 from ..tomography.per_length import Pixel, per_length, unit_of
-from .slices import Circle, Iterations, Nonnegative, Size, calibrated, circle_mask, finite
+from .slices import Circle, Iterations, Nonnegative, Size, calibrated, circle_mask
 
 Algorithm = Literal["SIRT", "SART", "CGLS", "SIRT_CUDA", "SART_CUDA", "CGLS_CUDA", "EM_CUDA"]
 

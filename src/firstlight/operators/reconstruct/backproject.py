@@ -19,9 +19,10 @@ from firstlight.kernels.rims import padded
 
 from ..tomography.angles import projection_angles
 from ..tomography.centers import Center, beside_detector, chosen_centers, ends_of, same_center
+from ..tomography.finite import finite
 from ..tomography.per_length import Pixel, per_length, unit_of
 from .on_cuda import backprojected, workspace_of_filter
-from .slices import Circle, Size, calibrated, circle_mask, finite
+from .slices import Circle, Size, calibrated, circle_mask
 
 
 @operator(

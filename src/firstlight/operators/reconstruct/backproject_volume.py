@@ -13,10 +13,10 @@ from firstlight.kernels.ramp import Padding
 from firstlight.kernels.voxel_driven import backproject_voxels
 
 from ..tomography.angles import projection_angles
+from ..tomography.finite import finite
 from ..tomography.per_length import per_length
 from . import arrangement as at
 from .arrangement import Filter, given_to, motion_of, parts_of, ramp_of, rays_for, region_of, share_of
-from .slices import finite
 from .volumes import register_hooks
 
 _TOGETHER = 16

@@ -19,6 +19,7 @@ from firstlight.kernels.ramp import Padding, RampFilter
 from firstlight.kernels.voxel_driven import backproject_voxels
 
 from ..tomography.angles import projection_angles
+from ..tomography.finite import finite
 from ..tomography.per_length import per_length
 from .arrangement import (
     AxisColumn,
@@ -42,7 +43,6 @@ from .arrangement import (
     region_of,
     share_of,
 )
-from .slices import finite
 
 
 @dataclass(slots=True)

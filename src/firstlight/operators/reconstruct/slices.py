@@ -21,6 +21,7 @@ from firstlight.kernels.ramp import ramp_filter
 
 from ..tomography.angles import projection_angles
 from ..tomography.centers import Center, chosen_centers, demand_centers, same_center
+from ..tomography.finite import finite
 from ..tomography.per_length import per_length, unit_of, with_pixel
 from .known_images import mask_in, slices_in
 
@@ -120,14 +121,6 @@ def solve_slices(sinograms: Array, task: Task, method: Method) -> tuple[Array, A
     if task.pixel is not None:
         slices *= np.float32(per_length(task.pixel))
     return slices, curves
-
-
-def finite(sinograms: Array) -> Array:
-    """As floating point, with 0 for what is no number."""
-    values = sinograms if sinograms.dtype.kind == "f" else sinograms.astype(np.float32)
-    if np.isfinite(values.sum(dtype=np.float64)):
-        return values
-    return np.nan_to_num(values, posinf=0.0, neginf=0.0)
 
 
 def first_slices(

@@ -16,10 +16,11 @@ from firstlight.kernels.iterate import Found, Limits
 from firstlight.kernels.volume import VolumeProjector
 
 from ..tomography.angles import projection_angles
+from ..tomography.finite import finite
 from ..tomography.per_length import per_length, unit_of, with_pixel
 from .arrangement import motion_of, rays_for, region_of
 from .known_images import mask_in
-from .slices import finite, first_slices, units_of
+from .slices import first_slices, units_of
 
 OUTPUTS = "angle row col -> volume: z y x, residual: iteration"
 

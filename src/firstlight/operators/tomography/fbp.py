@@ -19,6 +19,7 @@ from firstlight.kernels.ramp import Padding, Window
 
 from .angles import projection_angles
 from .centers import Center, chosen_centers, demand_centers, ends_of
+from .finite import finite
 from .per_length import Pixel, per_length, unit_of, with_pixel
 
 SLICES = 8
@@ -69,12 +70,9 @@ def fbp(
     """
     count, angles, columns = sinograms.shape
     theta = projection_angles(angle, "fbp", angles)
-    values = sinograms if sinograms.dtype.kind == "f" else sinograms.astype(np.float32)
-    if not np.isfinite(values.sum(dtype=np.float64)):
-        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)  # one NaN would spread over its whole slice
     centers = chosen_centers(center, row, count, columns, size or columns)
     plan = _plans.get(theta, columns, ends_of(center, columns), size, filter, cutoff, padding, circle)
-    slices = plan.reconstruct(values, center=centers)
+    slices = plan.reconstruct(finite(sinograms), center=centers)
     if pixel is not None:
         slices *= np.float32(per_length(pixel))
     return slices
