@@ -240,3 +240,18 @@ def test_the_summary_has_a_column_for_each_number():
     assert lines[1][5] == "31.25"
     assert lines[2][5:] == ["", "", "two lines"]
     assert as_text(rows).splitlines()[2].endswith("two lines")
+
+
+def test_what_an_earlier_run_made_beside_its_scan_is_no_scan(tmp_path, scan):
+    shutil.copy(scan, tmp_path / "a.h5")
+    source, steps = (
+        {"use": "phantom", "columns": 16, "rows": 2, "angles": 12},
+        [{"use": "flat_field"}, {"use": "minus_log"}],
+    )
+    sinks = [{"use": "hdf5", "of": "minus_log", "path": str(tmp_path / "made.h5")}]
+    sinks += [{"use": "nxtomo", "of": "source", "path": str(tmp_path / "recorded.nxs")}]
+    fl.start(load_job({"source": source, "steps": steps, "sinks": sinks})).finished(timeout=60)
+    (tmp_path / "job.yaml").write_text(JOB.replace("use: dxfile", "use: nxtomo"))
+    found = Batch.of(tmp_path, tmp_path / "out", tmp_path / "job.yaml")
+    assert [path.name for path in found.scans()] == ["recorded.nxs"]
+    assert "made.h5" in [path.name for path in found.scans("*.h5")]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from firstlight.core.errors import JobError, UnknownName
-from firstlight.core.run import IN_WORDS, Status
+from firstlight.core.run import ENDED, IN_WORDS, Status
 from firstlight.jobs.master import ENDING as LINKS
 from firstlight.jobs.remote import RemoteRun
 from firstlight.jobs.store import RunEntry
@@ -121,7 +121,9 @@ def _with_lines(run: RemoteRun) -> None:
         time.sleep(_LOOK)
         if time.monotonic() - last >= _LINE:
             last = time.monotonic()
-            remark(status_line(run.status()))
+            status = run.status()
+            if status.state not in ENDED:
+                remark(status_line(status))
 
 
 def _with_bars(run: RemoteRun) -> None:

@@ -165,9 +165,14 @@ def parse_only(given: Iterable[str] | None) -> dict[str, str]:
 
 
 def parse_sets(
-    given: Iterable[str] | None, runner: str | None = None, only: Iterable[str] | None = None
+    given: Iterable[str] | None,
+    runner: str | None = None,
+    only: Iterable[str] | None = None,
+    *,
+    what: str = "--set",
+    example: str = "fbp.filter=hann",
 ) -> dict[str, str]:
-    """``step.parameter`` to value, from ``--set``, ``--runner`` and ``--only``.
+    """``step.parameter`` to value, from ``--set`` (or what else takes such), ``--runner`` and ``--only``.
 
     Raises:
         FirstlightError: An entry is not understood.
@@ -179,10 +184,10 @@ def parse_sets(
         target, equals, value = text.partition("=")
         if not equals or not target.strip() or ("." not in target and target.strip() != "name"):
             raise FirstlightError(
-                "'--set' is not understood.",
-                field="--set",
+                f"'{what}' is not understood.",
+                field=what,
                 value=text,
-                expected="step.parameter=value, such as fbp.filter=hann",
+                expected=f"step.parameter=value, such as {example}",
             )
         overrides[target.strip()] = value.strip()
     if runner is not None:

@@ -70,7 +70,7 @@ def sweep(
 
     overrides = parse_sets(set_, runner, only) | parse_scale(memory, device, resume=resume)
     watch = parse_watch(snapshot, out.absolute().parent, statistics=statistics)
-    swept = parse_sets(sweeps)
+    swept = parse_sets(sweeps, what="STEP.PARAMETER=VALUES", example="fbp.center=500:520:0.5")
     drawn = out.suffix.lower() == ".png" and sheet is None
     place = (out if drawn else sheet or sheet_beside(out)).absolute()
     pictures = None if drawn else out.absolute()

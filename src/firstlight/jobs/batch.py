@@ -15,10 +15,12 @@ from firstlight.connectors.hdf5.files import open_file
 from firstlight.core import registry
 from firstlight.core.errors import FirstlightError, JobError, SourceError
 from firstlight.core.job import parse_job
+from firstlight.core.pipeline import SOURCE
 from firstlight.runners.checkpoint import interrupted
 
 from .load import job_values, override
 from .results import read_record
+from .steps_used import mappings
 
 State = Literal["done", "skipped", "failed", "stopped"]
 Carry = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -113,6 +115,8 @@ class Batch:
     def scans(self, pattern: str | None = None) -> list[Path]:
         """The scans below the folder, in the order of their names: what the job's source recognises, or a pattern matches.
 
+        What was made of a scan by an earlier run, and lies beside it, is none unless a pattern says so.
+
         Args:
             pattern: Names of files or folders that count, such as ``scan_*.h5``.
         """
@@ -124,7 +128,7 @@ class Batch:
                 return path.match(pattern)
             if recognises is None or _SHARED.search(path.stem):
                 return False
-            return bool(recognises(path)) or (kind.use in _HDF5 and _is_damaged(path))
+            return (bool(recognises(path)) and not _made_here(path)) or (kind.use in _HDF5 and _is_damaged(path))
 
         return [*_walk(self.folder, counts, (self.out,), _DEEPEST)]
 
@@ -247,6 +251,16 @@ def _is_done(record: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> boo
     if record is None or not record.get("complete"):
         return False
     return _essence(record["job"]) == _essence(wanted)
+
+
+def _made_here(path: Path) -> bool:
+    """True for what a step of a job gave; frames that were recorded as they came are a scan."""
+    try:
+        job = _mapping(read_record(path).get("job"))
+    except FirstlightError:
+        return False
+    own = [sink for sink in mappings(job.get("sinks")) if Path(str(sink.get("path"))).name == path.name]
+    return any(str(sink.get("of")).partition(".")[0] != SOURCE for sink in own)
 
 
 def _essence(job: Mapping[str, Any]) -> dict[str, Any]:
