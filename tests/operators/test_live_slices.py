@@ -1,65 +1,18 @@
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from firstlight.core.chunk import Chunk, Scan, Stream
+from firstlight.core.chunk import Chunk
 from firstlight.core.errors import AxesError, ChangeRefused, FirstlightError
 from firstlight.kernels.angles import angular_weights
-from firstlight.kernels.radon import backproject_plane, slice_plane
-from firstlight.kernels.ramp import ramp_filter
 from firstlight.operators.tomography.fbp import fbp
 from firstlight.operators.tomography.live_slices import LiveSlices
 
 from .scenes import chunks_of, circle, fold_all, projections, read_tooth, relative_rms, scan_of
+from .turning import CENTER, PLANES, ROWS, SIZE, assert_equals_direct, endless, finish, head, live
 
-SIZE, ROWS, CENTER = 96, 20, 45.3
-HALF = np.arange(240) * 0.75
-SETTINGS = {"center": CENTER, "filter": "hann", "z": 7.0, "y": 60.0, "x": 41.5}
-PLANES = {"xy": "z", "xz": "y", "yz": "x"}
-
-
-def live(**changed):
-    return LiveSlices(**{**SETTINGS, **changed})
-
-
-def endless(rows=ROWS, size=SIZE):
-    """A scan of which neither length nor angles are known beforehand."""
-    return Scan({"data": Stream(("angle", "row", "col"), {"angle": None, "row": rows, "col": size}, "float32")})
-
-
-def finish(fold, state):
-    for _ in range(10_000):
-        if not fold.refine(state):
-            return fold.result(state)
-    raise AssertionError("refine never ends")
-
-
-def direct(data, theta, fold):
-    """The three planes by the direct back-projector in double precision."""
-    filtered = ramp_filter(data, fold.filter, cutoff=fold.cutoff).astype(np.float64)
-    planes = {}
-    for name, label in PLANES.items():
-        position = getattr(fold, label)
-        if position is None:
-            position = (data.shape[1] if label == "z" else data.shape[2]) // 2
-        plane, shape = slice_plane(label, position, data.shape[2], data.shape[1])
-        planes[name] = backproject_plane(filtered, theta, plane, shape, center=fold.center)
-    return planes
-
-
-def assert_equals_direct(found, data, theta, fold, within=1e-3):
-    for name, expected in direct(data, theta, fold).items():
-        assert found[name].shape == expected.shape
-        assert np.isfinite(found[name]).all()
-        assert relative_rms(found[name], expected) < within, name
-
-
-@pytest.fixture(scope="module")
-def head():
-    data, theta = projections(SIZE, ROWS, HALF, CENTER)
-    return data, theta
+__all__ = ["head"]
 
 
 @pytest.mark.parametrize("precision", ["float16", "float32"])
@@ -263,63 +216,6 @@ def test_result_never_aliases_state(head):
     assert np.isfinite(moved.result(state)["xy"]).all()
 
 
-@pytest.mark.parametrize(
-    "change", [{"z": 12.0}, {"y": 20.0}, {"x": 70.25}, {"center": 47.1}, {"filter": "ram-lak"}, {"cutoff": 0.6}]
-)
-def test_a_change_answers_at_once_and_then_in_full(head, change):
-    data, theta = head
-    old, new = live(), live(**change)
-    state = fold_all(old, scan_of(data), chunks_of(data, theta))
-    state = new.adapt(state, old)
-    assert new.coarse(state)
-    at_once = new.result(state)
-    for name, expected in direct(data, theta, new).items():
-        assert np.corrcoef(at_once[name].ravel(), expected.ravel())[0, 1] > 0.8, name
-    assert_equals_direct(finish(new, state), data, theta, new)
-    assert not new.coarse(state)
-
-
-def test_refine_takes_short_turns():
-    theta = np.arange(400) * 0.45
-    data = np.random.default_rng(0).normal(1, 0.1, (400, 64, 256)).astype(np.float32)
-    old, new = LiveSlices(), LiveSlices(filter="hann", center=130.0)
-    state = new.adapt(fold_all(old, scan_of(data), chunks_of(data, theta)), old)
-    took = []
-    while True:
-        started = time.thread_time()
-        more = new.refine(state)
-        took.append(time.thread_time() - started)
-        if not more:
-            break
-    assert len(took) >= 4
-    assert sorted(took)[len(took) // 2] < sum(took) / 3
-
-
-def test_a_change_while_frames_come_ends_in_the_full_picture_without_idle_time():
-    theta = np.arange(720) * 0.75
-    data, _ = projections(SIZE, ROWS, theta, CENTER)
-    old, new = live(), live(z=12.0, filter="ram-lak", center=47.0)
-    state = fold_all(old, endless(), chunks_of(data, theta, keep=range(300)))
-    late = [old.digest(chunk) for chunk in chunks_of(data, theta, keep=range(300, 310))]  # filtered before the change
-    state = new.adapt(state, old)
-    for chunk in late:
-        new.add(state, chunk)
-    fold_all(new, endless(), chunks_of(data, theta, keep=range(310, 720)), state)
-    assert not new.coarse(state)
-    assert_equals_direct(new.result(state), data[480:], theta[480:], new)
-
-
-def test_many_changes_in_a_row(head):
-    data, theta = head
-    fold = live()
-    state = fold_all(fold, scan_of(data), chunks_of(data, theta))
-    for z in (1.0, 5.0, 9.5, 3.0):
-        moved = live(z=z)
-        state, fold = moved.adapt(state, fold), moved
-        fold.refine(state)
-    assert_equals_direct(finish(fold, state), data, theta, fold)
-
-
 def test_rounding_never_shows(head, monkeypatch):
     data, theta = head
     monkeypatch.setattr("firstlight.operators.tomography.live_slices.REFRESH", 2)
@@ -338,18 +234,6 @@ def test_rounding_never_shows(head, monkeypatch):
         fold_all(fold, scan, chunks, state)
     mirrored, _ = projections(SIZE, ROWS, theta + 180.0, CENTER)
     assert_equals_direct(finish(fold, state), mirrored, theta + 180.0, fold)
-
-
-def test_without_memory_for_the_unfiltered_a_filter_change_is_refused(head):
-    data, theta = head
-    wide = np.repeat(data, 5, axis=1)
-    each = wide[0].nbytes // 2
-    fold = live(memory=float(each * 300), z=40.0)
-    state = fold_all(fold, scan_of(wide), chunks_of(wide, theta))
-    assert state.ring.raw is None
-    with pytest.raises(ChangeRefused, match="memory"):
-        live(memory=float(each * 300), z=40.0, filter="ram-lak").adapt(state, fold)
-    assert_equals_direct(fold.result(state), wide, theta, fold)
 
 
 def test_with_little_memory_every_third_projection_is_used(head):
