@@ -17,7 +17,6 @@ from numba.extending import intrinsic
 PLACES = 16
 """How many places are looked up at once."""
 _INT, _LONG, _FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
-_EACH = ir.VectorType(_FLOAT, PLACES)
 
 
 def _shuffle(builder: Any, one: Any, other: Any, order: list[int]) -> Any:
@@ -50,6 +49,35 @@ def _corners(builder: Any, fours: list[Any]) -> list[Any]:
     return [halves(one, other, first) for one, other in pairs for first in (0, 2)]
 
 
+def _register(builder: Any, pointer: Any, offset: Any, count: int) -> Any:
+    """Where so many numbers of an array lie."""
+    return builder.bitcast(builder.gep(pointer, [offset]), ir.VectorType(_FLOAT, count).as_pointer())
+
+
+def _four(builder: Any, image: Any, offset: Any, beside: Any, below: Any, together: bool) -> Any:
+    """The four pixels around a place: two beside each other, and the two below them."""
+
+    def two(offset: Any) -> Any:
+        if together:
+            return builder.load(_register(builder, image, offset, 2), align=4)
+        found = ir.Constant(ir.VectorType(_FLOAT, 2), ir.Undefined)
+        for n, place in enumerate((offset, builder.add(offset, beside))):
+            found = builder.insert_element(found, builder.load(builder.gep(image, [place])), ir.Constant(_INT, n))
+        return found
+
+    return _joined(builder, [two(offset), two(builder.add(offset, below))])
+
+
+def _added(builder: Any, one: Any, factor: Any, other: Any) -> Any:
+    """Multiply and add: one + factor · other."""
+    return builder.fadd(one, builder.fmul(factor, other, flags=("contract",)), flags=("contract",))
+
+
+def _between(builder: Any, one: Any, other: Any, part: Any) -> Any:
+    """On the line between two numbers: one + part · (other − one)."""
+    return _added(builder, one, part, builder.fsub(other, one, flags=("contract",)))
+
+
 def _add_bilinear(
     typing: Any,
     target: Any,
@@ -71,44 +99,24 @@ def _add_bilinear(
     ``image[o]`` to ``image[o + beside]`` and ``down[n]`` of the way to those `below` further on. Neighbours are read together
     where `beside` is the constant 1. Arrays are flat and contiguous, `at` int32, all others float32; places are not checked.
     """
-    neighbours = isinstance(beside, types.IntegerLiteral) and beside.literal_value == 1
+    together = isinstance(beside, types.IntegerLiteral) and beside.literal_value == 1
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def data(n: int) -> Any:
+            return context.make_array(signature.args[n])(context, builder, arguments[n]).data
+
         _, to, _, origin, beside, below, _, _, _, _, first = arguments
-        arrays = {
-            n: context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in (0, 2, 6, 7, 8, 9)
-        }
-
-        def numbers(pointer: Any, offset: Any, kind: Any) -> Any:
-            return builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
-
-        def two(offset: Any) -> Any:
-            pair = ir.VectorType(_FLOAT, 2)
-            if neighbours:
-                return builder.load(numbers(arrays[2], offset, pair), align=4)
-            found = ir.Constant(pair, ir.Undefined)
-            for n, place in enumerate((offset, builder.add(offset, beside))):
-                value = builder.load(builder.gep(arrays[2], [place]))
-                found = builder.insert_element(found, value, ir.Constant(_INT, n))
-            return found
-
-        fours: list[Any] = []
+        image, at, fours = data(2), data(6), []
         for k in range(PLACES):
-            place = builder.load(builder.gep(arrays[6], [builder.add(first, ir.Constant(_LONG, k))]))
+            place = builder.load(builder.gep(at, [builder.add(first, ir.Constant(_LONG, k))]))
             place = builder.add(origin, builder.sext(place, _LONG))
-            fours.append(_joined(builder, [two(place), two(builder.add(place, below))]))
-        right, down, share = (builder.load(numbers(arrays[n], first, _EACH), align=4) for n in (7, 8, 9))
-
-        def between(one: Any, other: Any, part: Any) -> Any:
-            return added(one, part, builder.fsub(other, one, flags=("contract",)))
-
-        def added(one: Any, factor: Any, other: Any) -> Any:
-            return builder.fadd(one, builder.fmul(factor, other, flags=("contract",)), flags=("contract",))
-
-        one, next_to_it, under_it, across = _corners(builder, fours)
-        value = between(between(one, next_to_it, right), between(under_it, across, right), down)
-        total = numbers(arrays[0], to, _EACH)
-        builder.store(added(builder.load(total, align=4), share, value), total, align=4)
+            fours.append(_four(builder, image, place, beside, below, together))
+        one, next_one, lower, next_lower = _corners(builder, fours)
+        right, down, share = (builder.load(_register(builder, data(n), first, PLACES), align=4) for n in (7, 8, 9))
+        upper = _between(builder, one, next_one, right)
+        value = _between(builder, upper, _between(builder, lower, next_lower, right), down)
+        total = _register(builder, data(0), to, PLACES)
+        builder.store(_added(builder, builder.load(total, align=4), share, value), total, align=4)
         return context.get_dummy_value()
 
     place = types.int64
