@@ -120,3 +120,16 @@ WATCH_FOR_ANOTHER_SLICE = f"""({{before, name}}) => {{
     }}, {{once: true}});
   }});
 }}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [False], ids=["no WebGL"], indirect=True)
+def test_the_list_of_runs_asks_once_for_each_look(page: Any, run_page: str) -> None:
+    """What an answer changes on the page must not be a reason to ask again: that was 14 times a second."""
+    home, run = run_page.split("/runs/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(home)
+    page.wait_for_timeout(6000)
+    looks, details = (sum(url.endswith(ending) for url in asked) for ending in ("/runs", f"/runs/{run}"))
+    assert 1 <= details <= looks

@@ -13,7 +13,7 @@ const DETAILED = 25;
 /** Milliseconds without an answer that people begin to feel. */
 const FELT_MS = 250;
 
-/** Details of the newest runs; of those that ended once is enough. */
+/** Details of the newest runs, which the service lists first; of those that ended once is enough. */
 function useDetails(runs: RunSummary[] | null): Map<string, RunDetail> {
   const [details, setDetails] = useState(new Map<string, RunDetail>());
   useEffect(() => {
@@ -35,8 +35,7 @@ function useDetails(runs: RunSummary[] | null): Map<string, RunDetail> {
 export function HomePage(): ReactElement {
   const { value: runs, error, again } = usePolled(api.runs, 1500);
   const { value: health } = usePolled(api.health, 5000);
-  const sorted = runs ? [...runs].sort((a, b) => b.started - a.started) : null;
-  const details = useDetails(runs ? sorted : null);
+  const details = useDetails(runs);
   useEffect(() => { document.title = "firstlight"; }, []);
   return (
     <div className="home">
@@ -50,7 +49,7 @@ export function HomePage(): ReactElement {
       <main className="home-body">
         <section aria-labelledby="runs-title">
           <h1 id="runs-title">Runs</h1>
-          {sorted === null ? <p className="empty">{error === null ? "Loading…" : "The list comes back with the service."}</p> : <RunTable runs={sorted} details={details} />}
+          {runs === null ? <p className="empty">{error === null ? "Loading…" : "The list comes back with the service."}</p> : <RunTable runs={runs} details={details} />}
         </section>
         <StartPanel onStarted={again} />
       </main>
