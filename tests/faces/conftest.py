@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 
 from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
+from firstlight.jobs.crash import reap
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 
@@ -49,6 +50,7 @@ class Service:
             self.supervisor.run(entry.id).kill()
             while not self.supervisor.run(entry.id).entry().over:
                 time.sleep(0.01)
+            reap(entry.id, 20)
         self.supervisor.close()
 
 

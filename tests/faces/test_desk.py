@@ -25,6 +25,7 @@ from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
 from firstlight.jobs.links import leads_outside
 from firstlight.jobs.load import load_job
+from firstlight.jobs.crash import reap
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 
@@ -84,6 +85,8 @@ def desk(visit, tmp_path_factory):
     with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/api/v1", timeout=150) as client:
         yield client
     service.stop()
+    for entry in supervisor.entries():
+        reap(entry.id, 20)
     supervisor.close()
 
 

@@ -147,6 +147,7 @@ def test_colors_are_those_of_the_web_pages():
     assert tuple(tables["viridis"][0]) == (0x44, 0x01, 0x54)
 
 
+@pytest.mark.timeout(180)
 def test_the_catalogue(service):
     found = service.http.get("/catalogue", timeout=120).json()
     assert set(found) == {"operators", "sources", "sinks", "views"}

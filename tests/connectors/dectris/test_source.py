@@ -216,15 +216,15 @@ def test_stop_while_waiting(detector):
 
 def test_small_frames_share_chunks_and_memory_is_used_again(detector):
     """A chunk is handed on when frames pause: they are made beforehand, so that a busy machine makes no pauses between them."""
-    messages = [stream1.write_frame(1, number, picture(number)) for number in range(1500)]
+    messages = [stream1.write_frame(1, number, picture(number)) for number in range(600)]
     reader = Reader(detector.source(memory=64 * 2**20))
-    detector.begin(1500)
+    detector.begin(600)
     reader.opened()
     for parts in messages:
         detector.send(parts)
     reader.finish().right()
-    assert reader.places() == at(*range(1500))
-    assert len(reader.chunks()) < 750
+    assert reader.places() == at(*range(600))
+    assert len(reader.chunks()) < 300
 
 
 def test_large_plain_frames_are_handed_on_without_a_copy(detector):
