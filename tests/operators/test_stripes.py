@@ -155,6 +155,10 @@ def test_columns_without_a_number_are_dead(clean):
     mended = remove_dead_stripes(size=21, residual=False).run(broken)
     line = clean[:, :, 69:70] * [2 / 3, 1 / 3] + clean[:, :, 72:73] * [1 / 3, 2 / 3]
     np.testing.assert_allclose(mended[:, :, 70:72], line, rtol=1e-5)
+    alone = remove_dead_stripes(ratio=1000.0, residual=False).run(broken)
+    wanted = clean.copy()
+    wanted[:, :, 70:72] = line
+    np.testing.assert_allclose(alone, wanted, rtol=1e-5)
 
 
 def test_the_unit_stays_and_windows_have_a_middle(clean):

@@ -27,8 +27,9 @@ def remove_dead_stripes(
 ) -> Array:
     """Find columns that do not follow the sample or jump, and interpolate across them (Vo et al. 2018, algorithm 6).
 
-    Columns without any finite value are dead without being searched for. Where a third of all columns would be dead,
-    nothing is done: then the search went wrong.
+    Made for transmission (before the logarithm). Columns without any finite value are dead without being searched for; a
+    `ratio` of 1000 without `residual` mends those alone. Where a third of all columns would be dead, nothing is done: then
+    the search went wrong.
 
     Args:
         sinograms: shape (row, angle, col).

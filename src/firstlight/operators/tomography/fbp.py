@@ -47,7 +47,8 @@ def fbp(
     """Reconstruct slices from line integrals of the attenuation, for any list of angles.
 
     The result is quantitative: attenuation per cm where the pixel size is known, otherwise per pixel. Slices are seen
-    from above with row 0 at the top (largest y).
+    from above with row 0 at the top (largest y). Over a full turn, what only one of two opposite projections has seen gets
+    half its value: join the halves first (`stitch_half_acquisition`) where the sample reaches beyond the nearer side.
 
     Args:
         sinograms: shape (slice, angle, col): minus the logarithm of the transmission; NaN and infinity count as 0.
