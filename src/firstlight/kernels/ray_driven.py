@@ -54,7 +54,7 @@ def follow(
     angles, rows, columns = projections.shape
     flat = volume.reshape(-1)
     point, slope, lines = np.empty(3), np.empty(3), np.empty((_RAYS, 4))
-    spans, values = np.empty((_RAYS, 5), np.int64), np.empty(_RAYS, np.float32)
+    spans, values, sums = np.empty((_RAYS, 5), np.int64), np.empty(_RAYS, np.float32), np.empty(_RAYS)
     for a in range(angles):
         for row in range(rows):
             for left in range(0, columns, _RAYS):
@@ -70,9 +70,10 @@ def follow(
                     each = np.sqrt(squared) / abs(slope[axis])  # length of the ray from one plane to the next
                     values[n] = each * part[n] if adjoint else each
                     _enter(volume.shape, point, slope, axis, lines[n], spans[n])
-                sums = _cross(flat, volume.shape, lines, spans, values[: part.size], adjoint)
+                _cross(flat, volume.shape, lines, spans, values, part.size, adjoint, sums)
                 if not adjoint:
-                    part[:] = values[: part.size] * sums
+                    for n in range(part.size):
+                        part[n] = values[n] * sums[n]
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -124,34 +125,37 @@ def _between(line: Any, depth: Any, m: Any, n: Any, beyond: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
-def _cross(flat: Any, shape: Any, lines: Any, spans: Any, values: Any, adjoint: Any) -> Any:
-    """Follow rays; their sums, or zeros where values are added to the volume instead."""
-    count = values.size
-    sums = np.zeros((_RAYS, PLACES), np.float32)
-    totals = sums.reshape(-1)
+def _cross(flat: Any, shape: Any, lines: Any, spans: Any, values: Any, count: Any, adjoint: Any, sums: Any) -> None:
+    """Follow so many rays and write their sums, or add their values to the volume."""
+    parts = np.zeros(_RAYS * PLACES, np.float32)
     at, share = np.empty(_PLANES, np.int32), np.empty(_PLANES, np.float32)
     right, down = np.empty(_PLANES, np.float32), np.empty(_PLANES, np.float32)
-    for low in range(spans[:count, 1].min(), spans[:count, 4].max(), _PLANES):
+    nearest, farthest = spans[0, 1], spans[0, 4]
+    for n in range(count):
+        nearest, farthest, sums[n] = min(nearest, spans[n, 1]), max(farthest, spans[n, 4]), 0.0
+    for low in range(nearest, farthest, _PLANES):
         for n in range(count):
             axis, line = spans[n, 0], lines[n]
             first, last = max(low, spans[n, 1]), min(low + _PLANES, spans[n, 4])
             begin, end = max(low, spans[n, 2]), min(low + _PLANES, spans[n, 3])
-            sums[n, 0] += _touch(flat, shape, axis, line, first, min(begin, last), values[n], adjoint)
-            sums[n, 0] += _touch(flat, shape, axis, line, max(end, first), last, values[n], adjoint)
+            sums[n] += _touch(flat, shape, axis, line, first, min(begin, last), values[n], adjoint)
+            sums[n] += _touch(flat, shape, axis, line, max(end, first), last, values[n], adjoint)
             if begin >= end:
                 continue
             one, two = _others(axis)
             below, beside = _stride(shape, one), _stride(shape, two)
             origin = _weigh(shape, axis, line, begin, end - begin, at, right, down, share)
             if adjoint:
-                _spread(flat, origin, beside, below, at[: end - begin], right, down, values[n])
-                continue
-            for k in range(0, end - begin, PLACES):
-                if beside == 1:
-                    add_bilinear(totals, n * PLACES, flat, origin, 1, below, at, right, down, share, k)
-                else:
-                    add_bilinear(totals, n * PLACES, flat, origin, beside, below, at, right, down, share, k)
-    return sums[:count].sum(axis=1)
+                _spread(flat, origin, beside, below, at, right, down, end - begin, values[n])
+            elif beside == 1:
+                for k in range(0, end - begin, PLACES):
+                    add_bilinear(parts, n * PLACES, flat, origin, 1, below, at, right, down, share, k)
+            else:
+                for k in range(0, end - begin, PLACES):
+                    add_bilinear(parts, n * PLACES, flat, origin, beside, below, at, right, down, share, k)
+    for n in range(count):
+        for k in range(PLACES):
+            sums[n] += parts[n * PLACES + k]
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -179,9 +183,11 @@ def _weigh(shape: Any, axis: Any, line: Any, begin: Any, count: Any, at: Any, ri
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _spread(flat: Any, origin: Any, beside: Any, below: Any, at: Any, right: Any, down: Any, value: Any) -> None:
+def _spread(
+    flat: Any, origin: Any, beside: Any, below: Any, at: Any, right: Any, down: Any, count: Any, value: Any
+) -> None:
     """The adjoint of looking up: same places, same weights."""
-    for k in range(at.size):
+    for k in range(count):
         o = np.uint64(origin + at[k])
         lower = down[k] * value
         upper = value - lower
