@@ -23,9 +23,9 @@ from firstlight.faces.rest.desk.structure import structure
 from firstlight.faces.rest.desk.trial import _cut, _scale, needed
 from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
+from firstlight.jobs.crash import reap
 from firstlight.jobs.links import leads_outside
 from firstlight.jobs.load import load_job
-from firstlight.jobs.crash import reap
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from firstlight.jobs.crash import reap
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 
@@ -22,6 +23,7 @@ def supervisor(tmp_path):
         made.run(entry.id).kill()
         while not made.run(entry.id).entry().over:
             time.sleep(0.01)
+        reap(entry.id, 20)
     made.close()
 
 
