@@ -141,3 +141,19 @@ def test_groups_that_are_repeated_are_told(tmp_path):
     with h5py.File(path, "a") as file:
         file["entry/iterate_plugin_groups/0/iterations"] = 3
     assert any("repeated" in each for each in process_list.read(path).remarks)
+
+
+@pytest.mark.parametrize(
+    ("text", "coefficients"), [("(1.0, 1.9e-6, -2e-8)", [1, 1.9e-6, -2e-8]), ([1.0], [1.0]), ("(1, x)", "(1, x)")]
+)
+def test_tuples_that_are_kept_as_text(tmp_path, text, coefficients):
+    given = {"polynomial_coeffs": text, "center_from_left": 30.0, "center_from_top": 20.0, "crop_edges": 0}
+    plugins = [
+        ("NxtomoLoader", {}),
+        ("DistortionCorrection", given),
+        ("Dezinger", {"kernel_size": 5, "dimension": "3D"}),
+    ]
+    found = process_list.read(savu_list(tmp_path / "list.nxs", plugins))
+    assert found.job["steps"][0]["coefficients"] == coefficients
+    assert any("coefficients" in each for each in found.remarks) == isinstance(coefficients, str)
+    assert not any("dimension" in each for each in found.remarks)

@@ -153,11 +153,22 @@ def _step(builder: JobBuilder, name: str, given: Mapping[str, Any]) -> None:
     reconstructs = "centre_of_rotation" in found.parameters
     if reconstructs and given.get("log", True) is True:
         builder.append({"use": "minus_log"})
-    builder.add_row(found, {key: value for key, value in given.items() if not _empty(key, value)})
+    builder.add_row(found, {key: _plain(value) for key, value in given.items() if not _empty(key, value)})
     if reconstructs and builder.joined:
         builder.steps[-1].pop("center", None)
     elif reconstructs and builder.center is not None:
         builder.steps[-1]["center"] = {"from": builder.center}
+
+
+def _plain(value: Any) -> Any:
+    """A tuple of numbers, which Savu also keeps as text."""
+    text = value.strip() if isinstance(value, str) else ""
+    if text[:1] + text[-1:] not in ("()", "[]"):
+        return value
+    try:
+        return [float(part) for part in text[1:-1].split(",") if part.strip()]
+    except ValueError:
+        return value
 
 
 def _empty(key: str, value: Any) -> bool:
