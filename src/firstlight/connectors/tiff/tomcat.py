@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 _LARGEST = 2**20
-_FIELD = re.compile(r"^\s*([A-Z][A-Za-z ]*?)\s*(?:\[\w+\])?\s*:\s*(.+?)\s*$", re.MULTILINE)
 _COUNTS = ("Number of darks", "Number of flats", "Number of projections")
 """The order in which they were taken; as many flats may follow."""
 
@@ -63,9 +62,10 @@ def _read(path: Path) -> dict[str, str]:
     try:
         if path.stat().st_size > _LARGEST:
             return {}
-        return {match[1]: match[2] for match in _FIELD.finditer(path.read_text(encoding="latin-1"))}
+        lines = [line.partition(":") for line in path.read_text(encoding="latin-1").splitlines()]
     except OSError:
         return {}
+    return {name.partition("[")[0].strip(): value.strip() for name, _, value in lines}
 
 
 def _whole(text: str | None) -> int | None:
