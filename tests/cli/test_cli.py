@@ -406,8 +406,11 @@ def test_the_output_of_a_job_goes_where_it_is_told(firstlight, good, tmp_path):
 
 
 def test_a_failed_run_says_what_is_left_and_how_to_write_there_again(firstlight, good):
-    done = firstlight("run", good, "--set", "volume.center=[1.0, 2.0, 3.0]")
-    assert done.returncode == 1
+    job = yaml.safe_load(good.read_text())
+    job["steps"].insert(2, {"use": "call", "function": "numpy.linalg.inv", "axes": "row col -> row col"})  # 4 × 64
+    good.write_text(yaml.safe_dump(job))
+    done = firstlight("run", good)
+    assert done.returncode == 1, done.stderr
     assert "unfinished:" in done.stderr
     assert "--set sink.overwrite=true" in done.stderr
 
