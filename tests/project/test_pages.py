@@ -64,6 +64,8 @@ def recorded(name):
 
 def test_how_fast_the_readme_says_it_is_was_recorded():
     offline, stem, engines = recorded("offline"), recorded("stem"), recorded("ptycho")
+    slices = recorded("backproject")["ratios"]
+    iterations = [method["ratios"]["firstlight"] for method in recorded("iterative")["methods"].values()]
     frames = {
         name: [each["ratio"] for each in recorded(name)["rounds"] if "ratio" in each] for name in ("dectris", "merlin")
     }
@@ -71,6 +73,8 @@ def test_how_fast_the_readme_says_it_is_was_recorded():
     times = [line.rsplit("|", 2)[1].strip() for line in (ROOT / "README.md").read_text().splitlines() if "|" in line]
     assert times[times.index("times as fast") + 2 :] == [
         f"{offline['ratios']['gridrec_over_firstlight']:.1f}",
+        f"{slices['firstlight_over_astra']:.0f}, {slices['firstlight_one_slice_over_astra']:.1f}",
+        f"{min(iterations):.1f} to {max(iterations):.0f}",
         f"{stem['cases']['all']['times_faster']:.1f}",
         ", ".join(f"{ratio:.2f}" for ratio in frames["dectris"]),
         ", ".join(f"{ratio:.1f}" for ratio in frames["merlin"]),
