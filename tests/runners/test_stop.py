@@ -41,14 +41,3 @@ def test_an_iterative_step_ends_between_two_iterations(tmp_path: Path) -> None:
     run.finished(30)
     assert run.status().state == "stopped"
     assert can_go_on(str(out))
-
-
-@pytest.mark.timeout(120)
-def test_what_no_run_could_go_on_with_ends_when_it_is_asked_again() -> None:
-    run = endless(views=[{"of": "sirt"}])
-    wait_until(lambda: iterates(run), 60)
-    run.stop()
-    assert run.status().state == "draining"
-    run.stop()
-    run.finished(30)
-    assert run.status().state == "stopped"

@@ -358,16 +358,14 @@ class LocalRun(Following):
         """Ask the run to end; sinks are closed.
 
         A recorded scan can be worked on again: what is finished is kept, and the rest left for ``--resume``. Where nothing
-        could go on with it, what has arrived is drained, until the run is asked once more. What a detector sent is always
-        drained, and so is what a solver improves (its state is a result). A run that has all its frames and only stays
-        open for somebody who looks is done.
+        could go on with it, what has arrived is drained. What a detector sent is always drained, and so is what a solver
+        improves (its state is a result). A run that has all its frames and only stays open for somebody who looks is done.
         """
         if self._context.lingering and not self.counts.waiting:
             self._context.seen_enough.set()
             return
-        again, self._context.stopping = self._context.stopping, True
-        solves = any(isinstance(each.step, Solver) for each in self.plan.steps)
-        if self.job.source.pausable and not solves and (again or self._checkpoint is not None):
+        self._context.stopping = True
+        if self._checkpoint is not None and not any(isinstance(each.step, Solver) for each in self.plan.steps):
             self._context.halt()
         self.job.played.stop()
 

@@ -136,16 +136,13 @@ class RunnerContract(ABC):
     # ---- ends --------------------------------------------------------------------------------------------------------
 
     def test_stop_returns_promptly_and_what_has_arrived_is_drained(self) -> None:
-        """What was still to come is excluded; the files are whole, and say that they are not complete.
-
-        However often a run is asked: a detector's frames do not come again.
-        """
+        """What was still to come is excluded; the files are whole, and say that they are not complete."""
         if not self.steers:
             return
         scan, frames = projections(24)
         chunks = cut(frames, coords={"angle": scan.coords["angle"]})
         sink = Collecting()
-        source = played(scan, [*chunks[:3], lambda: source.wait(PATIENCE), *chunks[3:]], live=True)
+        source = played(scan, [*chunks[:3], lambda: source.wait(PATIENCE), *chunks[3:]])
         steps = Pipeline((node(linger(seconds=2e-2), "linger"), node(Adding(), "adding")))
         run = self.make().start(Job(source, steps, (SinkSpec(sink, Reference("linger")),)))
         wait_until(lambda: run.counts.done + run.counts.waiting and run.status().bytes_per_second > 0)
