@@ -116,7 +116,6 @@ def within_a_tenth(report: dict[str, Any]) -> None:
     assert report["peak_memory_bytes"] == pytest.approx(report["planned_memory_bytes"], rel=0.1)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_row_range_of_the_41_gb_takes_the_memory_that_was_planned(tmp_path: Path) -> None:
     report = measured(tmp_path / "out.h5", "4G", "mid-4:mid+4")

@@ -81,7 +81,7 @@ def call(service, run, ended, problems):
         problems.append(error)
 
 
-def stall_under_load(folder, seconds=2.5):
+def stall_under_load(folder, seconds=4):
     """Four screens on 2048² float images, and downloads and lists at the same time: the longest stall that may be ours."""
     service = Service(folder)
     try:
@@ -97,7 +97,7 @@ def stall_under_load(folder, seconds=2.5):
         for thread in threads:
             thread.join()
         assert not problems
-        assert min(images) > 2
+        assert min(images) > 5
         return stall["own_max_last_minute"]
     finally:
         service.end()
@@ -107,7 +107,7 @@ def stall_under_load(folder, seconds=2.5):
 def test_the_loop_never_stalls_for_longer_than_20_ms(folder):
     """What we do on the loop, we do at every image: it is there in each of the tries, a busy neighbour is not."""
     stalls = []
-    while len(stalls) < 8 and min(stalls, default=LONGEST_STALL_MS) >= LONGEST_STALL_MS:
+    while len(stalls) < 4 and min(stalls, default=LONGEST_STALL_MS) >= LONGEST_STALL_MS:
         stalls.append(stall_under_load(folder / str(len(stalls))))
     assert min(stalls) < LONGEST_STALL_MS, stalls
 
