@@ -3,11 +3,14 @@ import json
 import time
 from io import BytesIO
 
+import anyio
 import numpy as np
 import pytest
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from websockets.exceptions import ConnectionClosed
 
 from firstlight.faces.rest.pieces import PIECE
+from firstlight.faces.rest.sockets.talk import converse
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -137,6 +140,29 @@ def test_too_many_or_too_long_messages_end_the_connection(endless):
         with pytest.raises(ConnectionClosed):
             socket.recv(timeout=5)
     assert endless.http.get("/health").status_code == 200
+
+
+def test_a_client_that_goes_while_it_is_sent_something_leaves_no_error():
+    async def talk():
+        gone = anyio.Event()
+
+        async def receive():
+            await gone.wait()
+            return {"type": "websocket.disconnect", "code": 1001}
+
+        async def nowhere(message):
+            pass
+
+        async def answer():
+            gone.set()
+            raise WebSocketDisconnect(1006)  # what starlette raises where the connection is closing
+
+        socket = WebSocket({"type": "websocket", "path": "/", "headers": []}, receive, nowhere)
+        socket.client_state = WebSocketState.CONNECTED
+        with anyio.fail_after(5):
+            await converse(socket, answer, lambda message: None)
+
+    anyio.run(talk)
 
 
 @pytest.mark.parametrize("path", ["/runs/nothing/views/a", "/runs/nothing/events", "/runs/{}/views/nothing"])

@@ -7,13 +7,12 @@ import time
 from functools import partial
 
 import anyio
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
-from firstlight.core.errors import FirstlightError
 from firstlight.faces.rest.describe import detail_of, line_of
 from firstlight.jobs.remote import RemoteRun
 
-from .talk import MOST_MISTAKES, NONSENSE, Threads, read, refuse
+from .talk import Threads, converse
 
 PERIOD = 0.2
 """Seconds between two statuses."""
@@ -23,20 +22,7 @@ KEPT_LINES = 2000
 
 async def send_events(socket: WebSocket, run: RemoteRun, threads: Threads) -> None:
     """Send a run's events until the client goes. What it says is read, so that it may, and not heeded."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_send_all, socket, run, threads)
-        mistakes = 0
-        try:
-            while mistakes < MOST_MISTAKES:
-                try:
-                    await read(socket)
-                except FirstlightError as error:
-                    mistakes += 1
-                    await refuse(socket, error)
-            await socket.close(NONSENSE)
-        except WebSocketDisconnect:
-            pass
-        tasks.cancel_scope.cancel()
+    await converse(socket, partial(_send_all, socket, run, threads), lambda _: None)
 
 
 async def _send_all(socket: WebSocket, run: RemoteRun, threads: Threads) -> None:

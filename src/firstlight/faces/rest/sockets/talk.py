@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import anyio
@@ -17,7 +18,7 @@ from firstlight.faces.rest.settings import Settings
 
 T = TypeVar("T")
 
-MOST_MISTAKES = 20
+_MOST_MISTAKES = 20
 """Messages that make no sense before a connection is closed."""
 _PATIENCE = 10.0
 """Seconds to wait for a token."""
@@ -59,6 +60,39 @@ async def read(socket: WebSocket) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FirstlightError("The message is not a JSON object.", field="message", value=value, expected="{…}")
     return value
+
+
+async def converse(
+    socket: WebSocket, send: Callable[[], Awaitable[None]], take: Callable[[dict[str, Any]], None]
+) -> None:
+    """Send and listen at once, until the client goes (which either may notice first) or says too much that makes no sense.
+
+    Args:
+        socket: An accepted connection.
+        send: Sends whatever there is to send, and does not return while there may be more.
+        take: Is given each message; a FirstlightError is told to the client.
+    """
+
+    async def sending() -> None:
+        with suppress(WebSocketDisconnect):
+            await send()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sending)
+        with suppress(WebSocketDisconnect):
+            await _listen(socket, take)
+        tasks.cancel_scope.cancel()
+
+
+async def _listen(socket: WebSocket, take: Callable[[dict[str, Any]], None]) -> None:
+    mistakes = 0
+    while mistakes < _MOST_MISTAKES:
+        try:
+            take(await read(socket))
+        except FirstlightError as error:
+            mistakes += 1
+            await refuse(socket, error)
+    await socket.close(NONSENSE)
 
 
 async def refuse(socket: WebSocket, error: Exception) -> None:

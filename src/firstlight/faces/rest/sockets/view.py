@@ -8,14 +8,14 @@ from typing import Any
 
 import anyio
 import numpy as np
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from firstlight.core.errors import FirstlightError
 from firstlight.jobs.picture import Wanted
 from firstlight.jobs.protocol import Payload, plain
 from firstlight.jobs.remote import RemoteRun
 
-from .talk import MOST_MISTAKES, NONSENSE, Threads, read, refuse
+from .talk import NONSENSE, Threads, converse, refuse
 
 POLL = 0.15
 """Seconds for which one question to the run stays open; what a new screen size may have to wait."""
@@ -47,25 +47,12 @@ class ViewSocket:
 
     async def serve(self, first: dict[str, Any]) -> None:
         """Send images until the client goes; `first` is what it said already."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._send_all)
-            try:
-                await self._listen(first)
-            except WebSocketDisconnect:
-                pass
-            tasks.cancel_scope.cancel()
-
-    async def _listen(self, first: dict[str, Any]) -> None:
         if "width" in first:
-            self._take(first)
-        mistakes = 0
-        while mistakes < MOST_MISTAKES:
             try:
-                self._take(await read(self._socket))
+                self._take(first)
             except FirstlightError as error:
-                mistakes += 1
                 await refuse(self._socket, error)
-        await self._socket.close(NONSENSE)
+        await converse(self._socket, self._send_all, self._take)
 
     def _take(self, message: dict[str, Any]) -> None:
         if "ack" in message:
