@@ -13,6 +13,7 @@ from firstlight.core.errors import SourceError, UnitError
 from firstlight.core.units import Quantity, factor
 
 from .handles import Dataset, File, Group
+from .superblock import ends_early
 
 _SPELLINGS = {
     "microns": "um",
@@ -48,7 +49,8 @@ def open_file(path: Path) -> File:
     if not path.is_file():
         raise SourceError("There is no such file.", field="path", value=str(path), next_move=_near(path))
     try:
-        return h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r", locking=False)
+        return _beyond(path, file) if ends_early(path) else file
     except OSError as error:
         if "locking flag" in str(error):
             # this process has it open already, with a lock; HDF5 wants both the same way
@@ -56,6 +58,17 @@ def open_file(path: Path) -> File:
         if "already open for write" in str(error):
             return open_swmr(path, error)
         raise _unreadable(path, error) from error
+
+
+def _beyond(path: Path, file: File) -> File:
+    """The same file in SWMR mode, in which HDF5 also reads what lies beyond the end that the file states."""
+    import h5py
+
+    file.close()
+    try:
+        return h5py.File(path, "r", swmr=True, locking=False)
+    except OSError:  # this process has it open already in the ordinary way, and HDF5 wants both alike
+        return h5py.File(path, "r", locking=False)
 
 
 def open_swmr(path: Path, error: Exception) -> File:
@@ -91,6 +104,16 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
         value=str(path),
         expected="an HDF5 file, complete and readable",
         next_move=f"Check its size ({size} byte) and your permission to read it.",
+    )
+
+
+def damaged(path: Path, error: OSError) -> SourceError:
+    """The error of a file that opens, and in which a part can not be read."""
+    return SourceError(
+        f"A part of the file can not be read ({error}).",
+        field="path",
+        value=str(path),
+        next_move="The file is damaged, or its compression is not known here: try to read it with another program.",
     )
 
 

@@ -18,7 +18,7 @@ from ..recorded.frames import ArrayReader, Frames, Reader, Recording, image_fram
 from ..recorded.reshaped import Reshaped
 from ..recorded.whole import Whole
 from .elsewhere import elsewhere
-from .files import is_dataset, neighbour, open_file
+from .files import damaged, is_dataset, neighbour, open_file
 from .handles import Dataset, File, Group
 
 
@@ -82,7 +82,7 @@ def recorded(path: Path, record: Callable[[File], Recording]) -> Recording:
     except BaseException as error:
         file.close()
         if isinstance(error, OSError) and not isinstance(error, SourceError):  # what h5py raises of damaged bytes
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         raise
     readers = [part.reader.reader if isinstance(part.reader, Reshaped) else part.reader for part in found.parts]
     others = {reader.dataset.file for reader in readers if isinstance(reader, DatasetReader)} - {file}
@@ -92,15 +92,6 @@ def recorded(path: Path, record: Callable[[File], Recording]) -> Recording:
             each.close()
 
     return replace(found, close=close)
-
-
-def _damaged(path: Path, error: OSError) -> SourceError:
-    return SourceError(
-        f"A part of the file can not be read ({error}).",
-        field="path",
-        value=str(path),
-        next_move="The file is damaged, or its compression is not known here: try to read it with another program.",
-    )
 
 
 def image_dataset(file: Group, path: str, name: str, main: Stream) -> Frames:

@@ -35,7 +35,9 @@ class Hdf5Sink(FileSink):
     """Shape of a storage chunk over all axes; default: none where all lengths are known, else whole frames.
 
     With compression, chunks that are filled in several writes move in the file: a writer killed just then may leave a
-    file that does not open. The default avoids that.
+    file that does not open. The default avoids that. An index of chunks grows by a node for each 64: a writer killed
+    between the two writes of that moment leaves one that can not be read, which reading says. With `swmr`, or where all
+    lengths are known and nothing is compressed, there is no such moment.
     """
     swmr: bool = False
     """Let readers follow through HDF5's single-writer mode. A killed writer leaves a mark in the file, which ``--resume``

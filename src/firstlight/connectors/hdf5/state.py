@@ -12,8 +12,8 @@ import numpy as np
 from firstlight.core.errors import SourceError
 
 from ..recorded.place import missing_ranges
-from .files import is_dataset, is_group, lookup, open_file, text
-from .handles import File
+from .files import damaged, is_dataset, is_group, lookup, open_file, text
+from .handles import File, Group
 from .nexus import DATA, ENTRY
 
 
@@ -49,7 +49,7 @@ def read_state(path: Path) -> FileState:
     """Look into a file that the sink `hdf5` wrote.
 
     Raises:
-        SourceError: It can not be opened, or another program wrote it.
+        SourceError: It can not be opened, is damaged, or another program wrote it.
     """
     with open_file(path) as file:
         entry = lookup(file, ENTRY)
@@ -60,22 +60,23 @@ def read_state(path: Path) -> FileState:
                 value=str(path),
                 expected=f"a group '{ENTRY}' with the attribute 'complete'",
             )
-        masks = {epoch: mask for epoch, mask in _masks(file).items() if is_dataset(mask)}
-        missing = [
-            (epoch, int(first) + int(mask.attrs["first_id"]), int(last) + int(mask.attrs["first_id"]))
-            for epoch, mask in sorted(masks.items())
-            for first, last in missing_ranges(mask[()])
-        ]
-        covered = sum(int(np.count_nonzero(mask[()])) for mask in masks.values())
-        record = json.loads(text(lookup(entry, "process/record")) or "{}")
-        return FileState(
-            path,
-            bool(entry.attrs["complete"]),
-            sum(mask.size for mask in masks.values()),
-            covered,
-            tuple(missing),
-            record,
-        )
+        try:
+            return _state(path, file, entry)
+        except OSError as error:
+            raise damaged(path, error) from error
+
+
+def _state(path: Path, file: File, entry: Group) -> FileState:
+    masks = {epoch: mask for epoch, mask in _masks(file).items() if is_dataset(mask)}
+    missing = [
+        (epoch, int(first) + int(mask.attrs["first_id"]), int(last) + int(mask.attrs["first_id"]))
+        for epoch, mask in sorted(masks.items())
+        for first, last in missing_ranges(mask[()])
+    ]
+    covered = sum(int(np.count_nonzero(mask[()])) for mask in masks.values())
+    record = json.loads(text(lookup(entry, "process/record")) or "{}")
+    frames = sum(mask.size for mask in masks.values())
+    return FileState(path, bool(entry.attrs["complete"]), frames, covered, tuple(missing), record)
 
 
 def _masks(file: File) -> dict[int, Any]:

@@ -1,6 +1,7 @@
-"""The mark that a writer in SWMR mode leaves in a file when it is killed, and how it is taken away.
+"""What a killed writer leaves in a file's first block: an end that is out of date, and in SWMR mode a mark.
 
-HDF5 refuses to open such a file for writing until the mark is gone (its tool ``h5clear -s`` does the same). The mark is
+HDF5 writes the end of the file last of all, and takes what lies beyond it for no part of the file. It refuses to open a
+marked file for writing until the mark is gone (its tool ``h5clear -s`` does the same). The mark is
 one byte of the superblock, which a checksum guards: Bob Jenkins' lookup3 over all bytes before it (HDF5 File Format
 Specification 3.0, sections II.A and VII).
 """
@@ -18,7 +19,29 @@ _FLAGS = 11
 """Place of the byte; bit 0: open for writing, bit 2: in SWMR mode."""
 _ADDRESSES = 4
 """Addresses between the flags and the checksum."""
+_END = {0: 40, 1: 44, 2: 28, 3: 28}
+"""Place of the address of the end, by version, where an address has 8 byte."""
+_WIDTH = {0: 13, 1: 13, 2: 9, 3: 9}
+"""Place of the number of byte of an address."""
 _WORD = 0xFFFFFFFF
+
+
+def ends_early(path: Path) -> bool:
+    """Tell whether a file is longer than it says: its writer was killed, or is at work.
+
+    A file that does not begin with a superblock, or not at address 0, says nothing.
+
+    Raises:
+        OSError: It can not be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(64)
+        length = os.fstat(file.fileno()).st_size
+    if len(head) < 64 or not head.startswith(_SIGNATURE) or head[8] not in _END or head[_WIDTH[head[8]]] != 8:
+        return False
+    place = _END[head[8]]
+    base, end = (struct.unpack_from("<Q", head, at)[0] for at in (place - 16, place))
+    return base == 0 and end < length
 
 
 def clear_writer_mark(path: Path) -> bool:

@@ -149,7 +149,7 @@ class Target:
         self._check(chunk, bounds)
         if not self.stream.arrival:
             self.data[cuts] = chunk.data[-1]
-            self.data.flush()
+            self._secure()
             self._cover_block(bounds)
             return
         places = self._places(chunk.ids)
@@ -158,9 +158,16 @@ class Target:
         rising, data = (places, chunk.data) if order is None else (places[order], chunk.data[order])
         for start, stop in runs(rising):
             self._write_run(int(rising[start]), data[start:stop], cuts)
-        # a writer that is killed now must not have marked what is not there
-        self.data.flush()
+        self._secure()
         self._cover(rising, bounds)
+
+    def _secure(self) -> None:
+        """Hand the frames over before they are marked: a writer that is killed now must not have marked what is not there.
+
+        An array that takes new room moves the end of the file, which HDF5 writes last of all: without it, what lies
+        beyond counts as no part of the file. Readers in SWMR mode look beyond it.
+        """
+        (self.data if self.settled or self.data.file.swmr_mode else self.data.file).flush()
 
     def _write_run(self, place: int, data: Array, cuts: tuple[slice, ...]) -> None:
         done = 0
