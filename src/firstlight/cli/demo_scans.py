@@ -113,13 +113,12 @@ def _shape(file: Path) -> tuple[int, int]:
     Raises:
         SourceError: It is no 4-D array.
     """
-    import numpy as np
-
     from firstlight.core.errors import SourceError
+    from firstlight.core.npy import open_npy
 
     wanted = "a .npy file of the shape (scan_y, scan_x, row, col)"
     try:
-        found = np.load(file, mmap_mode="r", allow_pickle=False).shape
+        found = open_npy(file).shape
     except ValueError as error:
         raise SourceError("This can not be played.", field="file", value=str(file), expected=wanted) from error
     if len(found) != 4:

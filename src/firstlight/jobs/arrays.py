@@ -14,6 +14,7 @@ import numpy as np
 from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
+from firstlight.core.npy import open_npy
 
 SEPARATOR = "::"
 """Stands between a file and the dataset in it."""
@@ -111,7 +112,7 @@ def _array(name: str, shape: tuple[int, ...], kind: str, read: Callable[[tuple[A
 
 def _npy(path: Path) -> FileArray:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = open_npy(path)
     except (ValueError, OSError, EOFError) as error:
         raise SourceError(f"This is no numpy file: {error}", field="path", value=str(path)) from None
     return _array(str(path), array.shape, array.dtype.kind, lambda index: array[index])

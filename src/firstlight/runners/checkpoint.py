@@ -21,6 +21,7 @@ import numpy as np
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.errors import JobError, StepFailed
 from firstlight.core.job import Job
+from firstlight.core.npy import ONE_HEADER
 from firstlight.core.plan import Plan
 from firstlight.core.record import describe_scan, versions
 from firstlight.core.sink import Sink
@@ -139,7 +140,7 @@ class Checkpoint:
         path = self._value(step)
         if not self.resumed or not path.exists():
             return None
-        with np.load(path) as saved:
+        with ONE_HEADER, np.load(path) as saved:
             return {name: saved[name] for name in saved.files}
 
     def keep(self, step: str, values: Mapping[str, Array]) -> None:

@@ -20,6 +20,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import MAIN, Chunk
 from firstlight.core.curve import z85_key
 from firstlight.core.errors import SourceError
+from firstlight.core.npy import open_npy
 from firstlight.core.source import Source
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
@@ -188,7 +189,7 @@ class DectrisSimulator(Configured):
     def _load(self) -> tuple[Array, int]:
         """Frames of shape (frame, row, col), and how many make a line."""
         if self.file is not None and self.file.suffix == ".npy":
-            found = np.load(self.file, mmap_mode="r", allow_pickle=False)
+            found = open_npy(self.file)
         else:
             path = {} if self.file is None else {"path": self.file}
             found = _read(self.source or "phantom4d", {**path, **self.parameters}, self.memory)

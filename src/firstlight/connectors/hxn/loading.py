@@ -10,6 +10,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
+from firstlight.core.npy import open_npy
 
 POSITIONS = "positions"
 
@@ -107,7 +108,7 @@ def _narrowed(frames: Array, step: int, folder: Path) -> Array:
         )
     out.flush()
     place.replace(folder / "frames.npy")
-    return np.load(folder / "frames.npy", mmap_mode="r")
+    return open_npy(folder / "frames.npy")
 
 
 def counted(frames: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError, SourceError
+from firstlight.core.npy import open_npy
 from firstlight.core.step import Configured
 from firstlight.core.units import Bytes, Hertz, Second
 
@@ -188,7 +189,7 @@ class HxnSimulator(Configured):
     def _play(
         self, folder: Path, told: dict[str, Any], stop: threading.Event, on_ready: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
-        itemsize = np.load(folder / "frames.npy", mmap_mode="r").dtype.itemsize
+        itemsize = open_npy(folder / "frames.npy").dtype.itemsize
         common = {"rate": self.rate, "linger": self.linger, "unheard": self.join_after}
         eiger = registry.get("simulators", "dectris")(
             file=folder / "frames.npy",

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
+from firstlight.core.npy import open_npy
 from firstlight.core.source import RandomAccess, Source
 from firstlight.core.step import Configured
 from firstlight.core.units import Hertz, Second
@@ -203,7 +204,7 @@ class MerlinSimulator(Configured):
     def _load(self) -> tuple[Array, int]:
         """Frames of shape (frame, row, col), and how many make a line."""
         if self.file is not None and self.file.suffix == ".npy":
-            found = np.load(self.file, mmap_mode="r", allow_pickle=False)
+            found = open_npy(self.file)
         else:
             path = {} if self.file is None else {"path": self.file}
             name = self.source or ("phantom4d" if self.file is None else "mib")

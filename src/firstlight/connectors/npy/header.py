@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from firstlight.core.errors import SourceError
+from firstlight.core.npy import ONE_HEADER
 
 _LONGEST = 65536
 
@@ -44,7 +45,8 @@ def read_header(file: BinaryIO, name: str) -> Header:
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file, max_header_size=_LONGEST)
+        with ONE_HEADER:
+            shape, fortran, dtype = read(file, max_header_size=_LONGEST)
         if dtype.hasobject or any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
             raise ValueError("the array holds objects, or tells an impossible shape")
     except (OSError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError) as error:

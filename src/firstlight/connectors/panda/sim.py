@@ -20,6 +20,7 @@ from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.curve import z85_key
 from firstlight.core.errors import SourceError
+from firstlight.core.npy import open_npy
 from firstlight.core.step import Configured
 from firstlight.core.units import Hertz, Second
 
@@ -114,7 +115,7 @@ class PandaSimulator(Configured):
         """Positions, shape (position, 2)."""
         if self.source is None and self.file is not None:
             try:
-                found = np.load(self.file, allow_pickle=False)
+                found = np.array(open_npy(self.file))
             except (OSError, ValueError) as error:
                 raise SourceError(
                     f"The file can not be read: {error}", field="file", value=str(self.file), expected="an .npy file"

@@ -11,6 +11,7 @@ import numpy as np
 from firstlight.core import registry
 from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
+from firstlight.core.npy import open_npy
 from firstlight.core.source import RandomAccess, Source
 
 
@@ -21,7 +22,7 @@ def played(file: Path | None, parameters: Mapping[str, Any]) -> Array:
         SourceError: They are something else than unsigned integers with four axes.
     """
     if file is not None:
-        found: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+        found: Array = open_npy(file)
     else:
         source: Source = registry.get("sources", "phantom4d")(**parameters)
         source.open()

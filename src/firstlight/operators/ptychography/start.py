@@ -8,6 +8,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import StepFailed
+from firstlight.core.npy import open_npy
 from firstlight.kernels.ptycho.propagate import NearField, fresnel_transfer
 
 from .orientation import Orientation, exchanges, oriented
@@ -109,7 +110,7 @@ def read_probe(path: Path, window: tuple[int, int], way: Orientation = "identity
     """
     held = (window[1], window[0]) if exchanges(way) else window
     try:
-        found = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _from_hdf5(path, held)
+        found = np.array(open_npy(path)) if path.suffix == ".npy" else _from_hdf5(path, held)
     except (OSError, ValueError, KeyError) as error:
         raise StepFailed(
             f"The probe can not be read: {error}",

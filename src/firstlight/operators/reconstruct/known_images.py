@@ -12,6 +12,7 @@ from pydantic import Field
 
 from firstlight.core.arrays import Array
 from firstlight.core.errors import FirstlightError
+from firstlight.core.npy import open_npy
 
 KINDS = ".npy, .tif, or HDF5: the default data of a NeXus file, or scan.h5:/path/to/data"
 
@@ -76,7 +77,7 @@ def _opened(path: Path, field: str) -> Iterator[Any]:
     name, _, inside = str(Path(path).expanduser()).partition(":/")
     try:
         if name.endswith(".npy"):
-            yield np.load(name, mmap_mode="r", allow_pickle=False)
+            yield open_npy(name)
         elif name.lower().endswith((".tif", ".tiff")):
             import tifffile
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan
 from firstlight.core.errors import FirstlightError
+from firstlight.core.npy import open_npy
 from firstlight.core.operator import Operator, operator
 from firstlight.kernels.median import replace_pixels
 
@@ -57,7 +58,7 @@ def correct_pixels(
 @lru_cache(maxsize=16)
 def _image(path: Path, size: tuple[int, int], name: str) -> Array:
     try:
-        found: Array = np.load(path.expanduser(), allow_pickle=False)
+        found = np.array(open_npy(path))
     except (OSError, ValueError) as error:
         raise FirstlightError(
             f"The image can not be read: {error}.", field=name, value=str(path), expected="a .npy file"
