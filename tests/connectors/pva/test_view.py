@@ -99,6 +99,31 @@ def test_what_is_no_picture_is_refused(view):
             view.show(Shown(data, XY, 1))
 
 
+def test_the_last_picture_comes_to_those_who_watch(client):
+    stream = Stream(("y", "x"), {"y": 512, "x": 512}, "float32", arrival=0)
+    for number in range(5):
+        view = PvaView(name=f"test:Last{number}", interface="127.0.0.1")
+        view.open("picture", stream)
+        seen = []
+        subscription = client(view).monitor(view.name, lambda value, seen=seen: seen.append(value.raw.uniqueId))
+        deadline = time.monotonic() + 30
+        while not seen and time.monotonic() < deadline:
+            time.sleep(0.01)
+        view.show(shown(stream, 1.0, number=41))
+        view.show(shown(stream, 2.0, version=2, number=42))
+        view.close()
+        subscription.close()
+        assert seen[-1] == 42
+
+
+def test_nobody_waits_for_a_view_that_nobody_watches(monkeypatch):
+    monkeypatch.setattr("firstlight.connectors.pva.serve.time.sleep", lambda seconds: pytest.fail("it waited"))
+    view = PvaView(name="test:Alone", interface="127.0.0.1")
+    view.open("picture", XY)
+    view.show(shown(XY, 1.0))
+    view.close()
+
+
 def test_the_picture_of_tomostream():
     picture = pack({0: np.full((N, N), 1.0), 1: np.full((NZ, N), 2.0), 2: np.full((NZ, N), 3.0)})
     assert picture.shape == (N, 3 * N)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +38,8 @@ class Beamline:
         self._channels: dict[str, Any] = {}
         self._server: Any = None
         self._client = threading.Event()
+        self._watcher: _Watcher | None = None
+        self._posted = -math.inf
 
     @property
     def address(self) -> str:
@@ -55,8 +59,9 @@ class Beamline:
         hush()
         self._client.clear()
         watched = next(iter(self.names))
+        self._watcher = _Watcher(self._client)
         self._channels = {
-            use: SharedPV(handler=_Watcher(self._client) if use == watched else None, initial=self._first[use])
+            use: SharedPV(handler=self._watcher if use == watched else None, initial=self._first[use])
             for use in self.names
         }
         served = {self.names[use]: channel for use, channel in self._channels.items()}
@@ -99,6 +104,15 @@ class Beamline:
     def post(self, use: str, value: Any) -> None:
         """Post a new value of a channel; its arrays are not copied."""
         self._channels[use].post(value)
+        self._posted = time.monotonic()
+
+    def let_last_out(self, seconds: float) -> None:
+        """Wait until what was posted last is `seconds` old, if somebody is connected to the first channel.
+
+        A server that stops drops what its clients have not received yet, and does not tell what that is.
+        """
+        if self._watcher is not None and self._watcher.connected:
+            time.sleep(max(0.0, self._posted + seconds - time.monotonic()))
 
     def stop(self) -> None:
         """Take all channels away; harmless when called twice."""
@@ -111,13 +125,18 @@ class Beamline:
 
 
 class _Watcher:
-    """Notices the first client of a channel."""
+    """Notices the clients of a channel."""
 
     def __init__(self, seen: threading.Event) -> None:
         self._seen = seen
+        self.connected = False
 
     def onFirstConnect(self, channel: Any) -> None:  # noqa: N802  (p4p looks for this name)
+        self.connected = True
         self._seen.set()
+
+    def onLastDisconnect(self, channel: Any) -> None:  # noqa: N802  (likewise)
+        self.connected = False
 
 
 def refuse_taken(names: list[str], interface: str | None, timeout: float = 0.5) -> None:

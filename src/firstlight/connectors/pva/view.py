@@ -19,6 +19,9 @@ from .serve import Beamline, refuse_taken
 PLANES: dict[tuple[str, ...], int] = {("y", "x"): 0, ("z", "x"): 1, ("z", "y"): 2}
 """Axes of a plane to its place in TomoStream's picture: Z, Y, X from left to right."""
 
+_LAST = 1.0
+"""Seconds for clients to receive what was shown last, when the view is closed."""
+
 
 class PvaView(View):
     """Serves a 2-D result as an NTNDArray, with the newest frame's id and time.
@@ -160,6 +163,7 @@ class _Channel:
             if self.users:
                 return
             _shared.pop(self._name, None)
+        self.beamline.let_last_out(_LAST)
         self.beamline.stop()
 
 
