@@ -193,7 +193,7 @@ def test_darks_and_flats_may_be_shared(tmp_path):
 
 
 def test_jobs_that_make_no_batch_are_refused(tree):
-    own = {"source": {"use": "txrm"}, "steps": [{"use": "minus_log"}], "sinks": []}
+    own = {"source": {"use": "npz"}, "steps": [{"use": "minus_log"}], "sinks": []}
     with pytest.raises(JobError, match="takes them from the scan's own file"):
         Batch.of(tree / "data", tree / "out", own, darks=tree / "data")
     tiff = {"source": {"use": "tiff"}, "steps": [{"use": "minus_log"}], "sinks": []}

@@ -5,9 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import firstlight as fl
 from firstlight.connectors.txrm.source import TxrmSource
 from firstlight.core.chunk import MAIN, Chunk
 from firstlight.core.errors import SourceError
+from firstlight.jobs.batch import Batch
+from firstlight.jobs.load import load_job
 
 from .compound import write_compound
 
@@ -158,3 +161,26 @@ def test_angles_that_look_like_radians_are_not_taken_for_degrees(tmp_path):
         TxrmSource(path=path).open()
     scan, _ = played(TxrmSource(path=path, angle_unit="rad"))
     np.testing.assert_allclose(scan.coords["angle"], ANGLES, atol=1e-4)
+
+
+def test_a_batch_shares_the_flat_frames_of_one_file(tmp_path):
+    bare = streams(FRAMES[:60])
+    del bare["ReferenceData/Image"]
+    (tmp_path / "data").mkdir()
+    for name in ("a", "b"):
+        write_compound(tmp_path / f"data/{name}.txrm", bare)
+    write_compound(tmp_path / "data/ref.xrm", streams(np.full((3, 4, 6), 50000, "<f4"), 10))
+    job = {
+        "source": {"use": "txrm", "dark_level": 0},
+        "steps": [{"use": "flat_field"}],
+        "sinks": [{"use": "npy", "of": "flat_field", "path": "corrected.npy"}],
+    }
+    batch = Batch.of(tmp_path / "data", tmp_path / "out", job, flats=tmp_path / "data/ref.xrm")
+    assert [path.name for path in batch.scans()] == ["a.txrm", "b.txrm"], "the flat frames are no scan"
+
+    def carry(values):
+        fl.start(load_job(values)).finished(timeout=60)
+        return {"state": "done"}
+
+    assert [row.state for row in batch.run(carry, batch.scans())] == ["done", "done"]
+    np.testing.assert_allclose(np.load(tmp_path / "out/b_rec.npy"), FRAMES[:60] / 50000, rtol=1e-6)

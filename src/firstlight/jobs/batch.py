@@ -29,8 +29,10 @@ SUMMARY = "batch"
 """Name of the summary's files."""
 _SHARED = re.compile(r"dark|flat|white|background", re.IGNORECASE)
 """Names of folders and files that hold no scan of their own."""
-_SHARING = frozenset({"dxfile", "edf", "hdf5", "mrc", "nxtomo", "tiff"})
-"""Sources that can take dark and flat frames from elsewhere."""
+_APART = frozenset({"edf", "mrc", "npy", "tiff", "txrm"})
+"""Sources whose dark and flat frames are files or folders of their own, which are no scans."""
+_SHARING = _APART | {"dxfile", "hdf5", "nxtomo"}
+"""Sources that can take dark and flat frames from elsewhere; of HDF5 it may be another scan."""
 _HDF5 = frozenset({"dxfile", "hdf5", "nxstxm", "nxtomo", "savu"})
 """Sources whose scans are HDF5 files: a damaged one is a scan that fails, and is not passed over."""
 _ENDINGS = (".h5", ".hdf5", ".nxs", ".nx")
@@ -130,7 +132,13 @@ class Batch:
                 return False
             return (bool(recognises(path)) and not _made_here(path)) or (kind.use in _HDF5 and _is_damaged(path))
 
-        return [*_walk(self.folder, counts, (self.out,), _DEEPEST)]
+        return [*_walk(self.folder, counts, (self.out, *self._frames_alone()), _DEEPEST)]
+
+    def _frames_alone(self) -> list[Path]:
+        """Shared files and folders that hold dark or flat frames, and no scan."""
+        source = _mapping(self.job["source"])
+        given = [source.get(name) for name in ("darks", "flats")] if source["use"] in _APART else []
+        return [Path(str(each)) for each in given if each is not None]
 
     def job_for(self, scan: Path) -> dict[str, Any]:
         """The job of one scan, with results in the same place of the other tree."""
