@@ -18,6 +18,7 @@ from .chunk import MAIN, Chunk, End, Gap
 from .errors import FirstlightError, SourceError, Stopped
 from .handover import HandOver, Pool, lend
 from .places import Places
+from .silence import Silence
 from .together import Decode, OneByOne, Raw, Together
 
 _log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Receiving(Generic[Raw]):
         self._epoch = 0
         self._oldest = 0.0
         self._last: float | None = None
+        self._silence = Silence()
         self._deciding = threading.Lock()
         self._decoding = 0
         self._decoding_bytes = 0
@@ -174,6 +176,7 @@ class Receiving(Generic[Raw]):
         if self.over:
             return
         now = self._last = time.monotonic()
+        self._silence.broken()
         place = self._place(number)
         if place is not None:
             if frame is None or self.layout is None:
@@ -202,6 +205,7 @@ class Receiving(Generic[Raw]):
         if self.over or not len(numbers):
             return
         self._last = now
+        self._silence.broken()
         if self.places.follow(int(numbers[0]), len(numbers)):
             self.newest = int(numbers[-1])
             self._gather_run(frames, numbers, now)
@@ -281,11 +285,12 @@ class Receiving(Generic[Raw]):
             self.finish("the run was stopped", stopped=True)
         if paused:
             self._last = None if self._last is None else now
+            self._silence.broken()
             # the reader has enough: what is gathered may grow to a whole chunk
             self._oldest = now
         if self._gathered and now >= self._oldest + QUIET:
             self._dispatch()
-        if self._last is not None and now - self._last > self._limits.idle and not self.over:
+        if self._last is not None and self._silence.look() > self._limits.idle and not self.over:
             self.finish(f"no frame came for {self._limits.idle:g} s")
 
     def finish(self, why: str = "", *, stopped: bool = False) -> None:

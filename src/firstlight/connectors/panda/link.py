@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import zmq
 from firstlight.core.arrays import Array
 from firstlight.core.chunk import Chunk, End, Gap
 from firstlight.core.handover import HandOver
+from firstlight.core.silence import Silence
 from firstlight.core.source import FOLLOWING_KEPT
 
 from .messages import Message, Samples, Start, Stop
@@ -55,8 +55,8 @@ class Capture:
         """It is over because no sample came in time."""
         self.failed = ""
         """Why receiving failed."""
-        self._last: float | None = None
-        """When a sample came last, or when somebody began to wait for one."""
+        self._silence: Silence | None = None
+        """Since a sample came last, or somebody began to wait for one."""
         self._settled = 0
         self._stop_asked = threading.Event()
 
@@ -70,7 +70,7 @@ class Capture:
     def listen(self) -> None:
         """Begin to wait: from now on silence is an error."""
         if not self.begun:
-            self._last = time.monotonic()
+            self._silence = Silence()
 
     def stop(self) -> None:
         """Ask for an early end; what has arrived is delivered."""
@@ -82,14 +82,14 @@ class Capture:
         """Take the samples of one message."""
         placed, gaps = self.averages.take(samples)
         if self.begun:
-            self._last = time.monotonic()
+            self._silence = Silence()
         self._hand_on(placed, gaps)
         if self._wanted.positions is not None and self._settled >= self._wanted.positions:
             self.finish()
 
     def tick(self) -> None:
         """End when asked to, or after too long a pause."""
-        waited = 0.0 if self._last is None else time.monotonic() - self._last
+        waited = 0.0 if self._silence is None else self._silence.look()
         self.silent = not self.begun and waited > self._wanted.timeout
         if self._stop_asked.is_set() or self.silent or (self.begun and waited > self._wanted.idle):
             self.finish()

@@ -16,6 +16,7 @@ from firstlight.core.arrays import Array, as_ids
 from firstlight.core.chunk import MAIN, Chunk, End, Gap
 from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.core.handover import HandOver
+from firstlight.core.silence import Silence
 
 from . import wire
 from .arrivals import Arrival, Arrivals
@@ -107,7 +108,7 @@ class Receiver(threading.Thread):
         self._lost_since: float | None = None
         self._delivered = False
         self._rejected_for = ""
-        self._last_frame = time.monotonic()
+        self._silence = Silence()
         self._subscriptions: dict[str, Any] = {}
 
     # ---- from other threads -----------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ class Receiver(threading.Thread):
         return 0.1 if due is None else max(0.0, min(0.1, due - time.monotonic()))
 
     def _over(self) -> bool:
-        quiet = time.monotonic() - self._last_frame
+        quiet = self._silence.look()
         if self._arrivals.complete or (self._arrivals.reached_end and quiet > _GRACE):
             return True
         return self._arrivals.came and quiet > self._idle
@@ -229,7 +230,7 @@ class Receiver(threading.Thread):
             return
         received = self._read(update)
         self._seen(IMAGE)
-        self._last_frame = time.monotonic()
+        self._silence.broken()
         arrived = self._arrivals.take(received)
         for gap in self._arrivals.gaps():
             self.handover.put(gap)
