@@ -57,5 +57,5 @@ def test_pauses_within_a_projection_change_no_bit(monkeypatch):
     watching = Watching()
     with watching:
         parts = projector.project(images), projector.backproject(lines)
-    assert len(watching.seen) == 4 + 5  # of 16 angles, and of 16 lines
+    assert len(watching.seen) == 3 + 4  # between pieces of 16 angles, and of 16 lines
     assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))

@@ -41,3 +41,14 @@ def test_an_iterative_step_ends_between_two_iterations(tmp_path: Path) -> None:
     run.finished(30)
     assert run.status().state == "stopped"
     assert can_go_on(str(out))
+
+
+@pytest.mark.timeout(120)
+def test_nor_is_a_block_waited_for_that_nothing_could_go_on_with_however_often_the_run_is_asked() -> None:
+    run = endless(views=[{"of": "sirt"}])
+    wait_until(lambda: iterates(run), 60)
+    run.stop()
+    run.stop()
+    run.finished(30)
+    assert run.status().state == "stopped"
+    assert run.view("sirt.volume", timeout=0.0) is None

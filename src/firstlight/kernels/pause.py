@@ -55,5 +55,6 @@ def pieces(count: int, updates: float, multiple: int = 1) -> Iterator[slice]:
     """
     most = max(int(LONGEST / max(updates, 1)) // multiple, 1) * multiple
     for first in range(0, count, most):
-        pause()
+        if first:
+            pause()
         yield slice(first, min(first + most, count))

@@ -81,6 +81,8 @@ class Context:
     """The user asked for the end."""
     halted: bool = False
     """What is finished was kept and the rest left undone, for a run that goes on later."""
+    only_short_work: bool = False
+    """The user asked for the end, and what is still to be drained need not be waited for where it takes long."""
     checkpoint: Checkpoint | None = None
     """Where a run that may be interrupted notes what it has found."""
 
@@ -100,7 +102,7 @@ class Context:
         self._closed = False
         self.watch = Watch(self.plan, self.tell)
         self.devices = DeviceWork(self.plan)
-        self.under_way = UnderWay(self.failed.is_set)
+        self.under_way = UnderWay(self._gives_up)
         self.settings: dict[str, tuple[Setting, ...]] = {
             planned.name: (Setting((0, -(2**62)), planned.step),) for planned in self.plan.steps
         }
@@ -187,6 +189,12 @@ class Context:
             self.halted = True
             self.failed.set()
         self._wake()
+
+    def _gives_up(self) -> bool:
+        """True if work that takes so long that it pauses is to end there: asked by those who work, in their pauses."""
+        if self.only_short_work and not self.halted:
+            self.halt()
+        return self.failed.is_set()
 
     def _wake(self) -> None:
         for store in self.stores.values():

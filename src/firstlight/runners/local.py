@@ -358,14 +358,17 @@ class LocalRun(Following):
         """Ask the run to end; sinks are closed.
 
         A recorded scan can be worked on again: what is finished is kept, and the rest left for ``--resume``. Where nothing
-        could go on with it, what has arrived is drained. What a detector sent is always drained, and so is what a solver
+        could go on with it, what has arrived is drained, unless that takes so long that a step pauses in it, such as an
+        iterative one: then the rest is left undone. What a detector sent is always drained, and so is what a solver
         improves (its state is a result). A run that has all its frames and only stays open for somebody who looks is done.
         """
         if self._context.lingering and not self.counts.waiting:
             self._context.seen_enough.set()
             return
         self._context.stopping = True
-        if self._checkpoint is not None and not any(isinstance(each.step, Solver) for each in self.plan.steps):
+        if self.job.source.pausable and not any(isinstance(each.step, Solver) for each in self.plan.steps):
+            self._context.only_short_work = True
+        if self._context.only_short_work and self._checkpoint is not None:
             self._context.halt()
         self.job.played.stop()
 
