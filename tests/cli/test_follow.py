@@ -2,9 +2,10 @@
 
 import pytest
 
-from firstlight.cli.follow import status_line
+from firstlight.cli.follow import starting_line, status_line
 from firstlight.core.counts import Counts
 from firstlight.core.run import Status
+from firstlight.jobs.store import RunFolder
 
 
 def status(state, counts, **more):
@@ -38,3 +39,12 @@ STAGES = {
 )
 def test_a_line_says_what_goes_on_now(seen, line):
     assert status_line(seen) == line
+
+
+def test_a_run_that_has_not_begun_says_what_it_waits_for(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert starting_line(folder) == "starting …"
+    folder.write("job.json", {"source": {"use": "dectris", "data": "tcp://dcu:9999"}})
+    assert starting_line(folder) == "starting: dectris (data: tcp://dcu:9999) is being opened"
+    folder.write("listening.json", {"at": 0.0})
+    assert starting_line(folder) == "starting: dectris (data: tcp://dcu:9999) listens, and waits for a scan to begin"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -53,3 +54,18 @@ def test_an_ending_that_nobody_knows_is_refused(tmp_path):
     done = record(tmp_path, "merlin", tmp_path / "scan.cbors")
     assert done.returncode == 2
     assert ".mib" in done.stderr
+
+
+@pytest.mark.slow
+def test_who_waits_is_told_for_what_and_nothing_is_called_a_result_that_is_not_there(tmp_path):
+    environment = {**os.environ, "FIRSTLIGHT_STATE": str(tmp_path / "state"), "NO_COLOR": "1"}
+    file = tmp_path / "scan.h5"
+    words = command("record", "dectris", file, "--set", "source.data=tcp://127.0.0.1:9")
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.endswith("waits for a scan to begin\n"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, left = process.communicate(timeout=100)
+    assert f"nothing came: {file} was not made" in left
+    assert "result:" not in left

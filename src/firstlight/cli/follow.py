@@ -14,7 +14,7 @@ from firstlight.core.errors import JobError, UnknownName
 from firstlight.core.run import ENDED, IN_WORDS, Status
 from firstlight.jobs.master import ENDING as LINKS
 from firstlight.jobs.remote import RemoteRun
-from firstlight.jobs.store import RunEntry
+from firstlight.jobs.store import RunEntry, RunFolder
 from firstlight.runners.checkpoint import can_go_on
 
 from .entry import INTERRUPTED
@@ -123,7 +123,7 @@ def _with_lines(run: RemoteRun) -> None:
             last = time.monotonic()
             status = run.status()
             if status.state not in ENDED:
-                remark(status_line(status))
+                remark(starting_line(run.folder) if status.state == "starting" else status_line(status))
 
 
 def _with_bars(run: RemoteRun) -> None:
@@ -157,8 +157,20 @@ def _with_bars(run: RemoteRun) -> None:
                 if name not in bars:
                     bars[name] = progress.add_task(title(status, name), total=total, rate="")
                 gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
-                progress.update(bars[name], completed=counts.done + gone, total=total, rate=pace(status, name))
+                what = starting_line(run.folder) if status.state == "starting" else title(status, name)
+                rates = {"completed": counts.done + gone, "total": total, "rate": pace(status, name)}
+                progress.update(bars[name], description=what, **rates)
             time.sleep(_LOOK)
+
+
+def starting_line(folder: RunFolder) -> str:
+    """What a run waits for that has not begun: for its source, or for the detector behind it."""
+    source = (folder.read("job.json") or {}).get("source")
+    if source is None:
+        return "starting …"
+    given = ", ".join(f"{name}: {value}" for name, value in source.items() if name != "use")
+    doing = "listens, and waits for a scan to begin" if folder.listens() else "is being opened"
+    return f"starting: {source['use']}{f' ({given})' if given else ''} {doing}"
 
 
 def remarks_lines(report: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,9 @@ def record(
     from firstlight.jobs.recording import recording_job
 
     def tell_where(found: dict[str, Any]) -> None:
-        if not found.get("result"):  # a sink's is told already
+        if not file.exists():
+            remark(f"nothing came: {file} was not made")
+        elif not found.get("result"):  # a sink's is told already
             remark(f"result: {file}")
 
     job = recording_job(kind, file)
