@@ -21,7 +21,7 @@ from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 
 from ..operators.networks import write_network
-from .test_holoptycho_config import GOOD, STREAMS
+from .holoptycho_jobs import GOOD, STREAMS
 
 TOKEN = "a token that is long enough"
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(60)")

@@ -4,7 +4,7 @@ import pytest
 
 from firstlight.core.job import parse_job
 
-from .test_holoptycho_config import STREAMS, job_with
+from .holoptycho_jobs import STREAMS, job_with
 
 TILED = STREAMS | {"TILED_BASE_URL": "http://t", "TILED_CATALOG_PATH": "a/b"}
 NETWORK = "ptychography_network"

@@ -25,7 +25,7 @@ from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 from firstlight.operators.learn import ptychography_network
 
-from ..compat.test_holoptycho_config import GOOD
+from ..compat.holoptycho_jobs import GOOD
 
 LEARNED = {"window": 64, "scan_y": 7, "scan_x": 7, "step": 6.0}
 SMALL = {"window": 32, "scan_y": 9, "scan_x": 9, "step": 4.0}

@@ -22,7 +22,7 @@ from firstlight.jobs.load import load_job
 from firstlight.jobs.start import start
 from firstlight.operators.learn import ptychography_network
 
-from ..compat.test_holoptycho_config import GOOD
+from ..compat.holoptycho_jobs import GOOD
 from .test_holoptycho import SMALL, beamline
 from .test_recording import no_file_larger_than
 
