@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 from numpy.lib.format import open_memmap
 
+from firstlight.parser import ONE_AT_A_TIME
+
 from .arrays import Array
 
-ONE_HEADER = threading.Lock()
-"""Hold it to read a header: numpy does so by `ast.literal_eval`, in which two threads of CPython 3.11 can break each other
-(a SystemError, gh-106905)."""
+ONE_HEADER = ONE_AT_A_TIME
+"""Hold it to read a header: numpy does so by Python's parser."""
 
 
 def open_npy(path: str | Path) -> Array:

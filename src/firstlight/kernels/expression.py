@@ -19,6 +19,7 @@ from pathlib import Path
 from firstlight.kernels import expression_functions
 from firstlight.kernels.elementwise import ScalarBody, import_generated
 from firstlight.kernels.expression_functions import FUNCTIONS, number
+from firstlight.parser import tree_of
 
 __all__ = ["LONGEST", "VARIABLE", "compile_expression", "parse_expression"]
 
@@ -94,7 +95,7 @@ def _tree(text: str) -> ast.expr:
     if len(text) > LONGEST:
         raise ValueError(f"the expression has {len(text)} characters: expected at most {LONGEST}")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        return tree_of(text.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         place = getattr(error, "offset", None)
         where = f" (at character {place})" if place else ""

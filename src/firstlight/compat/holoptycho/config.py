@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import math
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from firstlight.core.errors import FirstlightError, UnitError
 from firstlight.core.units import parse_quantity
+from firstlight.parser import literal
 
 from .keys import ALGORITHMS, KEYS, SECRET, Key, key_of
 from .orientation import reduced
@@ -127,10 +127,10 @@ def _value(key: Key, text: str) -> Any:
 
 def _number(key: Key, text: str) -> float:
     try:
-        literal = ast.literal_eval(text)
+        value = literal(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        literal = None
-    number = literal if isinstance(literal, int | float) and not isinstance(literal, bool) else None
+        value = None
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if number is None:
         if not key.unit:
             raise ValueError("expected a number")

@@ -6,7 +6,6 @@ its code. Where Savu itself is installed, a plugin derives from Savu's own class
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
 import re
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from firstlight.core.errors import FirstlightError
+from firstlight.parser import literal
 
 _DEFAULT = re.compile(
     r":(?:\*|~)?param\s+(?P<name>\w+)\s*:.*?Default\s*:\s*(?P<value>.+?)\s*\.?\s*(?=(?:\n\s*:|\Z))", re.DOTALL
@@ -214,7 +214,7 @@ def defaults(kind: type) -> dict[str, Any]:
         for match in _DEFAULT.finditer(each.__doc__ or ""):
             text = match["value"].strip()
             try:
-                found[match["name"]] = ast.literal_eval(text)
+                found[match["name"]] = literal(text)
             except (ValueError, SyntaxError):
                 found[match["name"]] = text.strip("'\"")
         found |= _of_tools(each)
