@@ -55,7 +55,8 @@ def _child_of(folder: RunFolder) -> subprocess.Popen[bytes] | None:
     told = None if found is not None else folder.read("process.json")
     if not isinstance(told, dict) or not _children:
         return found
-    return next((child for child in _children.values() if child.pid == told.get("pid")), None)
+    # a list, because other threads start and end runs meanwhile
+    return next((child for child in list(_children.values()) if child.pid == told.get("pid")), None)
 
 
 def _alive(entry: RunEntry, code: int | None, *, known: bool) -> bool:

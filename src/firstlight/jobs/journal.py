@@ -69,8 +69,8 @@ class Journal:
             self._changed.wait_for(lambda: self._ended or len(self._lines) > max(number, 0), wait)
             return self._lines[max(number, 0) :], self._ended
 
-    def close(self, timeout: float = 2.0) -> None:
-        """Wait for the last events, then close the file."""
+    def close(self, timeout: float = 60.0) -> None:
+        """Wait for the last events of a run that has ended, then close the file."""
         if self._thread is not None:
             self._thread.join(timeout)
         with self._changed:

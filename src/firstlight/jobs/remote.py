@@ -27,8 +27,8 @@ from .store import RunEntry, RunFolder
 
 LONGEST_WAIT = 10.0
 """Seconds for which one question may stay open in the run process; longer waits ask again."""
-_GONE = 3.0
-"""Seconds to wait for a process that was killed to be gone."""
+_GONE = 30.0
+"""Seconds to wait at most for a process that was killed to be gone."""
 _ANSWER_TIMEOUT = 60.0
 """Seconds beyond the wait after which a run process that does not answer counts as gone for this call."""
 

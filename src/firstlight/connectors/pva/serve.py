@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Mapping
@@ -14,10 +13,12 @@ from p4p.server import Server
 from p4p.server.raw import SharedPV
 
 from firstlight.core.errors import SourceError
+from firstlight.core.silence import Silence
 
 from .chatter import hush
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NAP = 0.05
 
 
 class Beamline:
@@ -39,7 +40,8 @@ class Beamline:
         self._server: Any = None
         self._client = threading.Event()
         self._watcher: _Watcher | None = None
-        self._posted = -math.inf
+        self._posted: Silence | None = None
+        """Since the last post."""
 
     @property
     def address(self) -> str:
@@ -104,15 +106,18 @@ class Beamline:
     def post(self, use: str, value: Any) -> None:
         """Post a new value of a channel; its arrays are not copied."""
         self._channels[use].post(value)
-        self._posted = time.monotonic()
+        self._posted = Silence()
 
     def let_last_out(self, seconds: float) -> None:
-        """Wait until what was posted last is `seconds` old, if somebody is connected to the first channel.
+        """Give what was posted last `seconds` to leave, if somebody is connected to the first channel.
 
-        A server that stops drops what its clients have not received yet, and does not tell what that is.
+        A server that stops drops what its clients have not received yet, and does not tell what that is. Time in which the
+        system kept us from running does not count: nothing left meanwhile.
         """
-        if self._watcher is not None and self._watcher.connected:
-            time.sleep(max(0.0, self._posted + seconds - time.monotonic()))
+        if self._posted is None or self._watcher is None or not self._watcher.connected:
+            return
+        while self._posted.look() < seconds:
+            time.sleep(_NAP)
 
     def stop(self) -> None:
         """Take all channels away; harmless when called twice."""

@@ -106,7 +106,7 @@ class ServiceThread:
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="service", daemon=True
         )
         self._thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 raise FirstlightError("The service did not come up.", field="port", value=self.port)
