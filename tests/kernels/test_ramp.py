@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstlight.kernels.ramp import WINDOWS, RampFilter, edge_response, ramp_filter, ramp_kernel, window_response
+from firstlight.kernels.ramp import (
+    WINDOWS,
+    Padding,
+    RampFilter,
+    edge_response,
+    ramp_filter,
+    ramp_kernel,
+    window_response,
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -73,3 +81,12 @@ def test_repeated_edges_make_a_constant_row_vanish() -> None:
     zero, edge = ramp_filter(row), ramp_filter(row, padding="edge")
     assert np.abs(edge).max() < 0.05 * np.abs(zero).max()
     np.testing.assert_allclose(edge[0], zero[0] + edge_response(100) + edge_response(100)[::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["zero", "edge"])
+def test_what_the_filter_spreads_beside_the_detector_is_that_of_a_wider_detector(padding: Padding) -> None:
+    rows = np.random.default_rng(1).random((2, 3, 40)).astype(np.float32) + 1
+    wide = np.pad(rows, [(0, 0), (0, 0), (40, 40)], mode="edge" if padding == "edge" else "constant")
+    expected = ramp_filter(np.pad(wide, [(0, 0), (0, 0), (60, 60)]))[..., 100 - 12 : 140 + 50]
+    found = RampFilter(40, padding=padding, beside=(12, 50))(rows)
+    np.testing.assert_allclose(found, expected, atol=2e-6)

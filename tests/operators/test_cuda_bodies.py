@@ -15,7 +15,7 @@ SCRIPT = """
     from firstlight.kernels.cuda.convolve import CudaRamp
     from firstlight.kernels.cuda.iterate import dots
     from firstlight.kernels.cuda.project import CudaProjector
-    from firstlight.kernels.ramp import ramp_filter
+    from firstlight.kernels.ramp import RampFilter
     from firstlight.operators.reconstruct.backproject import backproject
     from firstlight.operators.reconstruct.cgls import cgls
     from firstlight.operators.reconstruct.sirt import sirt
@@ -52,8 +52,9 @@ SCRIPT = """
         one, other = dots(projector.project(images), lines), dots(images, projector.backproject(lines))
         np.testing.assert_allclose(one, other, atol=2e-5 * np.sqrt(dots(images, images) * dots(lines, lines)).max())
     long = rng.random((1, 70)).astype(np.float32)  # more than one tile
-    found = to_host(CudaRamp(70, "ram-lak", cutoff=0.8, padding="edge")(on_device(long)))
-    np.testing.assert_allclose(found, ramp_filter(long, cutoff=0.8, padding="edge"), atol=1e-6)
+    for given in ({"cutoff": 0.8, "padding": "edge"}, {"padding": "edge", "beside": (3, 66)}, {"beside": (70, 0)}):
+        found = to_host(CudaRamp(70, **given)(on_device(long)))
+        np.testing.assert_allclose(found, RampFilter(70, **given)(long), atol=1e-6)
     print("agreed")
 """
 

@@ -78,6 +78,39 @@ def test_values_are_those_of_the_phantom(name):
     assert relative_rms(volume, truth) < (0.6 if name == "laminography" else 0.25)
 
 
+SMALL = ellipsoid_table([Ellipsoid(0.05, 0.25, 0.25, 0.25)], COLUMNS / 2)
+"""A ball on the axis."""
+
+
+@pytest.mark.parametrize(
+    ("motion", "level"), [({}, 1.0), ({"source_distance": 120.0}, 1.0), ({"tilt": 30.0}, np.cos(np.deg2rad(30)))]
+)
+@pytest.mark.parametrize("center", [13.5, 6.0])
+def test_the_air_around_a_sample_is_empty_to_the_corners_and_its_value_right_wherever_the_axis_is(
+    motion, level, center
+):
+    """Voxels that some projections do not see get what the filter spreads beside the detector.
+
+    Laminography lacks the directions closer to its axis than the tilt, so that a ball has cos(tilt) of its value in the middle.
+    """
+    turn = np.arange(0.0, 360.0, 2.0)
+    rays = rays_of(turn, Motion(center=center, center_row=9.5, **motion))
+    data = ray_integrals(
+        SMALL, rays.source, rays.corner, rays.across, rays.down, (ROWS, COLUMNS), parallel=rays.parallel
+    )
+    given = {"tilt": motion["tilt"]} if "tilt" in motion else {}
+    if "source_distance" in motion:
+        given = {"source_distance": motion["source_distance"] * PIXEL * 1e-3, "pixel": PIXEL}
+    volume = registry.get("operators", "backproject_volume")(data[None], angle=turn, center=center, **given)[0]
+    volume *= (PIXEL * 1e-4 if "pixel" in given else 1.0) / 0.05
+    across = np.hypot(*np.meshgrid(*[np.arange(COLUMNS) - 13.5] * 2))
+    assert volume[9:11, across < 1.5].mean() == pytest.approx(level, abs=0.03)
+    if not given.get("tilt"):
+        around, corners = (across > 6) & (across < 13), across > 15
+        assert abs(volume[8:12, around].mean()) < 0.0012
+        assert abs(volume[8:12, corners].mean()) < 0.0012
+
+
 def test_order_and_split_do_not_matter_and_parts_can_be_merged():
     data, given = taken("moving")
     step = GeneralBackproject(**given)

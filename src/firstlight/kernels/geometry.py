@@ -27,6 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 
 F64 = NDArray[np.float64]
 _X, _Y, _Z = 0, 1, 2
+_CORNERS = 32
+"""Of the polygon around a circle."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,10 @@ class Rays:
         """Some of the projections."""
         return Rays(self.source[chosen], self.corner[chosen], self.across[chosen], self.down[chosen], self.parallel)
 
+    def counted_from(self, column: int) -> Rays:
+        """The same rays, for a detector whose column 0 is another one of this, or one beside it."""
+        return Rays(self.source, self.corner + column * self.across, self.across, self.down, self.parallel)
+
     def matrices(self) -> F64:
         """From a point (x, y, z, 1) to (w column, w row, w), shape (angle, 3, 4).
 
@@ -145,6 +151,14 @@ class Region:
         matrix = np.diag([self.step[2], -self.step[1], -self.step[0], 1.0])
         matrix[:3, 3] = self.first[2] - middle, middle - self.first[1], top - self.first[0]
         return matrix
+
+    def rim(self) -> F64:
+        """Points (x, y, z, 1) around the region however far it turns about the axis, (4, point)."""
+        z, y, x = self.axes()
+        turn = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
+        radius = np.hypot(np.abs(x).max(), np.abs(y).max()) / np.cos(np.pi / _CORNERS)
+        circle = np.stack([radius * np.cos(turn), radius * np.sin(turn)])
+        return np.concatenate([np.stack([*circle, height + 0 * turn, 1 + 0 * turn]) for height in z[[0, -1]]], axis=1)
 
     def axes(self) -> tuple[F64, F64, F64]:
         """Coordinates z, y, x of the voxels in the sample."""

@@ -101,27 +101,27 @@ def ramp_response(length: int, window: Window = "ram-lak", cutoff: float = 1.0) 
 
 
 def edge_response(
-    columns: int, window: Window = "ram-lak", cutoff: float = 1.0, length: int | None = None
+    columns: int, window: Window = "ram-lak", cutoff: float = 1.0, beside: tuple[int, int] = (0, 0)
 ) -> NDArray[np.float64]:
     """Return what a row gains when its first value is repeated to the left: add `first` times this to the filtered row.
 
-    Reversed, it is the gain from repeating the last value to the right. The repetition is `length - columns` pixels
-    long, which softens the bright rim that a sample wider than the detector gets from zero padding.
+    Reversed, it is the gain from repeating the last value to the right. The repetition is as long as the row, which
+    softens the bright rim that a sample wider than the detector gets from zero padding.
 
     Args:
         columns: pixels in a row.
         window: one of `WINDOWS`.
         cutoff: end of the window as a fraction of the highest frequency.
-        length: length of the transform, `padded_length(columns)` by default.
+        beside: places before the first and behind the last column where the filtered row is wanted too.
 
     Returns:
-        float64 array of shape (columns,).
+        float64 array of shape (columns + sum(beside),).
     """
-    length = padded_length(columns) if length is None else length
-    outside = np.zeros(2 * length)
-    outside[-(length - columns) :] = 1.0
-    spectrum = scipy.fft.rfft(outside) * ramp_response(2 * length, window, cutoff)[: length + 1]
-    return scipy.fft.irfft(spectrum, 2 * length)[:columns]
+    length = 2 * padded_length(columns + max(beside))
+    outside = np.zeros(length)
+    outside[-columns:] = 1.0
+    spectrum = scipy.fft.rfft(outside) * ramp_response(length, window, cutoff)[: length // 2 + 1]
+    return np.roll(scipy.fft.irfft(spectrum, length), beside[0])[: columns + sum(beside)]
 
 
 def ramp_filter(
@@ -154,7 +154,13 @@ class RampFilter:
     """Ramp filter for rows of one length; may be called from several threads at once."""
 
     def __init__(
-        self, columns: int, window: Window = "ram-lak", *, cutoff: float = 1.0, padding: Padding = "zero"
+        self,
+        columns: int,
+        window: Window = "ram-lak",
+        *,
+        cutoff: float = 1.0,
+        padding: Padding = "zero",
+        beside: tuple[int, int] = (0, 0),
     ) -> None:
         """Tabulate the transfer function.
 
@@ -163,6 +169,8 @@ class RampFilter:
             window: one of `WINDOWS`.
             cutoff: end of the window as a fraction of the highest frequency.
             padding: "zero" or "edge", see `ramp_filter`.
+            beside: columns before the first and behind the last one to filter into: the filter spreads there what the
+                detector saw, and pixels of a slice that some projections miss are wrong without it.
 
         Raises:
             ValueError: no columns, or an unknown window, cutoff or padding.
@@ -171,23 +179,28 @@ class RampFilter:
             raise ValueError(f"columns is {columns}, expected at least 1.")
         if padding not in get_args(Padding):
             raise ValueError(f"padding {padding!r} is unknown. Choose 'zero' or 'edge'.")
-        self.columns = columns
-        self.length = padded_length(columns)
+        self.columns, self.beside = columns, beside
+        self.length = padded_length(columns + max(beside))
         self.response = ramp_response(self.length, window, cutoff).astype(np.float32)
-        edge = edge_response(columns, window, cutoff, self.length) if padding == "edge" else None
-        self._edge = None if edge is None else edge.astype(np.float32)
+        self.edges: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        """What is gained, times the first and times the last value of a row, where these are repeated."""
+        if padding == "edge":
+            first = edge_response(columns, window, cutoff, beside=beside)
+            last = edge_response(columns, window, cutoff, beside=(beside[1], beside[0]))[::-1]
+            self.edges = first.astype(np.float32), last.astype(np.float32)
 
     def __call__(
         self, sinogram: NDArray[np.floating], *, out: NDArray[np.float32] | None = None, workers: int = 1
     ) -> NDArray[np.float32]:
-        """Filter the last axis of `sinogram` (..., columns), see `ramp_filter`."""
+        """Filter the last axis of `sinogram` (..., columns), see `ramp_filter`; it gets longer by `beside`."""
         if sinogram.shape[-1] != self.columns:
             raise ValueError(f"sinogram has {sinogram.shape[-1]} columns, the filter was made for {self.columns}.")
-        out = np.empty(sinogram.shape, np.float32) if out is None else out
-        if out.shape != sinogram.shape or out.dtype != np.float32:
-            raise ValueError(f"out is {out.dtype} {out.shape}, expected float32 {sinogram.shape}.")
+        shape = (*sinogram.shape[:-1], self.columns + sum(self.beside))
+        out = np.empty(shape, np.float32) if out is None else out
+        if out.shape != shape or out.dtype != np.float32:
+            raise ValueError(f"out is {out.dtype} {out.shape}, expected float32 {shape}.")
         rows = sinogram.reshape(-1, self.columns)
-        target = out.reshape(-1, self.columns)
+        target = out.reshape(-1, shape[-1])
         if target.size and not np.may_share_memory(target, out):
             raise ValueError("out cannot be seen as rows without a copy. Pass a contiguous array.")
         batch = 2 * max(1, _BATCH_BYTES // (8 * self.length)) * workers
@@ -209,11 +222,12 @@ class RampFilter:
         spectrum = scipy.fft.fft(packed, axis=-1, overwrite_x=True, workers=workers)
         spectrum *= self.response
         packed = scipy.fft.ifft(spectrum, axis=-1, overwrite_x=True, workers=workers)
-        if self._edge is not None:
-            first, last = rows[:, :1].astype(np.float32), rows[:, -1:].astype(np.float32)
-            edges = first * self._edge + last * self._edge[::-1]
-            out[0::2] = packed.real[:, : self.columns] + edges[0::2]
-            out[1::2] = packed.imag[:odd, : self.columns] + edges[1::2]
-            return
-        out[0::2] = packed.real[:, : self.columns]
-        out[1::2] = packed.imag[:odd, : self.columns]
+        edges = None
+        if self.edges is not None:  # read before `out` is written, which may be the same memory
+            edges = rows[:, :1].astype(np.float32) * self.edges[0] + rows[:, -1:].astype(np.float32) * self.edges[1]
+        before, inside = self.beside[0], self.columns + self.beside[1]
+        for target, values in ((out[0::2], packed.real), (out[1::2], packed.imag[:odd])):
+            target[:, before:] = values[:, :inside]
+            target[:, :before] = values[:, self.length - before :]  # places below 0 are those at the end
+        if edges is not None:
+            out += edges

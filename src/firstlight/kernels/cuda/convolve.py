@@ -12,7 +12,7 @@ import numpy as np
 import scipy.fft
 from numba import cuda as _cuda
 
-from ..ramp import RampFilter, edge_response
+from ..ramp import RampFilter
 from .arrays import Device, empty, launch, on_device
 
 cuda: Any = _cuda  # its stubs know nothing of launching a kernel
@@ -24,8 +24,8 @@ _NEAR = 2 * TILE
 
 
 @cuda.jit
-def _convolve(lines: Any, taps: Any, edge: Any, out: Any) -> None:
-    """Each thread makes one number of a line: out[i] = sum over j of taps[|i - j|] line[j], and what the edges add."""
+def _convolve(lines: Any, taps: Any, before: Any, edges: Any, out: Any) -> None:
+    """Each thread makes one number of a line: out[before + i] = sum over j of taps[|i - j|] line[j], and what the edges add."""
     columns = lines.shape[1]
     local, line = cuda.threadIdx.x, cuda.blockIdx.y
     start = cuda.blockIdx.x * TILE
@@ -37,44 +37,41 @@ def _convolve(lines: Any, taps: Any, edge: Any, out: Any) -> None:
         for tile in range(0, columns, TILE):
             other = tile + local
             values[local] = np.float32(lines[line, other]) if other < columns else np.float32(0)
-            for half in range(2):  # near[m] is the tap between places that are start - tile + m - (TILE - 1) apart
-                apart = abs(start - tile + half * TILE + local - (TILE - 1))
-                near[half * TILE + local] = taps[apart] if apart < columns else np.float32(0)
+            for half in range(2):  # near[m] is the tap of places start - before - tile + m - (TILE - 1) apart
+                apart = abs(start - before - tile + half * TILE + local - (TILE - 1))
+                near[half * TILE + local] = taps[apart] if apart < taps.shape[0] else np.float32(0)
             cuda.syncthreads()
             for j in range(TILE):
                 total += values[j] * near[TILE - 1 + local - j]
             cuda.syncthreads()
-        if place < columns:
-            if edge.shape[0]:
-                total += np.float32(lines[line, 0]) * edge[place]
-                total += np.float32(lines[line, columns - 1]) * edge[columns - 1 - place]
+        if place < out.shape[1]:
+            if edges.shape[1]:
+                total += np.float32(lines[line, 0]) * edges[0, place]
+                total += np.float32(lines[line, columns - 1]) * edges[1, place]
             out[line, place] = total
         line += cuda.gridDim.y
 
 
 class CudaRamp:
-    """The ramp filter of `kernels.ramp.RampFilter` on the device.
+    """The ramp filter of `kernels.ramp.RampFilter` on the device."""
 
-    Args:
-        ramp: which one.
-    """
-
-    def __init__(self, columns: int, window: Any = "ram-lak", *, cutoff: float = 1.0, padding: str = "zero") -> None:
-        """Tabulate the taps, float32 (columns,); see `kernels.ramp.RampFilter` for the arguments."""
-        plan = RampFilter(columns, window, cutoff=cutoff)
-        self.columns = columns
-        self._taps = on_device(scipy.fft.ifft(plan.response.astype(np.float64)).real[:columns], np.float32)
-        edge = edge_response(columns, window, cutoff, plan.length) if padding == "edge" else np.zeros(0)
-        self._edge = on_device(edge, np.float32)
+    def __init__(self, columns: int, window: Any = "ram-lak", **given: Any) -> None:
+        """Tabulate the taps; see `kernels.ramp.RampFilter` for the arguments."""
+        plan = RampFilter(columns, window, **given)
+        self.columns, self._beside = columns, plan.beside
+        reach = columns + max(plan.beside)
+        self._taps = on_device(scipy.fft.ifft(plan.response.astype(np.float64)).real[:reach], np.float32)
+        self._edges = on_device(np.zeros((2, 0)) if plan.edges is None else np.stack(plan.edges), np.float32)
 
     def __call__(self, lines: Device) -> Device:
-        """Filter the last axis of a C-contiguous array, as float32."""
-        made = empty(tuple(lines.shape))
+        """Filter the last axis of a C-contiguous array, as float32; it gets longer by `beside`."""
+        wide = self.columns + sum(self._beside)
+        made = empty((*lines.shape[:-1], wide))
         count = 1
         for length in lines.shape[:-1]:
             count *= length
         if count and self.columns:
-            flat = (count, self.columns)
-            grid = (-(-self.columns // TILE), min(count, 65_535))
-            launch(_convolve, grid, (TILE, 1), lines.reshape(flat), self._taps, self._edge, made.reshape(flat))
+            grid = (-(-wide // TILE), min(count, 65_535))
+            flat, target = lines.reshape((count, self.columns)), made.reshape((count, wide))
+            launch(_convolve, grid, (TILE, 1), flat, self._taps, self._beside[0], self._edges, target)
         return made

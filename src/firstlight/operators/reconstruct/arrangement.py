@@ -12,7 +12,7 @@ from firstlight.core.errors import FirstlightError
 from firstlight.core.units import Degree, Micrometre, Millimetre
 from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.geometry import Motion, Rays, Region, rays_of
-from firstlight.kernels.ramp import Padding, RampFilter, Window
+from firstlight.kernels.ramp import Window
 from firstlight.kernels.redundancy import measured_parts
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -136,25 +136,6 @@ PLACED = (
     "size",
     "pixel",
 )
-
-
-def ramp_of(filter: Filter, columns: int, cutoff: float, padding: Padding, source_distance: Any) -> RampFilter | None:
-    """What filters the projections; None where nothing does, or something did.
-
-    Raises:
-        FirstlightError: filtered projections in cone beam, whose weights come before the filter.
-    """
-    if filter == "applied" and source_distance is not None:
-        raise FirstlightError(
-            "Projections of a cone beam are weighted before they are filtered: a step before can not have filtered them.",
-            field="filter",
-            value=filter,
-            expected="a window, such as ram-lak",
-            next_move="Leave out 'ramp' in the step before, and 'filter' here.",
-        )
-    if filter in ("none", "applied"):
-        return None
-    return RampFilter(columns, filter, cutoff=cutoff, padding=padding)
 
 
 def given_to(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from firstlight.kernels.angles import angular_weights
 from firstlight.kernels.lanes import WIDTHS, groups, one_by_one, side_by_side
 from firstlight.kernels.project import ParallelProjector
 from firstlight.kernels.ramp import Padding, RampFilter, Window
-from firstlight.kernels.rims import padded
 
 from ..tomography.angles import projection_angles
 from ..tomography.centers import Center, beside_detector, chosen_centers, ends_of, same_center
@@ -70,10 +69,8 @@ def backproject(
     centers = chosen_centers(center, row, count, columns, side)
     if filter != "none":
         beside = beside_detector(ends_of(center, columns), columns, side)
-        if any(beside):
-            values = padded(values, (0, 0), beside, value=0.0 if padding == "zero" else None)
-            centers, columns = centers + beside[0], values.shape[2]
-        values = RampFilter(columns, filter, cutoff=cutoff, padding=padding)(values)
+        values = RampFilter(columns, filter, cutoff=cutoff, padding=padding, beside=beside)(values)
+        centers, columns = centers + beside[0], values.shape[2]
     slices = np.empty((count, side, side), np.float32)
     weights = angular_weights(theta)
     for chosen, axis in same_center(centers):
@@ -101,11 +98,11 @@ def _sizes(step: Operator, known: Mapping[str, int | None]) -> dict[str, int | N
 
 @backproject.hook("workspace")
 def _workspace(step: Operator, scan: Scan, frames: int) -> int:
-    """Sinograms of the block as far as the slices reach, filtered too, and those and the images of sixteen slices side by side."""
+    """Filtered sinograms of the block as far as the slices reach, and those and the images of sixteen slices side by side."""
     angles, columns, given = scan.main.size("angle"), scan.main.size("col"), step.parameters()
     size = given["size"] or columns
     columns += sum(beside_detector(ends_of(given["center"], columns), columns, size))
-    return 4 * (2 * frames * angles * columns + WIDTHS[-1] * (size * size + angles * columns))
+    return 4 * (frames * angles * columns + WIDTHS[-1] * (size * size + angles * columns))
 
 
 @backproject.hook("block")

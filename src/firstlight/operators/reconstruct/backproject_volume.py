@@ -10,17 +10,14 @@ from pydantic import Field
 from firstlight.core.arrays import Array
 from firstlight.core.operator import Coordinate, operator
 from firstlight.kernels.ramp import Padding
-from firstlight.kernels.voxel_driven import backproject_voxels
 
 from ..tomography.angles import projection_angles
 from ..tomography.finite import finite
 from ..tomography.per_length import per_length
 from . import arrangement as at
-from .arrangement import Filter, given_to, motion_of, parts_of, ramp_of, rays_for, region_of, share_of
+from .arrangement import Filter, given_to, motion_of, parts_of, rays_for, region_of, share_of
+from .filtered import add_filtered, ramp_of
 from .volumes import register_hooks
-
-_TOGETHER = 16
-"""Projections that are filtered at a time."""
 
 
 @operator(
@@ -78,19 +75,14 @@ def backproject_volume(
     motion = motion_of(given, rows, columns, "backproject_volume")
     region = region_of((region_z, region_y, region_x), height, size, rows, columns)
     rays = rays_for(theta, motion, np.arange(angles), "backproject_volume")
-    ramp = ramp_of(filter, columns, cutoff, padding, source_distance)
-    parts = None if filter == "none" else parts_of(theta, motion, columns)
-    weights = share_of(theta, tilt) if parts is None else parts[1]
+    ramp = ramp_of(filter, cutoff, padding, motion, region, columns, "backproject_volume")
+    weighed = None if filter == "none" else parts_of(theta, motion, columns)
+    parts, weights = (None, share_of(theta, tilt)) if weighed is None else weighed
     if filter != "none":  # with a tilted axis, the ramp is as steep as the axis is upright
         weights = weights * np.cos(np.deg2rad(motion.of(np.arange(angles), angles)["tilt"]))
     volumes = np.zeros((count, *region.shape), np.float32)
     for volume, scan in zip(volumes, finite(projections), strict=True):
-        for part in (slice(first, first + _TOGETHER) for first in range(0, angles, _TOGETHER)):
-            few = rays.take(part)
-            values = (scan[part] * few.obliquity(rows, columns)).astype(np.float32, copy=False)
-            if parts is not None:
-                values *= parts[0][part, None]
-            backproject_voxels(values if ramp is None else ramp(values), few, region, weights[part], volume)
+        add_filtered(scan, rays, ramp, region, weights, volume, parts)
     if pixel is not None:
         volumes *= np.float32(per_length(pixel))
     return volumes

@@ -16,7 +16,6 @@ from firstlight.core.held import Held
 from firstlight.core.units import Micrometre
 from firstlight.kernels.geometry import Motion, Region
 from firstlight.kernels.ramp import Padding, RampFilter
-from firstlight.kernels.voxel_driven import backproject_voxels
 
 from ..tomography.angles import projection_angles
 from ..tomography.finite import finite
@@ -38,11 +37,11 @@ from .arrangement import (
     Tilt,
     motion_of,
     parts_of,
-    ramp_of,
     rays_for,
     region_of,
     share_of,
 )
+from .filtered import add_filtered, ramp_of
 
 
 @dataclass(slots=True)
@@ -148,7 +147,7 @@ class GeneralBackproject(Fold[Slab]):
         weighed = None if angles is None or self.filter == "none" else parts_of(angles, motion, columns)
         if weighed is not None:
             parts, share = weighed
-        ramp = ramp_of(self.filter, columns, self.cutoff, self.padding, self.source_distance)
+        ramp = ramp_of(self.filter, self.cutoff, self.padding, motion, region, columns, self.use)
         volume = np.zeros(region.shape, np.float32)
         return Slab(volume, motion, region, ramp, angles, share, parts, scan.main.first, scan.main.frames)
 
@@ -158,18 +157,14 @@ class GeneralBackproject(Fold[Slab]):
             return
         angles = projection_angles(chunk.coords.get("angle"), self.use, len(chunk))
         rays = rays_for(angles, state.motion, chunk.ids - state.first, self.use)
-        values = finite(chunk.data) * rays.obliquity(*chunk.data.shape[1:])
-        weights = np.ones(len(chunk))
+        weights, parts = np.ones(len(chunk)), None
         if state.known is not None and state.share is not None:
             nearest = np.abs(state.known[:, None] - angles).argmin(axis=0)
             weights = state.share[nearest]
-            if state.parts is not None:
-                values = values * state.parts[nearest, None]
-        if state.ramp is not None:
-            values = state.ramp(values)
+            parts = None if state.parts is None else state.parts[nearest]
         if self.filter != "none":  # with a tilted axis, the ramp is as steep as the axis is upright
             weights = weights * np.cos(np.deg2rad(state.motion.of(chunk.ids - state.first, len(chunk))["tilt"]))
-        backproject_voxels(values.astype(np.float32, copy=False), rays, state.region, weights, state.volume)
+        add_filtered(finite(chunk.data), rays, state.ramp, state.region, weights, state.volume, parts)
         state.count += len(chunk)
 
     def ready(self, state: Slab) -> bool:

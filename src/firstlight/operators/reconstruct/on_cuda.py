@@ -69,7 +69,6 @@ def backprojected(sinograms: Any, given: dict[str, Any]) -> Any:
     """
     from firstlight.kernels.cuda import iterate
     from firstlight.kernels.cuda.convolve import CudaRamp
-    from firstlight.kernels.cuda.frames import pad_frames
     from firstlight.kernels.cuda.project import CudaProjector
 
     count, angles, columns = sinograms.shape
@@ -79,11 +78,9 @@ def backprojected(sinograms: Any, given: dict[str, Any]) -> Any:
     values = iterate.finite(sinograms)
     if given["filter"] != "none":
         beside = beside_detector(ends_of(given["center"], columns), columns, size)
-        if any(beside):
-            constant = 0.0 if given["padding"] == "zero" else None
-            values = pad_frames(values, (0, 0), beside, mirror=False, value=constant)
-            centers, columns = centers + beside[0], values.shape[2]
-        values = CudaRamp(columns, given["filter"], cutoff=given["cutoff"], padding=given["padding"])(values)
+        chosen = {name: given[name] for name in ("cutoff", "padding")}
+        values = CudaRamp(columns, given["filter"], beside=beside, **chosen)(values)
+        centers, columns = centers + beside[0], values.shape[2]
     projector = CudaProjector(theta, columns, size, centers, weights=angular_weights(theta), hat=True)
     slices = projector.backproject(values)
     if given["circle"]:
@@ -92,10 +89,10 @@ def backprojected(sinograms: Any, given: dict[str, Any]) -> Any:
 
 
 def workspace_of_filter(step: Operator, scan: Scan, frames: int) -> int:
-    """Sinograms without what is no number, those as far as the slices reach, and those filtered."""
+    """Sinograms without what is no number, and those filtered, as far as the slices reach."""
     angles, columns, given = scan.main.size("angle"), scan.main.size("col"), step.parameters()
     wide = columns + sum(beside_detector(ends_of(given["center"], columns), columns, given["size"] or columns))
-    return 4 * frames * angles * (columns + (2 if wide > columns else 1) * wide)
+    return 4 * frames * angles * (columns + wide)
 
 
 def workspace_of_iterations(step: Operator, scan: Scan, frames: int) -> int:
