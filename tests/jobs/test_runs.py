@@ -13,7 +13,7 @@ import pytest
 
 from firstlight.core.errors import ChangeRefused, JobError, StepFailed, UnknownName
 from firstlight.core.run import Run
-from firstlight.jobs.crash import alive
+from firstlight.jobs.crash import alive, reap
 from firstlight.jobs.picture import Wanted
 from firstlight.jobs.remote import RemoteRun, RunGone
 from firstlight.jobs.store import RunFolder, Store, state_folder
@@ -28,13 +28,19 @@ def begin(supervisor, report=None, **fake):
     return run
 
 
+def known_to_disk(run):
+    """What a crash leaves: frames were counted, and the log has a line of them."""
+    status = run.folder.last_status()
+    return status is not None and status.counts.done > 0 and any("frames" in line["text"] for line in run.folder.log())
+
+
 def test_a_run_is_watched_to_its_end(supervisor, tmp_path):
     run = begin(supervisor, frames=40, report=tmp_path / "report.json")
     assert isinstance(run, Run)
     texts = [event.text for event in run.events()]
     assert texts[0] == "The run has started."
     assert texts[-1] == "The run is done."
-    results = run.finished(10)
+    results = run.finished(30)
     assert results["slices"].data.shape == (48, 64)
     status = run.status()
     assert status.state == "done"
@@ -47,10 +53,10 @@ def test_a_run_is_watched_to_its_end(supervisor, tmp_path):
 
 def test_a_connection_in_use_while_all_are_closed_is_closed_after_it(supervisor):
     run = begin(supervisor, frames=None, rate=1)
-    seen = run.view("slices.xy", timeout=5).version
+    seen = run.view("slices.xy", timeout=30).version
     asked = threading.Thread(target=run.view, args=("slices.xy",), kwargs={"after": seen, "timeout": 5})
     asked.start()
-    while run._free:  # until the question has taken the connection
+    while run._free and asked.is_alive():  # until the question has taken the connection
         time.sleep(0.005)
     run.close()
     asked.join(20)
@@ -60,16 +66,16 @@ def test_a_connection_in_use_while_all_are_closed_is_closed_after_it(supervisor)
 
 def test_views_arrive_while_the_run_goes_on(supervisor):
     run = begin(supervisor, frames=None, rate=50)
-    first = run.view("slices.xy", timeout=5)
-    second = run.view("slices.xy", after=first.version, timeout=5)
+    first = run.view("slices.xy", timeout=30)
+    second = run.view("slices.xy", after=first.version, timeout=30)
     assert second.version > first.version
-    header, pixels = run.picture("slices.xy", Wanted(32, 24), timeout=5)
+    header, pixels = run.picture("slices.xy", Wanted(32, 24), timeout=30)
     assert pixels.shape == (24, 32)
     assert header["pixel_unit"] == "um"
     with pytest.raises(UnknownName, match=r"slices\.xy"):
         run.view("nonsense")
     run.stop()
-    run.finished(10)
+    run.finished(30)
     assert run.status().state == "stopped"
     last = run.view("slices.xy")
     assert run.picture("slices.xy", Wanted(32, 24))[0]["version"] == last.version
@@ -80,9 +86,9 @@ def test_views_arrive_while_the_run_goes_on(supervisor):
 
 def test_parameters_change_while_it_runs(supervisor):
     run = begin(supervisor, frames=None)
-    before = run.view("slices.xy", timeout=5).data[0, 0]
+    before = run.view("slices.xy", timeout=30).data[0, 0]
     _, frame = run.set({"slices": {"z": np.int64(9)}})
-    after = run.view("slices.xy", timeout=5).data[0, 0]
+    after = run.view("slices.xy", timeout=30).data[0, 0]
     assert after - before == 4000
     assert run.status().changes[0].id == frame
     with pytest.raises(ChangeRefused, match="whole number"):
@@ -90,7 +96,7 @@ def test_parameters_change_while_it_runs(supervisor):
     with pytest.raises(UnknownName):
         run.set({"other": {"z": 1}})
     run.stop()
-    run.finished(10)
+    run.finished(30)
     with pytest.raises(RunGone):
         run.set({"slices": {"z": 1}})
 
@@ -103,7 +109,7 @@ def test_many_threads_share_one_run(supervisor):
         version = -1
         try:
             for _ in range(20):
-                header, pixels = run.picture("slices.xy", Wanted(10 + number, 10), after=version, timeout=5)
+                header, pixels = run.picture("slices.xy", Wanted(10 + number, 10), after=version, timeout=30)
                 assert header["version"] > version
                 assert np.isfinite(pixels).all()
                 version = header["version"]
@@ -120,25 +126,24 @@ def test_many_threads_share_one_run(supervisor):
 
 
 def test_one_that_waits_holds_up_no_other(supervisor):
-    run = begin(supervisor, frames=None, rate=0.1)
-    waiting = threading.Thread(target=lambda: run.view("slices.xy", timeout=3))
+    run = begin(supervisor, frames=None, rate=0.01)
+    waiting = threading.Thread(target=lambda: run.view("slices.xy", timeout=50))
     waiting.start()
-    begun = time.monotonic()
     for _ in range(20):
         run.status()
-    assert time.monotonic() - begun < 2
     assert waiting.is_alive()
+    run.kill()
     waiting.join()
 
 
 def test_a_killed_process_is_a_crash_that_is_explained(supervisor):
     run = begin(supervisor, frames=None, rate=100)
-    run.view("slices.xy", timeout=5)
-    time.sleep(1.2)
+    while not known_to_disk(run):
+        time.sleep(0.02)
     run.kill()
     assert run.folder.entry().over  # noted at once, so that its time and cause are known to those who look later
     with pytest.raises(StepFailed, match="SIGKILL"):
-        run.finished(10)
+        run.finished(30)
     entry = run.entry()
     assert entry.state == "crashed"
     assert "frames" in entry.error  # the last lines of its log
@@ -151,7 +156,7 @@ def test_a_killed_process_is_a_crash_that_is_explained(supervisor):
 def test_a_process_that_dies_by_itself_says_what_it_printed(supervisor):
     run = begin(supervisor, frames=None, die_at=5)
     with pytest.raises(StepFailed, match="about to fault"):
-        run.finished(10)
+        run.finished(30)
 
 
 def test_a_crash_is_noticed_by_one_who_was_not_there(supervisor):
@@ -160,7 +165,7 @@ def test_a_crash_is_noticed_by_one_who_was_not_there(supervisor):
     other = RemoteRun(RunFolder(run.folder.path))
     assert other.status().state == "running"
     os.kill(entry.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while other.entry().state == "running" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert other.entry().state == "crashed"
@@ -170,7 +175,7 @@ def test_a_crash_is_noticed_by_one_who_was_not_there(supervisor):
 def test_a_failing_step_is_told(supervisor):
     run = begin(supervisor, frames=50, fail_at=5)
     with pytest.raises(StepFailed, match="failed at frame 5"):
-        run.finished(10)
+        run.finished(30)
     assert run.status().error == run.entry().error
     assert run.entry().state == "failed"
 
@@ -178,7 +183,7 @@ def test_a_failing_step_is_told(supervisor):
 def test_mistakes_in_the_job_are_all_reported(supervisor):
     run = begin(supervisor, problems=["one", "two", "three"])
     with pytest.raises(JobError) as error:
-        run.finished(10)
+        run.finished(30)
     assert error.value.problems == ["one", "two", "three"]
     assert "3. three" in run.status().error
 
@@ -186,21 +191,22 @@ def test_mistakes_in_the_job_are_all_reported(supervisor):
 def test_a_job_that_can_not_start(supervisor):
     run = begin(supervisor, broken=True)
     with pytest.raises(StepFailed, match="nobody expected this"):
-        run.finished(10)
+        run.finished(30)
 
 
 def test_a_run_is_stopped_while_it_loads(supervisor):
-    run = supervisor.start({"fake": {"slow_start": 30}})
+    run = supervisor.start({"fake": {"slow_start": 40}})
     assert run.status().state == "starting"
     run.stop()  # at once: Python may not even be up to hear the signal as a wish
-    run.finished(10)
+    run.finished(30)
     assert run.entry().state == "stopped"
 
 
 def test_sigterm_ends_a_run_in_order(supervisor):
     run = begin(supervisor, frames=None)
+    run.view("slices.xy", timeout=30)
     os.kill(run.entry().pid, signal.SIGTERM)
-    run.finished(10)
+    run.finished(30)
     assert run.entry().state == "stopped"
     assert run.report()["done"] > 0
 
@@ -210,7 +216,7 @@ def test_the_run_goes_on_when_its_starter_is_killed(tmp_path):
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom firstlight.jobs.store import Store\nfrom firstlight.jobs.supervise import Supervisor, started\n"
         f"s = Supervisor(Store(Path({str(tmp_path)!r})), process=(sys.executable, {str(fake)!r}))\n"
-        "r = s.start({'fake': {'frames': 150, 'rate': 50}})\nstarted(r, 20)\nprint(r.id, flush=True)\ntime.sleep(60)\n"
+        "r = s.start({'fake': {'frames': 150, 'rate': 500, 'hold_at': 100}})\nstarted(r, 20)\nprint(r.id, flush=True)\ntime.sleep(60)\n"
     )
     starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     run_id = starter.stdout.readline().strip()
@@ -219,11 +225,15 @@ def test_the_run_goes_on_when_its_starter_is_killed(tmp_path):
     starter.stdout.close()
     heir = Supervisor(Store(tmp_path))
     run = heir.run(run_id)
+    entry = run.entry()
     assert run.status().state == "running"
+    run.set({"slices": {"z": 3}})  # what it holds for
     run.finished(30)
     assert run.status().counts.done == 150
     assert [entry.state for entry in heir.entries()] == ["done"]
     heir.close()
+    while alive(entry.pid, entry.born):  # no child of ours: nobody else waits for it
+        time.sleep(0.01)
 
 
 def test_the_socket_is_for_its_owner_alone(supervisor):
@@ -232,8 +242,8 @@ def test_the_socket_is_for_its_owner_alone(supervisor):
     assert address.stat().st_mode & 0o777 == 0o600
     assert address.parent.stat().st_mode & 0o077 == 0
     run.stop()
-    run.finished(10)
-    deadline = time.monotonic() + 5
+    run.finished(30)
+    deadline = time.monotonic() + 30
     while address.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not address.exists()
@@ -246,7 +256,8 @@ def test_long_paths_get_their_socket_elsewhere(tmp_path):
     assert len(run.entry().address) < 104
     assert run.status().state == "running"
     run.stop()
-    run.finished(10)
+    run.finished(30)
+    reap(run.id, 30)
     supervisor.close()
 
 
@@ -263,7 +274,7 @@ def test_rubbish_at_the_socket_harms_nobody(supervisor):
         b'{"call": "set", "changes": 3}\n',
     ):
         with socket.socket(socket.AF_UNIX) as connected:
-            connected.settimeout(5)
+            connected.settimeout(30)
             connected.connect(run.entry().address)
             connected.sendall(data)
             answer = connected.recv(65536)
@@ -296,7 +307,7 @@ def test_a_process_number_that_was_given_to_another(tmp_path):
 
 def test_views_with_awkward_names_stay_in_the_folder(tmp_path, fake):
     folder = Store(tmp_path).create({}, "x")
-    shown = fake.FakeRun(frames=1).view("slices.xy", timeout=5)
+    shown = fake.FakeRun(frames=1).view("slices.xy", timeout=30)
     folder.keep_view("../../etc/x", shown)
     assert folder.last_view("../../etc/x").version == shown.version
     assert [path.parent.name for path in folder.path.rglob("*.shown")] == ["views"]
