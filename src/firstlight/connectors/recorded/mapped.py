@@ -36,14 +36,13 @@ class MappedArray:
         self.positions = prod(self.shape[: stream.arrival]) if stream.arrival else prod(self.shape[:1])
         self.frame = self.shape[stream.arrival :] if stream.arrival else self.shape[1:]
         dtype = np.dtype(stream.dtype)
-        if fresh:
-            reserve(path, offset + prod(self.shape) * dtype.itemsize)
-        flat = (self.positions, *self.frame)
-        self.data = np.memmap(path, dtype, "r+", offset, flat)
         mask = path.with_name(path.name + MASK)
         if fresh or not mask.is_file() or mask.stat().st_size != self.positions:
             with disk_errors(mask, "note what is there", self.positions):
                 mask.write_bytes(bytes(self.positions))
+        if fresh:
+            reserve(path, offset + prod(self.shape) * dtype.itemsize)
+        self.data = np.memmap(path, dtype, "r+", offset, (self.positions, *self.frame))
         self.covered = np.memmap(mask, np.uint8, "r+", 0, (self.positions,))
         self._filled = np.zeros(self.positions, np.int64)
         self._seen: set[tuple[int, tuple[tuple[int, int], ...]]] = set()
@@ -104,8 +103,13 @@ class MappedArray:
             mask.unlink(missing_ok=True)
 
 
+def hide(path: Path) -> None:
+    """Mark nothing of a file as there, before it is made or replaced: whoever finds it half made takes no zeros for frames."""
+    path.with_name(path.name + MASK).write_bytes(b"")
+
+
 def read_mask(path: Path, positions: int) -> Array:
-    """(position,) which are there, of a file that may be unfinished."""
+    """(position,) which are there, of a file that may be unfinished: none beyond the end of the mask."""
     mask = path.with_name(path.name + MASK)
     if not mask.is_file():
         return np.ones(positions, bool)

@@ -15,7 +15,7 @@ from firstlight.core.errors import SinkError
 from firstlight.core.sink import Sink
 
 from .disk import disk_errors, exists_already
-from .mapped import MASK, MappedArray, check_epoch, check_known, merged_angles
+from .mapped import MASK, MappedArray, check_epoch, check_known, hide, merged_angles
 from .sidecar import angle_list, describe, finished, write_json
 from .times import Times
 
@@ -54,12 +54,16 @@ class MappedSink(Sink):
         head = self.head(scan.main)
         with disk_errors(path.parent, "make the file"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(head)
         try:
-            self._begin(path, scan, record, MappedArray(path, len(head), scan.main))
+            with disk_errors(path, "make the file"):
+                hide(path)
+                self._describe(path, scan, record)
+                _beside(path, TIMES).unlink(missing_ok=True)
+                path.write_bytes(head)
+            self._begin(scan, MappedArray(path, len(head), scan.main))
         except BaseException:
-            path.unlink(missing_ok=True)
-            path.with_name(path.name + MASK).unlink(missing_ok=True)
+            for each in (path, _beside(path, MASK), _beside(path, ".json")):
+                each.unlink(missing_ok=True)
             raise
 
     @property
@@ -78,14 +82,17 @@ class MappedSink(Sink):
             raise SinkError("There is nothing to go on with.", field="path", value=str(path))
         array = MappedArray(path, len(self.head(scan.main)), scan.main, fresh=False)
         array.trust(done)
-        self._begin(path, scan, record, array)
-
-    def _begin(self, path: Path, scan: Scan, record: dict[str, Any], array: MappedArray) -> None:
-        offset = len(self.head(scan.main))
-        shape = {"shape": list(array.shape), "byteorder": sys.byteorder, "order": "C", "offset": offset}
-        self._told = {**shape, **describe(scan, record)}
         with disk_errors(path, "write the description"):
-            write_json(_beside(path, ".json"), self._told)
+            self._describe(path, scan, record)
+        self._begin(scan, array)
+
+    def _describe(self, path: Path, scan: Scan, record: dict[str, Any]) -> None:
+        shape = [scan.main.size(label) for label in scan.main.axes]
+        layout = {"shape": shape, "byteorder": sys.byteorder, "order": "C", "offset": len(self.head(scan.main))}
+        self._told = {**layout, **describe(scan, record)}
+        write_json(_beside(path, ".json"), self._told)
+
+    def _begin(self, scan: Scan, array: MappedArray) -> None:
         self._gaps, self._array = [], array
         self._angles = angle_list(scan, scan.main, array.positions)
         self._times = Times(array.positions) if scan.main.arrival else None

@@ -61,7 +61,9 @@ def stack_recording(stack: Stack) -> Recording:
         )
     there = stack.there if stack.order == "projection" else None
     reader = stack.reader if stack.order == "projection" else turned(stack.reader)
-    reader = reader if there is None else WithHoles(reader, there)
+    # some leave the room of what never came: then nothing has to be put between
+    holes = there is not None and len(there) > reader.shape[0]
+    reader = WithHoles(reader, there) if holes and there is not None else reader
     axes = ("angle", "row", "col")
     main = Stream(
         axes, dict(zip(axes, reader.shape, strict=True)), reader.dtype.newbyteorder("=").name, unit=stack.unit
@@ -71,7 +73,15 @@ def stack_recording(stack: Stack) -> Recording:
     coords = {} if angles is None else {"angle": angles}
     ids = np.arange(reader.shape[0], dtype=np.int64)
     streams = {MAIN: main} | {name: sets_stream(parts, main) for name, parts in sets.items()}
-    projections = Frames(reader, ids, ids, there, coords, reason="no file has its number", kind="lost")
+    projections = Frames(
+        reader,
+        ids,
+        ids,
+        there,
+        coords,
+        reason="no file has its number" if holes else "missing in the file",
+        kind="lost",
+    )
     scan = Scan(streams, stack.name, stack.calibration, coords, (*sets, MAIN), stack.metadata)
     return Recording(scan, (*(part for parts in sets.values() for part in parts), projections), stack.close)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import MAIN, Chunk, Gap, Scan
-from firstlight.core.errors import SinkError
+from firstlight.core.errors import FirstlightError, SinkError
 
 from ..recorded.disk import disk_errors, exists_already
 from ..recorded.mapped import (
@@ -25,6 +25,7 @@ from ..recorded.mapped import (
     check_epoch,
     check_known,
     check_shape,
+    hide,
     merged_angles,
     places_of,
     read_mask,
@@ -130,15 +131,23 @@ class Folder(Result):
                     expected=f"an empty folder, or one with {RECORD}",
                     next_move="Choose another path.",
                 )
-            shutil.rmtree(self.path)
+            self._empty()
         with disk_errors(self.path.parent, "make the folder"):
             self.path.mkdir(parents=True, exist_ok=True)
         self.note()
 
+    def _empty(self) -> None:
+        """Remove an old result: its record, which goes last, says from the first moment on that it is not whole."""
+        with disk_errors(self.path, "replace what is there"):
+            write_json(self.sidecar, {**read_json(self.sidecar), "complete": False})
+            for each in self.path.iterdir():
+                if each != self.sidecar:
+                    shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
+
     def again(self, done: Ids) -> None:
         """Go on in a folder; files of frames that are not done are written anew."""
-        keep = {name for place in done - self.stream.first for name in self.names(int(place))}
-        for file in self.path.glob("*.tif*"):
+        keep = {name for place in done - self.stream.first for name in self.names(int(place))} | {RECORD}
+        for file in (*self.path.glob("*.tif*"), *self.path.glob("*.part")):
             if file.name not in keep:
                 file.unlink()
         self.note()
@@ -228,13 +237,15 @@ class OneFile(Result):
             raise exists_already(self.path)
         with disk_errors(self.path.parent, "make the file"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.unlink(missing_ok=True)
         lengths = [self.stream.size(label) for label in self.stream.axes]
         pages = int(np.prod(lengths[:-2], dtype=np.int64))
         shape = (pages, *lengths[-2:])
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(self.stream.dtype).itemsize
         try:
             with disk_errors(self.path, "make the file", size):
+                hide(self.path)
+                self.note()
+                self.path.unlink(missing_ok=True)
                 made = tifffile.memmap(
                     self.path,
                     shape=shape,
@@ -246,10 +257,9 @@ class OneFile(Result):
                 offset = int(made.offset)
                 del made
             self.array = MappedArray(self.path, offset, self.stream)
-            self.note()
         except BaseException:
-            self.path.unlink(missing_ok=True)
-            self.path.with_name(self.path.name + MASK).unlink(missing_ok=True)
+            for each in (self.path, self.path.with_name(self.path.name + MASK), self.sidecar):
+                each.unlink(missing_ok=True)
             raise
 
     def again(self, done: Ids) -> None:
@@ -301,6 +311,21 @@ class TiffState:
     covered: Array
     """(position,) which frames are there."""
     record: dict[str, Any]
+
+
+def known_to_lack(path: Path) -> Array | None:
+    """(position,) which frames of a result of the sink `tiff` are there; None where none is missing, or it is none."""
+    try:
+        there = read_state(path).covered
+    except (
+        FirstlightError,
+        LookupError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # what the JSON file says makes no sense
+        return None
+    return None if there.all() else there
 
 
 def read_state(path: Path) -> TiffState:

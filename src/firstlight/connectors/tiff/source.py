@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from firstlight.core.arrays import Array
 from firstlight.core.errors import SourceError
 
 from ..recorded.frames import Recording
@@ -16,6 +17,7 @@ from ..recorded.source import RecordedSource
 from ..recorded.stack import IMAGES, Order, Stack, angles_of, beside, stack_recording
 from .pages import ENDINGS, is_tiff, pages_of, read_pages
 from .pixel import own_pixel
+from .result import known_to_lack
 from .tomcat import series
 
 
@@ -89,7 +91,7 @@ class TiffSource(RecordedSource):
         given = {**folders, **{name: told for name in IMAGES if (told := getattr(self, name)) is not None}}
         files = listed(path, ENDINGS, self.pattern, "path")
         reader = pages_of(files, "path")
-        there = present(files) if reader.shape[0] == len(files) else None
+        there = self._there(path, files, reader.shape[0])
         read = {IMAGES[name]: read_pages(beside(path, where), None, name) for name, where in given.items()}
         stack = Stack(
             reader,
@@ -101,6 +103,24 @@ class TiffSource(RecordedSource):
             calibration=self.known({"pixel": own_pixel(files[0])}),
         )
         return stack_recording(stack)
+
+    def _there(self, path: Path, files: Sequence[Path], pages: int) -> Array | None:
+        """(image,) False for each that never came: by what the sink `tiff` left beside its files, or by their numbers.
+
+        Raises:
+            SourceError: The images are sinograms, and one is missing.
+        """
+        there = known_to_lack(path) if self.pattern is None else None
+        if there is not None and pages in (len(there), int(there.sum())):
+            if self.order == "sinogram":
+                raise SourceError(
+                    f"The result is not complete: {int((~there).sum())} of its {len(there)} sinograms were never written.",
+                    field="path",
+                    value=str(path),
+                    next_move="Run the job that writes it again, with --resume.",
+                )
+            return there
+        return present(files) if pages == len(files) else None
 
 
 def _of_the_log(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

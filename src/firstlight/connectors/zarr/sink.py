@@ -25,8 +25,7 @@ from .stores import is_url, store_at
 Compression = Literal["none", "blosc", "zstd"]
 _SLAB = 64 * 2**20
 """Bytes of a level that are held to make the next."""
-
-
+_COVERED = "covered"
 _RECEIVED = "received"
 
 
@@ -66,18 +65,13 @@ class ZarrSink(Sink):
         _check_lengths(scan)
         with _clear(self.path, "make the group"):
             store = store_at(self.path, self.endpoint, read_only=False)
-            self._spare_old(store)
-            self._written = _Group(self, store, scan, record, done=None)
+            shape = tuple(scan.main.sizes.get(label) or 0 for label in scan.main.axes)
+            self._written = _Group(self, self._cleared(store, _head(scan, record, shape)), scan)
 
     @property
     def resumable(self) -> bool:
-        """True: a storage chunk is a file or an object of its own, which is written whole or not at all."""
+        """True, also after a kill: a storage chunk is a file or an object, which is replaced whole or not at all."""
         return True
-
-    @property
-    def survives_a_kill(self) -> bool:
-        """True where each frame has storage chunks of its own: none is half written over later."""
-        return self.chunks is None or self.chunks[0] == 1
 
     def resume(self, scan: Scan, record: dict[str, Any], done: Ids) -> None:
         """Go on in what an interrupted run left.
@@ -86,10 +80,21 @@ class ZarrSink(Sink):
             SinkError: It is not there.
         """
         with _clear(self.path, "go on in the group"):
-            store = store_at(self.path, self.endpoint, read_only=False)
-            self._written = _Group(self, store, scan, record, done=done)
+            import zarr
 
-    def _spare_old(self, store: Any) -> None:
+            root: Any = zarr.open_group(store_at(self.path, self.endpoint, read_only=False), mode="r+")
+            self._sweep()
+            root.attrs.put(_head(scan, record, root["0"].shape))
+            self._written = _Group(self, root, scan, done)
+
+    def _sweep(self) -> None:
+        """Remove what a kill left of files that had not got their names."""
+        if not is_url(self.path):
+            for torn in Path(self.path).expanduser().rglob("*.partial"):
+                torn.unlink()
+
+    def _cleared(self, store: Any, head: dict[str, Any]) -> Any:
+        """A new group, or the old one without what was in it: that is marked as not there before it goes."""
         import zarr
 
         try:
@@ -98,9 +103,18 @@ class ZarrSink(Sink):
             local = None if is_url(self.path) else Path(self.path).expanduser()
             if local is not None and local.exists() and (not local.is_dir() or any(local.iterdir())):
                 raise _there(self.path, "something that is no Zarr group") from None
-            return
+            return zarr.create_group(store, attributes=head)
         if not self.overwrite or "firstlight" not in old.attrs:
             raise _there(self.path, "a Zarr group" if "firstlight" in old.attrs else "a group of another program")
+        self._sweep()
+        root = zarr.open_group(store, mode="r+")
+        if _COVERED in root:
+            mask: Any = root[_COVERED]
+            mask[...] = 0
+        for name in sorted(root, key=lambda name: name == _COVERED):
+            del root[name]
+        root.attrs.put(head)
+        return root
 
     def write(self, chunk: Chunk) -> None:
         """Write frames to the places that their ids name.
@@ -139,31 +153,24 @@ class ZarrSink(Sink):
 class _Group:
     """A group that is being written; used by one writer thread."""
 
-    def __init__(self, sink: ZarrSink, store: Any, scan: Scan, record: dict[str, Any], done: Ids | None) -> None:
-        import zarr
-
-        self.sink, self.scan, self.stream = sink, scan, scan.main
+    def __init__(self, sink: ZarrSink, root: Any, scan: Scan, done: Ids | None = None) -> None:
+        self.sink, self.root, self.scan, self.stream = sink, root, scan, scan.main
         stream = scan.main
         lengths = [stream.sizes.get(label) for label in stream.axes]
         self.growing = bool(lengths) and lengths[0] is None
-        self.shape = tuple(length or 0 for length in lengths)
+        self.shape = tuple(length or 0 for length in lengths) if done is None else tuple(root["0"].shape)
         self.scanned = self.shape[: max(stream.arrival, 1)]
-        self.begun = describe(scan, record)
+        self.begun: Any = root.attrs["firstlight"]
         self.gaps: list[Gap] = []
         self.times = Times()
         self.angles = angle_list(scan, stream, self.shape[0] if self.shape else 0)
-        self.root: Any
-        self.array: Any
-        self.covered: Any
         self._seen: dict[int, set[tuple[tuple[int, int], ...]]] = {}
         if done is None:
-            self.root = zarr.create_group(store, overwrite=sink.overwrite, attributes={"firstlight": self.begun})
-            self.array = self._create("0", self.shape)
-            self.covered = self._create("covered", self.scanned or (1,), mask=True)
-            self._describe([self.shape])
+            # the mask first: an array without one counts as whole
+            self.covered: Any = self._create(_COVERED, self.scanned or (1,), mask=True)
+            self.array: Any = self._create("0", self.shape)
             return
-        self.root = zarr.open_group(store, mode="r+")
-        self.array, self.covered = self.root["0"], self.root["covered"]
+        self.array, self.covered = self.root["0"], self.root[_COVERED]
         if _RECEIVED in self.root:
             self.times = Times.known(self.root[_RECEIVED][...])
         mask = np.zeros(prod(self.covered.shape), np.uint8)
@@ -187,9 +194,6 @@ class _Group:
             dimension_names=axes[: len(shape)] if axes else None,
             overwrite=True,
         )
-
-    def _describe(self, shapes: list[tuple[int, ...]]) -> None:
-        self.root.attrs["ome"] = multiscales(self.scan, shapes)
 
     def write(self, chunk: Chunk) -> None:
         """Put frames at their places, and mark those that are whole."""
@@ -289,7 +293,12 @@ class _Group:
                 block: Array = halved(np.asarray(below[start : start + slab]), axes)
                 above[start // step : start // step + len(block)] = block
             below = above
-        self._describe(shapes)
+        self.root.attrs["ome"] = multiscales(self.scan, shapes)
+
+
+def _head(scan: Scan, record: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """The attributes of a group that is not finished."""
+    return {"firstlight": describe(scan, record), "ome": multiscales(scan, [shape])}
 
 
 class _clear:  # noqa: N801 (used like a function)
