@@ -66,6 +66,13 @@ def test_the_same_again(result, tmp_path):
     assert np.array_equal(data(result), data(tmp_path / "more" / "again.h5"))
 
 
+def test_its_snapshots_replace_none_of_the_first_run(scan, tmp_path):
+    shots = [{"of": "minus_log", "path": str(tmp_path / name)} for name in ("sinogram.png", "out_log.png")]
+    run(job(scan, tmp_path / "out.h5", snapshots=shots))
+    found = again(tmp_path / "out.h5", tmp_path / "again.h5").job["snapshots"]
+    assert [each["path"] for each in found] == [str(tmp_path / n) for n in ("again_sinogram.png", "again_log.png")]
+
+
 def test_with_something_else(result, tmp_path):
     found = again(result, tmp_path / "again.h5", {"fbp.center": "8", "only.row": "0"})
     run(found.job)

@@ -115,6 +115,11 @@ def _redirect(job: dict[str, Any], result: Path, out: Path) -> None:
     shots = job.get("snapshots")
     if isinstance(shots, list):
         job["snapshots"] = [
-            {**each, "path": str(out.parent / Path(str(each["path"])).name.replace(result.stem, out.stem, 1))}
+            {**each, "path": str(_beside(out, Path(str(each["path"])).name, result.stem))}
             for each in cast("list[dict[str, Any]]", shots)
         ]
+
+
+def _beside(out: Path, picture: str, before: str) -> Path:
+    """Where a snapshot of another result goes: named after that one, so that it replaces no picture of the first."""
+    return out.parent / (picture.replace(before, out.stem, 1) if before in picture else f"{out.stem}_{picture}")
