@@ -52,3 +52,17 @@ def test_nor_is_a_block_waited_for_that_nothing_could_go_on_with_however_often_t
     run.finished(30)
     assert run.status().state == "stopped"
     assert run.view("sirt.volume", timeout=0.0) is None
+
+
+@pytest.mark.timeout(120)
+def test_a_sweep_ends_between_two_values_and_tells_how_many_it_has_done() -> None:
+    steps = [{"use": "flat_field"}, {"use": "minus_log"}, {"use": "fbp", "cutoff": {"sweep": "0.2:1:0.0002"}}]
+    source = {"use": "phantom", "columns": 64, "rows": 2, "angles": 40}
+    sinks, views = [{"use": "memory", "of": "fbp"}], [{"of": "fbp"}]
+    run = start(load_job({"source": source, "steps": steps, "sinks": sinks, "views": views}))
+    wait_until(lambda: "of 4001 rounds" in str(run.status().bound), 60)
+    assert 0.5 <= run.status().progress < 1  # gathered, and some of the values
+    run.stop()
+    run.finished(30)
+    assert run.status().state == "stopped"
+    assert run.view("fbp", timeout=0.0) is None

@@ -11,6 +11,7 @@ from firstlight.core.errors import JobError
 from firstlight.core.job import Job, RunnerSettings, SnapshotSpec, parse_job
 from firstlight.core.pipeline import Reference, pipeline
 from firstlight.core.run import Counts
+from firstlight.core.sweep import turn
 from firstlight.jobs.snapshots import write_snapshots
 from firstlight.jobs.start import start
 from firstlight.kernels.pause import pause
@@ -185,7 +186,14 @@ def test_pace_of_blocks_that_take_long(monkeypatch):
         assert found["rate"] == pytest.approx(4 / 30)
         assert found["left"] == pytest.approx(450.0)
     with under_way.on("swept", 1, series=3):
-        for done in (0, 5, 9, 0, 5):
+        turn.get()(0)
+        turn.get()(1)
+        assert [(work.done, work.of) for work in under_way.now()] == [(1, 3)]  # three values without rounds
+        turn.get()(0)
+        for done in (0, 5, 9):
+            pause(done, 10)
+        turn.get()(1)
+        for done in (0, 5, 9, 0, 5):  # slices that are worked on one after the other begin anew
             pause(done, 10)
         assert [(work.done, work.of) for work in under_way.now()] == [(15, 30)]  # of three values the second
     clock[0] = 119.9

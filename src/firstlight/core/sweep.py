@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from types import new_class
 from typing import Any, ClassVar, cast
@@ -31,6 +32,9 @@ _WITHOUT_STEP = re.compile(r"[-+.\d\s]+:[-+.\d\s]+")
 """Two numbers of a range whose step was forgotten."""
 
 Values = tuple[Any, ...]
+
+turn: ContextVar[Callable[[int], None]] = ContextVar("turn", default=lambda done: None)
+"""Called before each value has its turn, with the number of those that had theirs; what it raises ends the sweep there."""
 
 
 def sweep_values(given: Any) -> Values:
@@ -108,7 +112,10 @@ class Sweeping(Operator):
     def run(self, *arrays: Array | Held, device: str = "cpu", **coordinates: Array) -> Any:
         """Apply the body with every combination, and put the results side by side."""
         shape = tuple(len(values) for values in self.sweeps.values())
-        results = [by_name(self.signature, each.run(*arrays, device=device, **coordinates)) for each in self.variants]
+        results: list[dict[str, Array]] = []
+        for done, each in enumerate(self.variants):
+            turn.get()(done)
+            results.append(by_name(self.signature, each.run(*arrays, device=device, **coordinates)))
         found: dict[str, Array] = {}
         for name in self.signature.outputs:
             stacked = np.stack([result[name] for result in results], axis=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextvars import Token
 
 from firstlight.core.errors import Stopped
+from firstlight.core.sweep import turn
 from firstlight.kernels.pause import Onlooker
 
 
@@ -35,7 +37,7 @@ class Work(Onlooker):
     def __init__(self, step: str, frames: int, series: int, under_way: UnderWay) -> None:
         """Not begun yet."""
         self.step, self.frames, self._series = step, frames, series
-        self._finished = self._last = 0
+        self._finished = 0
         self.since = time.monotonic()
         self.done = self.of = 0
         self._under_way = under_way
@@ -54,16 +56,26 @@ class Work(Onlooker):
         if self._under_way.over():
             raise Stopped(f"The run was stopped while '{self.step}' worked.")
         if of:
-            self._finished += done < self._last  # it began anew
-            self._last = done
-            self.done, self.of = min(self._finished, self._series - 1) * of + done, self._series * of
+            self.done, self.of = self._finished * of + done, self._series * of
+
+    def turn(self, done: int) -> None:
+        """The next value of a sweep has its turn after so many others; it ends here if the run does.
+
+        Raises:
+            Stopped: It does.
+        """
+        self.look(0, 0)
+        rounds = max(self.of // self._series, 1)
+        self._finished, self.done, self.of = done, done * rounds, self._series * rounds
 
     def __enter__(self) -> None:
         """Begin."""
         self._under_way.works[id(self)] = self
+        self._before_turn: Token[Callable[[int], None]] = turn.set(self.turn)
         super().__enter__()
 
     def __exit__(self, *error: object) -> None:
         """End."""
         super().__exit__(*error)
+        turn.reset(self._before_turn)
         del self._under_way.works[id(self)]
