@@ -44,7 +44,10 @@ def test_a_line_says_what_goes_on_now(seen, line):
 def test_a_run_that_has_not_begun_says_what_it_waits_for(tmp_path):
     folder = RunFolder(tmp_path)
     assert starting_line(folder) == "starting …"
-    folder.write("job.json", {"source": {"use": "dectris", "data": "tcp://dcu:9999"}})
-    assert starting_line(folder) == "starting: dectris (data: tcp://dcu:9999) is being opened"
+    folder.write("job.json", {"source": {"use": "dectris", "data": "tcp://dcu:9999", "window": 8, "ids": [3]}})
+    assert starting_line(folder) == "starting: dectris (data: tcp://dcu:9999, window: 8) is being opened, or waited for"
     folder.write("listening.json", {"at": 0.0})
-    assert starting_line(folder) == "starting: dectris (data: tcp://dcu:9999) listens, and waits for a scan to begin"
+    assert (
+        starting_line(folder)
+        == "starting: dectris (data: tcp://dcu:9999, window: 8) listens, and waits for a scan to begin"
+    )

@@ -156,10 +156,10 @@ def _with_bars(run: RemoteRun) -> None:
                 total = counts.expected or None
                 if name not in bars:
                     bars[name] = progress.add_task(title(status, name), total=total, rate="")
-                gone = counts.lost + counts.dropped + counts.rejected + counts.excluded
-                what = starting_line(run.folder) if status.state == "starting" else title(status, name)
-                rates = {"completed": counts.done + gone, "total": total, "rate": pace(status, name)}
-                progress.update(bars[name], description=what, **rates)
+                told = counts.done + counts.lost + counts.dropped + counts.rejected + counts.excluded
+                begun = status.state != "starting"
+                what, fast = (title(status, name), pace(status, name)) if begun else (starting_line(run.folder), "")
+                progress.update(bars[name], description=what, completed=told, total=total, rate=fast)
             time.sleep(_LOOK)
 
 
@@ -168,9 +168,10 @@ def starting_line(folder: RunFolder) -> str:
     source = (folder.read("job.json") or {}).get("source")
     if source is None:
         return "starting …"
-    given = ", ".join(f"{name}: {value}" for name, value in source.items() if name != "use")
-    doing = "listens, and waits for a scan to begin" if folder.listens() else "is being opened"
-    return f"starting: {source['use']}{f' ({given})' if given else ''} {doing}"
+    places = [f"{name}: {value}" for name, value in source.items() if name != "use" and isinstance(value, str | int)]
+    named = f"{source['use']} ({', '.join(places[:2])})" if places else source["use"]
+    doing = "listens, and waits for a scan to begin" if folder.listens() else "is being opened, or waited for"
+    return f"starting: {named} {doing}"
 
 
 def remarks_lines(report: Mapping[str, Any]) -> list[str]:

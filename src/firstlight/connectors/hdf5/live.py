@@ -111,6 +111,7 @@ class Hdf5LiveSource(Source):
                     raise
                 if not told:
                     LOGGER.info("Waiting for the file to grow: %s", error)
+                    self.listening()
                 told = True
             if self._paused():
                 raise Stopped("The run was stopped while it waited for the file.", field="path", value=str(self.path))
