@@ -39,7 +39,8 @@ class Beamline:
     def source(self) -> dict[str, Any]:
         """The source of a job that listens to it."""
         names = ("image", "dark", "flat", "theta", "server")
-        return {"use": "pva", "idle": "3 s", **{name: self.told[name] for name in names}}
+        # what is compiled the first time, beside the scan, may keep the receiver from its frames for a while
+        return {"use": "pva", "idle": "3 s", "queue": 1024, **{name: self.told[name] for name in names}}
 
     def report(self) -> dict[str, Any]:
         """What it offered; waits for its end."""
@@ -50,7 +51,7 @@ class Beamline:
         """Stop it if it still runs."""
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(60)
 
 
 def _yaml(value: Any) -> str:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(240)
 
 def test_a_run_that_still_goes_on_is_not_resumed_nor_overwritten(tmp_path: Path) -> None:
     values = job(tmp_path / "rec.h5")
-    command = [sys.executable, "-c", RUN, json.dumps(values), *WRITING]
+    command = [sys.executable, "-c", RUN, json.dumps(values), *WRITING, "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
         if process.stdout is None:
             raise RuntimeError("no output")

@@ -37,7 +37,7 @@ class Service:
     def end(self, number=signal.SIGKILL):
         self.http.close()
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()
 
 
@@ -92,12 +92,13 @@ def stall_under_load(folder, seconds=4):
         for thread in threads:
             thread.start()
         time.sleep(seconds)
+        while min(images) <= 5 and not problems:
+            time.sleep(0.1)
         stall = service.http.get("/health").json()["loop_stall_ms"]
         ended.set()
         for thread in threads:
             thread.join()
         assert not problems
-        assert min(images) > 5
         return stall["own_max_last_minute"]
     finally:
         service.end()
@@ -114,7 +115,7 @@ def test_the_loop_never_stalls_for_longer_than_20_ms(folder):
 
 def test_the_run_goes_on_when_the_service_is_killed_and_is_found_again(folder):
     service = Service(folder)
-    run = service.start(frames=250, rate=50)
+    run = service.start(frames=250, rate=500, hold_at=200)
     service.end()
     assert Store(folder).folder(run).entry().state == "running"
     heir = Service(folder)
@@ -124,7 +125,7 @@ def test_the_run_goes_on_when_the_service_is_killed_and_is_found_again(folder):
         before = detail["counts"]["done"]
         assert before > 0
         assert heir.http.patch(f"/runs/{run}/parameters", json={"slices": {"z": 8}}).status_code == 200
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (detail := heir.http.get(f"/runs/{run}").json())["state"] == "running" and time.monotonic() < deadline:
             time.sleep(0.1)
         assert detail["state"] == "done"

@@ -13,6 +13,8 @@ TOMOGRAPHY = {"columns": 512, "rows": 384, "angles": 360}
 """Small enough to be live on two cores."""
 STEM = {"scan_y": 64, "scan_x": 64, "pixels": 64, "field": 2.0, "aperture": 12.0, "strength": 0.6, "defocus": 10.0}
 PTYCHOGRAPHY = {"scan_y": 16, "scan_x": 16, "window": 96, "step": 8.0}
+QUEUE = 128
+"""Frames that may wait in the network layer: the first time, loops are compiled beside the scan."""
 OPEN = "1 h"
 """How long a complete scan stays open to be looked into."""
 
@@ -38,7 +40,8 @@ def _tomography_options(file: Path | None) -> dict[str, Any]:
 
 
 def _tomography(told: dict[str, Any], file: Path | None) -> dict[str, Any]:
-    source = {"use": "pva", **{name: told[name] for name in ("image", "dark", "flat", "theta", "server")}}
+    names = {name: told[name] for name in ("image", "dark", "flat", "theta", "server")}
+    source: dict[str, Any] = {"use": "pva", **names, "queue": QUEUE}
     if told.get("frames"):
         source["frames"] = told["frames"]
     return {
