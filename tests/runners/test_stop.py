@@ -50,7 +50,9 @@ def test_nor_is_a_block_waited_for_that_nothing_could_go_on_with_however_often_t
     run.stop()
     run.stop()
     run.finished(30)
-    assert run.status().state == "stopped"
+    status = run.status()
+    assert status.state == "stopped"
+    assert status.stages["sirt"]["title"] == "gathered for sirt", "which is not done, as its name alone would say"
     assert run.view("sirt.volume", timeout=0.0) is None
 
 

@@ -322,7 +322,7 @@ class LocalRun(Following):
             changes=tuple(context.changes),
             error=None if context.error is None else str(context.error),
             result=next((place for sink in self._wiring.sinks if (place := sink.location())), None),
-            **({"progress": 1.0} if self._over.is_set() else self._pace.told(consumers, context)),
+            **self._pace.told(consumers, context, self._state),
             **self._watched(),
         )
 

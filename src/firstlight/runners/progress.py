@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from firstlight.core.run import Counts
+from firstlight.core.run import ENDED, Counts, RunState
 
 from .consumers import begun, share_done, titles
 from .context import READING, WRITING, Context, StageTimes
@@ -35,9 +35,20 @@ class Progress:
         """Times, and seconds worked by stage, of the last seconds."""
         self._lock = threading.Lock()
 
-    def told(self, consumers: Mapping[str, Counts], context: Context) -> dict[str, Any]:
-        """The fields of a status: how far each part is, what all wait for, and the share of it all that is done."""
+    def told(self, consumers: Mapping[str, Counts], context: Context, state: RunState) -> dict[str, Any]:
+        """The fields of a status: how far each part is, what all wait for, and the share of it all that is done.
+
+        After the end they say how far each part came, unless all is done.
+        """
+        if state == "done":
+            return {"progress": 1.0}
         plan, works = context.plan, context.under_way.now()
+        if state in ENDED:
+            far = self.stages(consumers, {}, titles(plan, consumers))
+            return {
+                "progress": 1.0,
+                "stages": {name: {**each, "rate": 0.0, "left": None} for name, each in far.items()},
+            }
         part = begun(plan, consumers, works)
         return {
             "progress": share_done(plan, consumers, part),
