@@ -7,15 +7,18 @@ from scipy.stats import differential_entropy, norm
 
 from firstlight.kernels.contact_sheet import sheet, sheet_shape, shrunk, shrunk_shape
 from firstlight.kernels.picture_metrics import (
+    COARSE,
     FINE,
     INSIDE,
     SMOOTHING,
     entropy,
     histogram,
+    metrics,
     negativity,
     sharpness,
     spread,
 )
+from firstlight.kernels.smooth import smoothed
 
 RNG = np.random.default_rng(2)
 
@@ -27,10 +30,13 @@ def disk(blur=0.0, size=96):
     )
 
 
-def inside(picture, width=SMOOTHING):
-    n = len(picture)
+def circle(n):
     y, x = np.mgrid[:n, :n] - (n - 1) / 2
-    return gaussian_filter(picture, width)[np.hypot(x, y) <= INSIDE * n / 2]
+    return np.hypot(x, y) <= INSIDE * n / 2
+
+
+def inside(picture, width=SMOOTHING):
+    return gaussian_filter(picture, width)[circle(len(picture))]
 
 
 @pytest.mark.parametrize("size", [0.02, 1.0, 700.0])
@@ -65,6 +71,24 @@ def test_metrics_against_plain_formulas():
     assert spread(picture) == pytest.approx(values.std() / np.abs(values).mean())
     assert negativity(picture) == pytest.approx(values[values < 0].sum() / np.abs(values).sum())
     assert -1 <= negativity(picture) < 0
+    smooth, there = gaussian_filter(picture, COARSE), circle(len(picture))
+    there[:-1, :-1] &= there[1:, :-1] & there[:-1, 1:]
+    rise = np.diff(smooth, axis=0)[:, :-1] ** 2 + np.diff(smooth, axis=1)[:-1] ** 2
+    expected = rise[there[:-1, :-1]].mean() / np.abs(inside(picture, COARSE)).mean() ** 2
+    assert sharpness(picture) == pytest.approx(expected)
+    counted, numbers = metrics(picture)
+    assert np.array_equal(counted.counts, histogram(picture).counts)
+    assert numbers == {"sharpness": sharpness(picture), "negativity": negativity(picture), "std": spread(picture)}
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f2", "u1"])
+@pytest.mark.parametrize(("shape", "deviation"), [((40, 53), 0.7), ((9, 8), 2.0)])
+def test_smoothing_is_that_of_scipy(kind, shape, deviation):
+    picture = (100 * RNG.random(shape)).astype(kind)
+    expected = gaussian_filter(picture.astype(float), deviation)
+    np.testing.assert_allclose(smoothed(picture, deviation), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="expected 8 or more"):
+        smoothed(picture[:7], 2.0)
 
 
 def test_what_is_blurred_is_less_sharp_and_has_more_entropy():

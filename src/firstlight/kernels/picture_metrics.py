@@ -9,10 +9,13 @@ hides the rest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+
+from .smooth import smoothed
 
 Picture = NDArray[np.floating]
 
@@ -56,13 +59,27 @@ class Histogram:
         return Histogram(self.widened(power).counts + other.widened(power).counts, power)
 
 
+def metrics(picture: Picture) -> tuple[Histogram, dict[str, float]]:
+    """The histogram, and the other numbers by name, of a picture that is smoothed once for them.
+
+    Args:
+        picture: shape (row, col); values that are not finite do not count.
+    """
+    values = _inside(picture)
+    numbers = {"sharpness": sharpness(picture), "negativity": _negativity(values), "std": _spread(values)}
+    return _histogram(values), numbers
+
+
 def histogram(picture: Picture) -> Histogram:
     """The smoothed values inside the circle.
 
     Args:
         picture: shape (row, col); values that are not finite do not count.
     """
-    values = _inside(picture)
+    return _histogram(_inside(picture))
+
+
+def _histogram(values: NDArray[np.float64]) -> Histogram:
     largest = float(np.abs(values).max()) if values.size else 0.0
     power = int(np.frexp(largest)[1]) if largest else 0
     return Histogram(np.histogram(values, FINE, (-(2.0**power), 2.0**power))[0].astype(np.int64), power)
@@ -97,24 +114,50 @@ def sharpness(picture: Picture) -> float:
     Per square pixel. The mean magnitude is what a wrong axis leaves as it is, unlike the variance.
     """
     smooth, inside = _smoothed(picture, COARSE)
-    rows, columns = np.diff(smooth, axis=0)[:, :-1], np.diff(smooth, axis=1)[:-1]
-    there = inside[:-1, :-1] & inside[1:, :-1] & inside[:-1, 1:]
-    size = float(np.abs(smooth[inside]).mean()) if inside.any() else 0.0
-    return float(np.mean((rows**2 + columns**2)[there])) / size**2 if there.any() and size > 0 else 0.0
+    squares, size = _mean_squares(smooth, inside)
+    return squares / size**2 if size > 0 else 0.0
+
+
+@numba.njit(nogil=True, cache=True)
+def _mean_squares(smooth: Any, inside: Any) -> Any:
+    """The mean square gradient where a pixel and those below and to the right are inside; the mean magnitude inside."""
+    squares, count, magnitude, pixels = 0.0, 0, 0.0, 0
+    for row in range(smooth.shape[0]):
+        for col in range(smooth.shape[1]):
+            if not inside[row, col]:
+                continue
+            value = smooth[row, col]
+            magnitude += abs(value)
+            pixels += 1
+            if (
+                row + 1 < smooth.shape[0]
+                and col + 1 < smooth.shape[1]
+                and inside[row + 1, col]
+                and inside[row, col + 1]
+            ):
+                squares += (smooth[row + 1, col] - value) ** 2 + (smooth[row, col + 1] - value) ** 2
+                count += 1
+    return squares / max(count, 1), magnitude / max(pixels, 1)
 
 
 def negativity(picture: Picture) -> float:
     """Sum of the negative values over the sum of all magnitudes, inside the circle: 0 (none) to -1."""
-    values = _inside(picture)
-    total = float(np.abs(values).sum(dtype=np.float64))
-    return float(np.minimum(values, 0).sum(dtype=np.float64)) / total if total else 0.0
+    return _negativity(_inside(picture))
+
+
+def _negativity(values: NDArray[np.float64]) -> float:
+    total = float(np.abs(values).sum())
+    return float(np.minimum(values, 0).sum()) / total if total else 0.0
 
 
 def spread(picture: Picture) -> float:
     """Standard deviation of the smoothed values over their mean magnitude, inside the circle."""
-    values = _inside(picture)
+    return _spread(_inside(picture))
+
+
+def _spread(values: NDArray[np.float64]) -> float:
     size = float(np.abs(values).mean()) if values.size else 0.0
-    return float(values.std(dtype=np.float64)) / size if size > 0 else 0.0
+    return float(values.std()) / size if size > 0 else 0.0
 
 
 def _inside(picture: Picture) -> NDArray[np.float64]:
@@ -125,11 +168,11 @@ def _inside(picture: Picture) -> NDArray[np.float64]:
 def _smoothed(picture: Picture, width: float = SMOOTHING) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The picture, smoothed, and which of its pixels count."""
     known = np.isfinite(picture)
-    values = np.where(known, picture, 0).astype(np.float64)
+    values = picture if known.all() else np.where(known, picture, 0)
     rows, columns = picture.shape
     if min(rows, columns) < 8:  # a line or less: no circle
-        return values, known
+        return values.astype(np.float64), known
     y = (np.arange(rows) - (rows - 1) / 2) / (rows / 2)
     x = (np.arange(columns) - (columns - 1) / 2) / (columns / 2)
     circle = y[:, None] ** 2 + x[None, :] ** 2 <= INSIDE**2
-    return gaussian_filter(values, width), known & circle
+    return smoothed(values, width), known & circle

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,12 +15,13 @@ from firstlight.core.errors import AxesError
 from firstlight.core.fold import Fold
 from firstlight.core.held import Held
 from firstlight.kernels.contact_sheet import sheet, sheet_shape, shrunk, shrunk_shape, value_text
-from firstlight.kernels.picture_metrics import Histogram, entropy, histogram, negativity, sharpness, spread
+from firstlight.kernels.pause import pause
+from firstlight.kernels.picture_metrics import Histogram, entropy, metrics
 
 from .swept import Combination, combinations, count_of, named, others, parts
 
 LEAST_IS_BEST = frozenset({"entropy"})
-NUMBERS: Mapping[str, Callable[[Array], float]] = {"sharpness": sharpness, "negativity": negativity, "std": spread}
+NUMBERS = ("sharpness", "negativity", "std")
 """Metrics that are averaged over the pictures of one combination."""
 
 
@@ -97,9 +98,9 @@ class ContactSheet(Fold[Sheet]):
             seen = state.seen.setdefault(combination, Seen())
             if other in seen.numbers:
                 continue
-            counted = histogram(values)
+            pause()
+            counted, seen.numbers[other] = metrics(values)
             seen.histogram = counted if seen.histogram is None else seen.histogram + counted
-            seen.numbers[other] = {name: number(values) for name, number in NUMBERS.items()}
             middle = _middle(state.stream)
             off = (sum(abs(at - m) for at, m in zip(other, middle, strict=True)), *other)
             if seen.tile is None or off < seen.off_middle:
