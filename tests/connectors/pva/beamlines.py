@@ -10,6 +10,8 @@ from firstlight.connectors.pva.serve import Beamline
 from firstlight.connectors.pva.source import PvaSource
 from firstlight.core.chunk import MAIN, Chunk, End, Gap
 
+ROOM = 1024
+"""Frames that may wait in the network layer: what a busy machine leaves there for a while must not push out others."""
 NAMES = {"image": "test:Image", "dark": "test:Dark", "flat": "test:Flat", "theta": "test:Theta"}
 
 
@@ -48,7 +50,9 @@ class Server:
             time.sleep(pause)
 
     def source(self, **parameters):
-        given = {"image": NAMES["image"], "angle_step": 0.5, "idle": 0.5, "server": self.address, **parameters}
+        given = {
+            "image": NAMES["image"], "angle_step": 0.5, "idle": 0.5, "server": self.address, "queue": ROOM, **parameters
+        }  # fmt: skip
         if given.get("theta"):
             del given["angle_step"]
         return PvaSource(**given)
@@ -74,7 +78,7 @@ class Reader:
         finally:
             self._opened.set()
 
-    def connected(self, timeout=10.0):
+    def connected(self, timeout=60.0):
         """Wait until the source has subscribed, which is before it knows what the frames look like."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -84,20 +88,20 @@ class Reader:
             time.sleep(0.01)
         raise TimeoutError
 
-    def opened(self, timeout=10.0):
+    def opened(self, timeout=60.0):
         assert self._opened.wait(timeout)
         if self.error:
             raise self.error
         return self
 
-    def until(self, condition, timeout=15.0):
+    def until(self, condition, timeout=60.0):
         end = time.monotonic() + timeout
         while not condition(self):
             assert time.monotonic() < end, f"{self.places()} {self.gaps()}"
             time.sleep(0.01)
         return self
 
-    def finish(self, timeout=30.0):
+    def finish(self, timeout=60.0):
         self._thread.join(timeout)
         assert not self._thread.is_alive()
         self.source.close()

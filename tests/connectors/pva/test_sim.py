@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from beamlines import Reader, Server
+from beamlines import ROOM, Reader, Server
 from pydantic import ValidationError
 
 from firstlight.connectors.pva import play
@@ -46,11 +46,19 @@ class Process:
 
     def source(self, **parameters):
         names = {use: self.told[use] for use in ("image", "dark", "flat", "theta")}
-        return PvaSource(**{"server": self.told["server"], "idle": 1.5, **names, **parameters})
+        return PvaSource(**{"server": self.told["server"], "idle": 1.5, "queue": ROOM, **names, **parameters})
 
     def report(self):
-        assert self.process.wait(20) == 0, self.process.stderr.read()
+        assert self.process.wait(60) == 0, self.process.stderr.read()
         return json.loads((self.folder / "report.json").read_text())
+
+
+def played(sim, **parameters):
+    """What a simulator plays until its process has ended, and its report."""
+    reader = Reader(sim.source(**{"idle": 60.0, **parameters}))
+    report = sim.report()
+    reader.source.stop()
+    return reader.finish(), report
 
 
 def frames_of(reader):
@@ -75,8 +83,7 @@ def dxfile(tmp_path):
 
 def test_a_file_plays_once_from_the_first_frame_to_the_last(tmp_path, dxfile):
     with Process(tmp_path, file=str(dxfile), rate=200) as sim:
-        reader = Reader(sim.source()).finish()
-        report = sim.report()
+        reader, report = played(sim)
     with h5py.File(dxfile) as file:
         assert np.array_equal(frames_of(reader), file["exchange/data"][:])
         assert np.allclose(reader.chunks("dark")[0].data[0], file["exchange/data_dark"][:].mean(axis=0), atol=1e-3)
@@ -93,14 +100,13 @@ def test_a_file_plays_once_from_the_first_frame_to_the_last(tmp_path, dxfile):
 )
 def test_compressed(tmp_path, dxfile, codec):
     with Process(tmp_path, file=str(dxfile), rate=0, codec=codec) as sim, h5py.File(dxfile) as file:
-        reader = Reader(sim.source(queue=64)).finish()
+        reader, _ = played(sim, queue=64)
         assert np.array_equal(frames_of(reader), file["exchange/data"][:])
 
 
 def test_withheld_frames_are_exactly_the_lost_ones(tmp_path):
     with Process(tmp_path, rate=400, loop=True, frames=600, lose=0.05, seed=4) as sim:
-        reader = Reader(sim.source()).finish()
-        report = sim.report()
+        reader, report = played(sim)
     assert report["withheld"] > 10
     assert sorted(place + 1 for _, place in reader.missing()) == report["withheld_ids"]
     assert len(reader.places()) == report["posted"]
@@ -109,8 +115,7 @@ def test_withheld_frames_are_exactly_the_lost_ones(tmp_path):
 
 def test_faster_than_the_path_carries_the_counts_stay_exact(tmp_path):
     with Process(tmp_path, rate=0, loop=True, frames=4000, parameters={"columns": 256, "rows": 128}) as sim:
-        reader = Reader(sim.source()).finish()
-        report = sim.report()
+        reader, report = played(sim, queue=32)
     assert report["posted"] == 4000
     assert len(reader.missing()) > 0
     assert sorted(reader.places() + reader.missing()) == [(0, place) for place in range(4000)]
@@ -118,16 +123,14 @@ def test_faster_than_the_path_carries_the_counts_stay_exact(tmp_path):
 
 def test_chosen_ids_are_withheld_in_a_scan_of_known_length(tmp_path):
     with Process(tmp_path, rate=200, lose_ids=[5, 6, 40]) as sim:
-        reader = Reader(sim.source(frames=40)).finish()
-        report = sim.report()
+        reader, report = played(sim, frames=40)
     assert sorted(place + 1 for _, place in reader.missing()) == [5, 6, 40]
     assert report["withheld_ids"] == [5, 6]
 
 
 def test_the_server_restarts_and_ids_start_over(tmp_path):
     with Process(tmp_path, rate=200, restart_after=25, down=0.3) as sim:
-        reader = Reader(sim.source(idle=4.0)).finish()
-        report = sim.report()
+        reader, report = played(sim)
     assert reader.places() == [(0, place) for place in range(25)] + [(1, place) for place in range(40)]
     assert (report["epochs"], report["posted"]) == (2, 65)
 
@@ -153,26 +156,49 @@ def test_a_simulator_that_is_killed_and_started_again_is_found(tmp_path):
 
 def test_sigterm_ends_it_with_a_report(tmp_path):
     with Process(tmp_path, rate=50, loop=True, linger=0.2) as sim:
-        reader = Reader(sim.source(idle=1.0)).until(lambda r: r.places())
+        reader = Reader(sim.source(idle=60.0)).until(lambda r: r.places())
         sim.process.send_signal(signal.SIGTERM)
         report = sim.report()
+        reader.source.stop()
         reader.finish()
     assert report["posted"] == len(reader.places())
 
 
 def test_sixteen_bit_ids_wrap(tmp_path):
     with Process(tmp_path, rate=500, loop=True, frames=200, id_bits=16, first_id=65436) as sim:
-        reader = Reader(sim.source(id_bits=16, first_id=65436, theta=None, angle_step=1.0)).finish()
+        reader, _ = played(sim, id_bits=16, first_id=65436, theta=None, angle_step=1.0)
     assert reader.places() == [(0, place) for place in range(200)]
 
 
-def test_it_waits_for_a_client_and_ends_after_a_time(tmp_path):
+def test_it_waits_for_a_client_and_ends_by_itself(tmp_path):
     with Process(tmp_path, rate=100, loop=True, seconds=0.5, linger=0.2) as sim:
         time.sleep(1.0)
         assert sim.process.poll() is None
-        reader = Reader(sim.source()).finish()
-        assert 40 < sim.report()["posted"] < 55
+        reader, report = played(sim)
+    assert 0 < report["posted"] < 55
     assert reader.places()[0] == (0, 0)
+
+
+def test_it_posts_as_many_frames_as_its_time_has_room_for(monkeypatch):
+    from firstlight.connectors.pva import player
+
+    class Clock(threading.Event):
+        """Goes on by what is waited for, however busy the machine is."""
+
+        now = 0.0
+        time_ns = staticmethod(time.time_ns)
+
+        def perf_counter(self):
+            return self.now
+
+        def wait(self, timeout=None):
+            self.now += timeout
+            return False
+
+    clock = Clock()
+    monkeypatch.setattr(player, "time", clock)
+    given = {"parameters": SMALL, "rate": 100, "loop": True, "wait_for_clients": False, "settle": 0, "linger": 0}
+    assert PvaSimulator(**given, seconds=0.5).run(clock)["posted"] in (50, 51)
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs /proc/net/tcp")
@@ -304,12 +330,15 @@ def test_angles_grow_and_are_published_ahead(monkeypatch):
         told.update(content)
         ready.set()
 
-    simulator = PvaSimulator(parameters=SMALL, loop=True, rate=400, seconds=1.0, linger=0.2)
+    simulator = PvaSimulator(parameters=SMALL, loop=True, rate=400, linger=0.2)
     thread = threading.Thread(target=simulator.run, args=(stop, announce))
     thread.start()
     assert ready.wait(30)
     names = {use: told[use] for use in ("image", "dark", "flat", "theta")}
-    reader = Reader(PvaSource(server=told["server"], idle=1.0, **names)).finish()
+    reader = Reader(PvaSource(server=told["server"], idle=1.0, queue=ROOM, **names))
+    reader.until(lambda r: len(r.places()) > 200)
+    stop.set()
+    reader.finish()
     thread.join()
     angles = angles_of(reader)
     assert len(angles) > 200

@@ -115,6 +115,7 @@ class Player:
                 return
             _log.info("Restarting: the server goes away for %g s and ids start over.", down)
             offered.epochs += 1
+            self._beamline.let_last_out()
             self._beamline.stop()
             self._stop.wait(down)
             self.publish_fields()

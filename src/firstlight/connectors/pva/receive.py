@@ -141,7 +141,9 @@ class Receiver(threading.Thread):
                     pass
                 self._flush_if_due()
                 self._look_again()
-            self._take_some()
+            for _ in range(self._queue_size // _AT_ONCE + 1):  # a detector that goes on and on must not keep us
+                if not self._take_some():
+                    break
             self._finish()
         except FirstlightError as error:
             self._fail(error)

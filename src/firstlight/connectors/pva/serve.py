@@ -108,7 +108,7 @@ class Beamline:
         self._channels[use].post(value)
         self._posted = Silence()
 
-    def let_last_out(self, seconds: float) -> None:
+    def let_last_out(self, seconds: float = 0.2) -> None:
         """Give what was posted last `seconds` to leave, if somebody is connected to the first channel.
 
         A server that stops drops what its clients have not received yet, and does not tell what that is. Time in which the

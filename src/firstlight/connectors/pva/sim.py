@@ -129,6 +129,7 @@ class PvaSimulator(Configured):
             self._announce(beamline, recording, center, on_ready)
             player.play(wait=self.wait_for_clients, settle=self.settle, down=self.down)
             stop.wait(self.linger)
+            beamline.let_last_out()
         finally:
             beamline.stop()
             recording.source.close()
