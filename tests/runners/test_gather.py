@@ -1,5 +1,6 @@
 """Regrouping: the same in memory and on disk, measured data alone, places kept."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from firstlight.core.chunk import MAIN, Chunk, Gap, Stream
 from firstlight.core.plan import Cut
 from firstlight.runners.assemble import Assembled
 from firstlight.runners.gather import Gathered, surplus_of
+from firstlight.runners.placed import PlacedLog
 from firstlight.runners.positions import expanded, position_name
 from firstlight.testing.play import cut, recut
 
@@ -151,3 +153,37 @@ def test_one_array_is_no_stream() -> None:
     image = Assembled(Stream(("row", "col"), {"row": 5, "col": 7}, "float32", arrival=0))
     image.place(Chunk(FRAMES[:1], ("row", "col"), np.array([17]), stream=MAIN))
     np.testing.assert_array_equal(image.result().data, FRAMES[0])
+
+
+def test_a_chunk_that_lies_in_two_holes_of_a_scratch_file_is_noted_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Noted in parts, and cut off between them, it would be placed a second time, and its frames counted twice."""
+    where = tmp_path / "placed"
+
+    def opened() -> Gathered:
+        log = PlacedLog(where, tmp_path / "scratch", fresh=False)
+        made = Gathered(Cut(("a", "b"), STREAM, "row"), 0.0, log.scratch)
+        made.restore(log)
+        return made
+
+    def frames(*places: int) -> Chunk:
+        ids = np.array(places)
+        return Chunk(FRAMES[ids], ("row", "col"), ids + 100, coords={"angle": ANGLES[ids]})
+
+    begun, outer = opened(), frames(0, 1, 2, 3, 8, 9, 10, 11)
+    for first in (0, 4, 8):
+        begun.place(frames(*range(first, first + 4)))
+    begun.close()
+    where.write_bytes(where.read_bytes().splitlines(keepends=True)[1])  # threads note in any order
+    known = where.stat().st_size
+    begun = opened()
+    begun.place(outer)
+    begun.close()
+    noted = where.read_bytes()
+    for end in (known, *range(known + 1, len(noted), 9), len(noted) - 1, len(noted)):
+        where.write_bytes(noted[:end])  # killed while it was noted
+        again = opened()
+        if again.log is not None and not again.log.has(0, outer.ids):
+            assert again.place(outer) == 8
+        np.testing.assert_array_equal(joined(list(again.blocks()))[0], FRAMES.transpose(1, 0, 2))
+        again.close()
+        assert where.read_bytes() == noted

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from firstlight.core.arrays import Array, Ids
+from firstlight.core.arrays import Array
 from firstlight.core.errors import JobError, StepFailed
 from firstlight.core.job import Job
 from firstlight.core.npy import ONE_HEADER
@@ -27,8 +27,10 @@ from firstlight.core.record import describe_scan, versions
 from firstlight.core.sink import Sink
 
 from .describe import job_dict
-from .hold import hold, is_held
+from .done import DoneLog
+from .hold import LOCK, hold, is_held
 from .inputs import inputs_of
+from .noting import noted
 from .placed import PlacedLog
 from .placeholders import filled
 from .state_folder import state_folder
@@ -39,54 +41,6 @@ _INPUTS = "inputs"
 _CLOSED = "closed"
 """Stands in the folder once every sink was closed in order."""
 _BUSY = "A run that writes this output is still going on ('{}' is held). Wait for it, or stop it: 'firstlight list runs' names it."
-
-
-class DoneLog:
-    """The frames that one sink has written, as ranges of ids in a text file; used by one writer thread.
-
-    Args:
-        path: The file; what it holds already is taken over.
-        fresh: Nothing was written before.
-    """
-
-    def __init__(self, path: Path, *, fresh: bool) -> None:
-        """Read what is there."""
-        self.path, self.fresh = path, fresh
-        self._done: dict[int, set[int]] = {}
-        if not fresh:
-            for line in path.read_text().splitlines():
-                epoch, first, last = _numbers(line)
-                self._done.setdefault(epoch, set()).update(range(first, last + 1))
-
-    def has(self, epoch: int, ids: Ids) -> bool:
-        """True if all of these were written by an earlier run."""
-        known = self._done.get(epoch)
-        return known is not None and len(ids) > 0 and all(frame in known for frame in ids.tolist())
-
-    def ids(self, epoch: int) -> Ids:
-        """What was written by an earlier run, rising."""
-        return np.array(sorted(self._done.get(epoch, ())), dtype=np.int64)
-
-    def add(self, epoch: int, ids: Ids) -> None:
-        """Note frames that are safe in the sink.
-
-        Raises:
-            StepFailed: The disk is full.
-        """
-        rising = np.unique(ids)
-        parts = np.split(rising, np.flatnonzero(np.diff(rising) != 1) + 1)
-        text = "".join(f"{epoch} {part[0]} {part[-1]}\n" for part in parts if len(part))
-        with _guarded(self.path), self.path.open("a") as file:
-            file.write(text)
-
-
-def _numbers(line: str) -> tuple[int, int, int]:
-    """A line of a log; one that was cut short by the end of the process holds nothing."""
-    try:
-        epoch, first, last = map(int, line.split())
-    except ValueError:
-        return 0, 0, -1
-    return epoch, first, last
 
 
 class Checkpoint:
@@ -105,7 +59,7 @@ class Checkpoint:
         Raises:
             StepFailed: Another run took it just now, or the disk is full.
         """
-        with _guarded(self.folder):
+        with noted(self.folder):
             self._held = hold(self.folder)
         if self._held is None:
             raise StepFailed(_BUSY.format(self.folder))
@@ -115,12 +69,6 @@ class Checkpoint:
         path = self.folder / f"sink-{sink}.log"
         return DoneLog(path, fresh=not (self.resumed and path.exists()))
 
-    def started(self, sinks: int) -> None:
-        """Note that every sink is open: from here on there is something to go on with."""
-        for number in range(sinks):
-            with _guarded(self.folder):
-                (self.folder / f"sink-{number}.log").touch()
-
     def placed(self, port: str, scratch: str | None) -> PlacedLog:
         """What lies in the scratch file of a regrouping.
 
@@ -128,7 +76,7 @@ class Checkpoint:
             port: What is regrouped.
             scratch: Folder for the file; None: this one.
         """
-        own = hashlib.blake2b(str(self.folder).encode(), digest_size=8).hexdigest()
+        own = hashlib.blake2b(os.path.abspath(self.folder).encode(), digest_size=8).hexdigest()
         file = (
             self.folder / f"{port}.scratch" if scratch is None else Path(scratch) / f"firstlight-{own}-{port}.scratch"
         )
@@ -152,7 +100,7 @@ class Checkpoint:
         path = self._value(step)
         part = path.with_suffix(".part")
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items()}
-        with _guarded(path):
+        with noted(path):
             with part.open("wb") as file:
                 np.savez(file, **arrays)
             part.replace(path)
@@ -170,31 +118,22 @@ class Checkpoint:
         if keep and closed:
             with suppress(OSError):  # then it counts as killed
                 (self.folder / _CLOSED).touch()
+        if not keep:
+            self._remove()
         if self._held is not None:
             self._held.close()
         if not keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            for file in self._scratch:
-                with suppress(OSError):
+            with suppress(OSError):
+                (self.folder / LOCK).unlink(missing_ok=True)
+                self.folder.rmdir()
+
+    def _remove(self) -> None:
+        """Remove all but what holds the folder; the identity first, so that nobody goes on with a part of the rest."""
+        with suppress(OSError):
+            job = self.folder / _JOB
+            for file in (job, *self._scratch, *self.folder.iterdir()):
+                if file.name != LOCK:
                     file.unlink(missing_ok=True)
-
-
-@contextmanager
-def _guarded(path: Path) -> Iterator[None]:
-    """Turns a refusal of the disk into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise _not_kept(path, error) from error
-
-
-def _not_kept(path: Path, error: OSError) -> StepFailed:
-    return StepFailed(
-        f"How far the run has come can not be noted: {error.strerror}.",
-        field="path",
-        value=str(path),
-        next_move="Free the disk, then run the same job with --resume.",
-    )
 
 
 def sinks_of(plan: Plan) -> list[Sink]:
@@ -226,8 +165,8 @@ def open_checkpoint(plan: Plan, budget: float, threads: int) -> Checkpoint | Non
         raise JobError([("--resume: " if wanted else "") + _BUSY.format(folder)])
     if wanted:
         return _resumed(folder, told, sinks)
-    local = "://" not in str(sinks[0].location())
-    if local and (not folder.parent.is_dir() or not os.access(folder.parent, os.W_OK)):
+    there = next(each for each in folder.absolute().parents if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
         return None  # the sink will say what is wrong
     return Checkpoint(folder, resumed=False, budget=budget, threads=threads)
 
@@ -273,23 +212,63 @@ def checkpoint_folder(plan: Plan) -> Path | None:
 
 
 def begin(checkpoint: Checkpoint, plan: Plan) -> None:
-    """Write the identity of a run that starts from the beginning.
+    """Note that every sink is open: from here on there is something to go on with.
 
     Raises:
         StepFailed: The disk is full.
     """
-    if checkpoint.resumed:
-        checkpoint.take()
-        (checkpoint.folder / _CLOSED).unlink(missing_ok=True)
-        return
-    folder = checkpoint.folder
-    shutil.rmtree(folder, ignore_errors=True)
-    told = {**identity(plan), "sizes": {"budget": checkpoint.budget, "threads": checkpoint.threads}}
-    with _guarded(folder):
-        folder.mkdir(parents=True)
+    folder, job = checkpoint.folder, checkpoint.folder / _JOB
+    if not checkpoint.resumed:
+        shutil.rmtree(folder, ignore_errors=True)
+        with noted(folder):
+            folder.mkdir(parents=True)
     checkpoint.take()
-    with _guarded(folder):
-        (folder / _JOB).write_text(json.dumps(told, indent=1, default=str))
+    if not checkpoint.resumed:
+        told = {**identity(plan), "sizes": {"budget": checkpoint.budget, "threads": checkpoint.threads}}
+        with noted(folder):
+            for number in range(len(plan.sinks)):
+                (folder / f"sink-{number}.log").touch()
+            part = job.with_suffix(".part")
+            part.write_text(json.dumps(told, indent=1, default=str))
+            part.replace(job)
+
+
+@contextmanager
+def nothing_noted(plan: Plan, checkpoint: Checkpoint | None) -> Iterator[None]:
+    """While sinks are opened, what earlier runs noted of their files does not hold.
+
+    A sink makes it untrue with its first write, when it replaces a file or goes on in one that was closed in order; a run
+    that is killed just then must not be gone on with. Where a sink refuses, and none may replace anything, it holds again.
+
+    Raises:
+        JobError: A run that writes one of them is still going on.
+    """
+    resumed = checkpoint.folder if checkpoint is not None and checkpoint.resumed else None
+    marks: list[tuple[Path, bool]] = []
+    for sink in sinks_of(plan):
+        if sink.location() is None:
+            continue
+        folder = folder_of(sink)
+        if is_held(folder):
+            raise JobError([_BUSY.format(folder)])
+        mark = folder / (_CLOSED if folder == resumed else _JOB)
+        if mark.exists():
+            with noted(mark):
+                mark.replace(_aside(mark))
+            marks.append((mark, folder == resumed or not getattr(sink, "overwrite", False)))
+    try:
+        yield
+    except BaseException:
+        for mark in (mark for mark, untouched in marks if untouched):
+            with suppress(OSError):
+                _aside(mark).replace(mark)
+        raise
+    for mark, _ in marks:
+        _aside(mark).unlink(missing_ok=True)
+
+
+def _aside(mark: Path) -> Path:
+    return mark.with_suffix(".aside")
 
 
 def _unfit(plan: Plan, sinks: list[Sink]) -> str | None:

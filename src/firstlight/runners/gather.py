@@ -163,9 +163,9 @@ class Gathered:
             part = chunk.take(slice(done, done + slots.stop - slots.start))
             self._put(slots, part, len(part))
             self._note(slots, part)
-            if self.log is not None:
-                self.log.add(slots, part)
             done += len(part)
+        if self.log is not None and done:
+            self.log.add(taken, chunk.take(slice(done)))
         return done
 
     def _take(self, count: int) -> list[slice]:
@@ -198,7 +198,7 @@ class Gathered:
         for entry in log.entries:
             if not self._made:
                 self._make(tuple(entry.shape))
-            slots = slice(*entry.slots)
+            slots = np.concatenate([np.arange(first, last) for first, last in entry.slots])
             self._ids[slots], self._epochs[slots], self._filled[slots] = entry.ids, entry.epoch, True
             for name, values in entry.coords.items():
                 found = np.asarray(values)

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-_LOCK = "lock"
+LOCK = "lock"
+"""Name of the file in the folder."""
 
 
 def hold(folder: Path) -> IO[bytes] | None:
@@ -18,7 +19,7 @@ def hold(folder: Path) -> IO[bytes] | None:
     Raises:
         OSError: The file can not be made.
     """
-    file = (folder / _LOCK).open("ab")
+    file = (folder / LOCK).open("ab")
     if _locked(file):
         return file
     file.close()
@@ -27,7 +28,7 @@ def hold(folder: Path) -> IO[bytes] | None:
 
 def is_held(folder: Path) -> bool:
     """True while a run that has not ended holds the folder."""
-    if not (folder / _LOCK).is_file():
+    if not (folder / LOCK).is_file():
         return False
     with suppress(OSError):
         file = hold(folder)

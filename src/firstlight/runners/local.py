@@ -23,7 +23,7 @@ from firstlight.core.view import Shown
 
 from .calibrated import calibrated
 from .changes import apply_changes
-from .checkpoint import Checkpoint, begin, open_checkpoint
+from .checkpoint import Checkpoint, begin, nothing_noted, open_checkpoint
 from .consumers import counts_by_consumer
 from .context import READING, Context
 from .describe import devices_of, job_dict, percentiles, report_of, sizes_of, small_values, step_infos, view_infos
@@ -88,14 +88,14 @@ class LocalRun(Following):
         )
         self._context.checkpoint = checkpoint
         threads = cores() if plan.sizes is None else plan.sizes.threads
-        self._wiring = Wiring(self._context, threads, self._record, checkpoint)
-        if checkpoint is not None:
-            try:
-                begin(checkpoint, plan)
-                checkpoint.started(len(self._wiring.sinks))
-            except BaseException:
-                self._wiring.give_back()
-                raise
+        with nothing_noted(plan, checkpoint):
+            self._wiring = Wiring(self._context, threads, self._record, checkpoint)
+            if checkpoint is not None:
+                try:
+                    begin(checkpoint, plan)
+                except BaseException:
+                    self._wiring.give_back()
+                    raise
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._finisher = threading.Thread(target=self._finish, name="finisher", daemon=True)
         self._over = threading.Event()

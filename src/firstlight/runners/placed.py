@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import numpy as np
 
 from firstlight.core.chunk import Chunk
 
+from .noting import noted, whole_lines
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """Frames that were placed at once."""
 
-    slots: tuple[int, int]
+    slots: list[tuple[int, int]]
+    """Where they lie, one after the other: from, to."""
     shape: tuple[int, ...]
     epoch: int
     ids: list[int]
@@ -41,12 +45,9 @@ class PlacedLog:
         if fresh or not (path.exists() and scratch.exists()):
             path.unlink(missing_ok=True)
             return
-        for line in path.read_text().splitlines():
-            try:
-                told = json.loads(line)
-            except ValueError:
-                continue  # cut short by the end of the process
-            slots, shape = tuple(told["slots"]), tuple(told["shape"])
+        for line in whole_lines(path):
+            told = json.loads(line)
+            slots, shape = [(first, last) for first, last in told["slots"]], tuple(told["shape"])
             self.entries.append(Placed(slots, shape, told["epoch"], told["ids"], told["coords"]))
         self._known = {(entry.epoch, frame) for entry in self.entries for frame in entry.ids}
 
@@ -54,19 +55,19 @@ class PlacedLog:
         """True if all of these frames were placed by an interrupted run."""
         return bool(self.entries) and all((epoch, frame) in self._known for frame in ids.tolist())
 
-    def add(self, slots: slice, chunk: Chunk) -> None:
-        """Note frames that lie in the file.
+    def add(self, slots: Sequence[slice], chunk: Chunk) -> None:
+        """Note frames that lie in the file: all of a chunk at once, for a resumed run places a chunk whole or not at all.
 
         Raises:
-            OSError: The disk is full.
+            StepFailed: The disk is full.
         """
         told = {
-            "slots": [slots.start, slots.stop],
+            "slots": [(part.start, part.stop) for part in slots],
             "shape": chunk.data.shape[1:],
             "epoch": chunk.epoch,
             "ids": chunk.ids.tolist(),
             "coords": {name: np.asarray(values).tolist() for name, values in chunk.coords.items()},
         }
         line = json.dumps(told) + "\n"
-        with self._lock, self.path.open("a") as file:
+        with self._lock, noted(self.path), self.path.open("a") as file:
             file.write(line)

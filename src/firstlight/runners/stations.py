@@ -17,8 +17,8 @@ from firstlight.core.plan import Planned
 from firstlight.core.sink import Sink
 
 from .assemble import Assembled
-from .checkpoint import DoneLog
 from .context import STATION_MEMORY, WRITING, Context
+from .done import DoneLog
 from .failing import part_failed
 from .folding import versions_of
 from .positions import expanded
@@ -134,8 +134,9 @@ class SinkStation(Station):
                 ledger.miss(item)
 
     def has(self, epoch: int, ids: Ids) -> bool:
-        """True if an earlier run has written all of these frames."""
-        return self._log is not None and self._streams == 1 and self._log.has(epoch, ids)
+        """True if an earlier run has written all of these frames; one array that is no stream is written anew."""
+        frames = self._streams == 1 and self._stream.arrival > 0
+        return self._log is not None and frames and self._log.has(epoch, ids)
 
     def skip(self, frames: int) -> None:
         """Count frames that are written already."""

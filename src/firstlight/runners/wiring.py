@@ -254,8 +254,11 @@ class Wiring:
         try:
             if log is None or log.fresh:
                 sink.open(scan, self.record)
-            else:
+            elif scan.main.arrival:
                 sink.resume(scan, self.record, log.ids(0))
+            else:
+                sink = sink.model_copy(update={"overwrite": True})  # by parts of one array no more than by none
+                sink.open(scan, self.record)
         except Exception as error:
             take_away(sink, before)
             raise part_failed(f"sink '{sink.use}' of {port_name(port)}", error) from error
