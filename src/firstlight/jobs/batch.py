@@ -33,7 +33,7 @@ _APART = frozenset({"edf", "mrc", "npy", "tiff", "txrm"})
 """Sources whose dark and flat frames are files or folders of their own, which are no scans."""
 _SHARING = _APART | {"dxfile", "hdf5", "nxtomo"}
 """Sources that can take dark and flat frames from elsewhere; of HDF5 it may be another scan."""
-_HDF5 = frozenset({"dxfile", "hdf5", "nxstxm", "nxtomo", "savu"})
+_HDF5 = frozenset({"als832", "dxfile", "hdf5", "nxstxm", "nxtomo", "savu"})
 """Sources whose scans are HDF5 files: a damaged one is a scan that fails, and is not passed over."""
 _ENDINGS = (".h5", ".hdf5", ".nxs", ".nx")
 _DEEPEST = 20
