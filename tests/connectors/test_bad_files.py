@@ -1,6 +1,8 @@
 """Files that are empty, cut short, of another kind or of absurd sizes: each format says so, and takes no memory for them."""
 
+import contextlib
 import json
+import re
 
 import h5py
 import numpy as np
@@ -9,6 +11,7 @@ import tifffile
 
 from firstlight.core import registry
 from firstlight.core.errors import FirstlightError
+from firstlight.jobs.unrecognised import unrecognised
 
 ENDINGS = {
     "tiff": ".tif",
@@ -19,6 +22,7 @@ ENDINGS = {
     "nxstxm": ".nxs",
     "nxtomo": ".nxs",
     "dxfile": ".h5",
+    "als832": ".h5",
     "cxi": ".cxi",
     "hdf5": ".h5",
     "raw": ".raw",
@@ -75,6 +79,27 @@ def test_a_file_that_is_not_what_its_name_says(tmp_path, use, fault):
     with pytest.raises(FirstlightError) as caught:
         played(kind(path=path, **more))
     assert path.name in str(caught.value) or str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", [b"TREE", b"SNOD", b"HEAP"])
+def test_groups_of_an_hdf5_file_that_are_damaged(tmp_path, mark):
+    """Not only data lie in a file: h5py tells of damaged groups with errors of its own, one kind for each part."""
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/sample/rotation_angle"] = np.arange(4.0)
+        file["entry/instrument/detector/data"] = np.zeros((4, 3, 5), np.uint16)
+        file["entry/instrument/detector/image_key"] = np.zeros(4, int)
+        file["exchange/data"] = np.zeros((4, 3, 5), np.uint16)
+    raw = path.read_bytes()
+    for place in [match.start() for match in re.finditer(mark, raw)]:
+        path.write_bytes(raw[:place] + bytes(4) + raw[place + 4 :])
+        for use in ("als832", "dxfile", "hdf5", "nxtomo", "nxstxm", "savu", "cxi"):
+            kind = registry.get("sources", use)
+            kind.recognises(path)
+            with contextlib.suppress(FirstlightError):
+                played(kind(path=path))
+        with contextlib.suppress(FirstlightError):
+            raise unrecognised(path)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
     )
 
 
-def damaged(path: Path, error: OSError) -> SourceError:
+def damaged(path: Path, error: Exception) -> SourceError:
     """The error of a file that opens, and in which a part can not be read."""
     return SourceError(
         f"A part of the file can not be read ({error}).",
@@ -121,17 +121,29 @@ def _near(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"The folder {folder} does not exist either."
-    names = [entry.name for entry in folder.iterdir()]
-    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3, cutoff=0.5)
     return f"In that folder there is: {', '.join(close)}." if close else "Check the spelling."
 
 
 def lookup(root: Group, path: str) -> Any:
-    """A dataset or group, or None if it is missing or its link dangles."""
+    """A dataset or group, or None if it is missing, its link dangles, or the type of its values is damaged."""
     try:
-        return root[path]
-    except (KeyError, OSError, RuntimeError, ValueError):
+        found = root[path]
+        return found if not is_dataset(found) or found.dtype is not None else None
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError):
         return None
+
+
+def names(group: Group) -> list[str]:
+    """What a group holds.
+
+    Raises:
+        SourceError: The file is damaged there.
+    """
+    try:
+        return [*map(str, group)]
+    except (KeyError, RuntimeError) as error:  # what h5py raises of damaged links
+        raise damaged(Path(group.file.filename), error) from error
 
 
 def neighbour(found: Dataset, name: str) -> Any:
@@ -191,20 +203,24 @@ def dataset(root: Group, path: str, field: str) -> Dataset:
 
 
 def _offer(root: Group, wanted: str) -> str:
-    names = [name for name, found in walk(root) if found.ndim > 0][:200]
-    if not names:
+    held = [name for name, found in walk(root) if found.ndim > 0][:200]
+    if not held:
         return "The file holds no arrays at all."
-    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(wanted, held, n=3, cutoff=0.5)
     return (
         f"Did you mean {' or '.join(close)}?"
         if close
-        else f"The file holds {', '.join(names[:8])}{' …' if len(names) > 8 else ''}."
+        else f"The file holds {', '.join(held[:8])}{' …' if len(held) > 8 else ''}."
     )
 
 
 def walk(root: Group, depth: int = _DEPTH) -> Iterator[tuple[str, Dataset]]:
-    """All datasets that can be reached, through soft and external links too, with their paths; dangling links are passed over."""
-    for key in map(str, root):
+    """All datasets that can be reached, through soft and external links too, with their paths; dangling links are passed over.
+
+    Raises:
+        SourceError: The file is damaged in a group.
+    """
+    for key in names(root):
         found = lookup(root, key)
         path = f"{str(root.name).rstrip('/')}/{key}"
         if is_dataset(found):
@@ -215,16 +231,23 @@ def walk(root: Group, depth: int = _DEPTH) -> Iterator[tuple[str, Dataset]]:
 
 
 def groups(root: Group, depth: int = 4, _seen: set[tuple[int, int]] | None = None) -> Iterator[tuple[str, Group]]:
-    """The group itself and all groups below it, with their paths; each once, though several links may lead to it."""
+    """The group itself and all groups below it, with their paths; each once, though several links may lead to it.
+
+    Raises:
+        SourceError: The file is damaged there.
+    """
     import h5py
 
     seen: set[tuple[int, int]] = set() if _seen is None else _seen
-    about: Any = h5py.h5o.get_info(root.id)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        about: Any = h5py.h5o.get_info(root.id)  # pyright: ignore[reportAttributeAccessIssue]
+    except RuntimeError as error:
+        raise damaged(Path(root.file.filename), error) from error
     if (about.fileno, about.addr) in seen:
         return
     seen.add((about.fileno, about.addr))
     yield root.name or "/", root
-    for key in map(str, root) if depth > 0 else ():
+    for key in names(root) if depth > 0 else ():
         found = lookup(root, key)
         if is_group(found):
             yield from groups(found, depth - 1, seen)
@@ -240,7 +263,7 @@ def dangling(root: Group, path: str, _links: int = _DEPTH) -> str | None:
     group: Any = root.file if path.startswith("/") else root
     walked = "" if path.startswith("/") else (root.name or "").rstrip("/")
     for part in path.strip("/").split("/"):
-        if not is_group(group) or part not in set(group):
+        if not is_group(group) or part not in names(group):
             return None
         link = group.get(part, getlink=True)
         walked += f"/{part}"
@@ -289,7 +312,7 @@ def attribute(found: Any, name: str) -> str | None:
     """A text attribute, or None."""
     try:
         return text(found.attrs.get(name))
-    except OSError:
+    except (OSError, RuntimeError, TypeError, ValueError):  # damaged, or of a type that h5py does not know
         return None
 
 

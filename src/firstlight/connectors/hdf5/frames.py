@@ -81,7 +81,7 @@ def recorded(path: Path, record: Callable[[File], Recording]) -> Recording:
         found = record(file)
     except BaseException as error:
         file.close()
-        if isinstance(error, OSError) and not isinstance(error, SourceError):  # what h5py raises of damaged bytes
+        if isinstance(error, OSError | RuntimeError) and not isinstance(error, SourceError):  # damaged bytes, by h5py
             raise damaged(path, error) from error
         raise
     readers = [part.reader.reader if isinstance(part.reader, Reshaped) else part.reader for part in found.parts]

@@ -10,7 +10,7 @@ import numpy as np
 
 from firstlight.core.errors import SourceError
 
-from ..hdf5.files import dangling, groups, is_dataset, is_group, lookup, text, walk
+from ..hdf5.files import dangling, groups, is_dataset, is_group, lookup, names, text, walk
 from ..hdf5.handles import File
 
 RAW, PROCESSED = "NXtomo", "NXtomoproc"
@@ -227,8 +227,7 @@ def _angles(file: File, base: str, data: str, key: str | None) -> str | None:
     marked: Any = None if key is None else lookup(file, key)
     counts = {frames, int((np.asarray(marked[()]) == 0).sum()) if is_dataset(marked) else frames}
     usual = [f"{base}/{path}" for path in _ANGLE]
-    beside = [f"{path}/{name}" for path in _folders(file, base) for name in lookup(file, path) if _is_angle(name)]
-    for path in (*usual, *sorted(beside, key=_rank)):
+    for path in (*usual, *sorted(_called_angles(file, base), key=_rank)):
         found: Any = lookup(file, path)
         if not is_dataset(found) or found.dtype.kind not in "iuf" or not found.size:
             continue
@@ -237,11 +236,11 @@ def _angles(file: File, base: str, data: str, key: str | None) -> str | None:
     return None
 
 
-def _folders(file: File, base: str) -> list[str]:
-    """Groups of the entry that may hold the angles."""
+def _called_angles(file: File, base: str) -> list[str]:
+    """What is called like angles, in the entry and the groups in it."""
     entry = lookup(file, base or "/")
-    inner = [path for path, _ in groups(entry, 3)] if is_group(entry) else []
-    return inner
+    inner = groups(entry, 3) if is_group(entry) else ()
+    return [f"{path}/{name}" for path, group in inner for name in names(group) if _is_angle(name)]
 
 
 def _is_angle(name: str) -> bool:
@@ -266,5 +265,4 @@ def monitor_of(file: File, base: str, frames: int) -> str | None:
 
 def broken_angles(file: File, base: str) -> list[str]:
     """Links of the entry that look like angles and dangle."""
-    paths = [f"{path}/{name}" for path in _folders(file, base) for name in lookup(file, path) if _is_angle(name)]
-    return [text_ for path in paths if (text_ := dangling(file, path))]
+    return [text_ for path in _called_angles(file, base) if (text_ := dangling(file, path))]
