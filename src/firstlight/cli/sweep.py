@@ -76,12 +76,19 @@ def sweep(
     pictures = None if drawn else out.absolute()
     job = _job(what, pictures, overrides, values)
     whole = sweep_job(job, swept, pictures, overrides=overrides, sheet=place, metric=metric)
+    before = _written(place)
 
     def tell(told: dict[str, Any]) -> None:
         tell_best(told)
-        remark(f"sheet: {place}")
+        drawn_now = _written(place) != before
+        remark(f"sheet: {place}" if drawn_now else "no sheet: the run was stopped before there was a picture.")
 
     raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=tell))
+
+
+def _written(file: Path) -> int | None:
+    """When a file was written, in ns; None where there is none."""
+    return file.stat().st_mtime_ns if file.exists() else None
 
 
 def _job(what: Path, out: Path | None, overrides: dict[str, str], values: str | None) -> Path | dict[str, Any]:
