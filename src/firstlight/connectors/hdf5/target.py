@@ -12,6 +12,7 @@ from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import Chunk, Stream
 from firstlight.core.errors import SinkError
 
+from ..recorded.behind import WriteBehind
 from ..recorded.place import boxes, missing_ranges, runs, volume
 from .create import Compression, filters, settled
 from .handles import Dataset, Group
@@ -73,6 +74,7 @@ class Target:
         self.covered = self._create(mask, masked, np.dtype(np.uint8), Storage(swmr=storage.swmr))
         self.settled = not self.growing and storage.compression == "none"
         """True if all of its room in the file was taken when it was made."""
+        self._behind = WriteBehind()
         self._filled = np.zeros(prod(self.scanned), np.int64)
         self._seen: dict[tuple[tuple[int, int], ...], Array] = {}
         self._rows: dict[int, int] | None = {} if stream.arrival_axes == ("frame",) else None
@@ -160,6 +162,8 @@ class Target:
             self._write_run(int(rising[start]), data[start:stop], cuts)
         self._secure()
         self._cover(rising, bounds)
+        if chunk.data.shape[1:] == self.frame_shape:
+            self._leave(rising)
 
     def _secure(self) -> None:
         """Hand the frames over before they are marked: a writer that is killed now must not have marked what is not there.
@@ -168,6 +172,14 @@ class Target:
         beyond counts as no part of the file. Readers in SWMR mode look beyond it.
         """
         (self.data if self.settled or self.data.file.swmr_mode else self.data.file).flush()
+
+    def _leave(self, rising: Ids) -> None:
+        """Let whole frames that lie one after the other go to the disk, and out of memory."""
+        begin, first = self.data.id.get_offset(), int(rising[0])
+        if begin is None or int(rising[-1]) - first >= len(rising):  # in storage chunks, or here and there
+            return
+        size = prod(self.frame_shape) * self.data.dtype.itemsize
+        self._behind.wrote(self.data.file.id.get_vfd_handle(), begin + first * size, len(rising) * size)
 
     def _write_run(self, place: int, data: Array, cuts: tuple[slice, ...]) -> None:
         done = 0
