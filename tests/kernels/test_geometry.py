@@ -88,6 +88,13 @@ def test_points_project_where_pencil_and_paper_say():
     assert pixel_of((0, 100, 0), aside)[:2] == pytest.approx((10 + 4, 5 - 2))  # half way from source to there
     turned = rays_of([0.0], Motion(center=0.0, center_row=0.0, detector_roll=90.0))
     assert pixel_of((0, 0, 10), turned)[:2] == pytest.approx((-10, 0), abs=1e-9)  # its columns count downwards now
+    angle, near = np.deg2rad(20.0), {"center": 0.0, "center_row": 0.0, "source_distance": 100.0}
+    pitched = rays_of([0.0], Motion(**near, detector_pitch=20.0))  # its top is farther away
+    for z in (10, -10):
+        assert pixel_of((0, 0, z), pitched)[1] == pytest.approx(-z / (np.cos(angle) - z / 100 * np.sin(angle)))
+    yawed = rays_of([0.0], Motion(**near, detector_yaw=20.0))  # its right side is closer to the source
+    for x in (10, -10):
+        assert pixel_of((x, 0, 0), yawed)[0] == pytest.approx(x / (np.cos(angle) + x / 100 * np.sin(angle)))
 
 
 def test_a_detector_that_leans_with_the_axis_sees_no_lean():
