@@ -49,10 +49,10 @@ export function RunHeader({ run, crosshair, onCrosshair, onHelp }: Props): React
   );
 }
 
+/** It can be pressed to the very end: what is left to be computed after the last frame may take longer than the scan. */
 function StopButton({ run, stopping, onStop }: { run: RunDetail; stopping: boolean; onStop: () => void }): ReactElement {
-  const finishing = run.state === "draining" && !isLingering(run) && !isWorking(run);
-  const label = stopping ? "Stopping…" : finishing ? "Finishing…" : isLingering(run) ? "End" : "Stop";
-  return <Button tone="danger" icon="stop" disabled={stopping || finishing} onClick={onStop} data-testid="stop">{label}</Button>;
+  const label = stopping ? "Stopping…" : isLingering(run) ? "End" : "Stop";
+  return <Button tone="danger" icon="stop" disabled={stopping} onClick={onStop} data-testid="stop">{label}</Button>;
 }
 
 function Clock({ run }: { run: RunDetail }): ReactElement {

@@ -111,6 +111,8 @@ describe("what a run is called that has all its frames", () => {
     ["Finishing", run({})],
     ["Finishing", run({ stages: [stage(2)] })],
     ["Computing", run({ stages: [stage(0)] })],
+    ["Computing", run({ stages: [stage(2)], bound: "computing sirt (3 of 400 rounds)" })],
+    ["Finishing", run({ counts: { waiting: 5 }, bound: "computing sirt" })],
     ["Complete", run({ job: { runner: { linger: "1 h" } } })],
     ["Stopped", run({ state: "stopped", stages: [stage(0)] })],
   ])("%s", (label, given) => expect(wordsOfRun(given).label).toBe(label));

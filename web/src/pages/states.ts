@@ -27,16 +27,17 @@ export const isLingering = (run: Pick<RunDetail, "state" | "counts" | "job">): b
   return run.state === "draining" && run.counts.waiting === 0 && Boolean(linger);
 };
 
-/** True while a recorded scan is read to its end, and not yet worked on to its end. */
-export const isWorking = (run: Pick<RunDetail, "state" | "stages">): boolean =>
-  run.state === "draining" && run.stages.some((stage) => stage.expected !== null && stage.done < stage.expected);
+/** True while a recorded scan is read to its end, and not yet worked on to its end; views are no stages, and are computed all the same. */
+export const isWorking = (run: Pick<RunDetail, "state" | "stages" | "counts" | "bound">): boolean =>
+  run.state === "draining" && (run.stages.some((stage) => stage.expected !== null && stage.done < stage.expected)
+    || (run.counts.waiting === 0 && (run.bound ?? "").startsWith("computing")));
 
 const LINGERING: Words = { label: "Complete", tone: "good", meaning: "All frames are done. The run stays open, so that points and detectors can be looked at; End closes it." };
 
 const WORKING: Words = { label: "Computing", tone: "busy", meaning: "All frames have come; the rest is being computed and written." };
 
 /** What a run is called that "draining" says too little of: it may stay open for an hour, or compute for one. */
-export const wordsOfRun = (run: Pick<RunDetail, "state" | "counts" | "stages" | "job">): Words =>
+export const wordsOfRun = (run: Pick<RunDetail, "state" | "counts" | "stages" | "bound" | "job">): Words =>
   isLingering(run) ? LINGERING : isWorking(run) ? WORKING : wordsOf(run.state);
 
 export function errorText(error: string | Problem | null): string {
