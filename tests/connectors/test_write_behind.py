@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from firstlight.connectors.hdf5 import target
 from firstlight.connectors.hdf5.sink import Hdf5Sink
 from firstlight.connectors.hdf5.source import Hdf5Source
 from firstlight.connectors.recorded import behind
@@ -19,7 +20,7 @@ EACH = FRAMES[0].nbytes
 @pytest.fixture
 def small(monkeypatch):
     """Every write counts as large, two frames are kept, and a busy machine is no slow disk."""
-    monkeypatch.setattr(behind, "LARGE", EACH)
+    monkeypatch.setattr(target, "LARGE", EACH)
     monkeypatch.setattr(behind, "KEPT", 2 * EACH)
     monkeypatch.setattr(behind, "GRACE", math.inf)
 
@@ -60,7 +61,7 @@ def test_frames_here_and_there_parts_of_frames_and_small_writes_are_left_to_the_
     sink.open(scan_of(FRAMES, "angle row col", coords={"angle": np.arange(6.0)}), RECORD)
     sink.write(Chunk(FRAMES[:, :32], ("row", "col"), np.arange(6), where={"row": slice(0, 32)}))
     sink.close(RECORD, complete=False)
-    monkeypatch.setattr(behind, "LARGE", EACH + 1)
+    monkeypatch.setattr(target, "LARGE", EACH + 1)
     written(tmp_path / "c.nxs", [[0], [1]])
     assert not told
 

@@ -12,7 +12,7 @@ from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import Chunk, Stream
 from firstlight.core.errors import SinkError
 
-from ..recorded.behind import WriteBehind
+from ..recorded.behind import LARGE, WriteBehind
 from ..recorded.place import boxes, missing_ranges, runs, volume
 from .create import Compression, filters, settled
 from .handles import Dataset, Group
@@ -175,11 +175,10 @@ class Target:
 
     def _leave(self, rising: Ids) -> None:
         """Let whole frames that lie one after the other go to the disk, and out of memory."""
-        begin, first = self.data.id.get_offset(), int(rising[0])
-        if begin is None or int(rising[-1]) - first >= len(rising):  # in storage chunks, or here and there
-            return
-        size = prod(self.frame_shape) * self.data.dtype.itemsize
-        self._behind.wrote(self.data.file.id.get_vfd_handle(), begin + first * size, len(rising) * size)
+        size, first = prod(self.frame_shape) * self.data.dtype.itemsize, int(rising[0])
+        begin = self.data.id.get_offset() if size * len(rising) >= LARGE else None
+        if begin is not None and int(rising[-1]) - first < len(rising):  # in one piece, not in storage chunks
+            self._behind.wrote(self.data.file.id.get_vfd_handle(), begin + first * size, len(rising) * size)
 
     def _write_run(self, place: int, data: Array, cuts: tuple[slice, ...]) -> None:
         done = 0

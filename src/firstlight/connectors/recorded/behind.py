@@ -39,7 +39,7 @@ class WriteBehind:
             size: How many were handed to the system.
         """
         begun = time.monotonic()
-        if size < LARGE or self._waited > GRACE + SHARE * (begun - self._since):
+        if self._waited > GRACE + SHARE * (begun - self._since):
             return
         _advise(handle, start, size)
         self._kept.append((start, size))
