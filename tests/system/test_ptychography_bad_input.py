@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from pathlib import Path
 
 import h5py
@@ -62,14 +61,12 @@ def test_what_can_not_be_is_refused_by_name_and_starts_nothing(beamline):
 def positions(address, places):
     """A PandABox that sends whatever it is told to, once somebody listens."""
     context = zmq.Context()
-    socket = context.socket(zmq.PUB)
-    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    socket = context.socket(zmq.XPUB)
     socket.bind(address)
 
     def play():
-        if not monitor.poll(30_000):
+        if not socket.poll(30_000):  # until it has subscribed
             return
-        time.sleep(0.3)  # a subscription takes a moment
         socket.send(json_stream.write_start())
         for first in range(0, len(places), 10):
             part = places[first : first + 10]
@@ -100,7 +97,7 @@ def frames(address, folder, secret=None):
         yield
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class Detector:
 
     def __init__(self, kind="push", version=1, keys=None):
         self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.PUSH if kind == "push" else zmq.PUB)
+        self.socket = self.context.socket(zmq.PUSH if kind == "push" else zmq.XPUB)
         self.socket.set_hwm(100_000)
         self.socket.setsockopt(zmq.SNDTIMEO, 10_000)
         if keys:
@@ -49,6 +49,11 @@ class Detector:
 
     def __exit__(self, *_):
         self.context.destroy(linger=0)
+
+    def subscribed(self):
+        """Wait until somebody hears what is published: that follows the connection."""
+        assert self.socket.poll(60_000)
+        assert self.socket.recv().startswith(b"\x01")
 
     def source(self, **parameters):
         socket = "pull" if self.kind == "push" else "sub"
@@ -108,24 +113,24 @@ class Reader:
         finally:
             self._opened.set()
 
-    def connected(self, timeout=10.0):
+    def connected(self, timeout=60.0):
         """Wait until the source talks to the detector."""
         return self.until(lambda r: r.source._connection is not None and r.source._connection.connected, timeout)
 
-    def opened(self, timeout=10.0):
+    def opened(self, timeout=60.0):
         assert self._opened.wait(timeout)
         if self.error:
             raise self.error
         return self
 
-    def until(self, condition, timeout=15.0):
+    def until(self, condition, timeout=60.0):
         end = time.monotonic() + timeout
         while not condition(self):
             assert time.monotonic() < end, f"{self.places()} {self.gaps()} {self.error}"
             time.sleep(0.005)
         return self
 
-    def finish(self, timeout=30.0):
+    def finish(self, timeout=60.0):
         self._thread.join(timeout)
         assert not self._thread.is_alive()
         self.source.close()
@@ -173,10 +178,10 @@ def simulated(**parameters):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(100)
     try:
         yield told, report
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
         assert not thread.is_alive()

@@ -70,7 +70,7 @@ def test_series_that_nobody_reads_are_let_go_and_the_newest_is_kept(detector):
     connection = detector.source().connect()
     for number in range(1, 30):
         detector.series(5, series=number)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while connection._current is None or not (connection._current.start.series == 29 and connection._current.over):
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -93,8 +93,8 @@ def test_a_stream_that_is_joined_and_starts_over(split):
     with Detector("pub") as detector:
         source = detector.source(join=True, idle=0.5)
         following = source.follower()
-        reader = Reader(source).connected()
-        time.sleep(0.2)
+        reader = Reader(source)
+        detector.subscribed()
         for number in (*range(100, 300), *range(50)):
             parts = stream1.write_frame(1, number, picture(number))[:3]
             for part in parts if split else ():

@@ -131,17 +131,17 @@ class DectrisSimulator(Configured):
         frames, line = self._load()
         context = zmq.Context()
         try:
-            socket, monitor, data = self._bind(context)
+            socket, readers, data = self._bind(context)
             manner = self._manner(frames)
             if self.unheard:
-                manner = replace(manner, unheard=self.unheard, heard=lambda: self._wait_for_reader(monitor, stop))
+                manner = replace(manner, unheard=self.unheard, heard=lambda: self._wait_for_reader(readers, stop))
             unit = ControlUnit(socket, frames, self._config(frames), manner, stop, line)
             unit.config["stream"]["header_detail"] = self.header_detail
             with _Served(unit, self.interface, self.api_port) as api:
                 if on_ready is not None:
                     on_ready({"data": data, "api": api, "frames": unit.start.frames, "shape": frames.shape[1:]})
                 began = time.monotonic()
-                self._play(unit, monitor, stop)
+                self._play(unit, readers, stop)
                 seconds = time.monotonic() - began
                 stop.wait(self.linger if self.auto else None)
         finally:
@@ -157,10 +157,10 @@ class DectrisSimulator(Configured):
     ) -> dict[str, Any]:
         context = zmq.Context()
         try:
-            socket, monitor, data = self._bind(context)
+            socket, readers, data = self._bind(context)
             if on_ready is not None:
                 on_ready({"data": data, "replay": str(path)})
-            self._wait_for_reader(monitor, stop)
+            self._wait_for_reader(readers, stop)
             report = play_again(socket, path, self.rate, stop)
             stop.wait(self.linger)
             return report
@@ -168,16 +168,15 @@ class DectrisSimulator(Configured):
             stop.set()
             context.destroy(linger=0)
 
-    def _wait_for_reader(self, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
-        while not stop.is_set() and not monitor.poll(100):
+    def _wait_for_reader(self, readers: zmq.Socket[bytes], stop: threading.Event) -> None:
+        while not stop.is_set() and not readers.poll(100):
             pass
-        stop.wait(0.2 if self.socket == "pub" else 0.0)  # a subscription takes a moment
 
-    def _play(self, unit: ControlUnit, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
+    def _play(self, unit: ControlUnit, readers: zmq.Socket[bytes], stop: threading.Event) -> None:
         if not self.auto:
             return
         if not self.unheard:
-            self._wait_for_reader(monitor, stop)
+            self._wait_for_reader(readers, stop)
         for _ in range(self.auto):
             unit.arm()
             while unit.state != "idle" and not stop.is_set():
@@ -234,8 +233,10 @@ class DectrisSimulator(Configured):
         return Manner(self.stream, self.encoding, self.split, self.rate, self.dwell, self.settle, self.channels, faults)
 
     def _bind(self, context: zmq.Context[Any]) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes], str]:
-        socket = context.socket(zmq.PUSH if self.socket == "push" else zmq.PUB)
-        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        """The socket to send on, the one that tells when somebody reads, and the address."""
+        socket = context.socket(zmq.PUSH if self.socket == "push" else zmq.XPUB)
+        # who has connected to one that publishes hears nothing yet: the subscription follows, and comes on the socket itself
+        readers = socket if self.socket == "pub" else socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         if self.secret_key is not None:
             secret = z85_key(os.environ[self.secret_key], self.secret_key).encode("ascii")
             socket.curve_server = True
@@ -244,7 +245,7 @@ class DectrisSimulator(Configured):
             socket.bind(f"tcp://{self.interface}:{self.port or '*'}")
         except zmq.ZMQError as error:
             raise SourceError(f"The port can not be used: {error}.", field="port", value=self.port) from error
-        return socket, monitor, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        return socket, readers, socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
 def _read(name: str, parameters: dict[str, Any], memory: float) -> Array:

@@ -14,7 +14,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import zmq
 from pydantic import Field, model_validator
-from zmq.utils.monitor import recv_monitor_message
 
 from firstlight.core import registry
 from firstlight.core.arrays import Array
@@ -159,13 +158,13 @@ class PandaSimulator(Configured):
     ) -> dict[str, Any]:
         context = zmq.Context()
         try:
-            socket = context.socket(zmq.PUB)
+            socket = context.socket(zmq.XPUB)  # which tells of each that subscribes
+            socket.setsockopt(zmq.XPUB_VERBOSE, 1)
             socket.set_hwm(20000)
             if self.secret_key is not None:
                 secret = z85_key(os.environ[self.secret_key], self.secret_key).encode("ascii")
                 socket.curve_server = True
                 socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
-            monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
             port = self.port
             if port:
                 socket.bind(f"tcp://{self.interface}:{port}")
@@ -173,42 +172,35 @@ class PandaSimulator(Configured):
                 port = socket.bind_to_random_port(f"tcp://{self.interface}")
             on_ready({"positions": f"tcp://{self.interface}:{port}", "count": len(places)})
             if not self.unheard:
-                self._await_listener(monitor, stop)
-            sent = sum(
-                self._capture(socket, places, stop, None if number else monitor) for number in range(self.captures)
-            )
+                self._await_listener(socket, stop)
+            sent = sum(self._capture(socket, places, stop, first=not number) for number in range(self.captures))
             stop.wait(self.linger)
         finally:
             context.destroy(linger=1000)
         return {"sent": sent, "captures": self.captures}
 
-    def _await_listener(self, monitor: zmq.Socket[bytes], stop: threading.Event) -> None:
+    def _await_listener(self, socket: zmq.Socket[bytes], stop: threading.Event) -> None:
         end = time.monotonic() + self.wait
         while not stop.is_set() and time.monotonic() < end:
-            if monitor.poll(50):
-                recv_monitor_message(monitor)
-                # the subscription itself follows the handshake
-                stop.wait(0.2)
+            if socket.poll(50) and socket.recv().startswith(b"\x01"):  # 0 is somebody who goes
                 return
 
-    def _capture(
-        self, socket: zmq.Socket[bytes], places: Array, stop: threading.Event, monitor: zmq.Socket[bytes] | None
-    ) -> int:
-        """Send one capture; with a monitor it waits for a listener after what nobody hears."""
+    def _capture(self, socket: zmq.Socket[bytes], places: Array, stop: threading.Event, *, first: bool) -> int:
+        """Send one capture; the first one waits for a listener after what nobody hears."""
         began, sent, messages = time.monotonic(), 0, 0
-        unheard = self.unheard if monitor is not None else 0
+        unheard = self.unheard if first else 0
         socket.send(json_stream.write_start())
-        for number, first, counts in self._messages(places):
+        for number, at, counts in self._messages(places):
             if stop.is_set():
                 break
-            if unheard and monitor is not None and first >= unheard * self.upsample:
-                self._await_listener(monitor, stop)
-                began, unheard = time.monotonic() - first / self.upsample / (self.rate or math.inf), 0
+            if unheard and at >= unheard * self.upsample:
+                self._await_listener(socket, stop)
+                began, unheard = time.monotonic() - at / self.upsample / (self.rate or math.inf), 0
             socket.send(
-                json_stream.write_samples({self.x_channel: counts[:, 1], self.y_channel: counts[:, 0]}, first, number)
+                json_stream.write_samples({self.x_channel: counts[:, 1], self.y_channel: counts[:, 0]}, at, number)
             )
             sent, messages = sent + len(counts), messages + 1
-            self._pace(began, first + len(counts), stop)
+            self._pace(began, at + len(counts), stop)
         socket.send(json_stream.write_stop(messages))
         return sent
 
