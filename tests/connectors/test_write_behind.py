@@ -19,7 +19,7 @@ EACH = FRAMES[0].nbytes
 
 @pytest.fixture
 def small(monkeypatch):
-    """Every write counts as large, two frames are kept, and a busy machine is no slow disk."""
+    """Every write counts as large, the last two frames are kept, and a busy machine is no slow disk."""
     monkeypatch.setattr(target, "LARGE", EACH)
     monkeypatch.setattr(behind, "KEPT", 2 * EACH)
     monkeypatch.setattr(behind, "GRACE", math.inf)
@@ -45,7 +45,7 @@ def written(path, orders, **options):
 
 def test_each_frame_is_given_up_when_written_and_again_behind_those_that_are_kept(tmp_path, told):
     found = written(tmp_path / "a.nxs", [[0], [1, 2], [4], [3], [5]])
-    runs = [[0], [1, 2], [0], [4], [1, 2], [3], [5], [4]]
+    runs = [[0], [1, 2], [0], [4], [3], [1, 2], [5], [4]]
     assert [found[start : start + size] for start, size in told] == [FRAMES[run].tobytes() for run in runs]
 
 

@@ -44,7 +44,7 @@ class WriteBehind:
         _advise(handle, start, size)
         self._kept.append((start, size))
         self._bytes += size
-        while self._bytes > KEPT:
+        while self._kept and self._bytes - self._kept[0][1] >= KEPT:
             first, length = self._kept.popleft()
             self._bytes -= length
             _advise(handle, first, length)
