@@ -21,9 +21,9 @@ from firstlight.core.run import Counts, Results, Run
 from .demand import by_place, demand, demand_equal
 from .jobs import EXAMPLES, Example, node, per_frame
 from .play import Cue, cut, played, projections, recut, with_pauses
-from .steps import Adding, Collecting, linger, scale
+from .steps import Adding, Blocked, Collecting, linger, scale
 
-PATIENCE = 20.0
+PATIENCE = 100.0
 """Seconds after which a run counts as hanging."""
 
 ONE_CHUNK = {"default": BufferSettings(memory=1)}
@@ -142,14 +142,17 @@ class RunnerContract(ABC):
         scan, frames = projections(24)
         chunks = cut(frames, coords={"angle": scan.coords["angle"]})
         sink = Collecting()
-        source = played(scan, [*chunks[:3], lambda: source.wait(PATIENCE), *chunks[3:]])
-        steps = Pipeline((node(linger(seconds=2e-2), "linger"), node(Adding(), "adding")))
+        arrived = threading.Event()
+        source = played(scan, [*chunks[:3], arrived.set, lambda: source.wait(PATIENCE), *chunks[3:]])
+        adding = Blocked()
+        steps = Pipeline((node(linger(seconds=2e-2), "linger"), node(adding, "adding")))
         run = self.make().start(Job(source, steps, (SinkSpec(sink, Reference("linger")),)))
-        wait_until(lambda: run.counts.done + run.counts.waiting and run.status().bytes_per_second > 0)
-        started = time.monotonic()
-        run.stop()
-        run.stop()
-        demand(time.monotonic() - started < 0.5, "stop() did not return promptly.")
+        demand(arrived.wait(PATIENCE), "The first frames were never taken.")
+        asking = threading.Thread(target=lambda: (run.stop(), run.stop()))
+        asking.start()
+        asking.join(PATIENCE / 2)
+        demand(not asking.is_alive(), "stop() did not return promptly: it waits for what is worked on.")
+        adding.go()
         results = run.finished(PATIENCE)
         counts = run.counts
         demand((counts.done, counts.excluded, counts.waiting) == (12, 12, 0), f"after stop: {counts}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
@@ -168,6 +169,23 @@ class Adding(Fold[Sums]):
     def adapt(self, state: Sums, old: Fold[Sums]) -> Sums:
         """Another factor needs no frame again."""
         return state
+
+
+class Blocked(Adding):
+    """Adds nothing before it is told to."""
+
+    use: ClassVar[str] = "blocked"
+
+    _may: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    def go(self) -> None:
+        """Let it add."""
+        self._may.set()
+
+    def add(self, state: Sums, chunk: Chunk, *held: Held) -> None:
+        """Wait, then sum."""
+        self._may.wait()
+        super().add(state, chunk, *held)
 
 
 class Collecting(Sink):
