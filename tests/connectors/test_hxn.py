@@ -27,11 +27,11 @@ def replayed(**given):
     thread = threading.Thread(target=simulator.run, args=(stop, lambda content: (told.update(content), ready.set())))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(100)
         yield told
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
         assert not thread.is_alive()
 
 

@@ -20,12 +20,12 @@ def test_what_comes_is_shown_and_kept(tmp_path):
     thread = threading.Thread(target=simulator.run, args=(stop, lambda content: (told.update(content), ready.set())))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(100)
         streams = {"SERVER_STREAM_SOURCE": told["data"], "PANDA_STREAM_SOURCE": told["positions"]}
         eiger, panda = check_streams(20, frames=5, messages=1, variables=streams)
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
     assert (eiger.state, panda.state) == ("OK", "OK"), (eiger, panda)
     assert "32 × 32 pixels, uint16" in eiger.says
     phantom = PhantomPtychographySource(**SMALL)

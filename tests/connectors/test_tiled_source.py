@@ -106,7 +106,7 @@ def test_a_scan_of_the_server_is_replayed_and_reconstructed(url):
         found = fl.run(source, [fl.step("ptychography", iterations=60, **optics)]).finished()
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
     assert found["ptychography.error"].data[-1] < 4 * MADE.noise
 
 

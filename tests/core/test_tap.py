@@ -28,7 +28,7 @@ class Kept(Recorder):
 
     def write(self, arrived):
         self.busy.set()
-        assert self.go.wait(20)
+        assert self.go.wait(100)
         if self.fails:
             raise SinkError("The disk is full.")
         self.messages += [bytes(each.parts[0]) for each in arrived]

@@ -136,7 +136,7 @@ def test_a_job_finds_eigen_flats_and_uses_them():
         {"frames": Reference.parse("source.data"), "flats": Reference.parse("eigen_flats")},
     )
     job = Job(source, Pipeline((flats_found, corrected)), collect=True)
-    found = LocalRunner().start(job).finished(20)["corrected.data"].data
+    found = LocalRunner().start(job).finished(100)["corrected.data"].data
     wanted = dynamic_flat_field(frames, dark, principal_images(flats, 3))
     np.testing.assert_allclose(found, wanted, atol=2e-3)
     assert sample.shape == found.shape[1:]

@@ -18,4 +18,4 @@ def start(cues: Any, nodes: Any, *, scan: Scan | None = None, live: bool = False
 def held_open(frames: Any, go: threading.Event, **coords: Any) -> list[Any]:
     """Half of the frames, then the rest when told."""
     chunks = cut(frames)
-    return [*chunks[:3], lambda: go.wait(20), *chunks[3:]]
+    return [*chunks[:3], lambda: go.wait(100), *chunks[3:]]

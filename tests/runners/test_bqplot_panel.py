@@ -17,7 +17,7 @@ def test_a_run_is_drawn_and_ends_with_its_results():
     assert plot.error is None
     [figure] = plot.canvas.box.children
     sent = figure.marks[0].color
-    np.testing.assert_array_equal(sent, run.finished(30)["sum"].data)
+    np.testing.assert_array_equal(sent, run.finished(100)["sum"].data)
     assert figure.marks[0].scales["y"].reverse, "rows count downwards"
     assert (len(figure.marks[0].x), len(figure.marks[0].y)) == (16, 12)
 

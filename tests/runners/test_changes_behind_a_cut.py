@@ -28,7 +28,7 @@ def weigh(sinograms: np.ndarray, *, factor: float = 1.0) -> np.ndarray:
         factor: By what.
     """
     BEGUN.set()
-    GATE.wait(20)
+    GATE.wait(100)
     return (sinograms.sum(axis=1) * factor).astype(np.float32)
 
 
@@ -39,12 +39,12 @@ def test_a_change_before_the_scan_is_complete_holds_for_every_row() -> None:
     source = MemorySource.of(frames, angles=np.arange(float(ANGLES)))
     scan = source.open()
     chunks = [Chunk(frames[i : i + 1], ("row", "col"), np.array([i])) for i in range(ANGLES)]
-    job = Job(played(scan, [*chunks[:5], lambda: go.wait(20), chunks[5]]), pipeline([weigh]), collect=True)
+    job = Job(played(scan, [*chunks[:5], lambda: go.wait(100), chunks[5]]), pipeline([weigh]), collect=True)
     run = fl.start(job)
     wait_until(lambda: run.counts.done == 5)
     run.set({"weigh": {"factor": 3.0}})
     go.set()
-    assert (run.finished(20)["weigh"].data == 3.0 * ANGLES).all()
+    assert (run.finished(100)["weigh"].data == 3.0 * ANGLES).all()
 
 
 def test_a_change_after_it_has_begun_is_refused() -> None:
@@ -58,4 +58,4 @@ def test_a_change_after_it_has_begun_is_refused() -> None:
             run.set({"weigh": {"factor": 3.0}})
     finally:
         GATE.set()
-    assert len(np.unique(run.finished(20)["weigh"].data)) == 1
+    assert len(np.unique(run.finished(100)["weigh"].data)) == 1

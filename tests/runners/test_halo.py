@@ -69,7 +69,7 @@ def planned(scan: Scan, *steps: Any) -> Plan:
 
 
 def results(runner: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    return {name: result.data for name, result in runner.start(job(*args, **kwargs)).finished(20).items()}
+    return {name: result.data for name, result in runner.start(job(*args, **kwargs)).finished(100).items()}
 
 
 def sinograms(frames: Any) -> Any:
@@ -223,14 +223,14 @@ def test_a_larger_window_than_planned_is_refused() -> None:
     scan, frames, items = scanned()
     go = threading.Event()
     steps = (node(linger(), "linger"), node(level(), "level"), node(median_of_rows(size=5), "median"))
-    run = LocalRunner().start(job(scan, [items[0], lambda: go.wait(20), *items[1:]], *steps))
+    run = LocalRunner().start(job(scan, [items[0], lambda: go.wait(100), *items[1:]], *steps))
     try:
         with pytest.raises(ChangeRefused, match="more neighbours along 'row'"):
             run.set({"median": {"size": 7}})
         run.set({"median": {"size": 3}})
     finally:
         go.set()
-    found = run.finished(20)["median.data"].data
+    found = run.finished(100)["median.data"].data
     np.testing.assert_array_equal(found, median_of_rows(sinograms(frames)[None], size=3)[0])
 
 
@@ -239,13 +239,13 @@ def test_parts_of_a_chunk_with_other_parameters_keep_their_neighbours(monkeypatc
     scan, frames, _ = scanned()
     go = threading.Event()
     first, *rest = cut(frames, size=8)
-    run = LocalRunner().start(job(scan, [first, lambda: go.wait(20), *rest], node(median_of_angles(size=5), "median")))
+    run = LocalRunner().start(job(scan, [first, lambda: go.wait(100), *rest], node(median_of_angles(size=5), "median")))
     try:
         wait_until(lambda: run.counts.done == 8)
         _, since = run.set({"median": {"size": 3}})
     finally:
         go.set()
-    found = run.finished(20)["median.data"].data
+    found = run.finished(100)["median.data"].data
     wide, narrow = (median_of_angles(frames[None], size=size)[0] for size in (5, 3))
     assert since == 8
     np.testing.assert_array_equal(found[:since], wide[:since])

@@ -42,7 +42,7 @@ def test_a_complete_scan_can_be_looked_into_until_it_is_enough():
     until(lambda: np.array_equal(run.view("patterns.pattern").data, frames[17]))
     assert run.view("patterns.mean").version == mean, "what a change leaves alone is not sent again"
     run.stop()
-    results = run.finished(30)
+    results = run.finished(100)
     assert run.status().state == "done"
     np.testing.assert_array_equal(results["patterns.image"].data, image)
     with pytest.raises(ChangeRefused):
@@ -61,10 +61,10 @@ def test_a_recorded_scan_is_read_again_for_exact_images_while_it_stays_open():
     until(lambda: np.array_equal(run.view("patterns.pattern").data, frames[29]))
     until(lambda: not run.view("patterns.image").coarse)
     run.stop()
-    np.testing.assert_array_equal(run.finished(30)["patterns.image"].data, exact)
+    np.testing.assert_array_equal(run.finished(100)["patterns.image"].data, exact)
 
 
 def test_without_being_told_a_run_ends_with_its_last_frame():
     run = opened(0)
-    run.finished(30)
+    run.finished(100)
     assert run.status().state == "done"

@@ -40,7 +40,7 @@ def test_a_step_that_waits_for_a_fold_of_its_own_frames_gets_its_buffer() -> Non
     ]
     for threads in (1, 3):
         run = start(cut(frames), nodes, scan=scan, live=True, collect=True, runner=RunnerSettings(threads=threads))
-        result = run.finished(20)["scale"].data
+        result = run.finished(100)["scale"].data
         factors = (result / np.maximum(frames, 1e-9))[frames > 0]
         assert set(np.unique(factors.round(3))) <= {8.0, 16.0, 24.0}
         assert run.counts.done == 24
@@ -53,14 +53,14 @@ def test_without_any_version_the_frames_are_not_lost_silently() -> None:
         with pytest.raises(StepFailed, match="the stream ended without any"):
             runner().start(
                 Job(played(scan, [End("flat"), *cut(frames)]), Pipeline(tuple(nodes)), collect=True)
-            ).finished(20)
+            ).finished(100)
     passing = [Node(subtract(), "subtract", {"background": Reference("source", "flat")}, before_first="pass")]
     np.testing.assert_array_equal(
-        start(cut(frames), passing, scan=scan, collect=True).finished(20)["subtract"].data, frames
+        start(cut(frames), passing, scan=scan, collect=True).finished(100)["subtract"].data, frames
     )
     failing = [Node(subtract(), "subtract", {"background": Reference("source", "flat")}, before_first="fail")]
     with pytest.raises(StepFailed, match="none has come yet"):
-        start(cut(frames), failing, scan=scan, collect=True).finished(20)
+        start(cut(frames), failing, scan=scan, collect=True).finished(100)
 
 
 class Screen(View):
@@ -112,7 +112,7 @@ def test_numbers_that_a_fold_has_found_are_there_while_it_runs() -> None:
     run = start(held_open(frames, go), [node(Counting(), "counting")], scan=scan, live=True, views=views)
     wait_until(lambda: 0 < run.status().values.get("counting.count", 0) < 24)
     go.set()
-    assert run.finished(20)["counting.count"].data == 24
+    assert run.finished(100)["counting.count"].data == 24
     assert run.status().values["counting.count"] == 24
 
 
@@ -131,7 +131,7 @@ def test_views_never_slow_the_run() -> None:
     run = start(cues, [node(scale(factor=2.0), "scale"), node(Adding(), "adding")], scan=scan, views=views)
     first = run.view("adding.image", timeout=10)
     assert first is not None
-    run.finished(20)
+    run.finished(100)
     last = run.view("adding.image", after=first.version)
     assert last is not None
     np.testing.assert_array_equal(last.data, 2 * frames.sum(0))
@@ -191,7 +191,7 @@ def test_the_scan_names_the_file(runner: str, tmp_path: Path) -> None:
     sink = Hdf5Sink(path=tmp_path / "{scan}_rec.h5")
     job = Job(played(named, cut(frames)), Pipeline((node(scale(), "scale"),)), (SinkSpec(sink, Reference("scale")),))
     run = RUNNERS[runner]().start(job)
-    run.finished(20)
+    run.finished(100)
     assert [path.name for path in tmp_path.iterdir()] == ["_.._a_scan_rec.h5"]
     assert run.status().result == str(next(tmp_path.iterdir()))
 
@@ -209,7 +209,7 @@ def test_sinks_of_the_source_and_of_flats() -> None:
     raw, dark = Collecting(), Collecting()
     sinks = (SinkSpec(raw, Reference("source", MAIN)), SinkSpec(dark, Reference("source", "flat")))
     run = start([*flats(), *cut(frames)], [node(Adding(), "adding")], scan=scan, sinks=sinks)
-    run.finished(20)
+    run.finished(100)
     assert sum(map(len, raw.chunks)) == 24
     assert sum(map(len, dark.chunks)) == 5
     assert all(counts.conserved for counts in run.status().consumers.values())
@@ -249,14 +249,14 @@ def test_stop_before_a_whole_axis_gives_what_there_is() -> None:
     for given in (0, 2):
         chunks = cut(frames)[:given]
         source = played(scan, [*chunks, lambda s: None][:-1])
-        source = played(scan, [*chunks, lambda: source.wait(20)])  # noqa: B023
+        source = played(scan, [*chunks, lambda: source.wait(100)])  # noqa: B023
         run = LocalRunner().start(
             Job(source, Pipeline((node(linger(), "linger"), node(level(), "level"))), collect=True)
         )
         wait_until(lambda: run.status().state == "running")  # noqa: B023
         time.sleep(0.05)
         run.stop()
-        result = run.finished(20)["level"]
+        result = run.finished(100)["level"]
         assert run.counts.excluded == 24 - 4 * given
         assert run.counts.conserved
         assert result.data.shape == (3, 24, 8)
@@ -268,7 +268,7 @@ def test_a_bad_value_from_another_step_is_named() -> None:
     nodes = [node(Adding(factor=1e9), "adding"), node(scale(), "scale", "source.data", factor="adding.image")]
     for runner in RUNNERS.values():
         with pytest.raises(StepFailed, match="'scale' can not take the value that another step found for 'factor'"):
-            runner().start(Job(played(scan, cut(frames)), Pipeline(tuple(nodes)), collect=True)).finished(20)
+            runner().start(Job(played(scan, cut(frames)), Pipeline(tuple(nodes)), collect=True)).finished(100)
 
 
 def test_more_frames_than_announced_are_rejected_by_name() -> None:
@@ -276,7 +276,7 @@ def test_more_frames_than_announced_are_rejected_by_name() -> None:
     cues = [*cut(frames), *cut(frames[:4], epoch=1)]
     for runner in RUNNERS.values():
         run = runner().start(Job(played(scan, cues), Pipeline((node(level(), "level"),)), collect=True))
-        run.finished(20)
+        run.finished(100)
         assert (run.counts.done, run.counts.rejected, run.counts.waiting) == (8, 4, 0)
 
 
@@ -285,7 +285,7 @@ def test_gaps_that_overlap_frames_are_counted_once() -> None:
     cues = [*cut(frames[:8]), Gap(0, 6, 11, "maybe"), Gap(0, 10, 12, "again"), *cut(frames[10:], ids=np.arange(10, 24))]
     for runner in RUNNERS.values():
         run = runner().start(Job(played(scan, cues), Pipeline((node(scale(), "scale"),)), collect=True))
-        run.finished(20)
+        run.finished(100)
         counts = run.counts
         assert (counts.done, counts.lost, counts.duplicates) == (19, 5, 3)
         assert counts.conserved
@@ -314,12 +314,12 @@ def test_a_step_that_can_not_be_prepared_ends_the_start() -> None:
 
 def test_a_run_that_does_not_end_in_time_says_so() -> None:
     scan, frames = projections(24)
-    source = played(scan, [*cut(frames), lambda: source.wait(20)])
+    source = played(scan, [*cut(frames), lambda: source.wait(100)])
     run = LocalRunner().start(Job(source, Pipeline((node(Adding(), "adding"),))))
     with pytest.raises(TimeoutError, match=r"did not end within 0\.05 s"):
         run.finished(0.05)
     run.stop()
-    run.finished(20)
+    run.finished(100)
 
 
 def test_a_fold_with_a_held_image_sees_later_versions() -> None:
@@ -343,7 +343,7 @@ def test_a_fold_with_a_held_image_sees_later_versions() -> None:
         cues, [node(Weighted(), "weighted")], scan=scan, live=True, buffers={"default": BufferSettings(policy="spill")}
     )
     wanted = frames.sum(0) - 12 * 2 - 12 * 5
-    np.testing.assert_allclose(run.finished(20)["weighted.image"].data, wanted)
+    np.testing.assert_allclose(run.finished(100)["weighted.image"].data, wanted)
 
 
 def test_rates_are_over_the_work_however_few_chunks_there_are() -> None:
@@ -360,5 +360,5 @@ def test_rates_are_over_the_work_however_few_chunks_there_are() -> None:
     frames = projections(24)[1]
     source = MemorySource.of(frames, angles=np.arange(24.0), frames=24)
     run = LocalRunner().start(Job(source, Pipeline((node(Slow(), "slow"),))))
-    run.finished(20)
+    run.finished(100)
     assert 0 < run.status().frames_per_second <= 24 / 0.3

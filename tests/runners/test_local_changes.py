@@ -55,7 +55,7 @@ def test_a_change_keeps_what_another_step_found() -> None:
     assert current()["factor"] == 12
     assert current()["slow"] == 1e-4
     go.set()
-    results = run.finished(20)
+    results = run.finished(100)
     np.testing.assert_allclose(results["slow.image"].data, 24 * frames.sum(0), rtol=1e-6)
 
 
@@ -72,7 +72,7 @@ def test_the_user_takes_a_parameter_over() -> None:
         run.set({"slow": {"factor": 13}})
     run.set({"slow": {"factor": 5}})
     go.set()
-    np.testing.assert_allclose(run.finished(20)["slow.image"].data, 5 * frames.sum(0), rtol=1e-6)
+    np.testing.assert_allclose(run.finished(100)["slow.image"].data, 5 * frames.sum(0), rtol=1e-6)
     assert [(c["old"], c["new"]) for c in run.report()["changes"]] == [(12.0, 5)]
 
 
@@ -88,7 +88,7 @@ def test_a_refused_change_leaves_the_value_of_the_other_step_in_force() -> None:
     with pytest.raises(ChangeRefused):
         run.set({"slow": {"factor": 13}})
     go.set()
-    np.testing.assert_allclose(run.finished(20)["slow.image"].data, 24 * frames.sum(0), rtol=1e-6)
+    np.testing.assert_allclose(run.finished(100)["slow.image"].data, 24 * frames.sum(0), rtol=1e-6)
 
 
 def test_all_of_a_set_or_nothing() -> None:
@@ -107,7 +107,7 @@ def test_all_of_a_set_or_nothing() -> None:
             run.set(changes)
     assert not run.report()["changes"]
     go.set()
-    np.testing.assert_allclose(run.finished(20)["first.image"].data, frames.sum(0), rtol=1e-6)
+    np.testing.assert_allclose(run.finished(100)["first.image"].data, frames.sum(0), rtol=1e-6)
     with pytest.raises(ChangeRefused, match="has ended"):
         run.set({"first": {"factor": 3}})
 
@@ -121,7 +121,7 @@ def test_a_change_of_size_is_refused() -> None:
     with pytest.raises(ChangeRefused, match="another size"):
         run.set({"crop": {"rows": (0, 2)}})
     go.set()
-    run.finished(20)
+    run.finished(100)
 
 
 def test_an_adapt_that_breaks_fails_the_run_and_tells_who_asked() -> None:
@@ -133,7 +133,7 @@ def test_an_adapt_that_breaks_fails_the_run_and_tells_who_asked() -> None:
         run.set({"slow": {"factor": 14}})
     go.set()
     with pytest.raises(StepFailed, match="broken adapt"):
-        run.finished(20)
+        run.finished(100)
 
 
 def test_changes_of_a_map_wait_for_no_fold() -> None:
@@ -141,6 +141,6 @@ def test_changes_of_a_map_wait_for_no_fold() -> None:
     scan, frames = projections(24)
     nodes = [Node(subtract(), "subtract", {"background": Reference("source", "flat")}), node(scale(), "scale")]
     run = start([*flats(), *cut(frames)], nodes, scan=scan, collect=True)
-    result = run.finished(20)["scale"].data
+    result = run.finished(100)["scale"].data
     np.testing.assert_array_equal(result[:12], frames[:12] - 2)
     np.testing.assert_array_equal(result[12:], frames[12:] - 5)

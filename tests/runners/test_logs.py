@@ -20,6 +20,6 @@ def talk(frames: np.ndarray) -> np.ndarray:
 def test_messages_become_events_and_nobody_listens_afterwards() -> None:
     before = list(LOGGER.handlers)
     run = fl.run(MemorySource.of(np.ones((3, 2, 2), np.float32)), [talk])
-    run.finished(20)
+    run.finished(100)
     assert ("log", "warning", "The channel is away.") in {(e.kind, e.level, e.text) for e in run.events()}
     assert LOGGER.handlers == before

@@ -74,7 +74,7 @@ def test_a_viewer_with_a_window_is_changed_on_its_thread_and_the_newest_wins(vie
 
     thread = threading.Thread(target=draw)
     thread.start()
-    thread.join(20)
+    thread.join(100)
     assert not thread.is_alive()
     assert len(viewer.layers) == 0  # nobody waited for the window
     drawn = []

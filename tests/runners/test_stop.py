@@ -38,7 +38,7 @@ def test_an_iterative_step_ends_between_two_iterations(tmp_path: Path) -> None:
     assert status.stages["sink sirt.volume"]["done"] == 0
     assert 0.5 <= status.progress < 0.6  # gathered, and hardly begun
     run.stop()
-    run.finished(30)
+    run.finished(100)
     assert run.status().state == "stopped"
     assert can_go_on(str(out))
 
@@ -49,7 +49,7 @@ def test_nor_is_a_block_waited_for_that_nothing_could_go_on_with_however_often_t
     wait_until(lambda: iterates(run), 60)
     run.stop()
     run.stop()
-    run.finished(30)
+    run.finished(100)
     status = run.status()
     assert status.state == "stopped"
     assert status.stages["sirt"]["title"] == "gathered for sirt", "which is not done, as its name alone would say"
@@ -65,6 +65,6 @@ def test_a_sweep_ends_between_two_values_and_tells_how_many_it_has_done() -> Non
     wait_until(lambda: "of 4001 rounds" in str(run.status().bound), 60)
     assert 0.5 <= run.status().progress < 1  # gathered, and some of the values
     run.stop()
-    run.finished(30)
+    run.finished(100)
     assert run.status().state == "stopped"
     assert run.view("fbp", timeout=0.0) is None

@@ -213,7 +213,7 @@ def test_a_status_names_stages_while_it_runs():
         def items(self):
             for number, item in enumerate(super().items()):
                 if number == 7:
-                    gate.wait(30)
+                    gate.wait(100)
                 yield item
 
     slow = Slow.of(RNG.uniform(1, 2, (20, 4, 8)).astype(np.float32), angles=np.arange(20.0), frames=2)

@@ -102,7 +102,7 @@ def test_an_invalid_image_key_is_named(tmp_path: Path) -> None:
         entry["sample/rotation_angle"] = np.arange(5.0)
         entry["sample/rotation_angle"].attrs["units"] = "degree"
     with pytest.raises(SourceError, match="image_key"):
-        start(load_job({"source": {"use": "nxtomo", "path": str(path)}, "steps": [{"use": "mean"}]})).finished(30)
+        start(load_job({"source": {"use": "nxtomo", "path": str(path)}, "steps": [{"use": "mean"}]})).finished(100)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan], ids=["zero", "NaN"])
@@ -160,7 +160,7 @@ def test_flats_that_never_come_fail_the_run_by_name() -> None:
     items = [dark, End("dark"), Chunk(frames, ("row", "col"), np.arange(5)), End("data"), End("flat")]
     source = MemorySource.playing(scan, items)
     with pytest.raises((StepFailed, JobError), match="flat"):
-        fl.run(source, [{"use": "flat_field"}]).finished(30)
+        fl.run(source, [{"use": "flat_field"}]).finished(100)
 
 
 def test_a_channel_that_never_connects_is_named_with_its_time_out() -> None:

@@ -64,7 +64,7 @@ def run_page(beamline: Callable[..., Any], tmp_path: Path) -> Iterator[str]:
     assert started(run, 30).state == "running"
     yield f"http://127.0.0.1:{service.port}/runs/{run.id}"
     run.stop()
-    run.finished(30)
+    run.finished(100)
     service.stop()
     supervisor.close()
 

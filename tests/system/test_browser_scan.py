@@ -51,11 +51,11 @@ def simulated(simulator):
     thread = threading.Thread(target=simulator.run, args=(stop, lambda content: (told.update(content), ready.set())))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(100)
         yield told
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_scan_fills_in_and_is_looked_into(page, watched):
         screenshot(page, "scan.png")
         page.get_by_test_id("stop").click()
         page.locator("[data-testid=state]:has-text('Done')").wait_for()
-    assert run.finished(30)
+    assert run.finished(100)
     assert run.report()["lost"] == run.report()["dropped"] == 0
 
 

@@ -51,7 +51,7 @@ def copies_in_the_runner() -> int:
     frames = np.arange(40 * 8 * 8, dtype=np.uint16).reshape(40, 8, 8)
     source = MemorySource.of(frames, angles=np.arange(40.0), frames=5)
     run = LocalRunner().start(Job(source, pipeline([Keep()]), runner=RunnerSettings(threads=2)))
-    run.finished(20)
+    run.finished(100)
     assert sum(map(len, KEPT)) == 40
     return 0 if all(np.shares_memory(kept, frames) for kept in KEPT) else 1
 

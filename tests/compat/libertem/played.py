@@ -21,12 +21,12 @@ def running(simulator):
     told, stop, ready = {}, threading.Event(), threading.Event()
     thread = threading.Thread(target=simulator.run, args=(stop, lambda content: (told.update(content), ready.set())))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(100)
     try:
         yield told
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
         assert not thread.is_alive()
 
 

@@ -37,12 +37,12 @@ def simulated(**parameters):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(100)
     try:
         yield told, report
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
         assert not thread.is_alive()
 
 

@@ -333,7 +333,7 @@ def test_angles_grow_and_are_published_ahead(monkeypatch):
     simulator = PvaSimulator(parameters=SMALL, loop=True, rate=400, linger=0.2)
     thread = threading.Thread(target=simulator.run, args=(stop, announce))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(100)
     names = {use: told[use] for use in ("image", "dark", "flat", "theta")}
     reader = Reader(PvaSource(server=told["server"], idle=1.0, queue=ROOM, **names))
     reader.until(lambda r: len(r.places()) > 200)

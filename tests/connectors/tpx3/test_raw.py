@@ -257,12 +257,12 @@ def simulated(**parameters):
     sim = Tpx3RawSimulator(**{"parameters": SMALL, **parameters})
     thread = threading.Thread(target=sim.run, args=(stop, lambda content: (told.update(content), ready.set())))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(100)
     try:
         yield {"host": told["host"], "port": told["port"], "timeout": 20.0, "idle": 5.0, **SCAN}
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
         assert not thread.is_alive()
 
 

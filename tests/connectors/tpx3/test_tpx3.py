@@ -40,12 +40,12 @@ def simulated(**parameters):
     sim = Tpx3Simulator(**{"parameters": SMALL, "frames": 5, **parameters})
     thread = threading.Thread(target=sim.run, args=(stop, lambda content: (told.update(content), ready.set())))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(100)
     try:
         yield {"host": told["host"], "port": told["port"], "timeout": 20.0, "idle": 5.0}
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(100)
         assert not thread.is_alive()
 
 
@@ -62,7 +62,7 @@ def sending(*messages):
         thread = threading.Thread(target=serve)
         thread.start()
         yield {"host": "127.0.0.1", "port": server.getsockname()[1], "timeout": 20.0, "idle": 5.0}
-        thread.join(20)
+        thread.join(100)
 
 
 def read(source):
