@@ -27,7 +27,7 @@ def simulated(*arguments):
         yield json.loads(process.stdout.readline())
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def record(tmp_path, *arguments):

@@ -56,7 +56,7 @@ def buffer(policy: str, chunks: int = 2, shelf: int | None = None) -> tuple[Buff
 def emptied(full: Buffer) -> list[Any]:
     full.close()
     found: list[Any] = []
-    while (item := full.get(timeout=1)) is not None:
+    while (item := full.get(timeout=60)) is not None:
         found.append(item)
     return found
 
@@ -90,10 +90,12 @@ def test_wait_makes_the_writer_wait() -> None:
 
     thread = threading.Thread(target=write)
     thread.start()
+    while len(written) < 2:
+        time.sleep(0.001)
     time.sleep(0.05)
     assert len(written) == 2
-    found = [full.get(timeout=5) for _ in range(10)]
-    thread.join(5)
+    found = [full.get(timeout=60) for _ in range(10)]
+    thread.join(60)
     assert shown(found) == [[n, n + 1] for n in range(0, 20, 2)]
     assert full.most_bytes <= full.settings.memory
     assert not told
@@ -135,7 +137,7 @@ def test_spill_gives_order_back_while_it_is_read() -> None:
     for first in range(0, 40, 2):
         full.put(chunk(first))
         if first > 6:
-            found.append(full.get(timeout=1))
+            found.append(full.get(timeout=60))
     found += emptied(full)
     assert shown(found) == [[n, n + 1] for n in range(0, 40, 2)]
     assert not told
@@ -153,7 +155,7 @@ def test_spill_needs_somewhere_to_spill() -> None:
 def test_a_chunk_larger_than_the_buffer_passes(policy: str) -> None:
     full, _ = buffer(policy, chunks=1, shelf=0)
     full.put(chunk(0, count=50))
-    assert shown([full.get(timeout=1)]) == [list(range(50))]
+    assert shown([full.get(timeout=60)]) == [list(range(50))]
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "spill"])
@@ -237,7 +239,7 @@ def test_stop_wakes_writers_and_readers() -> None:
     threads[0].start()
     time.sleep(0.02)
     full.stop()
-    threads[0].join(5)
+    threads[0].join(60)
     assert raised == [Stopped]
     with pytest.raises(Stopped):
         full.get()

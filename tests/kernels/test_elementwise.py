@@ -186,8 +186,8 @@ def run_program(folder):
 
 def test_compiled_loops_are_shared_between_processes(tmp_path):
     together = [run_program(tmp_path), run_program(tmp_path)]
-    answers = [p.communicate(timeout=60)[0].split() for p in together]
-    answers.append(run_program(tmp_path).communicate(timeout=60)[0].split())
+    answers = [p.communicate(timeout=100)[0].split() for p in together]
+    answers.append(run_program(tmp_path).communicate(timeout=100)[0].split())
     assert [float(a[0]) for a in answers] == pytest.approx([math.log(2)] * 3, rel=1e-6)
     assert answers[2][1] == "1"  # the last one found the loop compiled
     assert len(list((tmp_path / "elementwise").glob("fused_*.py"))) == 1
