@@ -365,8 +365,9 @@ def test_snapshots_and_warnings(firstlight, good, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "warning: source.data: " in done.stderr
     assert re.search(r"source\.data: frame \d+ is saturated: pixels have the largest value of their type", done.stderr)
-    assert (tmp_path / "minus_log.tif").exists()
-    assert (tmp_path / "v.png").exists()
+    for step, picture in (("minus_log", "minus_log.tif"), ("volume", "v.png")):
+        assert (tmp_path / picture).exists()
+        assert re.search(rf"picture of {step}.*: .*{picture}", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize(

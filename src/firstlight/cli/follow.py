@@ -101,13 +101,21 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
         if status.result and not halted:
             remark(f"result: {status.result}")
             links = Path(status.result).with_name(Path(status.result).stem + LINKS)
-            if links.is_file() and links.stat().st_mtime >= entry.started:
+            if _written_since(entry.started, links):
                 remark(f"every step: {links}")
+        for shot in run.folder.job().get("snapshots", ()):
+            if _written_since(entry.started, Path(shot["path"])):
+                remark(f"picture of {shot['of']}: {shot['path']}")
     if halted:
         remark(
             f"unfinished: {status.result} holds what was written before. The same command with --resume goes on there."
         )
     return INTERRUPTED if halted else DONE
+
+
+def _written_since(moment: float, file: Path) -> bool:
+    """True if a file is there, and no older than a time in Unix second."""
+    return file.is_file() and file.stat().st_mtime >= moment
 
 
 def _quietly(run: RemoteRun) -> None:

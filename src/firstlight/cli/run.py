@@ -121,6 +121,7 @@ def carry_out(
 
     from .follow import follow, uninterrupted
     from .say import check_report, say
+    from .sweep import tell_best
 
     check_report(report)
     supervisor = Supervisor()
@@ -129,8 +130,11 @@ def carry_out(
         with uninterrupted():
             run = supervisor.start(job, overrides=overrides, report=report)
         code = follow(run, quiet=json_)
-        if tell is not None and not code and not json_:
-            tell(run.report())
+        if not code and not json_:
+            told = run.report()
+            tell_best(told)
+            if tell is not None:
+                tell(told)
         if json_:
             say(json.dumps(plain(run.report(), nan=False), indent=1))
         return code

@@ -78,10 +78,9 @@ def sweep(
     whole = sweep_job(job, swept, pictures, overrides=overrides, sheet=place, metric=metric)
     before = _written(place)
 
-    def tell(told: dict[str, Any]) -> None:
-        tell_best(told)
-        drawn_now = _written(place) != before
-        remark(f"sheet: {place}" if drawn_now else "no sheet: the run was stopped before there was a picture.")
+    def tell(_: dict[str, Any]) -> None:
+        if _written(place) == before:
+            remark("no sheet: the run was stopped before there was a picture.")
 
     raise typer.Exit(carry_out(whole, watch, report, json_=json_, tell=tell))
 
