@@ -3,11 +3,15 @@
 import mrcfile
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import firstlight as fl
 from firstlight.connectors.mrc.source import MrcSource
 from firstlight.core.errors import SourceError
+from firstlight.jobs.defaults import suggest
+from firstlight.jobs.load import load_job
 
 FRAMES = np.random.default_rng(0).integers(-50, 100, (7, 4, 6))
 
@@ -132,3 +136,81 @@ def test_a_marked_file_of_another_mode_is_named(tmp_path):
     assert MrcSource.recognises(tmp_path / "a.mrc")
     with pytest.raises(SourceError, match="mode 4"):
         MrcSource(path=tmp_path / "a.mrc").open()
+
+
+def labelled(path, *labels, kind=np.int16):
+    with mrcfile.new(path, overwrite=True) as file:
+        file.set_data(FRAMES.astype(kind))
+        for label in labels:
+            file.add_label(label)
+    return MrcSource(path=path).open().calibration
+
+
+SERIALEM = "    Tilt axis angle = 84.3, binning = 1  spot = 7  camera = 1"
+
+
+def test_where_the_tilt_axis_lies(tmp_path):
+    def axis(calibration):
+        return calibration["tilt_axis"].value
+
+    assert axis(labelled(tmp_path / "plain.mrc")) == 0
+    assert axis(labelled(tmp_path / "raw.st", "SerialEM: Titan", SERIALEM)) == 84.3
+    turned = "NEWSTACK: Images copied, transformed          12-Nov-21  10:00:00"
+    assert axis(labelled(tmp_path / "a.mrc", SERIALEM, turned)) == 0, "IMOD keeps what the raw stack said"
+    assert axis(labelled(tmp_path / "a_ali.mrc", SERIALEM)) == axis(labelled(tmp_path / "a.ali", SERIALEM)) == 0
+    assert axis(labelled(tmp_path / "a.preali", SERIALEM, turned)) == 84.3, "moved, not turned"
+    (tmp_path / "b.st.mdoc").write_text(
+        f"PixelSpacing = 5.4\n[T = {SERIALEM.replace('84.3', '-86.7')}]\n[ZValue = 0]\n"
+    )
+    noted = labelled(tmp_path / "b.st")
+    assert axis(noted) == -86.7
+    assert noted["pixel"].to("nm") == pytest.approx(0.54), "mrcfile leaves the cell empty"
+    with mrcfile.new(tmp_path / "fei.mrc") as file:
+        from mrcfile.dtypes import get_ext_header_dtype
+
+        layout = get_ext_header_dtype(b"FEI1")
+        extended = np.zeros(7, layout)
+        extended["Metadata size"], extended["Tilt axis angle"] = layout.itemsize, 83.5
+        file.set_data(FRAMES.astype(np.int16))
+        file.set_extended_header(extended)
+        file.header.exttyp = b"FEI1"
+    assert axis(MrcSource(path=tmp_path / "fei.mrc").open().calibration) == 83.5
+
+
+def test_an_aligned_stack_has_the_refined_angles(tmp_path):
+    (tmp_path / "a.rawtlt").write_text("\n".join(f"{3 * n - 9}" for n in range(7)))
+    (tmp_path / "a.tlt").write_text("\n".join(f"{3 * n - 8.5}" for n in range(7)))
+    for name, first in (("a.st", -9.0), ("a.ali", -8.5), ("a_ali.mrc", -8.5), ("a.preali", -9.0)):
+        labelled(tmp_path / name)
+        assert MrcSource(path=tmp_path / name).open().coords["angle"][0] == first
+        _, (told,) = MrcSource.infer(tmp_path / name, {})
+        assert f"those of a.{'rawtlt' if first == -9 else 'tlt'}: {first:g}° to" in told
+    assert MrcSource.infer(tmp_path / "a.st", {"angles": "0:180"}) == ({}, [])
+
+
+def test_a_tilt_series_is_reconstructed_whichever_way_its_axis_lies(tmp_path):
+    """Two rods, seen from -60° to 60°: exact shadows, upright and turned as a camera stands."""
+    angles = np.arange(-60, 61, 4.0)
+    columns = np.arange(40) - 19.5
+    rods = ((-9.0, 3.0), (7.0, -4.0))  # x, y with y upwards in the slice
+    radians = np.deg2rad(angles)[:, None]
+    widths = [columns - x * np.cos(radians) - y * np.sin(radians) for x, y in rods]
+    shadow = sum(2 * np.sqrt(np.maximum(0, 9 - width**2)) for width in widths)
+    upright = np.broadcast_to(20000 * np.exp(-0.02 * shadow)[:, None], (len(angles), 40, 40)).astype(np.int16)
+    for name, frames, labels in (
+        ("upright", upright, ()),
+        ("lying", np.rot90(upright, 1, (1, 2)), ["Tilt axis angle = -90.0, binning = 1"]),
+    ):
+        with mrcfile.new(tmp_path / f"{name}.mrc") as file:
+            file.set_data(np.ascontiguousarray(frames))
+            for label in labels:
+                file.add_label(label)
+        np.savetxt(tmp_path / f"{name}.rawtlt", angles)
+        suggested = suggest(tmp_path / f"{name}.mrc", tmp_path / f"{name}.tif")
+        assert [step["use"] for step in suggested.job["steps"]].count("rotate") == len(labels)
+        assert any("tilt axis" in each and "middle" in each for each in suggested.assumptions)
+    fl.start(load_job(suggested.job)).finished(timeout=100)
+    middle = tifffile.imread(tmp_path / "lying.tif")[20]
+    for x, y in rods:
+        assert middle[round(19.5 - y), round(19.5 + x)] > 0.6 * middle.max()
+    assert abs(middle[round(19.5 + 3), round(19.5 - 9)]) < 0.5 * middle.max(), "not mirrored"

@@ -38,6 +38,7 @@ from .infer import (
     turn,
     values_of,
 )
+from .tilt_series import along_the_axis
 from .unrecognised import read_at_all, unrecognised
 
 SINKS = {
@@ -157,8 +158,7 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
     try:
         source, scan = _written(described, source, scan, told)
         reader = readable(source)
-        if reader is not None:
-            _directions(described, reader, scan, told)
+        short = reader is not None and _short(described, reader, scan, told)
         if "flat" in scan.streams and values in (None, "counts"):
             _demand_darks(scan, reader)
             before = [
@@ -187,6 +187,8 @@ def _steps(described: dict[str, Any], values: Values | None) -> tuple[list[dict[
             before = [{"use": name} for name in (*(("subtract_dark",) if dark else ()), *STEPS[values or "counts"])]
     finally:
         source.close()
+    if short and "tilt_axis" in scan.calibration:
+        return along_the_axis(scan, before, told), told
     last = before[-1]["use"] if before else "source.data"
     return [*before, {"use": "find_center"}, {"use": "fbp", "inputs": [last], "center": {"from": "find_center"}}], told
 
@@ -206,8 +208,8 @@ def _written(described: dict[str, Any], source: Source, scan: Scan, told: list[s
     return _opened(described)
 
 
-def _directions(described: dict[str, Any], reader: RandomAccess, scan: Scan, told: list[str]) -> None:
-    """Puts the angles into the description where they have to be inferred; tells it where they are fewer than a slice needs."""
+def _short(described: dict[str, Any], reader: RandomAccess, scan: Scan, told: list[str]) -> bool:
+    """True where the projections cover less than slices need; puts the angles into the description where they have to be inferred."""
     if needs_angles(scan):
         found = turn(reader, scan)
         described["angles"] = f"0:{found}"
@@ -216,10 +218,13 @@ def _directions(described: dict[str, Any], reader: RandomAccess, scan: Scan, tol
             + (" mirrored" if found == 180 else "")
             + f" (--angles 0:{found})"
         )
-    elif (covered := covered_by(scan, described.get("ignore", ()))) < ENOUGH:
+        return False
+    covered = covered_by(scan, described.get("ignore", ()))
+    if covered < ENOUGH:
         told.append(
             f"slices are wanted although the projections cover {covered:.0f}° of 180°: edges along the others are lost"
         )
+    return covered < ENOUGH
 
 
 def _dead(scan: Scan, reader: RandomAccess | None, told: list[str]) -> list[dict[str, Any]]:

@@ -27,6 +27,9 @@ class Header:
         self.kind = raw[104:108]
         self.each = tuple(int(n) for n in np.frombuffer(raw, self.order + "i2", 2, 128))
         """Numbers ``nint`` and ``nreal``: what the extended header has for each section."""
+        labels = min(max(int(words[55]), 0), 10)
+        self.labels = tuple(raw[224 + 80 * n : 304 + 80 * n].decode("latin-1") for n in range(labels))
+        """What programs noted of what they did."""
         self.marked = raw[208:212] == b"MAP "
         self.signed = not (self.mode == 0 and int(words[39]) & 1 == 0 and int(words[38]) == 1146047817)
         """IMOD writes unsigned bytes in mode 0 where its flag says so."""
