@@ -46,10 +46,10 @@ def test_a_store_wakes_those_who_wait() -> None:
     store, told = HeldStore(), []
     store.listen(lambda: told.append(1))
     found: list[Held | None] = []
-    thread = threading.Thread(target=lambda: found.append(store.wait(timeout=5)))
+    thread = threading.Thread(target=lambda: found.append(store.wait(timeout=60)))
     thread.start()
     store.add(version(2, 10))
-    thread.join(5)
+    thread.join(60)
     store.add(version(1, 0))
     store.add(version(5, 10))
     known = store.known()

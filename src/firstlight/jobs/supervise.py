@@ -17,6 +17,8 @@ from .remote import RemoteRun
 from .store import RunEntry, Store
 
 PROCESS = (sys.executable, "-m", "firstlight.jobs.process")
+_GONE = 30.0
+"""Seconds to wait at most for the process of a run that is over: what is left to do there takes longer on a busy machine."""
 
 
 class Supervisor:
@@ -103,7 +105,7 @@ class Supervisor:
         for run in known:
             run.close()
             if run.folder.entry().over:
-                reap(run.id, 2.0)
+                reap(run.id, _GONE)
 
 
 def started(run: RemoteRun, timeout: float) -> RunEntry:
