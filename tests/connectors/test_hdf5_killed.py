@@ -99,7 +99,8 @@ def look(path, there):
         assert state.covered >= there
         if not state.covered:
             return True
-        source = Hdf5Source(path=path, axes="angle row col", dataset="entry/data/data")
+        angles = {"angles": "entry/data/angle", "angle_unit": "deg"}
+        source = Hdf5Source(path=path, axes="angle row col", dataset="entry/data/data", **angles)
         source.open()
         try:
             frames = source.read({"angle": slice(0, state.covered)})

@@ -12,7 +12,7 @@ from firstlight.core.chunk import MAIN, Chunk, Scan
 from firstlight.core.errors import SinkError, SourceError
 
 from ..hdf5.files import is_dataset, lookup, open_file
-from ..hdf5.handles import File
+from ..hdf5.handles import Dataset, File
 from ..hdf5.nexus import known_angles
 from ..hdf5.target import Storage, Target, whole_bytes
 from ..hdf5.writing import FileSink, Writing
@@ -85,7 +85,7 @@ class _Exchange(Writing):
             instrument[where[name]] = scan.calibration[name].to(units[name])
             instrument[where[name]].attrs["units"] = units[name]
         file["process/firstlight/record"] = json.dumps(record, default=str)
-        if all(scan.main.sizes.get(label) for label in scan.main.axes):
+        if all(scan.main.sizes.get(label) for label in scan.main.frame_axes):
             self._make(MAIN, None)
 
     def target(self, chunk: Chunk) -> Target:
@@ -124,24 +124,36 @@ class _Exchange(Writing):
         self.file.flush()
         return made
 
-    def note(self, target: Target, chunk: Chunk | None) -> None:
-        """Write the angles of projections, or the ids of dark and flat frames."""
-        stream = next(name for name, each in self.targets.items() if each is target)
-        beside = self.file["exchange/theta" if stream == MAIN else f"exchange/{_NAMES[stream]}_id"]
-        have, length = len(beside), target.scanned[0]
+    def prepare(self, target: Target, chunk: Chunk) -> None:
+        """Write the angles of projections."""
+        if target is not self.targets.get(MAIN):
+            return
+        theta, places = self.file["exchange/theta"], chunk.ids - target.stream.first
+        longer = self._fit(theta, target, target.lines(chunk))
+        if "angle" in chunk.coords:
+            low, high = int(places.min()), int(places.max()) + 1
+            block = theta[low:high]
+            block[places - low] = chunk.coords["angle"]
+            theta[low:high] = block
+        (self.file if longer else theta).flush()
+
+    def _fit(self, beside: Dataset, target: Target, length: int) -> bool:
+        """Give angles, or ids, a length; False if they have it."""
+        have = len(beside)
         if have != length:
             beside.resize((length,))
-            if stream == MAIN and length > have:
-                beside[have:] = known_angles(self.scan, length, target.stream)[have:]
+        if length > have and target is self.targets.get(MAIN):
+            beside[have:] = known_angles(self.scan, length, target.stream)[have:]
+        return have != length
+
+    def note(self, target: Target, chunk: Chunk | None) -> None:
+        """Write the ids of dark and flat frames."""
+        stream = next(name for name, each in self.targets.items() if each is target)
+        beside = self.file["exchange/theta" if stream == MAIN else f"exchange/{_NAMES[stream]}_id"]
+        self._fit(beside, target, target.scanned[0])
         ids = target.frame_ids()
         if ids is not None:
-            beside[: len(ids)] = ids[:length]
-        elif chunk is not None and "angle" in chunk.coords:
-            places = chunk.ids - target.stream.first
-            low, high = int(places.min()), int(places.max()) + 1
-            block = beside[low:high]
-            block[places - low] = chunk.coords["angle"]
-            beside[low:high] = block
+            beside[: len(ids)] = ids[: target.scanned[0]]
 
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write which projections are missing, and the final record."""

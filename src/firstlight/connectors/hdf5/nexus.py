@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.chunk import Gap, Scan, Stream
+from firstlight.core.chunk import Chunk, Gap, Scan, Stream
 
 from .handles import Dataset, File, Group
 
@@ -145,24 +145,29 @@ def known_angles(scan: Scan, length: int, stream: Stream) -> Array:
     return angles
 
 
-def extend_axis(target: Target, scan: Scan, angles: Array | None, places: Array) -> None:
-    """Note the angles of frames, and let the axis of a growing array grow with it."""
-    if not target.stream.arrival:
-        return
-    label = target.stream.arrival_axes[0]
-    axis = target.group.get(label)
-    if axis is None:
-        return
-    have, length = axis.shape[0], target.scanned[0]
+def axis_of(target: Target) -> Dataset | None:
+    """The positions along the first axis of an array, where they are written."""
+    return target.group.get(target.stream.arrival_axes[0]) if target.stream.arrival else None
+
+
+def fit_axis(axis: Dataset, target: Target, scan: Scan, length: int) -> bool:
+    """Let the axis of a growing array be as long as that; False if it is."""
+    have = axis.shape[0]
     if have != length:
         axis.resize((length,))
         if length > have:
-            axis[have:length] = positions(label, length, target.stream, scan)[0][have:]
-    if label != "angle" or angles is None or target.stream.arrival != 1 or not len(places):
+            axis[have:length] = positions(target.stream.arrival_axes[0], length, target.stream, scan)[0][have:]
+    return have != length
+
+
+def put_angles(axis: Dataset, target: Target, chunk: Chunk) -> None:
+    """Note the angles of frames, where they come with them."""
+    if target.stream.arrival_axes != ("angle",) or "angle" not in chunk.coords:
         return
+    places = chunk.ids - target.stream.first
     low, high = int(places.min()), int(places.max()) + 1
     block = axis[low:high]
-    block[places - low] = angles
+    block[places - low] = chunk.coords["angle"]
     axis[low:high] = block
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from firstlight.core.arrays import Ids
 from firstlight.core.chunk import Chunk, Scan
 from firstlight.core.errors import SinkError
@@ -14,7 +12,7 @@ from firstlight.core.errors import SinkError
 from ..recorded.times import Times
 from .create import reopen_file
 from .handles import File, Group
-from .nexus import begin_entry, data_group, describe_data, end_entry, extend_axis
+from .nexus import axis_of, begin_entry, data_group, describe_data, end_entry, fit_axis, put_angles
 from .target import Storage, Target, whole_bytes
 from .writing import FileSink, Writing
 
@@ -148,13 +146,22 @@ class _Entry(Writing):
         if self.storage.swmr:
             self.file.swmr_mode = True
 
+    def prepare(self, target: Target, chunk: Chunk) -> None:
+        """Write the angles of the frames, and make the axis of a growing array as long as it will be."""
+        axis = axis_of(target)
+        if axis is None:
+            return
+        longer = target.growing and fit_axis(axis, target, self.scan, target.lines(chunk))
+        put_angles(axis, target, chunk)
+        (self.file if longer and not self.storage.swmr else axis).flush()
+
     def note(self, target: Target, chunk: Chunk | None) -> None:
-        """Write the angles of the frames, let a growing axis follow, and note when they came."""
-        angles = None if chunk is None else chunk.coords.get("angle")
-        places = np.empty(0, np.int64) if chunk is None else chunk.ids - target.stream.first
-        extend_axis(target, self.scan, angles, places)
+        """Note when frames came; after a failed write, make the axis as short as the array."""
+        axis = axis_of(target)
+        if axis is not None and target.growing:
+            fit_axis(axis, target, self.scan, target.scanned[0])
         if chunk is not None and target.stream.arrival_axes not in ((), ("frame",)):
-            self._times.setdefault(chunk.epoch, Times()).note(places, chunk.received)
+            self._times.setdefault(chunk.epoch, Times()).note(chunk.ids - target.stream.first, chunk.received)
 
     def flush(self, target: Target) -> None:
         """Hand what was written to the operating system."""
@@ -162,8 +169,6 @@ class _Entry(Writing):
             self.file.flush()
             return
         target.flush()
-        for label in target.stream.axes[:1]:
-            target.group[label].flush()
 
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write what is missing, and the final record."""

@@ -141,14 +141,8 @@ class Target:
         return prod(self.scanned)
 
     def write(self, chunk: Chunk) -> None:
-        """Write the frames of one chunk to their places, and note that they are there.
-
-        Raises:
-            SinkError: An id lies outside the scan, or the frames do not have the shape of the others.
-        """
-        cuts = tuple(chunk.where.get(label, slice(None)) for label in self.frame_axes)
-        bounds = tuple(cut.indices(size)[:2] for cut, size in zip(cuts, self.frame_shape, strict=True))
-        self._check(chunk, bounds)
+        """Write the frames of one chunk, which fits (`check`), to their places, and note that they are there."""
+        cuts, bounds = self._cuts(chunk)
         if not self.stream.arrival:
             self.data[cuts] = chunk.data[-1]
             self._secure()
@@ -195,7 +189,18 @@ class Target:
         rows = self._rows
         return np.array([rows.setdefault(frame, len(rows)) for frame in ids.tolist()], dtype=np.int64)
 
-    def _check(self, chunk: Chunk, bounds: tuple[tuple[int, int], ...]) -> None:
+    def _cuts(self, chunk: Chunk) -> tuple[tuple[slice, ...], tuple[tuple[int, int], ...]]:
+        """What part of the frames a chunk has, as slices and as first and last positions."""
+        cuts = tuple(chunk.where.get(label, slice(None)) for label in self.frame_axes)
+        return cuts, tuple(cut.indices(size)[:2] for cut, size in zip(cuts, self.frame_shape, strict=True))
+
+    def check(self, chunk: Chunk) -> None:
+        """Refuse frames that have no place here.
+
+        Raises:
+            SinkError: An id lies outside the scan, or the frames do not have the shape of the others.
+        """
+        _, bounds = self._cuts(chunk)
         expected = tuple(stop - start for start, stop in bounds)
         if chunk.data.shape[1:] != expected:
             raise SinkError(
@@ -211,6 +216,10 @@ class Target:
         if low < self.stream.first or (top is not None and high > top):
             text = f"ids from {self.stream.first}" + ("" if top is None else f" to {top}")
             raise SinkError("A frame lies outside the scan.", field="ids", value=[low, high], expected=text)
+
+    def lines(self, chunk: Chunk) -> int:
+        """Length of the first axis once a chunk is written."""
+        return max(self.scanned[0], -(-(int(self._places(chunk.ids).max()) + 1) // prod(self.scanned[1:])))
 
     def _grow(self, count: int) -> None:
         inner = prod(self.scanned[1:])

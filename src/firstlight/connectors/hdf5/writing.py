@@ -49,11 +49,14 @@ class Writing(ABC):
 
     @abstractmethod
     def note(self, target: Target, chunk: Chunk | None) -> None:
-        """Write what goes with frames, such as their angles; without a chunk, fit it to an array that became shorter."""
+        """Write what tells that frames are there; without a chunk, fit what goes with them to an array that became shorter."""
 
     @abstractmethod
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write what is missing, and the final record."""
+
+    def prepare(self, target: Target, chunk: Chunk) -> None:  # noqa: B027 (not all have something)
+        """Write what goes with frames before they are marked as there: a killed writer leaves no frame without its angle."""
 
     def flush(self, target: Target) -> None:
         """Hand what was written to the operating system, so that a killed process loses nothing."""
@@ -76,9 +79,11 @@ class Writing(ABC):
         self.failed = True
         with disk_errors(self.path, doing, chunk.nbytes):
             target = self.target(chunk)
+            target.check(chunk)
             if not target.settled:
                 self.take_space(doing, target.room(chunk))
             try:
+                self.prepare(target, chunk)
                 target.write(chunk)
                 self.note(target, chunk)
                 self.flush(target)

@@ -14,7 +14,7 @@ from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.core.errors import SinkError
 
-from ..hdf5.handles import File, Group
+from ..hdf5.handles import Dataset, File, Group
 from ..hdf5.nexus import known_angles, nx_group
 from ..hdf5.target import Storage, Target, whole_bytes
 from ..hdf5.writing import FileSink, Writing
@@ -33,7 +33,7 @@ _QUANTITIES = {
 class NXtomoSink(FileSink):
     """Captures a raw tomography scan as NXtomo: all frames in one array, with image key and angles.
 
-    A frame that has not come has the image key 3 (invalid), so that the file is a valid NXtomo at every moment. Darks and
+    A frame that has not come has the image key 3 (invalid), and each has a key and an angle at every moment. Darks and
     flats lie before the projections; ``frame_id`` holds the place of each frame in the acquisition.
     """
 
@@ -163,27 +163,32 @@ class _Tomo(Writing):
         ids = np.where(expected, rows - self.before + self.scan.main.first, UNKNOWN)
         return {"image_key": keys, "rotation_angle": np.nan_to_num(angles), "frame_id": ids}
 
-    def note(self, target: Target, chunk: Chunk | None) -> None:
-        """Write key, id and angle of frames."""
+    def prepare(self, target: Target, chunk: Chunk) -> None:
+        """Write ids and angles; rows to come have invalid keys."""
         group: Group = target.group
-        have, length = len(group["image_key"]), target.scanned[0]
-        if have != length:
-            fresh = self._columns(have, length) if length > have else {}
-            for name in ("image_key", "rotation_angle", "frame_id"):
-                group[name].resize((length,))
-                if name in fresh:
-                    group[name][have:] = fresh[name]
-        if chunk is None:
-            return
-        key, ids = self._hand
-        values: dict[str, Any] = {"frame_id": ids, "image_key": key}
+        longer = self._fit(group, target.lines(chunk))
+        _, ids = self._hand
+        _put(group["frame_id"], chunk.ids, ids)
         if "angle" in chunk.coords:
-            values = {"rotation_angle": chunk.coords["angle"], **values}
-        low, high = int(chunk.ids.min()), int(chunk.ids.max()) + 1
-        for name, each in values.items():
-            block = group[name][low:high]
-            block[chunk.ids - low] = each
-            group[name][low:high] = block
+            _put(group["rotation_angle"], chunk.ids, chunk.coords["angle"])
+        (self.file if longer else group["rotation_angle"]).flush()
+        group["frame_id"].flush()
+
+    def _fit(self, group: Group, length: int) -> bool:
+        """Give the columns a length; False if they have it."""
+        have = len(group["image_key"])
+        fresh = self._columns(have, length) if length > have else {}
+        for name in ("image_key", "rotation_angle", "frame_id") if have != length else ():
+            group[name].resize((length,))
+            if name in fresh:
+                group[name][have:] = fresh[name]
+        return have != length
+
+    def note(self, target: Target, chunk: Chunk | None) -> None:
+        """Write the key of frames."""
+        self._fit(target.group, target.scanned[0])
+        if chunk is not None:
+            _put(target.group["image_key"], chunk.ids, self._hand[0])
 
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write which projections are missing, and the final record."""
@@ -196,6 +201,14 @@ class _Tomo(Writing):
         entry["firstlight/record_final"] = json.dumps(record, default=str)
         entry["end_time"] = _now()
         self.file.attrs["complete"] = np.bool_(complete)
+
+
+def _put(column: Dataset, rows: Ids, values: Any) -> None:
+    """Write values to rows of a column, between others that stay."""
+    low, high = int(rows.min()), int(rows.max()) + 1
+    block = column[low:high]
+    block[rows - low] = values
+    column[low:high] = block
 
 
 def _now() -> str:

@@ -121,7 +121,8 @@ class NXtomoSource(RecordedSource):
         reader = frame_reader(frames, "data", self.scan)
         key = self._key(file, layout, len(frames))
         noted = neighbour(frames, "frame_id")
-        ids = np.asarray(noted[()], np.int64) if is_dataset(noted) and noted.shape == key.shape else None
+        fits = is_dataset(noted) and noted.ndim == 1 and len(noted) >= len(key)
+        ids = np.asarray(noted[: len(key)], np.int64) if fits else None
         kinds = (None if ids is None else sort_noted(key, ids)) or sort_frames(key)
         axes, rows = ("angle", "row", "col"), kinds.rows
         sizes = dict(zip(axes, (len(rows), *reader.shape[1:]), strict=True))
