@@ -37,8 +37,7 @@ def test_known_shifts_are_found_and_slices_get_sharp():
     assert shifts.shape == (45, 2)
     np.testing.assert_allclose(found["data"][0], moved(wrong, shifts), atol=1e-5)
     left = np.sqrt(np.mean(seen(shifts - off, theta) ** 2, axis=0))
-    assert left[0] < 0.15
-    assert left[1] < 0.5 * np.std(seen(off, theta)[:, 1])
+    assert left.max() < 0.05  # 0.3 across where shifts are measured by phase correlation to the end
     aligned = [fl.step("align_projections", rounds=12), fl.step("fbp")]
     blurred, volume, sharp = (
         fl.run(MemorySource.of(each, angles=theta), steps).finished(timeout=110)["fbp"].data
@@ -54,8 +53,18 @@ def test_what_is_aligned_stays_where_it_is():
     """Shifts that a sample elsewhere would cause too must not pile up over the rounds."""
     data, theta = projections(48, 24, np.arange(0, 180, 3.0), 24.3)
     shifts = align_projections(data[None], center=24.3, angle=theta)["shifts"][0]
-    assert np.abs(shifts).max() < 1.5  # 6.5 where they do
-    assert np.sqrt(np.mean(shifts**2)) < 0.75
+    assert np.abs(shifts).max() < 0.15  # 6.5 where they do
+    assert np.sqrt(np.mean(shifts**2)) < 0.06
+
+
+def test_large_shifts_of_a_noisy_scan_are_found():
+    data, theta, _, _ = scene()
+    rng = np.random.default_rng(9)
+    off = rng.normal(0, 4, (len(theta), 2))
+    wide = np.pad(data, ((0, 0), (10, 10), (10, 10)))
+    wrong = (moved(wide, -off) + rng.normal(0, 0.05, wide.shape)).astype(np.float32)
+    shifts = align_projections(wrong[None], angle=theta)["shifts"][0]
+    assert np.sqrt(np.mean(seen(shifts - off, theta) ** 2, axis=0)).max() < 0.15
 
 
 def test_what_was_moved_is_moved_back():

@@ -39,7 +39,7 @@ def align_projections(
     Args:
         projections: shape (scan, angle, row, col): line integrals; NaN and infinity count as 0.
         center: Column of the rotation axis after the alignment. Default: the middle.
-        rounds: Rounds at each level of binning, at most.
+        rounds: Rounds at each level of binning at most, for large shifts, and as many to refine them.
         largest: Largest shift looked for in one round, in pixels.
         binning: Pixels binned at first; each level halves it.
         angle: shape (angle,): projection angles in degree, in any order.
