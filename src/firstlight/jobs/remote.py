@@ -165,6 +165,8 @@ class RemoteRun:
             ChangeRefused: The step can not change while it runs, or the value is not valid.
             RunGone: The run has ended, or has not started yet.
         """
+        if self.entry().over:  # its process may listen for a moment yet
+            raise RunGone(f"The run {self.id} has ended.")
         head = self._ask({"call": "set", "changes": plain(changes)}).head
         return int(head["epoch"]), int(head["id"])
 
