@@ -48,7 +48,10 @@ class Hdf5Sink(FileSink):
 
     @property
     def survives_a_kill(self) -> bool:
-        """True where every block has its place from the start: a killed writer can not harm such a file."""
+        """True where every block has its place from the start: a writer killed at work can not harm such a file.
+
+        One killed in the moment in which it closes the file, and adds the last record, can: reading and resuming say so.
+        """
         return self.compression == "none" and self.chunks is None
 
     def reopened(self, path: Path, scan: Scan, done: Ids) -> Writing:

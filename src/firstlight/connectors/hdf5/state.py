@@ -62,7 +62,7 @@ def read_state(path: Path) -> FileState:
             )
         try:
             return _state(path, file, entry)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # h5py has both for a damaged group
             raise damaged(path, error) from error
 
 

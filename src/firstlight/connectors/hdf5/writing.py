@@ -177,9 +177,9 @@ class FileSink(Sink):
             self._writing = self.reopened(path, scan, done)
         except SinkError:
             raise
-        except OSError as error:
+        except (OSError, RuntimeError, LookupError, ValueError) as error:  # h5py has many for a damaged group
             raise SinkError(
-                f"The file of the interrupted run can not be opened ({error}).",
+                f"The file of the interrupted run can not be gone on with: it is damaged ({error}).",
                 field="path",
                 value=str(path),
                 next_move="Run the job without --resume, and with 'overwrite: true' if the file is to be replaced.",
