@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import firstlight as fl
 from firstlight.connectors.mrc.source import MrcSource
-from firstlight.core.errors import SourceError
+from firstlight.core.errors import FirstlightError, SourceError
 from firstlight.jobs.defaults import suggest
 from firstlight.jobs.load import load_job
 
@@ -177,6 +177,23 @@ def test_where_the_tilt_axis_lies(tmp_path):
     assert axis(MrcSource(path=tmp_path / "fei.mrc").open().calibration) == 83.5
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(max_size=200),
+    angle=st.text(alphabet="0123456789-+.eE naif", max_size=8),
+    section=st.text(alphabet="0123456789 -x", max_size=12),
+)
+def test_any_mdoc_gives_angles_or_none(tmp_path, text, angle, section):
+    path = tmp_path / "a.mrc"
+    if not path.exists():
+        labelled(path)
+    mdoc = f"PixelSpacing = {angle}\n[T = Tilt axis angle = {angle}]\n[ZValue = {section}]\nTiltAngle = {angle}\n{text}"
+    (tmp_path / "a.mdoc").write_text(mdoc, encoding="utf-8", errors="replace")
+    scan = MrcSource(path=path).open()
+    assert abs(scan.calibration["tilt_axis"].value) <= 360
+    assert np.isfinite(scan.coords.get("angle", np.zeros(7))).all()
+
+
 def test_an_aligned_stack_has_the_refined_angles(tmp_path):
     (tmp_path / "a.rawtlt").write_text("\n".join(f"{3 * n - 9}" for n in range(7)))
     (tmp_path / "a.tlt").write_text("\n".join(f"{3 * n - 8.5}" for n in range(7)))
@@ -209,6 +226,10 @@ def test_a_tilt_series_is_reconstructed_whichever_way_its_axis_lies(tmp_path):
         suggested = suggest(tmp_path / f"{name}.mrc", tmp_path / f"{name}.tif")
         assert [step["use"] for step in suggested.job["steps"]].count("rotate") == len(labels)
         assert any("tilt axis" in each and "middle" in each for each in suggested.assumptions)
+    lying = tmp_path / "lying.mrc", tmp_path / "lying.tif"
+    with pytest.raises(FirstlightError, match=r"made of whole images.*--only = 'row=mid'"):
+        suggest(*lying, overrides={"only.row": "mid"})
+    assert suggest(*lying, overrides={"only.row": "mid", "rotate.angle": "0"}).job
     fl.start(load_job(suggested.job)).finished(timeout=100)
     middle = tifffile.imread(tmp_path / "lying.tif")[20]
     for x, y in rods:

@@ -38,7 +38,7 @@ from .infer import (
     turn,
     values_of,
 )
-from .tilt_series import along_the_axis
+from .tilt_series import along_the_axis, demand_whole_images
 from .unrecognised import read_at_all, unrecognised
 
 SINKS = {
@@ -124,6 +124,7 @@ def suggest(
     described = {"use": use, "path": str(path), **given}
     told = [*told, *_assume_radians(described)]
     steps, more = _diffraction(described, overrides or {}) or _steps(described, cast("Values | None", values))
+    demand_whole_images(steps, overrides or {})
     sinks = diffraction_sinks(sink, str(out)) if steps[0]["use"] == DIFFRACTION else [sink]
     job = {"name": Path(path).stem, "source": described, "steps": steps, "sinks": sinks}
     return Suggestion(job, (*told, *more))

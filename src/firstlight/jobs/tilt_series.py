@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from firstlight.core.chunk import Scan
+from firstlight.core.errors import FirstlightError
 
 _STRAIGHT = 0.5
 """An axis within so many degree of the vertical is vertical."""
@@ -38,3 +40,22 @@ def along_the_axis(scan: Scan, before: list[dict[str, Any]], told: list[str]) ->
         )
     last = before[-1]["use"] if before else "source.data"
     return [*before, {"use": "fbp", "inputs": [last]}]
+
+
+def demand_whole_images(steps: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any]) -> None:
+    """Refuse a part of the rows where images are turned before slices are made of them.
+
+    Raises:
+        FirstlightError: The user asks for one.
+    """
+    asked = [name for name in ("only.row", "only.col") if name in overrides]
+    angle = next((step["angle"] for step in steps if step["use"] == "rotate"), 0)
+    if not asked or not angle or "rotate.angle" in overrides:
+        return
+    raise FirstlightError(
+        f"The tilt axis leans by {angle:g}° and the images are turned by that: slices are made of whole images, not of a part of their rows.",
+        field="--only",
+        value=f"{asked[0].removeprefix('only.')}={overrides[asked[0]]}",
+        expected="whole images, or a part of the angles",
+        next_move="Leave it out; or, if the images are turned already, add --set rotate.angle=0.",
+    )
