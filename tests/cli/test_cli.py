@@ -379,6 +379,7 @@ def test_snapshots_and_warnings(firstlight, good, tmp_path):
         (["sweep", "good.yaml", "nobody.center=1:2:1", "-o", "x.h5"], "no step 'nobody'"),
         (["sweep", "good.yaml", "volume.center=1:2:1", "-o", "x.xyz"], "No sink writes this ending"),
         (["sweep", "good.yaml", "volume.center=1:2:1", "-o", "x.h5", "--metric", "beauty"], "metric = 'beauty'"),
+        (["sweep", "good.yaml", "volume.center=1:2:1", "-o", "s3://scans/x.h5"], "is an address"),
         (["run"], "one of the two"),
         (["run", "good.yaml", "--again", "x.h5"], "one of the two"),
         (["run", "--again", "none.h5"], "no such result"),

@@ -1,9 +1,11 @@
 """Folds, steps and results: what holds without a word from the author."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from firstlight.core.chunk import MAIN, Gap, Scan, Stream
 from firstlight.core.errors import ChangeRefused
@@ -11,6 +13,7 @@ from firstlight.core.fold import Fold
 from firstlight.core.record import versions
 from firstlight.core.run import Result, Results
 from firstlight.core.sequence import Sequencer
+from firstlight.core.step import Configured
 from firstlight.testing.steps import Adding
 
 
@@ -99,3 +102,18 @@ def test_outputs_may_have_units_of_their_own() -> None:
         "share": None,
         "same": "px",
     }
+
+
+def test_an_address_is_no_file_of_this_machine() -> None:
+    class Written(Configured):
+        """A plugin with a file and with a text."""
+
+        use = "written"  # type: ignore[misc]
+        path: Path | None = None
+        """The file."""
+        place: str = ""
+        """Any text."""
+
+    with pytest.raises(ValidationError, match=r"path\n.*takes a file of this machine"):
+        Written.model_validate({"path": "s3://scans/rec.h5"})
+    assert Written.model_validate({"path": "a/rec.h5", "place": "s3://scans"}).path == Path("a/rec.h5")

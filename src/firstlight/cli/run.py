@@ -20,6 +20,7 @@ from .say import (
     SetOption,
     SnapshotOption,
     StatisticsOption,
+    on_this_machine,
     parse_scale,
     parse_sets,
     parse_watch,
@@ -84,7 +85,7 @@ def _chosen(job: Path | None, again: Path | None, out: str | None, overrides: di
     if again is not None:
         from firstlight.jobs.again import again as job_again
 
-        found = job_again(again, None if out is None else Path(out).absolute(), overrides)
+        found = job_again(again, None if out is None else on_this_machine(Path(out)), overrides)
         for text in found.remarks:
             remark(f"note: {text}")
         return found.job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -117,6 +118,21 @@ def say(text: str) -> None:
     """Print a result."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def on_this_machine(file: Path) -> Path:
+    """A file that the command line names, whole.
+
+    Raises:
+        JobError: It is an address such as ``s3://bucket/rec.zarr``, of which a path keeps one slash.
+    """
+    from firstlight.core.errors import JobError
+
+    if re.match(r"[a-z][a-z0-9+]+:/", str(file)):
+        raise JobError(
+            [f"'{file}' is an address. Expected a file of this machine here; 'firstlight run' takes addresses."]
+        )
+    return file.absolute()
 
 
 def check_report(path: Path | None) -> None:

@@ -18,6 +18,7 @@ from .say import (
     SetOption,
     SnapshotOption,
     StatisticsOption,
+    on_this_machine,
     parse_scale,
     parse_sets,
     parse_watch,
@@ -69,11 +70,12 @@ def sweep(
     from .run import carry_out
 
     overrides = parse_sets(set_, runner, only) | parse_scale(memory, device, resume=resume)
-    watch = parse_watch(snapshot, out.absolute().parent, statistics=statistics)
+    out = on_this_machine(out)
+    watch = parse_watch(snapshot, out.parent, statistics=statistics)
     swept = parse_sets(sweeps, what="STEP.PARAMETER=VALUES", example="fbp.center=500:520:0.5")
     drawn = out.suffix.lower() == ".png" and sheet is None
     place = (out if drawn else sheet or sheet_beside(out)).absolute()
-    pictures = None if drawn else out.absolute()
+    pictures = None if drawn else out
     job = _job(what, pictures, overrides, values)
     whole = sweep_job(job, swept, pictures, overrides=overrides, sheet=place, metric=metric)
     before = _written(place)

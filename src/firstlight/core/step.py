@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationInfo, field_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -80,6 +80,18 @@ class Configured(BaseModel):
                     value=name,
                     expected="one of " + (", ".join(cls.model_fields) or "none"),
                 )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _files_have_no_address(cls, given: Any, info: ValidationInfo) -> Any:
+        """Refuse ``s3://bucket/rec.h5`` where a file is meant: as a path it would name a folder ``s3:`` of this machine."""
+        if isinstance(given, str) and "://" in given:
+            kind = cls.model_fields[info.field_name or ""].annotation
+            if Path in (kind, *get_args(kind)):
+                raise ValueError(
+                    f"'{cls.use}' takes a file of this machine, and this is an address (zarr takes s3://…)"
+                )
+        return given
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
