@@ -263,8 +263,10 @@ def test_a_bucket_of_an_s3_server(bucket):
     assert source.open().main.axes == ("z", "y", "x")
     np.testing.assert_array_equal(source.read({}), VOLUME)
     source.close()
-    with pytest.raises(SinkError, match="s3://nowhere"):
+    with pytest.raises(SinkError, match="s3://nowhere") as failed:
         ZarrSink(path="s3://nowhere/out.zarr", endpoint=bucket).open(scan(), {})
+    assert "The specified bucket does not exist" in str(failed.value)
+    assert "\n" not in str(failed.value), "nothing of what the store adds for debugging"
     with pytest.raises(SourceError, match="can not be read as Zarr"):
         ZarrSource(path="s3://scans/other.zarr", endpoint=bucket).open()
 

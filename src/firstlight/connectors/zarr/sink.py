@@ -20,7 +20,7 @@ from ..recorded.place import boxes, missing_ranges, runs, volume
 from ..recorded.sidecar import angle_list, describe, finished
 from ..recorded.times import Times
 from .ngff import halved, levels, multiscales
-from .stores import is_url, store_at
+from .stores import is_url, said, store_at
 
 Compression = Literal["none", "blosc", "zstd"]
 _SLAB = 64 * 2**20
@@ -316,7 +316,7 @@ class _clear:  # noqa: N801 (used like a function)
         if isinstance(error, OSError) and not is_url(self.path):
             raise disk_error(_nearest(Path(self.path).expanduser()), self.doing, 0, error) from error
         raise SinkError(
-            f"Could not {self.doing} ({type(error).__name__}: {error}).",
+            f"Could not {self.doing} ({said(error)}).",
             field="path",
             value=self.path,
             next_move="Check the address and your permission to write there; what was written before stays.",

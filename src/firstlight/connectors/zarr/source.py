@@ -19,7 +19,7 @@ from ..recorded.angles import checked, given_angles, is_range, per_id
 from ..recorded.frames import Frames, Reader, Recording, image_frames, image_stream
 from ..recorded.source import RecordedSource
 from .ngff import read_multiscales
-from .stores import is_url, store_at
+from .stores import is_url, said, store_at
 
 _DETECTOR = ("row", "col", "channel", "bin")
 _MOST = 2**33
@@ -258,7 +258,7 @@ class ZarrSource(RecordedSource):
 
 def _unreadable(name: str, error: Exception) -> SourceError:
     return SourceError(
-        f"It can not be read as Zarr ({type(error).__name__}: {error}).",
+        f"It can not be read as Zarr ({said(error)}).",
         field="path",
         value=name,
         expected="a Zarr array or group, complete and readable",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -56,3 +57,10 @@ def store_at(path: str, endpoint: str | None, *, read_only: bool) -> Any:
     if endpoint is not None:
         options |= {"endpoint": endpoint, "client_options": {"allow_http": endpoint.startswith("http://")}}
     return ObjectStore(S3Store(parts.netloc, **options), read_only=read_only)
+
+
+def said(error: Exception) -> str:
+    """What an error says to people: of what a store adds for debugging (its own state, the server's XML) the message alone."""
+    text, _, answer = str(error).partition("\n\nDebug source")[0].partition("<?xml")
+    told = re.search("<Message>([^<]+)", answer)
+    return f"{type(error).__name__}: {text.strip()}{f' {told[1]}' if told else ''}"
