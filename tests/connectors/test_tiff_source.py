@@ -55,6 +55,19 @@ def test_a_folder_is_counted_as_people_do(tmp_path):
     source.close()
 
 
+@pytest.mark.parametrize("pages", [1, 2])
+@pytest.mark.parametrize("orders", [">", "<>", "><"])
+def test_a_folder_of_either_byte_order_or_of_both(tmp_path, orders, pages):
+    for number in range(0, 12, pages):
+        order, frames = orders[number // pages % len(orders)], FRAMES[number : number + pages]
+        frames = frames.astype(f"{order}u2")
+        tifffile.imwrite(tmp_path / f"img_{number}.tif", frames, byteorder=order, photometric="minisblack")
+    source = TiffSource(path=tmp_path, angles="0:180")
+    found = data(played(source))
+    np.testing.assert_array_equal(found, FRAMES[:12])
+    assert found.dtype == "uint16"
+
+
 def test_darks_flats_and_frames_to_ignore(tmp_path):
     for number, frame in enumerate(FRAMES):
         tifffile.imwrite(tmp_path / f"scan_{number:03}.tif", frame)

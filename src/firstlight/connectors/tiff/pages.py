@@ -74,7 +74,7 @@ def _stack(path: Path, field: str) -> Reader:
             numbers = _full(file)
             _complete(file, path)
             last = _page(pages[numbers[-1]], path, field)
-            if (last.shape, last.dtype) != (page.shape, page.dtype):
+            if last != page:
                 raise _other(path, page, last, field)
             _whole(first, path)
             return FilePages(path, numbers, page)
@@ -113,12 +113,12 @@ def _demand_one_order(file: Any, path: Path, field: str) -> None:
 def _folder(files: Sequence[Path], field: str) -> Reader:
     """Many files; those with one page are taken to look like the first, and checked when they are read."""
     first = _stack(files[0], field)
-    page = Page((first.shape[1], first.shape[2]), first.dtype)
+    page = _looks_of(first)
     if first.shape[0] != 1:
         parts = (first, *(_stack(path, field) for path in files[1:]))
         for path, part in zip(files, parts, strict=True):
-            if (part.shape[1:], part.dtype) != (page.shape, page.dtype):
-                raise _other(path, page, Page((part.shape[1], part.shape[2]), part.dtype), field)
+            if _looks_of(part) != page:
+                raise _other(path, page, _looks_of(part), field)
         return OneAfterTheOther(parts)
     mapped = isinstance(first, ArrayReader)
     if mapped:  # looking at all heads takes long: without compression, one that differs has another size
@@ -127,6 +127,11 @@ def _folder(files: Sequence[Path], field: str) -> Reader:
             if path.stat().st_size != size:
                 _decode(path, 0, page)
     return FolderPages(tuple(files), page, mapped)
+
+
+def _looks_of(stack: Reader) -> Page:
+    """The shape and type of the pages of a file, whatever its byte order."""
+    return Page((stack.shape[1], stack.shape[2]), stack.dtype.newbyteorder("="))
 
 
 def _page(page: Any, path: Path, field: str) -> Page:
@@ -227,7 +232,7 @@ def _decode(path: Path, number: int, page: Page) -> Array:
         with tifffile.TiffFile(path) as file:
             here: Any = file.pages[number]
             found = _page(here, path, "path")
-            if (found.shape, found.dtype) != (page.shape, page.dtype):
+            if found != page:
                 raise _other(path, page, found, "path")
             _whole(here, path)
             if here.is_memmappable:
