@@ -11,9 +11,11 @@ from firstlight.core.errors import SinkError
 
 from ..recorded.times import Times
 from .create import reopen_file
+from .files import is_group
 from .handles import File, Group
 from .nexus import axis_of, begin_entry, data_group, describe_data, end_entry, fit_axis, put_angles
 from .target import Storage, Target, whole_bytes
+from .undo import forget, keep, undo
 from .writing import FileSink, Writing
 
 _RECEIVED = "received"
@@ -48,9 +50,9 @@ class Hdf5Sink(FileSink):
 
     @property
     def survives_a_kill(self) -> bool:
-        """True where every block has its place from the start: a writer killed at work can not harm such a file.
+        """True where every block has its place from the start: a killed writer can not harm such a file.
 
-        One killed in the moment in which it closes the file, and adds the last record, can: reading and resuming say so.
+        One that is killed while it adds the last record leaves a file that only ``--resume`` opens again.
         """
         return self.compression == "none" and self.chunks is None
 
@@ -61,10 +63,13 @@ class Hdf5Sink(FileSink):
             OSError: It can not be opened.
             SinkError: It does not hold what this run writes.
         """
+        undo(path)
         file, killed = reopen_file(path, latest=self.swmr)
         try:
             entry = _Entry(path, file, scan, Storage(self.compression, self.chunks, self.swmr))
+            entry.keep()
             entry.again(done, killed=killed)
+            forget(path)
         except BaseException:
             file.close()
             raise
@@ -117,6 +122,12 @@ class _Entry(Writing):
             )
         self.targets[0].restore(done)
         self._follow()
+
+    def keep(self) -> None:
+        """Copy what the file is, where its frames lie in one piece."""
+        entry: Group = self.file["entry"]
+        groups = [group for group in entry.values() if is_group(group) and "covered" in group]
+        keep(self.path, self.file, [group[name] for group in groups for name in ("data", "covered")])
 
     def _known(self) -> bool:
         """True if nothing but the length of the first arrival axis is open."""

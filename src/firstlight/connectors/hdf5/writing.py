@@ -21,6 +21,7 @@ from .create import Compression, create_file
 from .handles import File
 from .space import close_file, take_space
 from .target import Storage, Target, whole_bytes
+from .undo import forget
 
 
 class Writing(ABC):
@@ -114,10 +115,15 @@ class Writing(ABC):
         try:
             self.take_space(doing, 2 * len(repr(record)) + 64 * len(self.gaps))
             with disk_errors(self.path, doing):
+                self.keep()
                 self.end(record, complete=complete and not self.failed)
         finally:
             with disk_errors(self.path, "close the file"):
                 close_file(self.path, self.file)
+                forget(self.path)
+
+    def keep(self) -> None:  # noqa: B027 (not all have something)
+        """Copy what the file is before groups are changed, for a run that goes on in it after a kill."""
 
 
 class FileSink(Sink):
@@ -153,6 +159,7 @@ class FileSink(Sink):
         self._spare_old(path, scan)
         begun = self.writing(path, scan)
         try:
+            forget(path)
             begun.take_space("write the head of the file", 4 * len(repr(record)))
             with disk_errors(path, "write the head of the file"):
                 begun.begin(record)
