@@ -142,6 +142,16 @@ def scan_file(path, counts, theta=EVEN, **images):
     return path
 
 
+@pytest.mark.parametrize(("dead", "levelled"), [(slice(40, 42), True), (slice(0, 12), False), (slice(None), False)])
+def test_columns_that_see_no_light_are_no_air(tmp_path, dead, levelled):
+    """In darks, flats and projections alike: there is no transmission, and nothing is said about it in numpy's words."""
+    counts, white = 100 + 19000 * np.exp(-disks()), np.full((2, 2, 96), 20100.0)
+    counts[..., dead], white[..., dead] = 100, 100
+    path = scan_file(tmp_path / "scan.h5", counts, white=white, dark=np.full((2, 2, 96), 100.0))
+    told = suggest(path, tmp_path / "out.nxs").assumptions
+    assert any("the transmission of air is 0.95" in each for each in told) is levelled
+
+
 def test_a_beam_that_fades_on_the_way(tmp_path):
     counts = 100 + 20000 * np.linspace(1, 0.7, 120)[:, None, None] * np.exp(-disks())
     images = {"dark": np.full((2, 2, 96), 100.0), "white": np.full((2, 2, 96), 20100.0)}

@@ -75,7 +75,12 @@ def _seen(frames: Any) -> Sample:
     if not finite.size:
         return Sample(frames, np.nan, np.nan, np.nan)
     low, high = np.percentile(finite, [1, 99])
-    return Sample(frames, float(np.nanmedian(edges)), float(low), float(high))
+    return Sample(frames, _median(edges), float(low), float(high))
+
+
+def _median(values: Any) -> float:
+    """Of those that are numbers; NaN where none is, as on sides of a detector that see nothing."""
+    return float(np.median(known)) if (known := values[np.isfinite(values)]).size else np.nan
 
 
 def _read(source: RandomAccess, scan: Scan, first: int, count: int) -> Any:
@@ -134,13 +139,16 @@ def level_of(seen: Sample) -> Air | None:
     """The same, of frames that are transmission."""
     for width in side_widths(seen.frames.shape[-1]):
         left, right = (
-            np.nanmedian(part, axis=(1, 2)) for part in (seen.frames[..., :width], seen.frames[..., -width:])
+            np.array([_median(frame) for frame in part])
+            for part in (seen.frames[..., :width], seen.frames[..., -width:])
         )
-        air = float(np.nanmedian([left, right]))
+        air = _median(np.stack([left, right]))
         if not air > 0 or (air - seen.low) < (1 - _CLEAR) * (seen.high - seen.low):
             continue
         # the beam may become weaker on the way: then both sides of a frame do, and stay its brightest part
-        bright = np.nanpercentile(np.nanmean(seen.frames, axis=1), 95, axis=1)
+        known = np.isfinite(seen.frames)  # a dead column has no mean: it counts as dark
+        columns = np.where(known, seen.frames, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        bright = np.percentile(columns, 95, axis=1)
         steady = all(bool((np.abs(side / air - 1) < _STEADY).all()) for side in (left, right))
         brightest = all(bool((side > (1 - _STEADY) * bright).all()) for side in (left, right))
         if steady or brightest:
