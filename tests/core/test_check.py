@@ -47,6 +47,14 @@ FBP = [
 ]
 
 
+def test_blocks_are_as_long_as_the_step_that_is_fastest_on_several_likes_them() -> None:
+    """Wherever it stands in its stage: a step that removes stripes first made fbp reconstruct slices one by one."""
+    wide = Scan({MAIN: Stream(("angle", "row", "col"), {"angle": 1500, "row": 64, "col": 2048}, "float32")})
+    stripes, last = {"use": "remove_small_stripes", "size": 21}, {"use": "fbp", "center": 1023.5}
+    lengths = [block_length(plan(steps, wide).cuts[0]) for steps in ([last], [stripes, last], [stripes])]
+    assert lengths == [8, 8, 1]
+
+
 def test_the_main_job() -> None:
     found = plan(FBP)
     assert [p.name for p in found.steps] == [

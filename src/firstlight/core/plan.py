@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Port = tuple[str, str]
 """(step, output), or ("source", stream)."""
+Key = tuple[Port, str | None]
+"""Of a cut: the port, and the axis along which the blocks come."""
 
 Kind = Literal["map", "fold", "arrange"]
 
@@ -51,7 +53,7 @@ class Cut:
     halo: int = 0
     """Neighbours that each block brings along on both sides: the most that any way through the stage needs."""
     least: int = 1
-    """Positions that a block has at least, where the step works fastest on several."""
+    """Positions that a block has at least, where a step of the stage works fastest on several."""
     length: int | None = None
     """Positions that a block has, once the plan is sized (`core.sizing`)."""
 
@@ -74,7 +76,7 @@ class Cut:
         return self.along is not None and self.stream.arrival_axes == (self.along,)
 
     @property
-    def key(self) -> tuple[Port, str | None]:
+    def key(self) -> Key:
         """Cuts of one port along one axis are the same cut."""
         return (self.port, self.along)
 
@@ -311,7 +313,7 @@ def stage_cut(step: Step, port: Port, stream: Stream, along: str | None = None) 
             next_move=f"Put a 'window' step before it, or say how many {needed[0]}s will come (the source's 'frames').",
         )
     free = [label for label in stream.axes if label not in step.signature.first.whole]
-    return Cut(port, stream, free[0] if free else along, least=step.block())
+    return Cut(port, stream, free[0] if free else along)
 
 
 def fold_cut(step: Step, port: Port, stream: Stream) -> Cut | None:
@@ -339,18 +341,27 @@ def fold_cut(step: Step, port: Port, stream: Stream) -> Cut | None:
 
 
 def with_margins(steps: Collection[Planned], origin: Callable[[Port], Port]) -> list[Planned]:
-    """The steps with the margin that each leaves, and their cuts with the halo that their stages need."""
+    """The steps with the margin that each leaves, and their cuts with the halo and the least block that their stages need."""
     reach: dict[Port, int] = {}
-    halos: dict[tuple[Port, str | None], int] = {}
+    least: dict[Port, int] = {}
+    halos: dict[Key, int] = {}
+    blocks: dict[Key, int] = {}
     found: list[Planned] = []
     for planned in reversed(list(steps)):
-        margin = max((reach.get((planned.name, output), 0) for output in planned.outputs), default=0)
+        outputs = [(planned.name, output) for output in planned.outputs]
+        margin = max((reach.get(port, 0) for port in outputs), default=0)
+        block = max(planned.step.block(), *(least.get(port, 1) for port in outputs)) if planned.kind == "map" else 1
         found.insert(0, wide := replace(planned, margin=margin if planned.kind == "map" else 0))
         if planned.cut is not None:
             halos[planned.cut.key] = max(halos.get(planned.cut.key, 0), wide.reach)
+            blocks[planned.cut.key] = max(blocks.get(planned.cut.key, 1), block)
         elif planned.kind == "map" and not shares_origin(planned, origin):
             reach[planned.main] = max(reach.get(planned.main, 0), wide.reach)
-    return [p if p.cut is None else replace(p, cut=replace(p.cut, halo=halos[p.cut.key])) for p in found]
+            least[planned.main] = max(least.get(planned.main, 1), block)
+    return [
+        p if p.cut is None else replace(p, cut=replace(p.cut, halo=halos[p.cut.key], least=blocks[p.cut.key]))
+        for p in found
+    ]
 
 
 LARGEST_BLOCK = 512 * 2**20

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .plan import Cut, Planned, Port, port_name
+from .plan import Cut, Planned, port_name
 
 if TYPE_CHECKING:
     from .device_sizing import DeviceShare, DeviceSize
 
 MIB = 2.0**20
 
-Key = tuple[Port, str | None]
 Way = Literal["memory", "bands", "disk"]
 """How data are regrouped: held whole, read again band by band, or through a scratch file."""
 Bound = Literal["read", "compute", "write"]

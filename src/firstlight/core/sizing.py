@@ -19,9 +19,9 @@ from .device_sizing import IN_FLIGHT, TARGET, DeviceSize, device_size, held_on_d
 from .devices import PROCESSOR
 from .errors import AxesError, JobError
 from .pipeline import SOURCE
-from .plan import Cut, Plan, Planned, Port, block_length
+from .plan import Cut, Key, Plan, Planned, Port, block_length
 from .separable import can_read_bands, is_pixelwise
-from .sizes import MIB, Bound, Key, Regrouping, Sizes, StageSize, Way, shown
+from .sizes import MIB, Bound, Regrouping, Sizes, StageSize, Way, shown
 from .source import stored_together
 
 PROGRAM = 240 * MIB
