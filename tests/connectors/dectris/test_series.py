@@ -127,7 +127,7 @@ def test_the_next_series_wait_for_their_readers(detector):
 
 
 def test_without_joining_a_missed_start_is_told(detector):
-    reader = Reader(detector.source(timeout=0.5))
+    reader = Reader(detector.source(timeout=2.0))
     detector.frames(0, 1)
     with pytest.raises(SourceError, match=r"2 frames came.*join: true"):
         reader.opened()

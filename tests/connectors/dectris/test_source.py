@@ -202,7 +202,7 @@ def test_nobody_there(detector):
     with pytest.raises(SourceError, match="Nobody answers"):
         detector.source(data="tcp://127.0.0.1:1", timeout=0.3).open()
     with pytest.raises(SourceError, match="no series began"):
-        detector.source(timeout=0.3).open()
+        detector.source(timeout=1.5).open()
     with pytest.raises(SourceError, match="can not be used"):
         detector.source(data="tcp://no address").open()
 

@@ -236,7 +236,7 @@ def test_nobody_there():
     with pytest.raises(SourceError, match="Nobody answers"):
         MerlinSource(port=1, timeout=0.3).open()
     with simulated(auto=0) as (told, _), pytest.raises(SourceError, match="no acquisition began"):
-        source_of(told, timeout=0.8).open()
+        source_of(told, timeout=2.0).open()
 
 
 def test_stop_while_waiting():

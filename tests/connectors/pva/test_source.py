@@ -276,7 +276,7 @@ def test_empty_angles_are_refused():
         Server(theta=wire.write_theta(np.zeros(0))) as server,
         pytest.raises(SourceError, match="holds no angles"),
     ):
-        server.source(theta=NAMES["theta"], timeout=0.3).open()
+        server.source(theta=NAMES["theta"], timeout=1.5).open()
 
 
 def test_angles_that_look_like_radians_are_pointed_out(server, caplog):
