@@ -180,6 +180,15 @@ def test_bad_geometry_is_named():
     assert GeneralBackproject(tilt=["0.1 rad", 2.0]).tilt[0] == pytest.approx(5.7296, abs=1e-4)
 
 
+@pytest.mark.parametrize("use", ["general_backproject", "backproject_volume", "cgls_volume"])
+def test_a_list_that_is_too_short_is_found_before_the_first_frame(use):
+    short = registry.get("operators", use)(
+        detector_yaw=(0.0, 1.0), **({"iterations": 1} if use == "cgls_volume" else {})
+    )
+    with pytest.raises(FirstlightError, match=r"fewer numbers than projections: 2 of 60.*detector_yaw"):
+        short.calibrated(scan())
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_all_projections_at_once_give_the_same(name):
     data, given = taken(name)

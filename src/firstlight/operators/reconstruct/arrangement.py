@@ -143,6 +143,22 @@ def given_to(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: parameters[name] for name in PLACED}
 
 
+def demand_one_each(given: dict[str, Any], projections: int | None) -> None:
+    """Refuse lists that have fewer numbers than a scan has projections, before its first frame.
+
+    Raises:
+        FirstlightError: there is one.
+    """
+    for name in ("center", "center_row", "source_distance", *MOTION):
+        value = given[name]
+        if isinstance(value, tuple) and projections is not None and len(value) < projections:
+            raise FirstlightError(
+                f"There are fewer numbers than projections: {len(value)} of {projections}.",
+                field=name,
+                expected="one number for all projections, or one for each in the order of their ids",
+            )
+
+
 def motion_of(given: dict[str, Any], rows: int, columns: int, step: str) -> Motion:
     """How the parts stand, in voxels.
 

@@ -35,6 +35,7 @@ from .arrangement import (
     SourceZ,
     Span,
     Tilt,
+    demand_one_each,
     motion_of,
     parts_of,
     rays_for,
@@ -129,7 +130,12 @@ class GeneralBackproject(Fold[Slab]):
         return "1/cm" if self.pixel is not None or scan.pixel("um") is not None else "1/px"
 
     def calibrated(self, scan: Scan) -> Self:
-        """With the pixel size of the scan, where the user gave none."""
+        """With the pixel size of the scan, where the user gave none.
+
+        Raises:
+            FirstlightError: a list has fewer numbers than the scan has projections.
+        """
+        demand_one_each({name: getattr(self, name) for name in type(self).model_fields}, scan.main.frames)
         found = scan.pixel("um")
         return self if self.pixel is not None or found is None else self.model_copy(update={"pixel": found})
 

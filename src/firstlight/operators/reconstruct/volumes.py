@@ -18,7 +18,7 @@ from firstlight.kernels.volume import VolumeProjector
 from ..tomography.angles import projection_angles
 from ..tomography.finite import finite
 from ..tomography.per_length import per_length, unit_of, with_pixel
-from .arrangement import motion_of, rays_for, region_of
+from .arrangement import demand_one_each, motion_of, rays_for, region_of
 from .known_images import mask_in
 from .slices import first_slices, units_of
 
@@ -81,10 +81,15 @@ def solve_volume(
 def register_hooks(step: OperatorFunction) -> None:
     """Give a step its sizes, unit, pixel size and workspace."""
     step.hook("sizes")(_sizes)
-    step.hook("calibrate")(with_pixel)
+    step.hook("calibrate")(_calibrated)
     step.hook("unit")(unit_of)
     step.hook("units")(units_of)
     step.hook("workspace")(_workspace)
+
+
+def _calibrated(step: Operator, scan: Scan) -> Operator:
+    demand_one_each(step.parameters(), scan.main.sizes.get("angle"))
+    return with_pixel(step, scan)
 
 
 def _shape(step: Operator, rows: int, columns: int) -> tuple[int, int, int]:
