@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import quote
 
 import h5py
@@ -20,12 +21,13 @@ from firstlight.core.run import Result
 from firstlight.faces.rest.desk.clerk import Clerk
 from firstlight.faces.rest.desk.places import free_name, inside, listing
 from firstlight.faces.rest.desk.structure import structure
-from firstlight.faces.rest.desk.trial import _cut, _scale, needed
+from firstlight.faces.rest.desk.trial import _cut, _scale, _slice_of, attempt, needed
 from firstlight.faces.rest.serve import ServiceThread
 from firstlight.faces.rest.settings import Settings
 from firstlight.jobs.crash import reap
 from firstlight.jobs.links import leads_outside
 from firstlight.jobs.load import load_job
+from firstlight.jobs.start import start
 from firstlight.jobs.store import Store
 from firstlight.jobs.supervise import Supervisor
 
@@ -204,6 +206,24 @@ def test_diffraction_patterns_are_not_cut_to_one_row(roots):
         cut[use] = _cut(job, job.pipeline.nodes, None)
     assert cut["cxi"] == (0, 1, 0, {})
     assert cut["dxfile"][:3] == (2, 4, 0)
+
+
+def test_a_slice_of_frames_that_are_turned_far_is_that_of_the_whole_scan(roots):
+    """The tilt axis of an electron microscope may lie along the rows: what becomes one row was a column before."""
+    with h5py.File(write_scan(roots / "upright.h5")) as file:
+        upright = file["exchange/data"][:, :1]
+    with h5py.File(write_scan(roots / "lying.h5"), "r+") as file:
+        across = np.repeat(np.rot90(upright, -1, axes=(1, 2)), COLUMNS, axis=2)
+        for name, frames in (("data", across), ("data_dark", across[:2] * 0), ("data_white", across[:2] * 0 + 1000)):
+            del file[f"exchange/{name}"]
+            file[f"exchange/{name}"] = frames
+    steps = [{"use": "flat_field"}, {"use": "rotate", "angle": 90}, {"use": "minus_log"}, {"use": "fbp", "center": 29}]
+    job = {"source": {"use": "dxfile", "path": str(roots / "lying.h5")}, "steps": steps}
+    tried = attempt({"job": job, "row": 5, "of": "fbp"}, [roots])
+    picture, _ = _slice_of(tried, tried.of("fbp"))
+    whole = start(replace(load_job(job), collect=True)).finished(60)["fbp.data"].data[5]
+    np.testing.assert_allclose(picture, whole, atol=1e-5)
+    assert picture.max() > 0.03
 
 
 def test_pixels_of_a_slice_have_a_size_where_the_scan_tells_it():

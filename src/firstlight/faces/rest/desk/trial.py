@@ -244,6 +244,8 @@ def _cut(job: Job, nodes: Sequence[Node], row: int | None) -> tuple[int, int, in
     rows = main.size("row")
     at = min(rows // 2 if row is None else row, rows - 1)
     margin = MARGIN if any(_sees_neighbours(node) for node in nodes) else 0
+    if any(_leaves(node, margin, main.sizes.get("col") or rows) for node in nodes):
+        margin = rows
     low, high = max(0, at - margin), min(rows, at + margin + 1)
     return at, rows, margin, {**job.only, "row": Picked.parse(f"{low}:{high}")}
 
@@ -256,6 +258,12 @@ def _sees_neighbours(node: Node) -> bool:
     """True for steps whose slices depend on other rows: halos, filters over whole frames, and what moves pixels."""
     across = node.step.use in _ACROSS_ROWS or ".operators.phase." in type(node.step).__module__
     return across or node.step.halo().get("row", 0) > 0
+
+
+def _leaves(node: Node, margin: int, columns: int) -> bool:
+    """True for a step that turns frames so far that a row comes from others than its neighbours."""
+    angle = node.step.parameters().get("angle", 0.0) if node.step.use == "rotate" else 0.0
+    return abs(np.sin(np.deg2rad(angle))) * columns / 2 > margin
 
 
 def _pictured(tried: Tried, output: str, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
