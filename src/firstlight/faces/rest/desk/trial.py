@@ -17,6 +17,7 @@ from firstlight.core.arrays import Array
 from firstlight.core.chunk import Scan, Stream
 from firstlight.core.errors import FirstlightError, JobError, SourceError
 from firstlight.core.job import Job
+from firstlight.core.operator import Operator
 from firstlight.core.pipeline import Node, Pipeline
 from firstlight.core.run import Result, ViewInfo
 from firstlight.core.selection import Picked
@@ -262,8 +263,9 @@ def _sees_neighbours(node: Node) -> bool:
 
 def _leaves(node: Node, margin: int, columns: int) -> bool:
     """True for a step that turns frames so far that a row comes from others than its neighbours."""
-    angle = node.step.parameters().get("angle", 0.0) if node.step.use == "rotate" else 0.0
-    return abs(np.sin(np.deg2rad(angle))) * columns / 2 > margin
+    if node.step.use != "rotate" or not isinstance(node.step, Operator):
+        return False
+    return abs(np.sin(np.deg2rad(node.step.parameters()["angle"]))) * columns / 2 > margin
 
 
 def _pictured(tried: Tried, output: str, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
