@@ -151,7 +151,7 @@ def test_what_was_noted_holds_again_where_the_file_is_not_to_be_replaced(tmp_pat
     half = next(cut for cut in moments.taken if (cut / "rec.h5.resume" / "value-find_center.npz").exists())
     shutil.rmtree(folder)
     shutil.copytree(half, folder)
-    with pytest.raises(SinkError, match="exists already"):
+    with pytest.raises(SinkError, match=r"exists already.*--resume goes on with it"):
         start(load_job(values))
     values["runner"]["resume"] = True
     finish(values)

@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from firstlight.core.arrays import Array
-from firstlight.core.errors import JobError, StepFailed
+from firstlight.core.errors import JobError, SinkError, StepFailed
 from firstlight.core.job import Job
 from firstlight.core.npy import ONE_HEADER
 from firstlight.core.plan import Plan
@@ -242,6 +242,7 @@ def nothing_noted(plan: Plan, checkpoint: Checkpoint | None) -> Iterator[None]:
 
     Raises:
         JobError: A run that writes one of them is still going on.
+        SinkError: A sink refuses; also told is whether an interrupted run could be gone on with.
     """
     resumed = checkpoint.folder if checkpoint is not None and checkpoint.resumed else None
     marks: list[tuple[Path, bool]] = []
@@ -258,10 +259,15 @@ def nothing_noted(plan: Plan, checkpoint: Checkpoint | None) -> Iterator[None]:
             marks.append((mark, folder == resumed or not getattr(sink, "overwrite", False)))
     try:
         yield
-    except BaseException:
-        for mark in (mark for mark, untouched in marks if untouched):
+    except BaseException as error:
+        kept = [mark for mark, untouched in marks if untouched]
+        for mark in kept:
             with suppress(OSError):
                 _aside(mark).replace(mark)
+        if kept and resumed is None and isinstance(error, SinkError):
+            move = f"An interrupted run left it: --resume goes on with it. {error.next_move or ''}".rstrip()
+            told = {"field": error.field, "value": error.value, "expected": error.expected, "next_move": move}
+            raise SinkError(error.message, **told) from error
         raise
     for mark, _ in marks:
         _aside(mark).unlink(missing_ok=True)
