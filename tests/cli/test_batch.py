@@ -234,12 +234,19 @@ def test_a_damaged_file_is_a_scan_that_fails_and_darks_may_lie_elsewhere(tree):
 
 
 def test_the_summary_has_a_column_for_each_number():
-    rows = [Row("a", "done", 90, 0, 1.0, {"find_center.center": 31.25}, "/r/a"), Row("b", "failed", error="two\nlines")]
+    said = ("source: angle 7 is zero everywhere", "find_center: the rows differ.")
+    rows = [
+        Row("a", "done", 90, 0, 1.0, {"find_center.center": 31.25}, "/r/a", warnings=said),
+        Row("b", "failed", error="two\nlines"),
+    ]
     lines = table(rows)
-    assert lines[0] == ["scan", "state", "frames", "lost", "seconds", "find_center.center", "result", "error"]
-    assert lines[1][5] == "31.25"
-    assert lines[2][5:] == ["", "", "two lines"]
-    assert as_text(rows).splitlines()[2].endswith("two lines")
+    columns = ["scan", "state", "frames", "lost", "seconds", "find_center.center", "result", "warnings", "error"]
+    assert lines[0] == columns
+    assert lines[1][5:] == ["31.25", "/r/a", "source: angle 7 is zero everywhere; find_center: the rows differ.", ""]
+    assert lines[2][5:] == ["", "", "", "two lines"]
+    text = as_text(rows).splitlines()
+    assert text[1].split() == ["a", "done", "90", "0", "1.0", "31.25", "2"]
+    assert text[2].endswith("two lines")
 
 
 def test_what_an_earlier_run_made_beside_its_scan_is_no_scan(tmp_path, scan):

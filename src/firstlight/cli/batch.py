@@ -72,6 +72,8 @@ def batch(
 
     def tell(row: Row) -> None:
         remark(f"[{next(place)}/{len(scans)}] {row.scan}: {row.state}{f' ({row.error})' if row.error else ''}")
+        for text in row.warnings:
+            remark(f"  warning: {text}")
 
     rows = found.run(_carry, scans, tell)
     say(json.dumps(plain([asdict(row) for row in rows], nan=False), indent=1) if json_ else as_text(rows))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from firstlight.core.errors import JobError, UnknownName
-from firstlight.core.run import ENDED, IN_WORDS, Status
+from firstlight.core.run import ENDED, Status
 from firstlight.jobs.master import ENDING as LINKS
+from firstlight.jobs.remarks import remarks_of
 from firstlight.jobs.remote import RemoteRun
 from firstlight.jobs.store import RunEntry, RunFolder
 from firstlight.runners.checkpoint import can_go_on
@@ -94,7 +94,9 @@ def tell_end(run: RemoteRun, *, quiet: bool = False) -> int:
         for name, value in status.values.items():
             if isinstance(value, (int, float)):
                 remark(f"  {name} = {value:.6g}")
-        for line in (*remarks_lines(run.report()), *faults_lines(status), *statistics_lines(status)):
+        for text in remarks_of(run.report()):
+            remark(f"  warning: {text}")
+        for line in statistics_lines(status):
             remark(line)
         if (following := run.folder.next()) is not None:
             remark(f"another scan began meanwhile: it is the run {following}")
@@ -180,21 +182,6 @@ def starting_line(folder: RunFolder) -> str:
     named = f"{source['use']} ({', '.join(places[:2])})" if places else source["use"]
     doing = "listens, and waits for a scan to begin" if folder.listens() else "is being opened, or waited for"
     return f"starting: {named} {doing}"
-
-
-def remarks_lines(report: Mapping[str, Any]) -> list[str]:
-    """What steps say of what they found, one line each."""
-    return [f"  warning: {step}: {text}." for step, texts in (report.get("remarks") or {}).items() for text in texts]
-
-
-def faults_lines(status: Status) -> list[str]:
-    """Frames that can not be right, one line for each step and fault."""
-    lines: list[str] = []
-    for step, kinds in status.faults.items():
-        for kind, found in kinds.items():
-            more = f", and {found['frames'] - 1} more" if found["frames"] > 1 else ""
-            lines.append(f"  warning: {step}: {found['along']} {found['first']} {IN_WORDS[kind]}{more}")
-    return lines
 
 
 def statistics_lines(status: Status) -> list[str]:

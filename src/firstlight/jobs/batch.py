@@ -19,6 +19,7 @@ from firstlight.core.pipeline import SOURCE
 from firstlight.runners.checkpoint import interrupted
 
 from .load import job_values, override
+from .remarks import remarks_of
 from .results import read_record
 from .steps_used import mappings
 
@@ -53,6 +54,8 @@ class Row:
     """What steps found, such as ``find_center.center``."""
     result: str = ""
     error: str = ""
+    warnings: tuple[str, ...] = ()
+    """Frames that can not be right, and what steps noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +308,8 @@ def _filled(row: Row, state: State, report: Mapping[str, Any]) -> Row:
     }
     lost = sum(int(counts.get(name) or 0) for name in ("lost", "dropped", "rejected"))
     error = "" if state in ("done", "skipped") else str(report.get("error") or "it did not come to its end")
-    return Row(row.scan, state, int(counts.get("done") or 0), lost, 0.0, values, row.result, error)
+    said = tuple(remarks_of(report))
+    return Row(row.scan, state, int(counts.get("done") or 0), lost, 0.0, values, row.result, error, said)
 
 
 def _skipped(row: Row, record: Mapping[str, Any]) -> Row:
@@ -320,13 +324,13 @@ COLUMNS = ("scan", "state", "frames", "lost", "seconds")
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
-    """The summary, with its head: one column for each number that steps found."""
+    """The summary, with its head: one column for each number that steps found, and what they warn of behind the result."""
     found = list(dict.fromkeys(name for row in rows for name in row.values))
-    lines = [[*COLUMNS, *found, "result", "error"]]
+    lines = [[*COLUMNS, *found, "result", "warnings", "error"]]
     for row in rows:
         numbers = [_text(row.values.get(name)) for name in found]
         start = [row.scan, row.state, str(row.frames), str(row.lost), f"{row.seconds:.1f}"]
-        lines.append([*start, *numbers, row.result, " ".join(row.error.split())])
+        lines.append([*start, *numbers, row.result, "; ".join(row.warnings), " ".join(row.error.split())])
     return lines
 
 
@@ -335,10 +339,11 @@ def _text(value: Any) -> str:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """The summary in columns, without the paths of results."""
+    """The summary in columns, without the paths of results, and with the number of warnings alone."""
     lines = table(rows)
     place = lines[0].index("result")
-    lines = [line[:place] + line[place + 1 :] for line in lines]
+    counts = ["warnings", *(str(len(row.warnings) or "") for row in rows)]
+    lines = [[*line[:place], count, *line[place + 2 :]] for line, count in zip(lines, counts, strict=True)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
