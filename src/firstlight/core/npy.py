@@ -10,9 +10,6 @@ from firstlight.parser import ONE_AT_A_TIME
 
 from .arrays import Array
 
-ONE_HEADER = ONE_AT_A_TIME
-"""Hold it to read a header: numpy does so by Python's parser."""
-
 
 def open_npy(path: str | Path) -> Array:
     """Array in a file ``.npy``, mapped: nothing but its header is read, and it can not be written.
@@ -21,5 +18,5 @@ def open_npy(path: str | Path) -> Array:
         OSError: The file can not be read.
         ValueError: It is no such file, is cut short, or holds objects.
     """
-    with ONE_HEADER:
+    with ONE_AT_A_TIME:  # numpy reads the header by Python's parser
         return open_memmap(Path(path).expanduser(), mode="r")

@@ -21,10 +21,10 @@ import numpy as np
 from firstlight.core.arrays import Array
 from firstlight.core.errors import JobError, SinkError, StepFailed
 from firstlight.core.job import Job
-from firstlight.core.npy import ONE_HEADER
 from firstlight.core.plan import Plan
 from firstlight.core.record import describe_scan, versions
 from firstlight.core.sink import Sink
+from firstlight.parser import ONE_AT_A_TIME
 
 from .describe import job_dict
 from .done import DoneLog
@@ -88,7 +88,7 @@ class Checkpoint:
         path = self._value(step)
         if not self.resumed or not path.exists():
             return None
-        with ONE_HEADER, np.load(path) as saved:
+        with ONE_AT_A_TIME, np.load(path) as saved:
             return {name: saved[name] for name in saved.files}
 
     def keep(self, step: str, values: Mapping[str, Array]) -> None:

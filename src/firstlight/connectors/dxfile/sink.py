@@ -13,7 +13,7 @@ from firstlight.core.errors import SinkError, SourceError
 
 from ..hdf5.files import is_dataset, lookup, open_file
 from ..hdf5.handles import Dataset, File
-from ..hdf5.nexus import known_angles
+from ..hdf5.nexus import known_angles, put_rows
 from ..hdf5.target import Storage, Target, whole_bytes
 from ..hdf5.writing import FileSink, Writing
 from ..recorded.place import missing_ranges
@@ -128,13 +128,10 @@ class _Exchange(Writing):
         """Write the angles of projections."""
         if target is not self.targets.get(MAIN):
             return
-        theta, places = self.file["exchange/theta"], chunk.ids - target.stream.first
+        theta = self.file["exchange/theta"]
         longer = self._fit(theta, target, target.lines(chunk))
         if "angle" in chunk.coords:
-            low, high = int(places.min()), int(places.max()) + 1
-            block = theta[low:high]
-            block[places - low] = chunk.coords["angle"]
-            theta[low:high] = block
+            put_rows(theta, chunk.ids - target.stream.first, chunk.coords["angle"])
         (self.file if longer else theta).flush()
 
     def _fit(self, beside: Dataset, target: Target, length: int) -> bool:

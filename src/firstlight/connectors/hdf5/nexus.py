@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstlight.core.arrays import Array
+from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import Chunk, Gap, Scan, Stream
 
 from .handles import Dataset, File, Group
@@ -164,11 +164,15 @@ def put_angles(axis: Dataset, target: Target, chunk: Chunk) -> None:
     """Note the angles of frames, where they come with them."""
     if target.stream.arrival_axes != ("angle",) or "angle" not in chunk.coords:
         return
-    places = chunk.ids - target.stream.first
-    low, high = int(places.min()), int(places.max()) + 1
-    block = axis[low:high]
-    block[places - low] = chunk.coords["angle"]
-    axis[low:high] = block
+    put_rows(axis, chunk.ids - target.stream.first, chunk.coords["angle"])
+
+
+def put_rows(column: Dataset, rows: Ids, values: Any) -> None:
+    """Write values to rows of a column, between others that stay."""
+    low, high = int(rows.min()), int(rows.max()) + 1
+    block = column[low:high]
+    block[rows - low] = values
+    column[low:high] = block
 
 
 def store_record(entry: Group, record: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from firstlight.core.errors import SourceError
-from firstlight.core.npy import ONE_HEADER
+from firstlight.parser import ONE_AT_A_TIME
 
 _LONGEST = 65536
 
@@ -45,7 +45,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        with ONE_HEADER:
+        with ONE_AT_A_TIME:
             shape, fortran, dtype = read(file, max_header_size=_LONGEST)
         if dtype.hasobject or any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
             raise ValueError("the array holds objects, or tells an impossible shape")

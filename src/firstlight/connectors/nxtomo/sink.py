@@ -14,8 +14,8 @@ from firstlight.core.arrays import Array, Ids
 from firstlight.core.chunk import MAIN, Chunk, Scan, Stream
 from firstlight.core.errors import SinkError
 
-from ..hdf5.handles import Dataset, File, Group
-from ..hdf5.nexus import known_angles, nx_group
+from ..hdf5.handles import File, Group
+from ..hdf5.nexus import known_angles, nx_group, put_rows
 from ..hdf5.target import Storage, Target, whole_bytes
 from ..hdf5.writing import FileSink, Writing
 from ..recorded.place import missing_ranges
@@ -168,9 +168,9 @@ class _Tomo(Writing):
         group: Group = target.group
         longer = self._fit(group, target.lines(chunk))
         _, ids = self._hand
-        _put(group["frame_id"], chunk.ids, ids)
+        put_rows(group["frame_id"], chunk.ids, ids)
         if "angle" in chunk.coords:
-            _put(group["rotation_angle"], chunk.ids, chunk.coords["angle"])
+            put_rows(group["rotation_angle"], chunk.ids, chunk.coords["angle"])
         (self.file if longer else group["rotation_angle"]).flush()
         group["frame_id"].flush()
 
@@ -188,7 +188,7 @@ class _Tomo(Writing):
         """Write the key of frames."""
         self._fit(target.group, target.scanned[0])
         if chunk is not None:
-            _put(target.group["image_key"], chunk.ids, self._hand[0])
+            put_rows(target.group["image_key"], chunk.ids, self._hand[0])
 
     def end(self, record: dict[str, Any], *, complete: bool) -> None:
         """Write which projections are missing, and the final record."""
@@ -201,14 +201,6 @@ class _Tomo(Writing):
         entry["firstlight/record_final"] = json.dumps(record, default=str)
         entry["end_time"] = _now()
         self.file.attrs["complete"] = np.bool_(complete)
-
-
-def _put(column: Dataset, rows: Ids, values: Any) -> None:
-    """Write values to rows of a column, between others that stay."""
-    low, high = int(rows.min()), int(rows.max()) + 1
-    block = column[low:high]
-    block[rows - low] = values
-    column[low:high] = block
 
 
 def _now() -> str:
